@@ -1,0 +1,212 @@
+#include "sim/data/extract.hpp"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/data/markup.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone {
+namespace {
+
+constexpr std::uint64_t largest_unpacked = std::uint64_t(2) << 30;
+constexpr std::uint64_t deflate_ratio = 1032;  // the most that deflate can pack; more is a lie
+
+bool ends_with(const fs::path& file, std::string_view ending) {
+  return file.filename().string().ends_with(ending);
+}
+
+bool is_sword_index(const fs::path& file) {
+  const std::string extension = file.extension().string();
+  return extension.size() == 4 && extension.ends_with("zs");
+}
+
+bool is_html(const fs::path& file) { return ends_with(file, ".html") || ends_with(file, ".htm"); }
+
+fs::path sword_data_of(const fs::path& index) {
+  std::string name = index.string();
+  name.back() = 'z';
+  return name;
+}
+
+std::uint64_t little_endian_32(const char* at) {
+  std::uint64_t value = 0;
+  for (int i = 3; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(at[i]);
+  return value;
+}
+
+struct SwordBlock {
+  std::uint64_t offset, packed, unpacked;
+};
+
+std::vector<SwordBlock> sword_blocks(const fs::path& index_file, std::uint64_t data_bytes) {
+  constexpr size_t record_bytes = 12;
+  const std::string index = read_text(index_file);
+  if (index.size() % record_bytes != 0)
+    throw FormatError(fmt::format("{}: {} bytes are not whole records of {}; fetch the module again",
+                                  index_file.string(), index.size(), record_bytes));
+  std::vector<SwordBlock> blocks;
+  std::uint64_t previous_end = 0;
+  for (size_t at = 0; at < index.size(); at += record_bytes) {
+    const SwordBlock block{little_endian_32(&index[at]),
+                           little_endian_32(&index[at + 4]),
+                           little_endian_32(&index[at + 8])};
+    if (block.packed == 0 && block.unpacked == 0) continue;
+    // Overlapping blocks would let a small file unpack to any size.
+    const bool inside = block.offset >= previous_end && block.offset + block.packed <= data_bytes;
+    if (!inside || block.unpacked > deflate_ratio * block.packed)
+      throw FormatError(fmt::format(
+          "{}: record {} names bytes {} to {} unpacking to {}, but the data file has {} bytes and earlier "
+          "records end at {}; fetch the module again",
+          index_file.string(), at / record_bytes, block.offset, block.offset + block.packed,
+          block.unpacked, data_bytes, previous_end));
+    previous_end = block.offset + block.packed;
+    blocks.push_back(block);
+  }
+  return blocks;
+}
+
+void require_utf8(const fs::path& file, std::string_view text, std::string_view where) {
+  const size_t at = first_invalid_utf8(text);
+  if (at == text.npos) return;
+  throw FormatError(fmt::format(
+      "{}: not UTF-8 at byte {}{} (value 0x{:02x}); convert it, e.g. iconv -f latin1 -t utf-8",
+      file.string(), at, where, static_cast<unsigned char>(text[at])));
+}
+
+std::vector<std::string> sword_documents(const fs::path& index_file) {
+  const fs::path data_file = sword_data_of(index_file);
+  if (!fs::is_regular_file(data_file))
+    throw IoError(fmt::format("{}: its data file {} is missing; put both into one folder",
+                              index_file.string(), data_file.filename().string()));
+  const std::string data = read_text(data_file);
+  std::vector<std::string> documents;
+  for (const SwordBlock& block : sword_blocks(index_file, data.size())) {
+    std::string markup(block.unpacked, '\0');
+    uLongf length = markup.size();
+    const int status = uncompress(reinterpret_cast<Bytef*>(markup.data()),
+                                  &length,
+                                  reinterpret_cast<const Bytef*>(data.data() + block.offset),
+                                  block.packed);
+    if (status != Z_OK || length != block.unpacked)
+      throw FormatError(fmt::format("{}: the block at byte {} does not unpack to {} bytes (zlib status {}); "
+                                    "fetch the module again",
+                                    data_file.string(), block.offset, block.unpacked, status));
+    require_utf8(data_file, markup, fmt::format(" of the block at byte {}", block.offset));
+    documents.push_back(text_of_sword_markup(markup));
+  }
+  return documents;
+}
+
+std::string plain_text(std::string_view raw) {
+  if (raw.starts_with("\xef\xbb\xbf")) raw.remove_prefix(3);
+  std::string text;
+  text.reserve(raw.size());
+  for (size_t i = 0; i < raw.size(); ++i)
+    if (raw[i] != '\r' || i + 1 == raw.size() || raw[i + 1] != '\n') text += raw[i];
+  return text;
+}
+
+class Inflater {
+ public:
+  explicit Inflater(std::string_view packed) {
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+    stream_.avail_in = static_cast<uInt>(packed.size());
+    constexpr int gzip_window = 15 + 16;
+    EXPECTS(inflateInit2(&stream_, gzip_window) == Z_OK, "zlib: no memory for an inflater");
+  }
+  ~Inflater() { inflateEnd(&stream_); }
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+  z_stream* get() { return &stream_; }
+
+ private:
+  z_stream stream_ = {};
+};
+
+}  // namespace
+
+std::string read_gzip(const fs::path& file) {
+  const std::string packed = read_text(file);
+  const auto damaged = [&](std::string_view fact) {
+    return FormatError(fmt::format("{}: {}; fetch or pack the file again", file.string(), fact));
+  };
+  if (packed.size() > std::numeric_limits<uInt>::max()) throw damaged("larger than 4 GiB");
+  Inflater inflater(packed);
+  z_stream* z = inflater.get();
+  std::string text;
+  std::vector<char> block(1 << 20);
+  bool member_ended = packed.empty();
+  while (z->avail_in > 0 || !member_ended) {
+    if (member_ended) inflateReset(z);
+    z->next_out = reinterpret_cast<Bytef*>(block.data());
+    z->avail_out = static_cast<uInt>(block.size());
+    const int status = inflate(z, Z_NO_FLUSH);
+    if (status == Z_BUF_ERROR) throw damaged("ends in the middle of the packed data");
+    if (status != Z_OK && status != Z_STREAM_END)
+      throw damaged(fmt::format("not a sound gzip file (zlib: {})", z->msg ? z->msg : "bad data"));
+    text.append(block.data(), block.size() - z->avail_out);
+    if (text.size() > largest_unpacked) throw damaged("unpacks to more than 2 GiB");
+    member_ended = status == Z_STREAM_END;
+  }
+  return text;
+}
+
+size_t first_invalid_utf8(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  for (size_t i = 0; i < text.size();) {
+    const unsigned char lead = byte(i);
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    }
+    const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || i + length > text.size()) return i;
+    // The second byte excludes overlong forms, surrogates and codes above U+10FFFF.
+    const unsigned char least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    const unsigned char most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (byte(i + 1) < least || byte(i + 1) > most) return i;
+    for (size_t k = 2; k < length; ++k)
+      if ((byte(i + k) & 0xc0) != 0x80) return i;
+    i += length;
+  }
+  return text.npos;
+}
+
+std::vector<std::string> extract_documents(const fs::path& file) {
+  if (!fs::is_regular_file(file))
+    throw IoError(fmt::format("{}: no such file; check the path or fetch the corpus with "
+                              "experiments/fetch_corpus",
+                              file.string()));
+  std::vector<std::string> documents;
+  if (is_sword_index(file)) {
+    documents = sword_documents(file);
+  } else {
+    const bool packed = file.extension() == ".gz";
+    const std::string raw = packed ? read_gzip(file) : read_text(file);
+    if (raw.empty())
+      throw FormatError(fmt::format("{}: the file is empty; give a file with text", file.string()));
+    require_utf8(file, raw, "");
+    documents.push_back(is_html(packed ? file.stem() : file) ? text_of_html(raw) : plain_text(raw));
+  }
+  std::erase_if(documents, [](const std::string& text) { return text.empty(); });
+  return documents;
+}
+
+std::vector<fs::path> files_read_for(const fs::path& file) {
+  if (is_sword_index(file)) return {file, sword_data_of(file)};
+  return {file};
+}
+
+bool is_corpus_file(const fs::path& file) {
+  const fs::path inner = file.extension() == ".gz" ? file.stem() : file;
+  return is_sword_index(file) || is_html(inner) || ends_with(inner, ".txt");
+}
+
+}  // namespace hone

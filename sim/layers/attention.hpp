@@ -1,0 +1,170 @@
+// Causal attention with grouped key/value heads. For each sequence and query head h, with g = h/(H/K):
+//   A = softmax(scale·q k' + mask),  o = A v,   scale = 1/√hd
+//   shapes  q, o (B·T, H·hd)   k, v (B·T, K·hd)   A (B·H·T, T), zero above the diagonal
+// Work goes by blocks of query rows, so that only the columns a block can see are touched.
+//   source  Vaswani et al. 2017; grouped heads: Ainslie et al. 2023; R-operator by the product rule
+#pragma once
+
+#include <cmath>
+
+#include "sim/base/gemm.hpp"
+
+namespace hone {
+
+struct AttentionShape {
+  Index sequences = 0, positions = 0, heads = 0, kv_heads = 0, head_width = 0;
+
+  double scale() const { return 1 / std::sqrt(double(head_width)); }
+};
+
+/// Rows of one block; also the height of the scratch that the passes need.
+inline constexpr Index attention_block = 32;
+
+namespace detail {
+
+/// Head `head` of sequence `b` in a (B·T, heads·hd) matrix, rows [first, first+count).
+template <class S, class M>
+auto head_of(M& x, const AttentionShape& a, Index b, Index head, Index first, Index count) {
+  using View = std::conditional_t<std::is_const_v<M>, ConstStridedView<S>, StridedView<S>>;
+  return View(x.data() + (b * a.positions + first) * x.cols() + head * a.head_width,
+              count,
+              a.head_width,
+              Eigen::OuterStride<>(x.cols()));
+}
+
+/// Rows [first, first+count) and columns [0, first+count) of the attention matrix of (b, head).
+template <class S, class M>
+auto scores_of(M& x, const AttentionShape& a, Index b, Index head, Index first, Index count) {
+  using View = std::conditional_t<std::is_const_v<M>, ConstStridedView<S>, StridedView<S>>;
+  return View(x.data() + ((b * a.heads + head) * a.positions + first) * a.positions,
+              count,
+              first + count,
+              Eigen::OuterStride<>(a.positions));
+}
+
+/// Calls body(b, head, kv head, first row, rows, visible columns) for every block in a fixed order.
+template <class Body>
+void for_blocks(const AttentionShape& a, Body&& body) {
+  for (Index b = 0; b < a.sequences; ++b)
+    for (Index h = 0; h < a.heads; ++h)
+      for (Index first = 0; first < a.positions; first += attention_block) {
+        const Index count = std::min(attention_block, a.positions - first);
+        body(b, h, h / (a.heads / a.kv_heads), first, count, first + count);
+      }
+}
+
+}  // namespace detail
+
+/// A = softmax(scale·q k') row by row over the visible part, o = A v.
+template <class S>
+void attention_forward(MatView<S> o, MatView<S> att, MatView<S> q, MatView<S> k, MatView<S> v,
+                       const AttentionShape& a) {
+  const S scale = S(a.scale());
+  detail::for_blocks(a, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
+    auto p = detail::scores_of<S>(att, a, b, h, first, count);
+    gemm_nt<S>(p, detail::head_of<S>(q, a, b, h, first, count), detail::head_of<S>(k, a, b, g, 0, visible));  // F1
+    for (Index i = 0; i < count; ++i) {                                                                       // F2
+      auto row = p.row(i).head(first + i + 1).array();
+      const S top = row.maxCoeff();
+      row = ((row - top) * scale).exp();
+      row *= S(1) / row.sum();
+      p.row(i).tail(count - 1 - i).setZero();
+    }
+    gemm_nn<S>(detail::head_of<S>(o, a, b, h, first, count), p, detail::head_of<S>(v, a, b, g, 0, visible));  // F3
+  });
+}
+
+/// With dA = do v' and dS = A·(dA - Σ dA A):  dq = scale·dS k,  dk = scale·dS' q,  dv = A' do.
+/// expects  scratch of attention_block × T values
+template <class S>
+void attention_backward(MatView<S> dq, MatView<S> dk, MatView<S> dv, MatView<S> d_o, MatView<S> att, MatView<S> q,
+                        MatView<S> k, MatView<S> v, MatView<S> scratch, const AttentionShape& a) {
+  const S scale = S(a.scale());
+  dk.setZero();
+  dv.setZero();
+  detail::for_blocks(a, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
+    const auto p = detail::scores_of<S>(att, a, b, h, first, count);
+    const auto doh = detail::head_of<S>(d_o, a, b, h, first, count);
+    StridedView<S> ds(scratch.data(), count, visible, Eigen::OuterStride<>(visible));
+    gemm_tn<S>(detail::head_of<S>(dv, a, b, g, 0, visible), p, doh, Write::add);      // B1 from F3
+    gemm_nt<S>(ds, doh, detail::head_of<S>(v, a, b, g, 0, visible));                  // B2 from F3
+    for (Index i = 0; i < count; ++i) {                                               // B3 from F2
+      const S mean = (ds.row(i).array() * p.row(i).array()).sum();
+      ds.row(i).array() = p.row(i).array() * (ds.row(i).array() - mean) * scale;
+    }
+    gemm_nn<S>(detail::head_of<S>(dq, a, b, h, first, count), ds, detail::head_of<S>(k, a, b, g, 0, visible));  // B4
+    gemm_tn<S>(detail::head_of<S>(dk, a, b, g, 0, visible), ds, detail::head_of<S>(q, a, b, h, first, count),
+               Write::add);                                                           // B5 from F1
+  });
+}
+
+/// tS = scale·(tq k' + q tk'),  tA = A·(tS - Σ A tS),  to = tA v + A tv.
+template <class S>
+void attention_tforward(MatView<S> to, MatView<S> tatt, MatView<S> tq, MatView<S> tk, MatView<S> tv, MatView<S> att,
+                        MatView<S> q, MatView<S> k, MatView<S> v, const AttentionShape& a) {
+  const S scale = S(a.scale());
+  detail::for_blocks(a, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
+    const auto p = detail::scores_of<S>(att, a, b, h, first, count);
+    auto tp = detail::scores_of<S>(tatt, a, b, h, first, count);
+    gemm_nt<S>(tp, detail::head_of<S>(tq, a, b, h, first, count), detail::head_of<S>(k, a, b, g, 0, visible));
+    gemm_nt<S>(tp, detail::head_of<S>(q, a, b, h, first, count), detail::head_of<S>(tk, a, b, g, 0, visible),
+               Write::add);                                                           // R F1
+    for (Index i = 0; i < count; ++i) {                                               // R F2
+      const S mean = (tp.row(i).array() * p.row(i).array()).sum();
+      tp.row(i).array() = p.row(i).array() * (tp.row(i).array() - mean) * scale;
+    }
+    auto toh = detail::head_of<S>(to, a, b, h, first, count);
+    gemm_nn<S>(toh, tp, detail::head_of<S>(v, a, b, g, 0, visible));
+    gemm_nn<S>(toh, p, detail::head_of<S>(tv, a, b, g, 0, visible), Write::add);      // R F3
+  });
+}
+
+/// Tangents of B1-B5. dA and dS are computed again from do, so that nothing of size T² is kept for them.
+/// expects  scratch of 2·attention_block × T values
+template <class S>
+void attention_tbackward(MatView<S> tdq, MatView<S> tdk, MatView<S> tdv, MatView<S> tdo, MatView<S> d_o,
+                         MatView<S> tatt, MatView<S> tq, MatView<S> tk, MatView<S> tv, MatView<S> att, MatView<S> q,
+                         MatView<S> k, MatView<S> v, MatView<S> scratch, const AttentionShape& a) {
+  const S scale = S(a.scale());
+  tdk.setZero();
+  tdv.setZero();
+  detail::for_blocks(a, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
+    const auto p = detail::scores_of<S>(att, a, b, h, first, count);
+    const auto tp = detail::scores_of<S>(tatt, a, b, h, first, count);
+    const auto doh = detail::head_of<S>(d_o, a, b, h, first, count);
+    const auto tdoh = detail::head_of<S>(tdo, a, b, h, first, count);
+    const auto qh = detail::head_of<S>(q, a, b, h, first, count);
+    const auto tqh = detail::head_of<S>(tq, a, b, h, first, count);
+    const auto kh = detail::head_of<S>(k, a, b, g, 0, visible);
+    const auto tkh = detail::head_of<S>(tk, a, b, g, 0, visible);
+    const auto vh = detail::head_of<S>(v, a, b, g, 0, visible);
+    const auto tvh = detail::head_of<S>(tv, a, b, g, 0, visible);
+    auto tdqh = detail::head_of<S>(tdq, a, b, h, first, count);
+    auto tdkh = detail::head_of<S>(tdk, a, b, g, 0, visible);
+    auto tdvh = detail::head_of<S>(tdv, a, b, g, 0, visible);
+    StridedView<S> ds(scratch.data(), count, visible, Eigen::OuterStride<>(visible));
+    StridedView<S> tds(scratch.data() + attention_block * a.positions, count, visible,
+                       Eigen::OuterStride<>(visible));
+    gemm_tn<S>(tdvh, tp, doh, Write::add);   // R B1
+    gemm_tn<S>(tdvh, p, tdoh, Write::add);
+    gemm_nt<S>(ds, doh, vh);                 // B2 again
+    gemm_nt<S>(tds, tdoh, vh);               // R B2
+    gemm_nt<S>(tds, doh, tvh, Write::add);
+    for (Index i = 0; i < count; ++i) {      // B3 again, R B3
+      auto dsr = ds.row(i).array();
+      auto tdsr = tds.row(i).array();
+      const auto pr = p.row(i).array();
+      const auto tpr = tp.row(i).array();
+      const S mean = (dsr * pr).sum();
+      const S tmean = (tdsr * pr + dsr * tpr).sum();
+      tdsr = (tpr * (dsr - mean) + pr * (tdsr - tmean)) * scale;
+      dsr = pr * (dsr - mean) * scale;
+    }
+    gemm_nn<S>(tdqh, tds, kh);               // R B4
+    gemm_nn<S>(tdqh, ds, tkh, Write::add);
+    gemm_tn<S>(tdkh, tds, qh, Write::add);   // R B5
+    gemm_tn<S>(tdkh, ds, tqh, Write::add);
+  });
+}
+
+}  // namespace hone

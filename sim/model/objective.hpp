@@ -1,0 +1,130 @@
+// Loss and gradient of a model over a token set, by fixed chunks of examples on any number of threads.
+// The chunks and the order of their sums are fixed by the options, so one thread and many give equal bits.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "sim/base/error.hpp"
+#include "sim/base/parallel.hpp"
+#include "sim/model/precision.hpp"
+
+namespace hone {
+
+/// How a set is cut and on how many threads it is worked.
+struct ChunkOptions {
+  Index rows = 256;  ///< loss rows (tokens) per chunk, rounded to whole examples; part of the result's last bits
+  int threads = 1;   ///< never part of the result
+};
+
+/// Chunks are summed in waves of this many, which bounds the memory for partial gradients.
+inline constexpr Index chunks_per_wave = 16;
+
+/// Examples [first, first+count) of chunk i.
+struct ChunkPlan {
+  Index examples = 0, per_chunk = 1;
+
+  template <class Model>
+  ChunkPlan(const Model& model, Index example_count, Index rows)
+      : examples(example_count), per_chunk(std::max<Index>(1, rows / model.rows_per_example())) {}
+  Index count() const { return (examples + per_chunk - 1) / per_chunk; }
+  Index first(Index chunk) const { return chunk * per_chunk; }
+  Index size(Index chunk) const { return std::min(per_chunk, examples - first(chunk)); }
+};
+
+/// Activations of one worker, made at first use for whole chunks and once more for a ragged last one.
+template <class Model>
+class ActsPool {
+ public:
+  using Acts = typename Model::Acts;
+  Acts& get(const Model& model, Index examples) {
+    for (auto& acts : pool_)
+      if (acts->sequences == examples) return *acts;
+    pool_.push_back(std::make_unique<Acts>(model.make_acts(examples)));
+    return *pool_.back();
+  }
+
+ private:
+  std::vector<std::unique_ptr<Acts>> pool_;
+};
+
+/// Mean loss and its gradient over a set.
+template <class Model>
+class Objective {
+ public:
+  using S = typename Model::Scalar;
+  using Data = typename Model::Data;
+
+  Objective(const Model& model, ChunkOptions options)
+      : model_(model), options_(options), values_(size_t(options.threads)), adjoints_(size_t(options.threads)) {
+    EXPECTS(options.threads >= 1 && options.rows >= 1, "objective: {} threads, {} rows", options.threads, options.rows);
+  }
+
+  /// Mean nats per token of every example at the given precision, in example order.
+  std::vector<double> example_losses(const S* theta, const Data& data, const Precision& precision = {}) {
+    const ChunkPlan plan(model_, Model::example_count(data), options_.rows);
+    const Index rows = model_.rows_per_example();
+    std::vector<double> losses(size_t(plan.examples));
+    parallel_for(plan.count(), options_.threads, [&](Index chunk, int worker) {
+      auto& x = values_[size_t(worker)].get(model_, plan.size(chunk));
+      model_.forward(theta, data, plan.first(chunk), x, precision);
+      for (Index e = 0; e < x.sequences; ++e) {
+        double sum = 0;
+        for (Index r = 0; r < rows; ++r) sum += double(x.row_loss.data[e * rows + r]);
+        losses[size_t(plan.first(chunk) + e)] = sum / double(rows);
+      }
+    });
+    return losses;
+  }
+
+  /// Mean nats per token.
+  double value(const S* theta, const Data& data, const Precision& precision = {}) {
+    const std::vector<double> losses = example_losses(theta, data, precision);
+    double sum = 0;
+    for (double loss : losses) sum += loss;
+    return sum / double(losses.size());
+  }
+
+  /// gradient = d(mean loss)/dtheta (P); returns the mean loss. Straight-through at quantizers.
+  /// cost  6 flops per parameter and token
+  double gradient(const S* theta, const Data& data, S* gradient, const Precision& precision = {}) {
+    const ChunkPlan plan(model_, Model::example_count(data), options_.rows);
+    const Index size = model_.layout().size();
+    const double total_rows = double(plan.examples * model_.rows_per_example());
+    std::vector<double> sums(size_t(plan.count()));
+    std::fill_n(gradient, size, S(0));
+    for (Index wave = 0; wave < plan.count(); wave += chunks_per_wave) {
+      const Index count = std::min(chunks_per_wave, plan.count() - wave);
+      reserve_partials(count, size);
+      parallel_for(count, options_.threads, [&](Index i, int worker) {
+        const Index chunk = wave + i;
+        auto& x = values_[size_t(worker)].get(model_, plan.size(chunk));
+        auto& dx = adjoints_[size_t(worker)].get(model_, plan.size(chunk));
+        AlignedVector<S>& part = partials_[size_t(i)];
+        std::fill(part.begin(), part.end(), S(0));
+        sums[size_t(chunk)] = model_.forward(theta, data, plan.first(chunk), x, precision);
+        model_.backward(theta, x, dx, S(1 / total_rows), part.data());
+      });
+      for (Index i = 0; i < count; ++i)
+        VecView<S>(gradient, size) += VecView<S>(partials_[size_t(i)].data(), size);
+    }
+    double sum = 0;
+    for (double s : sums) sum += s;
+    return sum / total_rows;
+  }
+
+  const Model& model() const { return model_; }
+  const ChunkOptions& options() const { return options_; }
+
+ private:
+  void reserve_partials(Index count, Index size) {
+    while (Index(partials_.size()) < count) partials_.emplace_back(size_t(size));
+  }
+
+  const Model& model_;
+  ChunkOptions options_;
+  std::vector<ActsPool<Model>> values_, adjoints_;
+  std::vector<AlignedVector<S>> partials_;
+};
+
+}  // namespace hone

@@ -1,0 +1,150 @@
+// Decoder-only transformer, Llama-style or GPT-2-style by options, with the four passes over one chunk of sequences.
+// Block:  x += Wo attn(norm1 x);  x += Wdown mlp(norm2 x);  logits = head(norm x).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "sim/base/workspace.hpp"
+#include "sim/data/batch.hpp"
+#include "sim/layers/attention.hpp"
+#include "sim/layers/rope.hpp"
+#include "sim/model/params.hpp"
+#include "sim/model/precision.hpp"
+
+namespace hone {
+
+enum class Norm { rms, layer };
+enum class Positions { rope_half, rope_interleaved, learned };
+enum class MlpKind { swiglu, gelu };
+enum class Head { untied, tied };
+
+/// Architecture. The defaults are Llama-style; gpt2_style() gives the other family.
+struct TransformerOptions {
+  Index vocabulary = 256;  ///< tokens
+  Index positions = 128;   ///< context length T in tokens
+  Index layers = 2;
+  Index width = 64;      ///< C, a multiple of heads
+  Index heads = 4;       ///< H
+  Index kv_heads = 4;    ///< divides heads
+  Index mlp_width = 192;
+  Norm norm = Norm::rms;
+  Positions position = Positions::rope_half;
+  MlpKind mlp = MlpKind::swiglu;
+  Head head = Head::untied;
+  bool bias = false;         ///< on every linear inside the blocks
+  double norm_eps = 1e-5;    ///< inside the root
+  double rope_base = 10000;  ///< Su et al. 2021
+
+  Index head_width() const { return width / heads; }
+  /// errors  OptionError listing every wrong field with its value and the fix
+  void validate() const;
+  ParamLayout layout() const;
+};
+
+/// LayerNorm with bias, learned positions, GELU, biases everywhere (Radford et al. 2019).
+TransformerOptions gpt2_style(TransformerOptions options);
+
+/// Everything one pass writes for one chunk. The passes use four of these: values x, adjoints dx, tangents tx and
+/// tangents of adjoints tdx.   cost  about M·(8C + 3·mlp_width)·layers + layers·M·H·T + 2·M·V scalars
+template <class S>
+struct TransformerActs {
+  struct Layer {
+    Block<S> in, norm1, stat1, q, k, v, att, o, mid, norm2, stat2, gate, up, act;
+  };
+  TransformerActs(const TransformerOptions& options, Index sequences);
+
+  Index sequences = 0;
+  std::vector<std::uint16_t> inputs, targets;  ///< M ids each, filled by forward
+  std::vector<Layer> layers;
+  Block<S> norm, stat, logits, probs, row_loss, scratch;
+
+ private:
+  template <class Visit>
+  void visit_blocks(const TransformerOptions& options, Visit&& visit);
+  std::unique_ptr<Workspace<S>> memory_;
+};
+
+/// The model as a value: options, layout, tables. It holds no parameters and no activations; all passes are const.
+/// shapes   theta (P) flat; acts from make_acts(count); `first`, `count` select sequences of the data
+/// ensures  nothing is allocated by a pass; equal inputs give equal bits
+template <class S>
+class Transformer {
+ public:
+  using Scalar = S;
+  using Options = TransformerOptions;
+  using Data = TokenBatch;
+  using Acts = TransformerActs<S>;
+
+  explicit Transformer(const TransformerOptions& options);
+
+  const TransformerOptions& options() const { return options_; }
+  const ParamLayout& layout() const { return layout_; }
+  Acts make_acts(Index sequences) const { return Acts(options_, sequences); }
+  /// Number of loss terms (tokens) of one sequence.
+  Index rows_per_example() const { return options_.positions; }
+  static Index example_count(const Data& data) { return data.sequences; }
+  /// errors  OptionError when context or vocabulary do not fit the data
+  void check(const Data& data) const;
+
+  /// x.logits, x.probs, x.row_loss; returns the sum of the row losses in nats. Quantizes activations, keys and
+  /// values as `precision` says; weights are taken as they are.
+  double forward(const S* theta, const Data& data, Index first, Acts& x, const Precision& precision) const;
+
+  /// dtheta += weight·dL/dtheta with L the sum of row losses; straight-through at quantizers.
+  void backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const;
+
+  /// Tangents of everything forward wrote, along ttheta.   expects  forward ran at full precision
+  void tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const;
+
+  /// tdtheta += weight·H ttheta.   expects  forward, backward (same weight) and tforward ran
+  void tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx, Acts& tdx, S weight,
+                 S* tdtheta) const;
+
+  /// gtheta += weight·G ttheta with G = J'(∂²l/∂z²)J; dx is scratch.   expects  forward and tforward ran
+  void ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight, S* gtheta) const;
+
+  /// Initial parameters: matrices N(0, 1/fan_in), those that write to the residual stream divided by √(2·layers),
+  /// embeddings N(0, 1/C), head N(0, 0.02²), norms 1, biases 0. A pure function of (seed, block, index).
+  AlignedVector<S> initial_parameters(std::uint64_t seed) const;
+
+ private:
+  struct LayerBlocks {
+    int norm1, norm1_bias, wq, bq, wk, bk, wv, bv, wo, bo, norm2, norm2_bias, gate, up, up_bias, down, down_bias;
+  };
+  void map_blocks();
+  AttentionShape attention_shape(Index sequences) const;
+  const S* at(const S* theta, int block) const { return block < 0 ? nullptr : theta + layout_[block].offset; }
+  S* at(S* theta, int block) const { return block < 0 ? nullptr : theta + layout_[block].offset; }
+  ConstMatView<S> mat(const S* theta, int block) const { return view(theta, layout_[block]); }
+  MatView<S> mat(S* theta, int block) const { return view(theta, layout_[block]); }
+  void backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const;
+  void layer_forward(const S* theta, int layer, Acts& x, const Precision& precision) const;
+  void layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
+  void layer_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
+  void layer_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
+                       Acts& tdx, S* tdtheta) const;
+  void rotate(Block<S> q, Block<S> k, Turn turn) const;
+  void norm_forward(Block<S> y, Block<S> stat, Block<S> x, const S* theta, int w, int b) const;
+  void norm_backward(Block<S> dx, Block<S> dy, Block<S> x, Block<S> stat, const S* theta, S* dtheta, int w,
+                     int b) const;
+  void norm_tforward(Block<S> ty, Block<S> tstat, Block<S> tx, Block<S> x, Block<S> stat, const S* theta,
+                     const S* ttheta, int w, int b) const;
+  void norm_tbackward(Block<S> tdx, Block<S> tdy, Block<S> dy, Block<S> tx, Block<S> x, Block<S> tstat,
+                      Block<S> stat, const S* theta, const S* ttheta, S* tdtheta, int w, int b) const;
+
+  TransformerOptions options_;
+  ParamLayout layout_;
+  std::optional<RopeTable<S>> rope_;
+  std::vector<LayerBlocks> layers_;
+  int embedding_ = -1, position_ = -1, norm_ = -1, norm_bias_ = -1, head_ = -1;
+};
+
+extern template class Transformer<float>;
+extern template class Transformer<double>;
+extern template struct TransformerActs<float>;
+extern template struct TransformerActs<double>;
+
+}  // namespace hone

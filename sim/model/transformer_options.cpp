@@ -1,0 +1,70 @@
+#include <string>
+#include <vector>
+
+#include "sim/base/error.hpp"
+#include "sim/model/transformer.hpp"
+
+namespace hone {
+
+void TransformerOptions::validate() const {
+  std::vector<std::string> wrong;
+  const auto demand = [&](bool good, std::string what) {
+    if (!good) wrong.push_back(std::move(what));
+  };
+  demand(vocabulary >= 2 && vocabulary <= 65536, fmt::format("vocabulary = {} (expected 2 to 65536)", vocabulary));
+  demand(positions >= 1, fmt::format("context = {} (expected at least 1)", positions));
+  demand(layers >= 1, fmt::format("layers = {} (expected at least 1)", layers));
+  demand(width >= 1, fmt::format("width = {} (expected at least 1)", width));
+  demand(mlp_width >= 1, fmt::format("mlp_width = {} (expected at least 1)", mlp_width));
+  demand(heads >= 1 && width % std::max<Index>(heads, 1) == 0,
+         fmt::format("heads = {} does not divide width = {} (choose a divisor)", heads, width));
+  demand(kv_heads >= 1 && heads % std::max<Index>(kv_heads, 1) == 0,
+         fmt::format("kv_heads = {} does not divide heads = {} (choose a divisor)", kv_heads, heads));
+  demand(position == Positions::learned || heads < 1 || (width / std::max<Index>(heads, 1)) % 2 == 0,
+         fmt::format("width/heads = {}/{} is odd; rotary positions need an even head width", width, heads));
+  demand(norm_eps > 0, fmt::format("norm_eps = {} (expected above 0)", norm_eps));
+  demand(rope_base > 1, fmt::format("rope_base = {} (expected above 1)", rope_base));
+  if (!wrong.empty()) throw OptionError(fmt::format("model: {}", fmt::join(wrong, "; ")));
+}
+
+ParamLayout TransformerOptions::layout() const {
+  ParamLayout layout;
+  const Index kv = kv_heads * head_width();
+  const auto add_norm = [&](const std::string& name, int layer) {
+    layout.add(name + ".weight", layer, Role::norm, 1, width);
+    if (norm == Norm::layer) layout.add(name + ".bias", layer, Role::norm, 1, width);
+  };
+  const auto add_linear = [&](int layer, const std::string& w, const std::string& b, Index rows, Index cols) {
+    const std::string prefix = fmt::format("layers.{}.", layer);
+    layout.add(prefix + w, layer, Role::matrix, rows, cols);
+    if (bias && !b.empty()) layout.add(prefix + b, layer, Role::bias, 1, rows);
+  };
+  layout.add("tok_emb.weight", -1, Role::embedding, vocabulary, width);
+  if (position == Positions::learned) layout.add("pos_emb.weight", -1, Role::position, positions, width);
+  for (int l = 0; l < int(layers); ++l) {
+    add_norm(fmt::format("layers.{}.attn_norm", l), l);
+    add_linear(l, "wq", "bq", width, width);
+    add_linear(l, "wk", "bk", kv, width);
+    add_linear(l, "wv", "bv", kv, width);
+    add_linear(l, "wo", "bo", width, width);
+    add_norm(fmt::format("layers.{}.mlp_norm", l), l);
+    if (mlp == MlpKind::swiglu) add_linear(l, "w_gate", "", mlp_width, width);
+    add_linear(l, "w_up", "b_up", mlp_width, width);
+    add_linear(l, "w_down", "b_down", width, mlp_width);
+  }
+  add_norm("final_norm", -1);
+  if (head == Head::untied) layout.add("head.weight", -1, Role::head, vocabulary, width);
+  return layout;
+}
+
+TransformerOptions gpt2_style(TransformerOptions options) {
+  options.norm = Norm::layer;
+  options.position = Positions::learned;
+  options.mlp = MlpKind::gelu;
+  options.head = Head::tied;
+  options.bias = true;
+  options.kv_heads = options.heads;
+  return options;
+}
+
+}  // namespace hone

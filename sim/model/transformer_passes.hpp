@@ -1,0 +1,360 @@
+// Definitions of the transformer's passes for any scalar. float and double are compiled once each
+// (transformer_float.cpp, transformer_double.cpp); the tests add dual numbers.
+// The residual stream enters layer l as layers[l].in; the entry after the last layer holds only the final stream.
+#pragma once
+
+#include <algorithm>
+
+#include "sim/base/error.hpp"
+#include "sim/layers/activation.hpp"
+#include "sim/layers/embedding.hpp"
+#include "sim/layers/linear.hpp"
+#include "sim/layers/loss.hpp"
+#include "sim/layers/norm.hpp"
+#include "sim/model/transformer.hpp"
+
+namespace hone {
+
+template <class S>
+template <class Visit>
+void TransformerActs<S>::visit_blocks(const TransformerOptions& o, Visit&& visit) {
+  const Index rows = sequences * o.positions, kv = o.kv_heads * o.head_width();
+  const Index stats = o.norm == Norm::layer ? 2 : 1;
+  for (Layer& l : layers) {
+    visit(l.in, rows, o.width);
+    if (&l == &layers.back()) break;
+    visit(l.norm1, rows, o.width), visit(l.stat1, stats, rows);
+    visit(l.q, rows, o.width), visit(l.k, rows, kv), visit(l.v, rows, kv);
+    visit(l.att, sequences * o.heads * o.positions, o.positions);
+    visit(l.o, rows, o.width), visit(l.mid, rows, o.width);
+    visit(l.norm2, rows, o.width), visit(l.stat2, stats, rows);
+    visit(l.gate, rows, o.mlp_width), visit(l.act, rows, o.mlp_width);
+    if (o.mlp == MlpKind::swiglu) visit(l.up, rows, o.mlp_width);
+  }
+  visit(norm, rows, o.width), visit(stat, stats, rows);
+  visit(logits, rows, o.vocabulary), visit(probs, rows, o.vocabulary), visit(row_loss, rows, 1);
+  visit(scratch, 2 * attention_block, o.positions);
+}
+
+template <class S>
+TransformerActs<S>::TransformerActs(const TransformerOptions& o, Index sequence_count) : sequences(sequence_count) {
+  layers.resize(static_cast<size_t>(o.layers) + 1);
+  inputs.resize(static_cast<size_t>(sequences * o.positions));
+  targets.resize(inputs.size());
+  Index need = 0;
+  visit_blocks(o, [&](Block<S>&, Index rows, Index cols) { need += Workspace<S>::padded(rows * cols); });
+  memory_ = std::make_unique<Workspace<S>>(need);
+  visit_blocks(o, [&](Block<S>& b, Index rows, Index cols) { b = {memory_->take(rows, cols).data(), rows, cols}; });
+}
+
+template <class S>
+Transformer<S>::Transformer(const TransformerOptions& options) : options_(options) {
+  options_.validate();
+  layout_ = options_.layout();
+  map_blocks();
+  if (options_.position != Positions::learned)
+    rope_.emplace(options_.positions, options_.head_width(), options_.rope_base,
+                  options_.position == Positions::rope_half ? RopePairing::half : RopePairing::interleaved);
+}
+
+template <class S>
+void Transformer<S>::map_blocks() {
+  const auto find = [&](const std::string& name) {
+    for (size_t i = 0; i < layout_.blocks().size(); ++i)
+      if (layout_.blocks()[i].name == name) return static_cast<int>(i);
+    return -1;
+  };
+  embedding_ = find("tok_emb.weight");
+  position_ = find("pos_emb.weight");
+  norm_ = find("final_norm.weight");
+  norm_bias_ = find("final_norm.bias");
+  head_ = options_.head == Head::tied ? embedding_ : find("head.weight");
+  for (Index l = 0; l < options_.layers; ++l) {
+    const auto in = [&](const char* name) { return find(fmt::format("layers.{}.{}", l, name)); };
+    layers_.push_back({in("attn_norm.weight"), in("attn_norm.bias"), in("wq"), in("bq"), in("wk"), in("bk"),
+                       in("wv"), in("bv"), in("wo"), in("bo"), in("mlp_norm.weight"), in("mlp_norm.bias"),
+                       in("w_gate"), in("w_up"), in("b_up"), in("w_down"), in("b_down")});
+  }
+}
+
+template <class S>
+void Transformer<S>::check(const Data& data) const {
+  if (data.positions != options_.positions)
+    throw OptionError(fmt::format("data has sequences of {} tokens, the model's context is {}; set both alike",
+                                  data.positions, options_.positions));
+  const auto top = std::max_element(data.tokens.begin(), data.tokens.end());
+  if (top != data.tokens.end() && *top >= options_.vocabulary)
+    throw OptionError(fmt::format("data holds token {}, the model's vocabulary is {}; use the data's tokenizer", *top,
+                                  options_.vocabulary));
+}
+
+template <class S>
+AttentionShape Transformer<S>::attention_shape(Index sequences) const {
+  return {sequences, options_.positions, options_.heads, options_.kv_heads, options_.head_width()};
+}
+
+template <class S>
+void Transformer<S>::rotate(Block<S> q, Block<S> k, Turn turn) const {
+  if (!rope_) return;
+  rope_rotate<S>(q, *rope_, turn);
+  rope_rotate<S>(k, *rope_, turn);
+}
+
+template <class S>
+void Transformer<S>::norm_forward(Block<S> y, Block<S> stat, Block<S> x, const S* theta, int w, int b) const {
+  if (options_.norm == Norm::rms)
+    rmsnorm_forward<S>(y, stat.data, x, at(theta, w), options_.norm_eps);
+  else
+    layernorm_forward<S>(y, stat.data + x.rows, stat.data, x, at(theta, w), at(theta, b), options_.norm_eps);
+}
+
+template <class S>
+void Transformer<S>::norm_backward(Block<S> dx, Block<S> dy, Block<S> x, Block<S> stat, const S* theta, S* dtheta,
+                                   int w, int b) const {
+  if (options_.norm == Norm::rms)
+    rmsnorm_backward<S>(dx, at(dtheta, w), dy, x, stat.data, at(theta, w));
+  else
+    layernorm_backward<S>(dx, at(dtheta, w), at(dtheta, b), dy, x, stat.data + x.rows, stat.data, at(theta, w));
+}
+
+template <class S>
+void Transformer<S>::norm_tforward(Block<S> ty, Block<S> tstat, Block<S> tx, Block<S> x, Block<S> stat,
+                                   const S* theta, const S* ttheta, int w, int b) const {
+  if (options_.norm == Norm::rms)
+    rmsnorm_tforward<S>(ty, tstat.data, tx, x, stat.data, at(theta, w), at(ttheta, w));
+  else
+    layernorm_tforward<S>(ty, tstat.data + x.rows, tstat.data, tx, x, stat.data + x.rows, stat.data, at(theta, w),
+                          at(ttheta, w), at(ttheta, b));
+}
+
+template <class S>
+void Transformer<S>::norm_tbackward(Block<S> tdx, Block<S> tdy, Block<S> dy, Block<S> tx, Block<S> x,
+                                    Block<S> tstat, Block<S> stat, const S* theta, const S* ttheta, S* tdtheta, int w,
+                                    int b) const {
+  if (options_.norm == Norm::rms)
+    rmsnorm_tbackward<S>(tdx, at(tdtheta, w), tdy, dy, tx, x, tstat.data, stat.data, at(theta, w), at(ttheta, w));
+  else
+    layernorm_tbackward<S>(tdx, at(tdtheta, w), at(tdtheta, b), tdy, dy, tx, x, tstat.data + x.rows, tstat.data,
+                           stat.data + x.rows, stat.data, at(theta, w), at(ttheta, w));
+}
+
+template <class S>
+double Transformer<S>::forward(const S* theta, const Data& data, Index first, Acts& x,
+                               const Precision& precision) const {
+  const Index positions = options_.positions;
+  for (Index b = 0; b < x.sequences; ++b) {
+    const std::uint16_t* sequence = data.tokens.data() + (first + b) * (positions + 1);
+    std::copy_n(sequence, positions, x.inputs.begin() + b * positions);
+    std::copy_n(sequence + 1, positions, x.targets.begin() + b * positions);
+  }
+  embedding_forward<S>(x.layers[0].in, x.inputs.data(), mat(theta, embedding_), at(theta, position_), positions);
+  for (int l = 0; l < int(options_.layers); ++l) layer_forward(theta, l, x, precision);
+  norm_forward(x.norm, x.stat, x.layers.back().in, theta, norm_, norm_bias_);
+  linear_forward<S>(x.logits, x.norm, mat(theta, head_), nullptr);
+  return softmax_xent_forward<S>(x.probs, x.row_loss.data, x.logits, x.targets.data());
+}
+
+template <class S>
+void Transformer<S>::layer_forward(const S* theta, int layer, Acts& x, const Precision& precision) const {
+  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
+  auto& a = x.layers[static_cast<size_t>(layer)];
+  Block<S> out = x.layers[static_cast<size_t>(layer) + 1].in;
+  const auto quantize_input = [&](Block<S> input) {
+    fake_quantize<S>(input, precision.activation, options_.positions);
+  };
+  const auto quantize_kv = [&](Block<S> block, Quantizer q) {
+    if (q.granularity == Granularity::row) q.granularity = Granularity::group, q.group = options_.head_width();
+    fake_quantize<S>(block, q, options_.positions);
+  };
+  norm_forward(a.norm1, a.stat1, a.in, theta, p.norm1, p.norm1_bias);            // 1
+  quantize_input(a.norm1);
+  linear_forward<S>(a.q, a.norm1, mat(theta, p.wq), at(theta, p.bq));            // 2
+  linear_forward<S>(a.k, a.norm1, mat(theta, p.wk), at(theta, p.bk));
+  linear_forward<S>(a.v, a.norm1, mat(theta, p.wv), at(theta, p.bv));
+  rotate(a.q, a.k, Turn::forward);                                               // 3
+  quantize_kv(a.k, precision.key);
+  quantize_kv(a.v, precision.value);
+  attention_forward<S>(a.o, a.att, a.q, a.k, a.v, attention_shape(x.sequences)); // 4
+  quantize_input(a.o);
+  linear_forward<S>(a.mid, a.o, mat(theta, p.wo), at(theta, p.bo));              // 5
+  a.mid.view() += a.in.view();
+  norm_forward(a.norm2, a.stat2, a.mid, theta, p.norm2, p.norm2_bias);           // 6
+  quantize_input(a.norm2);
+  if (options_.mlp == MlpKind::swiglu) {                                         // 7
+    linear_forward<S>(a.gate, a.norm2, mat(theta, p.gate), nullptr);
+    linear_forward<S>(a.up, a.norm2, mat(theta, p.up), at(theta, p.up_bias));
+    swiglu_forward<S>(a.act.data, a.gate.data, a.up.data, a.act.size());
+  } else {
+    linear_forward<S>(a.gate, a.norm2, mat(theta, p.up), at(theta, p.up_bias));
+    activation_forward<S>(a.act.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
+  }
+  quantize_input(a.act);
+  linear_forward<S>(out, a.act, mat(theta, p.down), at(theta, p.down_bias));     // 8
+  out.view() += a.mid.view();
+}
+
+template <class S>
+void Transformer<S>::backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const {
+  softmax_xent_backward<S>(dx.logits, x.probs, x.targets.data(), weight);
+  backward_from_logits(theta, x, dx, dtheta);
+}
+
+template <class S>
+void Transformer<S>::ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight,
+                                  S* gtheta) const {
+  softmax_xent_tbackward<S>(dx.logits, tx.logits, x.probs, weight);
+  backward_from_logits(theta, x, dx, gtheta);
+}
+
+template <class S>
+void Transformer<S>::backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const {
+  linear_backward<S>(dx.norm, mat(dtheta, head_), nullptr, dx.logits, x.norm, mat(theta, head_));
+  dx.layers.back().in.view().setZero();
+  norm_backward(dx.layers.back().in, dx.norm, x.layers.back().in, x.stat, theta, dtheta, norm_, norm_bias_);
+  for (int l = int(options_.layers) - 1; l >= 0; --l) layer_backward(theta, l, x, dx, dtheta);
+  embedding_backward<S>(mat(dtheta, embedding_), at(dtheta, position_), x.inputs.data(), dx.layers[0].in,
+                        options_.positions);
+}
+
+template <class S>
+void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const {
+  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
+  const auto& a = x.layers[static_cast<size_t>(layer)];
+  auto& d = dx.layers[static_cast<size_t>(layer)];
+  const Block<S> dout = dx.layers[static_cast<size_t>(layer) + 1].in;
+  linear_backward<S>(d.act, mat(dtheta, p.down), at(dtheta, p.down_bias), dout, a.act, mat(theta, p.down));  // 8
+  if (options_.mlp == MlpKind::swiglu) {                                                                     // 7
+    swiglu_backward<S>(d.gate.data, d.up.data, d.act.data, a.gate.data, a.up.data, a.act.size());
+    linear_backward<S>(d.norm2, mat(dtheta, p.gate), nullptr, d.gate, a.norm2, mat(theta, p.gate));
+    linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.up, a.norm2, mat(theta, p.up),
+                       Write::add);
+  } else {
+    activation_backward<S>(d.gate.data, d.act.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
+    linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.gate, a.norm2, mat(theta, p.up));
+  }
+  d.mid.view() = dout.view();
+  norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);                       // 6
+  linear_backward<S>(d.o, mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.o, mat(theta, p.wo));                // 5
+  attention_backward<S>(d.q, d.k, d.v, d.o, a.att, a.q, a.k, a.v, dx.scratch, attention_shape(x.sequences)); // 4
+  rotate(d.q, d.k, Turn::inverse);                                                                           // 3
+  linear_backward<S>(d.norm1, mat(dtheta, p.wq), at(dtheta, p.bq), d.q, a.norm1, mat(theta, p.wq));          // 2
+  linear_backward<S>(d.norm1, mat(dtheta, p.wk), at(dtheta, p.bk), d.k, a.norm1, mat(theta, p.wk), Write::add);
+  linear_backward<S>(d.norm1, mat(dtheta, p.wv), at(dtheta, p.bv), d.v, a.norm1, mat(theta, p.wv), Write::add);
+  d.in.view() = d.mid.view();
+  norm_backward(d.in, d.norm1, a.in, a.stat1, theta, dtheta, p.norm1, p.norm1_bias);                         // 1
+}
+
+template <class S>
+void Transformer<S>::tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const {
+  embedding_forward<S>(tx.layers[0].in, x.inputs.data(), mat(ttheta, embedding_), at(ttheta, position_),
+                       options_.positions);
+  for (int l = 0; l < int(options_.layers); ++l) layer_tforward(theta, ttheta, l, x, tx);
+  norm_tforward(tx.norm, tx.stat, tx.layers.back().in, x.layers.back().in, x.stat, theta, ttheta, norm_, norm_bias_);
+  linear_tforward<S>(tx.logits, tx.norm, x.norm, mat(theta, head_), mat(ttheta, head_), nullptr);
+}
+
+template <class S>
+void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const {
+  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
+  const auto& a = x.layers[static_cast<size_t>(layer)];
+  auto& t = tx.layers[static_cast<size_t>(layer)];
+  Block<S> tout = tx.layers[static_cast<size_t>(layer) + 1].in;
+  const auto linear = [&](Block<S> ty, Block<S> tin, Block<S> in, int w, int b) {
+    linear_tforward<S>(ty, tin, in, mat(theta, w), mat(ttheta, w), at(ttheta, b));
+  };
+  norm_tforward(t.norm1, t.stat1, t.in, a.in, a.stat1, theta, ttheta, p.norm1, p.norm1_bias);                // 1
+  linear(t.q, t.norm1, a.norm1, p.wq, p.bq);                                                                 // 2
+  linear(t.k, t.norm1, a.norm1, p.wk, p.bk);
+  linear(t.v, t.norm1, a.norm1, p.wv, p.bv);
+  rotate(t.q, t.k, Turn::forward);                                                                           // 3
+  attention_tforward<S>(t.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, attention_shape(x.sequences));      // 4
+  linear(t.mid, t.o, a.o, p.wo, p.bo);                                                                       // 5
+  t.mid.view() += t.in.view();
+  norm_tforward(t.norm2, t.stat2, t.mid, a.mid, a.stat2, theta, ttheta, p.norm2, p.norm2_bias);              // 6
+  if (options_.mlp == MlpKind::swiglu) {                                                                     // 7
+    linear(t.gate, t.norm2, a.norm2, p.gate, -1);
+    linear(t.up, t.norm2, a.norm2, p.up, p.up_bias);
+    swiglu_tforward<S>(t.act.data, t.gate.data, t.up.data, a.gate.data, a.up.data, a.act.size());
+  } else {
+    linear(t.gate, t.norm2, a.norm2, p.up, p.up_bias);
+    activation_tforward<S>(t.act.data, t.gate.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
+  }
+  linear(tout, t.act, a.act, p.down, p.down_bias);                                                           // 8
+  tout.view() += t.mid.view();
+}
+
+template <class S>
+void Transformer<S>::tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx,
+                               Acts& tdx, S weight, S* tdtheta) const {
+  softmax_xent_tbackward<S>(tdx.logits, tx.logits, x.probs, weight);
+  linear_tbackward<S>(tdx.norm, mat(tdtheta, head_), nullptr, tdx.logits, dx.logits, tx.norm, x.norm,
+                      mat(theta, head_), mat(ttheta, head_));
+  tdx.layers.back().in.view().setZero();
+  norm_tbackward(tdx.layers.back().in, tdx.norm, dx.norm, tx.layers.back().in, x.layers.back().in, tx.stat, x.stat,
+                 theta, ttheta, tdtheta, norm_, norm_bias_);
+  for (int l = int(options_.layers) - 1; l >= 0; --l) layer_tbackward(theta, ttheta, l, x, dx, tx, tdx, tdtheta);
+  embedding_backward<S>(mat(tdtheta, embedding_), at(tdtheta, position_), x.inputs.data(), tdx.layers[0].in,
+                        options_.positions);
+}
+
+template <class S>
+void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx,
+                                     const Acts& tx, Acts& tdx, S* tdtheta) const {
+  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
+  const auto& a = x.layers[static_cast<size_t>(layer)];
+  const auto& d = dx.layers[static_cast<size_t>(layer)];
+  const auto& t = tx.layers[static_cast<size_t>(layer)];
+  auto& td = tdx.layers[static_cast<size_t>(layer)];
+  const Block<S> dout = dx.layers[static_cast<size_t>(layer) + 1].in;
+  const Block<S> tdout = tdx.layers[static_cast<size_t>(layer) + 1].in;
+  const auto linear = [&](Block<S> tdin, Block<S> tdy, Block<S> dy, Block<S> tin, Block<S> in, int w, int b,
+                          Write write = Write::assign) {
+    linear_tbackward<S>(tdin, mat(tdtheta, w), at(tdtheta, b), tdy, dy, tin, in, mat(theta, w), mat(ttheta, w), write);
+  };
+  linear(td.act, tdout, dout, t.act, a.act, p.down, p.down_bias);                                            // 8
+  if (options_.mlp == MlpKind::swiglu) {                                                                     // 7
+    swiglu_tbackward<S>(td.gate.data, td.up.data, td.act.data, d.act.data, t.gate.data, t.up.data, a.gate.data,
+                        a.up.data, a.act.size());
+    linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.gate, -1);
+    linear(td.norm2, td.up, d.up, t.norm2, a.norm2, p.up, p.up_bias, Write::add);
+  } else {
+    activation_tbackward<S>(td.gate.data, td.act.data, d.act.data, t.gate.data, a.gate.data, a.act.size(),
+                            Activation::gelu_tanh);
+    linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.up, p.up_bias);
+  }
+  td.mid.view() = tdout.view();
+  norm_tbackward(td.mid, td.norm2, d.norm2, t.mid, a.mid, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
+                 p.norm2_bias);                                                                              // 6
+  linear(td.o, td.mid, d.mid, t.o, a.o, p.wo, p.bo);                                                         // 5
+  attention_tbackward<S>(td.q, td.k, td.v, td.o, d.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, tdx.scratch,
+                         attention_shape(x.sequences));                                                      // 4
+  rotate(td.q, td.k, Turn::inverse);                                                                         // 3
+  linear(td.norm1, td.q, d.q, t.norm1, a.norm1, p.wq, p.bq);                                                 // 2
+  linear(td.norm1, td.k, d.k, t.norm1, a.norm1, p.wk, p.bk, Write::add);
+  linear(td.norm1, td.v, d.v, t.norm1, a.norm1, p.wv, p.bv, Write::add);
+  td.in.view() = td.mid.view();
+  norm_tbackward(td.in, td.norm1, d.norm1, t.in, a.in, t.stat1, a.stat1, theta, ttheta, tdtheta, p.norm1,
+                 p.norm1_bias);                                                                              // 1
+}
+
+template <class S>
+AlignedVector<S> Transformer<S>::initial_parameters(std::uint64_t seed) const {
+  AlignedVector<S> theta(static_cast<size_t>(layout_.size()), S(0));
+  const double residual = 1 / std::sqrt(2.0 * double(options_.layers));
+  for (size_t number = 0; number < layout_.blocks().size(); ++number) {
+    const ParamBlock& b = layout_.blocks()[number];
+    const bool writes_stream = b.name.ends_with("wo") || b.name.ends_with("w_down");
+    double sd = 1 / std::sqrt(double(b.cols)) * (writes_stream ? residual : 1);
+    if (b.role == Role::head) sd = 0.02;
+    const Stream stream{seed, Domain::init, static_cast<std::uint32_t>(number)};
+    for (Index i = 0; i < b.size(); ++i) {
+      if (b.role == Role::norm)
+        theta[static_cast<size_t>(b.offset + i)] = S(b.name.ends_with("bias") ? 0.0 : 1.0);
+      else if (b.role != Role::bias)
+        theta[static_cast<size_t>(b.offset + i)] = S(sd * normal(stream, static_cast<std::uint64_t>(i)));
+    }
+  }
+  return theta;
+}
+
+}  // namespace hone

@@ -1,0 +1,155 @@
+#include "sim/record/h5.hpp"
+
+#include <hdf5.h>
+#include <hdf5_hl.h>
+
+#include <atomic>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+#include "sim/base/error.hpp"
+
+static_assert(std::is_same_v<hid_t, std::int64_t>);
+static_assert(std::is_same_v<herr_t, int>);
+
+namespace hone::h5 {
+namespace {
+
+// HDF5 keeps the printing of its errors per thread; ours carry the same news in exceptions.
+void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+std::string child_name(const Object& parent, const std::string& name) {
+  const bool is_file = H5Iget_type(parent.id()) == H5I_FILE;
+  return parent.name() + (is_file ? ": /" : "/") + name;
+}
+
+}  // namespace
+
+Object::Object(Id id, int (*close)(Id), std::string name)
+    : id_(id), close_(close), name_(std::move(name)) {}
+
+Object::Object(Object&& other) noexcept
+    : id_(std::exchange(other.id_, -1)), close_(other.close_), name_(std::move(other.name_)) {}
+
+Object::~Object() {
+  if (id_ >= 0) close_(id_);
+}
+
+void expect_read(bool succeeded, const Object& object, const std::string& what) {
+  if (!succeeded)
+    throw FormatError(
+        fmt::format("{}: {}; the file is damaged or not of hone: restore it or measure it again",
+                    object.name(),
+                    what));
+}
+
+void expect_written(bool succeeded, const Object& object, const std::string& what) {
+  if (!succeeded)
+    throw IoError(
+        fmt::format("{}: {}; HDF5 refused it: free some memory or record less in one file",
+                    object.name(),
+                    what));
+}
+
+Object read_handle(Id id, int (*close)(Id), const Object& of, const std::string& what) {
+  expect_read(id >= 0, of, what);
+  return Object(id, close, of.name());
+}
+
+Object write_handle(Id id, int (*close)(Id), const Object& of, const std::string& what) {
+  expect_written(id >= 0, of, what);
+  return Object(id, close, of.name());
+}
+
+Object create_image(const std::string& name) {
+  silence();
+  const Object named(-1, nullptr, name);
+  const Object access =
+      write_handle(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, named, "cannot be made in memory");
+  expect_written(H5Pset_fapl_core(access.id(), 1 << 16, false) >= 0 &&
+                     H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG) >= 0,
+                 named,
+                 "cannot be made in memory");
+  // HDF5 tells two files in memory apart by their names alone.
+  static std::atomic<unsigned> serial{0};
+  const std::string unique = fmt::format("hone-image-in-memory-{}", serial++);
+  return write_handle(H5Fcreate(unique.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()),
+                      H5Fclose,
+                      named,
+                      "cannot be made in memory");
+}
+
+std::string bytes_of(const Object& file) {
+  expect_written(H5Fflush(file.id(), H5F_SCOPE_LOCAL) >= 0, file, "cannot be flushed in memory");
+  const ssize_t size = H5Fget_file_image(file.id(), nullptr, 0);
+  expect_written(size > 0, file, "its size cannot be found");
+  std::string bytes(static_cast<std::size_t>(size), '\0');
+  expect_written(H5Fget_file_image(file.id(), bytes.data(), bytes.size()) == size,
+                 file,
+                 "its bytes cannot be copied");
+  return bytes;
+}
+
+Object open_image(std::string& bytes, const std::string& name) {
+  silence();
+  const Object named(-1, nullptr, name);
+  // The call numbers its files with an unguarded counter, and equal numbers would be taken for one
+  // file.
+  static std::mutex counter_guard;
+  const std::lock_guard lock(counter_guard);
+  return read_handle(
+      H5LTopen_file_image(
+          bytes.data(), bytes.size(), H5LT_FILE_IMAGE_DONT_COPY | H5LT_FILE_IMAGE_DONT_RELEASE),
+      H5Fclose,
+      named,
+      "is no HDF5 file");
+}
+
+Object create_group(const Object& parent, const std::string& name) {
+  const Object list =
+      write_handle(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, parent, "a group cannot be made");
+  expect_written(H5Pset_obj_track_times(list.id(), false) >= 0, parent, "a group cannot be made");
+  Object group(H5Gcreate2(parent.id(), name.c_str(), H5P_DEFAULT, list.id(), H5P_DEFAULT),
+               H5Gclose,
+               child_name(parent, name));
+  expect_written(group.id() >= 0, group, "cannot be created");
+  return group;
+}
+
+Object open_member(const Object& parent, const std::string& name) {
+  Object member(
+      H5Oopen(parent.id(), name.c_str(), H5P_DEFAULT), H5Oclose, child_name(parent, name));
+  expect_read(member.id() >= 0, member, "cannot be opened");
+  return member;
+}
+
+std::vector<std::string> members(const Object& group, Kind kind) {
+  H5G_info_t info;
+  expect_read(H5Gget_info(group.id(), &info) >= 0, group, "its members cannot be listed");
+  std::vector<std::string> names;
+  for (hsize_t i = 0; i < info.nlinks; ++i) {
+    const auto name_at = [&](char* buffer, std::size_t size) {
+      return H5Lget_name_by_idx(
+          group.id(), ".", H5_INDEX_NAME, H5_ITER_INC, i, buffer, size, H5P_DEFAULT);
+    };
+    const ssize_t size = name_at(nullptr, 0);
+    expect_read(size > 0, group, "its members cannot be listed");
+    std::string name(static_cast<std::size_t>(size) + 1, '\0');
+    expect_read(name_at(name.data(), name.size()) == size, group, "its members cannot be listed");
+    name.resize(static_cast<std::size_t>(size));
+
+    H5L_info_t link;
+    const bool is_hard = H5Lget_info(group.id(), name.c_str(), &link, H5P_DEFAULT) >= 0 &&
+                         link.type == H5L_TYPE_HARD;
+    expect_read(is_hard, group, fmt::format("member '{}' is a link that leads elsewhere", name));
+    const Object member = open_member(group, name);
+    expect_read(H5Iget_type(member.id()) == (kind == Kind::group ? H5I_GROUP : H5I_DATASET),
+                member,
+                kind == Kind::group ? "is no group" : "is no dataset");
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+}  // namespace hone::h5

@@ -1,0 +1,98 @@
+// HDF5 as far as run files need it: objects that close themselves, scalar attributes and whole
+// arrays. Files live in memory only (the core driver, nothing behind it), so that a full disk or a
+// locked network folder never meets HDF5, whose own recovery from failed writes is poor. No HDF5
+// header is needed here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/record/dataset.hpp"
+
+namespace hone::h5 {
+
+using Id = std::int64_t;  ///< HDF5's hid_t
+
+/// An open HDF5 thing and the words that name it in messages; closed by the function of its kind.
+class Object {
+ public:
+  Object(Id id, int (*close)(Id), std::string name);
+  Object(Object&& other) noexcept;
+  Object& operator=(Object&&) = delete;
+  ~Object();
+  Id id() const { return id_; }
+  const std::string& name() const { return name_; }
+
+ private:
+  Id id_;
+  int (*close_)(Id);
+  std::string name_;
+};
+
+/// What a group holds.
+enum class Kind { group, dataset };
+
+/// An array as it lies in a file.
+struct Array {
+  std::vector<std::int64_t> shape;
+  Values values;
+};
+
+/// Throws when an HDF5 call on `object` failed while it was read or written.
+/// errors  FormatError (read), IoError (write), naming the object and what was tried
+void expect_read(bool succeeded, const Object& object, const std::string& what);
+void expect_written(bool succeeded, const Object& object, const std::string& what);
+
+/// Takes over a handle that belongs to `of` and bears its name.
+/// errors  as expect_read and expect_written when the handle is negative
+Object read_handle(Id id, int (*close)(Id), const Object& of, const std::string& what);
+Object write_handle(Id id, int (*close)(Id), const Object& of, const std::string& what);
+
+/// A new empty file in memory.   ensures  HDF5 prints nothing in this thread from now on
+Object create_image(const std::string& name);
+
+/// The bytes that the file would have on disk.   ensures  equal content written in equal order
+/// gives equal bytes
+std::string bytes_of(const Object& file);
+
+/// Opens bytes of a file, read-only and without a copy.
+/// expects  `bytes` stays alive and unchanged while the result lives
+/// errors   FormatError when they are no HDF5 file
+Object open_image(std::string& bytes, const std::string& name);
+
+/// A new group or an existing member of a group.
+/// errors  IoError or FormatError naming both
+Object create_group(const Object& parent, const std::string& name);
+Object open_member(const Object& parent, const std::string& name);
+
+/// Names of the members of a group in alphabetical order.
+/// errors  FormatError when a member is of another kind, or is a link that leads elsewhere
+std::vector<std::string> members(const Object& group, Kind kind);
+
+/// A scalar attribute: float64, int64 or variable-length UTF-8.   expects  no such attribute yet
+void write_attribute(const Object& object, const std::string& name, const Attribute& value);
+
+bool has_attribute(const Object& object, const std::string& name);
+
+/// errors  FormatError when missing, not scalar or of another type; fixed-length text is read as
+/// well
+Attribute read_attribute(const Object& object, const std::string& name);
+std::string read_text_attribute(const Object& object, const std::string& name);
+
+/// Names of all attributes in alphabetical order.
+std::vector<std::string> attribute_names(const Object& object);
+
+/// Writes a whole array; numbers above 4 KiB in chunks of at most 1 MiB with shuffle, gzip 4 and
+/// fletcher32. expects  as many values as the shape has entries
+void write_array(const Object& group,
+                 const std::string& name,
+                 const std::vector<std::int64_t>& shape,
+                 const Values& values);
+
+/// Reads a whole array and takes its entries off `entries_left`, which bounds what a file may make
+/// us allocate. errors  FormatError for another type, a damaged chunk, or more entries than are
+/// left
+Array read_array(const Object& dataset, std::int64_t& entries_left);
+
+}  // namespace hone::h5

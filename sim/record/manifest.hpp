@@ -1,0 +1,38 @@
+// What a number owes its existence to besides the options: the build, the seed, the machine, the
+// inputs. Stored as the attributes of group /manifest.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "sim/record/dataset.hpp"
+
+namespace hone {
+
+/// The build that runs. Sources outside a git checkout, such as a tarball, have git id "unknown".
+struct BuildInfo {
+  std::string version;   ///< of hone, from CMake
+  std::string git_id;    ///< full commit id or "unknown"
+  bool is_dirty;         ///< tracked files differed from that commit when this was built
+  std::string compiler;  ///< name and version
+  std::string flags;     ///< every compile option of the build
+  std::string march;     ///< -march; results are bitwise equal only on the same value
+};
+
+/// The build of this library.
+BuildInfo this_build();
+
+/// "model name" of the first processor in a text like /proc/cpuinfo, or "unknown".
+std::string cpu_model(const std::string& cpuinfo);
+
+/// Attributes of group /manifest: hone_version, git_id, git_dirty, compiler, flags, march, seed
+/// (decimal text, so that all 64 bits survive), threads, cpu_model, and input_sha256.NAME for each
+/// input.
+std::map<std::string, Attribute> manifest_attributes(
+    const BuildInfo& build,
+    std::uint64_t seed,
+    int threads,
+    const std::map<std::string, std::string>& input_sha256);
+
+}  // namespace hone

@@ -1,0 +1,117 @@
+// From rows to evidence: which rows may enter, to which cell and seed they belong, and the small weighted
+// statistics that the questions share. Internal to the questions.
+#pragma once
+
+#include <cmath>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "theory/bootstrap.hpp"
+#include "theory/fit.hpp"
+#include "theory/table.hpp"
+#include "theory/verdict.hpp"
+
+namespace hone::theory {
+
+using Thresholds = std::vector<Threshold>;
+
+/// Rows that a selection left out, by the first reason that applied.
+struct Dropped {
+  int not_finite = 0;
+  int not_positive = 0;
+  int below_noise = 0;
+};
+
+/// Cell (N, D, variant) and seed of each row; cells are numbered in the order of their values.
+template <class Row>
+std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
+  using Cell = std::tuple<double, double, std::string>;
+  std::set<Cell> cells;
+  for (const Row& r : rows) cells.insert({r.N, r.D, r.variant});
+  std::vector<RowKey> keys;
+  for (const Row& r : rows) {
+    const auto place = cells.find(Cell{r.N, r.D, r.variant});
+    keys.push_back({std::distance(cells.begin(), place), r.seed});
+  }
+  return keys;
+}
+
+/// Number of distinct cells.
+int count_cells(const std::vector<RowKey>& keys);
+
+/// Weight quantization rows of transformers with bits within the study's range whose damage is positive and
+/// above the noise. Rows of other architectures or bits do not count as dropped.
+/// expects thresholds ptq_bits_min, ptq_bits_max, ptq_min_snr
+std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows,
+                                  const std::string& variant,
+                                  const Thresholds& thresholds,
+                                  Dropped& dropped);
+
+/// The same rows selected by the prediction instead of the damage: selection on the regressor does not bend
+/// a slope, selection on the outcome does.
+std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows,
+                                     const std::string& variant,
+                                     const Thresholds& thresholds,
+                                     Dropped& dropped);
+
+/// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
+double combined_sigma(std::initializer_list<double> standard_errors, double scatter);
+
+BootstrapOptions bootstrap_options(const Thresholds& thresholds);
+
+/// Coefficients of weighted least squares with a constant, constant first; NaN when rank-deficient.
+/// shapes  columns[j][row], y[row], sigma[row]; `rows` selects with repeats
+std::vector<double> regress(const std::vector<std::vector<double>>& columns,
+                            const std::vector<double>& y,
+                            const std::vector<double>& sigma,
+                            const std::vector<std::size_t>& rows);
+
+/// Weighted slope of y on x within groups, each group with its own constant; linear in y for fixed x.
+double slope_within(const std::vector<double>& x,
+                    const std::vector<double>& y,
+                    const std::vector<double>& sigma,
+                    const std::vector<std::size_t>& group,
+                    const std::vector<std::size_t>& rows);
+
+/// Σ w y / Σ w with w = 1/sigma²; NaN for no rows.
+double weighted_mean(const std::vector<double>& y,
+                     const std::vector<double>& sigma,
+                     const std::vector<std::size_t>& rows);
+
+/// Interval of the weighted mean of y over the whole sample; all NaN for no rows.
+Interval mean_interval(const std::vector<RowKey>& keys,
+                       const std::vector<double>& y,
+                       const std::vector<double>& sigma,
+                       const BootstrapOptions& options);
+
+/// A verdict with its words and the named thresholds, still inconclusive and without numbers.
+Verdict open_verdict(std::string id,
+                     std::string question,
+                     std::string hypothesis,
+                     std::string rule,
+                     const Thresholds& thresholds,
+                     const std::vector<std::string>& names);
+
+void add_detail(Verdict& verdict, const std::string& name, double value);
+void add_detail(Verdict& verdict, const std::string& name, const Interval& interval);
+void add_dropped(Verdict& verdict, const Dropped& dropped);
+void set_estimate(Verdict& verdict, const Interval& interval);
+
+/// Trunk rows of the prediction test as columns, ready for regress.
+struct PredictionRows {
+  std::vector<PtqRow> rows;
+  std::vector<RowKey> keys;
+  std::vector<double> log_delta;
+  std::vector<double> log_predicted;
+  std::vector<double> sigma;  ///< of log_delta - log_predicted
+};
+
+/// Rows of select_predicted for the trunk with their logs.
+PredictionRows prediction_rows(const Table& table, const Thresholds& thresholds, Dropped& dropped);
+
+/// "0.51 (0.45 to 0.57)"
+std::string in_words(const Interval& interval);
+
+}  // namespace hone::theory

@@ -1,0 +1,86 @@
+// Flat rows of measured numbers, collected from run files. Everything that judges works on these plain structs,
+// so that synthetic rows (solvable.hpp) and recorded ones go through the same code.
+//   N quantizable parameters   D training tokens   P bits per weight; losses and damages in nats per token
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace hone {
+struct RunFile;
+}
+
+namespace hone::theory {
+
+/// What every row says about the model it was measured on.
+struct Subject {
+  std::string run;
+  std::string architecture;  ///< transformer | mlp
+  std::int64_t seed = 0;
+  double N = 0;
+  double D = 0;
+  std::string variant;  ///< trunk | cooled | ema | lawa
+};
+
+/// Damage of quantizing the weights to P bits, and its prediction. Unknown numbers are NaN in all rows.
+struct PtqRow : Subject {
+  double P = 0;
+  double lr = 0;
+  double loss = 0;
+  double delta = 0;
+  double delta_se = 0;
+  double predicted = 0;  ///< (1/24) Σ_c Delta_c² tr(H_cc)
+  double predicted_se = 0;
+  double gradient = 0;    ///< g·e of the real rounding error e
+  double quadratic = 0;   ///< ½ e'He
+  double mean_step2 = 0;  ///< mean Delta² over the quantized weights
+};
+
+/// Curvature of one checkpoint.
+struct SharpnessRow : Subject {
+  double trace = 0;
+  double trace_se = 0;
+  double lambda_max = 0;
+  double weight_norm2 = 0;
+  double weighted_trace = 0;  ///< 24 predicted / mean_step2 at the least bits ≥ 3 that were measured
+};
+
+/// Damage of one cell of the weight, activation and KV factorial; 16 bits = not quantized.
+struct FactorialRow : Subject {
+  double w_bits = 16;
+  double a_bits = 16;
+  double kv_bits = 16;
+  double delta = 0;
+  double delta_se = 0;
+};
+
+/// Damage of noise of a given energy in a subspace; the shares belong to the checkpoint and repeat in its rows.
+struct NoiseRow : Subject {
+  std::string subspace;  ///< top | random | complement | isotropic
+  double energy = 0;
+  double delta = 0;
+  double delta_se = 0;
+  double predicted = 0;
+  double residual_share = 0;  ///< norm share of the real rounding error in the top directions
+  double null_share = 0;      ///< √(k/n)
+};
+
+struct Table {
+  std::vector<PtqRow> ptq;
+  std::vector<SharpnessRow> sharpness;
+  std::vector<FactorialRow> factorial;
+  std::vector<NoiseRow> noise;
+};
+
+/// Appends the rows of one run. Groups that the run did not measure are skipped.
+/// expects groups as written by hone: /manifest, /checkpoints, /ptq, /curvature, /factorial, /noise
+/// errors  FormatError naming the run, the group and the dataset
+void append_run(Table& table, const RunFile& run, const std::string& source);
+
+/// The rows of all run files, in the order given.
+/// errors  IoError or FormatError of the reader, FormatError of append_run
+Table collect(const std::vector<std::filesystem::path>& paths);
+
+}  // namespace hone::theory
