@@ -1,10 +1,10 @@
 #include "theory/evidence.hpp"
 
-#include <Eigen/QR>
 #include <limits>
 #include <utility>
 
 #include "sim/base/error.hpp"
+#include "theory/least_squares.hpp"
 
 namespace hone::theory {
 namespace {
@@ -95,17 +95,15 @@ std::vector<double> regress(const std::vector<std::vector<double>>& columns,
   const Vector<double> w2 = weight.array().square() / weight.squaredNorm();
   const Eigen::RowVectorXd mean = w2.transpose() * x;
   const double target_mean = w2.dot(target);
-  Eigen::MatrixXd scaled = weight.asDiagonal() * (x.rowwise() - mean);
+  Matrix<double> scaled = weight.asDiagonal() * (x.rowwise() - mean);
   const Eigen::VectorXd norm = scaled.colwise().norm().transpose();
   for (Index j = 0; j < p; ++j) {
     if (!(norm(j) > 1e-10 * (weight.array() * x.col(j).array()).matrix().norm())) return undefined;
     scaled.col(j) /= norm(j);
   }
-  Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(scaled);
-  qr.setThreshold(1e-8);
-  if (qr.rank() < p) return undefined;
-  const Eigen::VectorXd slopes =
-      qr.solve(Eigen::VectorXd(weight.array() * (target.array() - target_mean)));
+  if (!(condition_number(scaled) < 1 / rank_tolerance)) return undefined;
+  const Vector<double> slopes =
+      solve_least_squares(scaled, (weight.array() * (target.array() - target_mean)).matrix());
   std::vector<double> coefficients{target_mean};
   for (Index j = 0; j < p; ++j) {
     coefficients.push_back(slopes(j) / norm(j));

@@ -1,7 +1,5 @@
 #include "theory/fit.hpp"
 
-#include <Eigen/QR>
-#include <Eigen/SVD>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -9,23 +7,12 @@
 #include "sim/base/error.hpp"
 #include "theory/fit_statistics.hpp"
 #include "theory/law_forms.hpp"
+#include "theory/least_squares.hpp"
 
 namespace hone::theory {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr double rank_tolerance = 1e-8;
-
-/// Ratio of the largest to the least singular value; +inf when singular.
-double condition_number(const Matrix<double>& a) {
-  if (a.cols() == 0) return 1;
-  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(a);
-  const Eigen::MatrixXd r =
-      qr.matrixQR().topRows(std::min(a.rows(), a.cols())).triangularView<Eigen::Upper>();
-  const Eigen::VectorXd values = Eigen::JacobiSVD<Eigen::MatrixXd>(r).singularValues();
-  const double least = values(values.size() - 1);
-  return least > 0 ? values(0) / least : std::numeric_limits<double>::infinity();
-}
 
 /// The affine parts of a log-linear law: design row (without the constant) and offset.
 void fill_design_row(LawKind kind, const Point& x, Eigen::Ref<Eigen::RowVectorXd> row, double& offset) {
@@ -83,85 +70,6 @@ CentredDesign make_design(LawKind kind, const std::vector<Observation>& rows) {
 
 }  // namespace
 
-FitSummary empty_summary(LawKind kind, int n, Stop stop) {
-  const std::size_t p = law(kind).parameters.size();
-  FitSummary s;
-  s.kind = kind;
-  s.stop = stop;
-  s.n = n;
-  s.parameters.assign(p, nan);
-  s.standard_errors.assign(p, nan);
-  s.covariance =
-      Matrix<double>::Constant(static_cast<Index>(p), static_cast<Index>(p), nan);
-  s.cost = s.r2 = s.rmse_log = s.condition = nan;
-  s.at_bound.assign(p, false);
-  s.not_identified.assign(p, false);
-  return s;
-}
-
-void describe_solution(FitSummary& summary,
-                       const std::vector<Observation>& rows,
-                       const Matrix<double>& jacobian,
-                       const Vector<double>& residual,
-                       double condition_max) {
-  const Index n = jacobian.rows();
-  std::vector<Index> active;
-  for (Index j = 0; j < jacobian.cols(); ++j)
-    if (!summary.not_identified[static_cast<std::size_t>(j)]) active.push_back(j);
-  const Index p = static_cast<Index>(active.size());
-
-  Vector<double> weight(n), y(n);
-  double squares = 0;
-  for (Index i = 0; i < n; ++i) {
-    const Observation& o = rows[static_cast<std::size_t>(i)];
-    weight(i) = 1 / o.log_sigma;
-    y(i) = o.log_y;
-    squares += residual(i) * residual(i) * o.log_sigma * o.log_sigma;
-  }
-  summary.rmse_log = std::sqrt(squares / static_cast<double>(n));
-  const Vector<double> w2 = weight.array().square();
-  const double y_mean = w2.dot(y) / w2.sum();
-  const double total = (w2.array() * (y.array() - y_mean).square()).sum();
-  summary.r2 = total > 0 ? 1 - residual.squaredNorm() / total : nan;
-
-  Matrix<double> j(n, p);
-  for (Index k = 0; k < p; ++k) j.col(k) = jacobian.col(active[static_cast<std::size_t>(k)]);
-  const Vector<double> column_norm = j.colwise().norm().transpose();
-  Matrix<double> slopes = j;
-  const Vector<double> constant = weight.normalized();  // the Jacobian column of an additive constant
-  slopes -= constant * (constant.transpose() * slopes);
-  std::vector<Index> kept;
-  for (Index k = 0; k < p; ++k) {
-    const double norm = slopes.col(k).norm();
-    if (norm > 1e-10 * column_norm(k)) {
-      slopes.col(static_cast<Index>(kept.size())) = slopes.col(k) / norm;
-      kept.push_back(k);
-    }
-  }
-  summary.condition = condition_number(slopes.leftCols(static_cast<Index>(kept.size())));
-  summary.collinear = !(summary.condition <= condition_max);
-
-  // Scaled columns keep J'J invertible although its raw entries differ by many orders.
-  const Matrix<double> scaled = j * column_norm.cwiseInverse().asDiagonal();
-  const Eigen::ColPivHouseholderQR<Eigen::MatrixXd> qr(scaled.transpose() * scaled);
-  if (qr.isInvertible() && n > p) {
-    const double s2 = residual.squaredNorm() / static_cast<double>(n - p);
-    const Eigen::MatrixXd inverse = qr.inverse();
-    for (Index a = 0; a < p; ++a)
-      for (Index b = 0; b < p; ++b)
-        summary.covariance(active[static_cast<std::size_t>(a)], active[static_cast<std::size_t>(b)]) =
-            s2 * inverse(a, b) / (column_norm(a) * column_norm(b));
-  }
-  const auto& bounds = law(summary.kind).parameters;
-  for (std::size_t k = 0; k < bounds.size(); ++k) {
-    const double slack = 1e-6 * (bounds[k].high - bounds[k].low);
-    const double value = summary.parameters[k];
-    summary.at_bound[k] = value <= bounds[k].low + slack || value >= bounds[k].high - slack;
-    const auto d = static_cast<Index>(k);
-    summary.standard_errors[k] = std::sqrt(summary.covariance(d, d));
-  }
-}
-
 FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
   EXPECTS(law(kind).form == Form::log_linear, "fit_linear: {} is not log-linear", law(kind).name);
   const int n = static_cast<int>(rows.size());
@@ -181,10 +89,7 @@ FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const 
   if (!(condition_number(a) < 1 / rank_tolerance))
     return empty_summary(kind, n, Stop::rank_deficient);
 
-  const Vector<double> slopes = active.empty()
-                                    ? Vector<double>()
-                                    : Vector<double>(Eigen::HouseholderQR<Eigen::MatrixXd>(a).solve(
-                                          Eigen::VectorXd(design.target)));
+  const Vector<double> slopes = solve_least_squares(a, design.target);
   std::fill(summary.parameters.begin(), summary.parameters.end(), 0.0);
   double constant = design.target_mean;
   for (std::size_t k = 0; k < active.size(); ++k) {

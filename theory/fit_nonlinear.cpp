@@ -3,6 +3,7 @@
 #include <ceres/problem.h>
 #include <ceres/solver.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -133,7 +134,7 @@ FitSummary fit_nonlinear(LawKind kind,
     const Observation& o = rows[static_cast<std::size_t>(i)];
     const Dual value = log_value(kind, duals, o.point);
     residual(i) = (o.log_y - value.a) / o.log_sigma;
-    jacobian.row(i) = value.v.head(static_cast<Index>(p)).transpose() / o.log_sigma;
+    for (Index j = 0; j < jacobian.cols(); ++j) jacobian(i, j) = value.v(j) / o.log_sigma;
   }
   describe_solution(summary, rows, jacobian, residual, options.condition_max);
   return summary;

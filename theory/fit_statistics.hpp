@@ -1,4 +1,5 @@
-// What both fitting mechanisms report about a solution; internal to fit.cpp and fit_nonlinear.cpp.
+// What both fitting mechanisms report about a solution; internal to fit.cpp
+// and fit_nonlinear.cpp.
 #pragma once
 
 #include "theory/fit.hpp"

@@ -107,9 +107,9 @@ TeacherTask::TeacherTask(const TeacherOptions& options) : options_(options) {
   const double output_scale = 1 / std::sqrt(static_cast<double>(H));
   const Stream stream{options_.source_seed, Domain::synthetic, teacher_substream};
   std::uint64_t counter = 0;
-  input_weights_.resize(H, I);
+  input_weights_.resize(I, H);
   for (double& w : input_weights_.reshaped()) w = input_scale * normal(stream, counter++);
-  output_weights_.resize(O, H);
+  output_weights_.resize(H, O);
   for (double& v : output_weights_.reshaped()) v = output_scale * normal(stream, counter++);
 }
 
@@ -125,8 +125,17 @@ VectorBatch TeacherTask::validation(Index examples) const {
 
 Matrix<double> TeacherTask::noiseless(const Matrix<double>& x) const {
   EXPECTS(x.cols() == options_.inputs, "teacher: {} inputs, expected {}", x.cols(), options_.inputs);
-  const Matrix<double> hidden = (x * input_weights_.transpose()).array().tanh();
-  return hidden * output_weights_.transpose();
+  // Row by row and not one product: blocking would make an example's last bits depend on its batch.
+  Matrix<double> y(x.rows(), options_.outputs);
+  Matrix<double> hidden(1, options_.hidden), output(1, options_.outputs);
+  for (Index k = 0; k < x.rows(); ++k) {
+    hidden.setZero(), output.setZero();
+    for (Index i = 0; i < options_.inputs; ++i) hidden += x(k, i) * input_weights_.row(i);
+    for (Index h = 0; h < options_.hidden; ++h)
+      output += std::tanh(hidden(0, h)) * output_weights_.row(h);
+    y.row(k) = output;
+  }
+  return y;
 }
 
 VectorBatch TeacherTask::draw(const Stream& stream, std::int64_t first, Index examples) const {

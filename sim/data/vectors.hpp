@@ -91,7 +91,7 @@ class TeacherTask {
 
   TeacherOptions options_;
   Vector<double> input_sd_;
-  Matrix<double> input_weights_, output_weights_;  // W (hidden, inputs), V (outputs, hidden)
+  Matrix<double> input_weights_, output_weights_;  // W' (inputs, hidden), V' (hidden, outputs)
 };
 
 }  // namespace hone

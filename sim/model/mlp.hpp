@@ -35,6 +35,7 @@ struct MlpOptions {
 template <class S>
 struct MlpActs {
   MlpActs(const MlpOptions& options, Index examples);
+  std::int64_t bytes() const { return memory_->capacity() * std::int64_t(sizeof(S)); }
 
   Index sequences = 0;                ///< examples in the chunk; one loss row each
   std::vector<std::int32_t> targets;  ///< class ids, filled by forward

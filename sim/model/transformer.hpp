@@ -55,6 +55,7 @@ struct TransformerActs {
     Block<S> in, norm1, stat1, q, k, v, att, o, mid, norm2, stat2, gate, up, act;
   };
   TransformerActs(const TransformerOptions& options, Index sequences);
+  std::int64_t bytes() const { return memory_->capacity() * std::int64_t(sizeof(S)); }
 
   Index sequences = 0;
   std::vector<std::uint16_t> inputs, targets;  ///< M ids each, filled by forward

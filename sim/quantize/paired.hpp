@@ -1,0 +1,21 @@
+// Paired comparison of two precisions on the same fixed windows.
+#pragma once
+
+#include <vector>
+
+namespace hone {
+
+/// Mean of the per-window differences and its standard error over windows.
+struct PairedDifference {
+  double mean_nats = 0;            ///< mean of (changed - reference), nats per token
+  double standard_error_nats = 0;  ///< sd/√windows; +inf for one window
+};
+
+/// math     d_w = changed_w - reference_w;  mean d, √(Σ(d-mean)²/(W-1)/W)
+/// expects  equal sizes, at least one window
+PairedDifference paired_difference(const std::vector<double>& changed, const std::vector<double>& reference);
+
+/// Mean of one list with its standard error, by the same rule.
+PairedDifference mean_with_error(const std::vector<double>& values);
+
+}  // namespace hone

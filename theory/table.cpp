@@ -1,0 +1,265 @@
+#include "theory/table.hpp"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "sim/base/error.hpp"
+#include "sim/record/run_file.hpp"
+
+namespace hone::theory {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// Least bits at which the weighted trace is read: below, rounding shrinks weights and the step is no noise.
+constexpr double reference_bits_min = 3;
+
+/// A variable as doubles over leading dimensions, whatever its stored number type; NaN where it is absent.
+class Column {
+ public:
+  Column() = default;
+  Column(const Dataset& group,
+         const std::string& name,
+         const std::vector<std::string>& dims,
+         const std::string& source) {
+    if (!group.has(name)) return;
+    const Variable& variable = group.at(name);
+    if (variable.dims != dims)
+      throw FormatError(fmt::format("{}: variable {} has dimensions ({}), expected ({}); run the study again",
+                                    source,
+                                    name,
+                                    fmt::join(variable.dims, ", "),
+                                    fmt::join(dims, ", ")));
+    std::visit([&](const auto& values) { assign(values, name, source); }, variable.values);
+    if (dims.size() > 1) stride_ = static_cast<std::size_t>(variable.shape[1]);
+  }
+  double at(std::size_t i) const { return values_.empty() ? nan : values_[i]; }
+  double at(std::size_t i, std::size_t j) const { return values_.empty() ? nan : values_[i * stride_ + j]; }
+  double at(std::size_t i, std::size_t j, std::size_t k, std::size_t depth) const {
+    return values_.empty() ? nan : values_[(i * stride_ + j) * depth + k];
+  }
+  bool is_present() const { return !values_.empty(); }
+
+ private:
+  template <class T>
+  void assign(const std::vector<T>& values, const std::string& name, const std::string& source) {
+    if constexpr (std::is_arithmetic_v<T>)
+      values_.assign(values.begin(), values.end());
+    else
+      throw FormatError(
+          fmt::format("{}: variable {} holds text, expected numbers; run the study again", source, name));
+  }
+
+  std::vector<double> values_;
+  std::size_t stride_ = 1;
+};
+
+/// One run under reading: its checkpoints, and access to the groups that hang on them.
+class Reader {
+ public:
+  Reader(const RunFile& run, std::string source) : run_(run), source_(std::move(source)) {
+    const Dataset& manifest = run.group("manifest");
+    const Dataset& points = run.group("checkpoints");
+    Subject subject;
+    subject.run = text(manifest, "run_id");
+    subject.architecture = text(manifest, "architecture");
+    subject.seed = static_cast<std::int64_t>(number(manifest, "seed"));
+    subject.N = number(manifest, "model_params");
+    const std::vector<std::string> dims{"checkpoint"};
+    const Column tokens(points, "tokens", dims, source_ + ": /checkpoints");
+    if (!tokens.is_present())
+      throw FormatError(
+          fmt::format("{}: group /checkpoints has no variable tokens; run the study again", source_));
+    lr_ = Column(points, "lr", dims, source_);
+    loss_ = Column(points, "loss_nats", dims, source_);
+    weight_norm2_ = Column(points, "weight_norm2", dims, source_);
+    const auto& variants = points.strings("variant");
+    for (std::size_t i = 0; i < variants.size(); ++i) {
+      subject.D = tokens.at(i);
+      subject.variant = variants[i];
+      subjects_.push_back(subject);
+    }
+  }
+
+  void append_ptq(Table& table) const {
+    const Dataset* ptq = group("ptq");
+    if (ptq == nullptr) return;
+    const std::vector<std::string> dims{"checkpoint", "bits"};
+    const auto column = [&](const char* name) { return Column(*ptq, name, dims, source_ + ": /ptq"); };
+    const Column bits(*ptq, "bits", {"bits"}, source_ + ": /ptq");
+    const Column delta = column("delta_nats"), delta_se = column("delta_se_nats"),
+                 predicted = column("predicted_nats"), predicted_se = column("predicted_se_nats"),
+                 gradient = column("gradient_nats"), quadratic = column("quadratic_nats"),
+                 step2 = column("mean_step2");
+    const auto count = static_cast<std::size_t>(ptq->length("bits"));
+    expect_checkpoints(*ptq, "ptq");
+    for (std::size_t i = 0; i < subjects_.size(); ++i)
+      for (std::size_t j = 0; j < count; ++j) {
+        PtqRow row;
+        static_cast<Subject&>(row) = subjects_[i];
+        row.P = bits.at(j);
+        row.lr = lr_.at(i);
+        row.loss = loss_.at(i);
+        row.delta = delta.at(i, j);
+        row.delta_se = delta_se.at(i, j);
+        row.predicted = predicted.at(i, j);
+        row.predicted_se = predicted_se.at(i, j);
+        row.gradient = gradient.at(i, j);
+        row.quadratic = quadratic.at(i, j);
+        row.mean_step2 = step2.at(i, j);
+        table.ptq.push_back(row);
+      }
+  }
+
+  /// expects this run's rows of table.ptq, from `first_ptq` on, to be there already
+  void append_sharpness(Table& table, std::size_t first_ptq) const {
+    const Dataset* curvature = group("curvature");
+    if (curvature == nullptr) return;
+    const std::string where = source_ + ": /curvature";
+    const Column trace(*curvature, "trace", {"checkpoint"}, where);
+    const Column trace_se(*curvature, "trace_se", {"checkpoint"}, where);
+    const Column lambda(*curvature, "lambda", {"checkpoint", "rank"}, where);
+    const std::size_t ranks =
+        lambda.is_present() ? static_cast<std::size_t>(curvature->length("rank")) : 0;
+    expect_checkpoints(*curvature, "curvature");
+    for (std::size_t i = 0; i < subjects_.size(); ++i) {
+      SharpnessRow row;
+      static_cast<Subject&>(row) = subjects_[i];
+      row.trace = trace.at(i);
+      row.trace_se = trace_se.at(i);
+      row.lambda_max = nan;
+      for (std::size_t j = 0; j < ranks; ++j)  // the order of ranks is the recorder's business
+        row.lambda_max = std::fmax(row.lambda_max, lambda.at(i, j));
+      row.weight_norm2 = weight_norm2_.at(i);
+      row.weighted_trace = weighted_trace(table, first_ptq, i);
+      table.sharpness.push_back(row);
+    }
+  }
+
+  void append_factorial(Table& table) const {
+    const Dataset* factorial = group("factorial");
+    if (factorial == nullptr) return;
+    const std::string where = source_ + ": /factorial";
+    const Column w(*factorial, "w_bits", {"cell"}, where), a(*factorial, "a_bits", {"cell"}, where),
+        kv(*factorial, "kv_bits", {"cell"}, where);
+    const Column delta(*factorial, "delta_nats", {"checkpoint", "cell"}, where);
+    const Column delta_se(*factorial, "delta_se_nats", {"checkpoint", "cell"}, where);
+    const auto count = static_cast<std::size_t>(factorial->length("cell"));
+    expect_checkpoints(*factorial, "factorial");
+    for (std::size_t i = 0; i < subjects_.size(); ++i)
+      for (std::size_t j = 0; j < count; ++j) {
+        FactorialRow row;
+        static_cast<Subject&>(row) = subjects_[i];
+        row.w_bits = w.at(j);
+        row.a_bits = a.at(j);
+        row.kv_bits = kv.at(j);
+        row.delta = delta.at(i, j);
+        row.delta_se = delta_se.at(i, j);
+        table.factorial.push_back(row);
+      }
+  }
+
+  void append_noise(Table& table) const {
+    const Dataset* noise = group("noise");
+    if (noise == nullptr) return;
+    const std::string where = source_ + ": /noise";
+    const std::vector<std::string> dims{"checkpoint", "subspace", "amplitude"};
+    const Column energy(*noise, "energy", {"checkpoint", "amplitude"}, where);
+    const Column delta(*noise, "delta_nats", dims, where), delta_se(*noise, "delta_se_nats", dims, where),
+        predicted(*noise, "predicted_nats", dims, where);
+    const Column residual(*noise, "residual_share", {"checkpoint"}, where);
+    const Column null(*noise, "null_share", {"checkpoint"}, where);
+    const auto& subspaces = noise->strings("subspace");
+    const auto amplitudes = static_cast<std::size_t>(noise->length("amplitude"));
+    expect_checkpoints(*noise, "noise");
+    for (std::size_t i = 0; i < subjects_.size(); ++i)
+      for (std::size_t j = 0; j < subspaces.size(); ++j)
+        for (std::size_t k = 0; k < amplitudes; ++k) {
+          NoiseRow row;
+          static_cast<Subject&>(row) = subjects_[i];
+          row.subspace = subspaces[j];
+          row.energy = energy.at(i, k);
+          row.delta = delta.at(i, j, k, amplitudes);
+          row.delta_se = delta_se.at(i, j, k, amplitudes);
+          row.predicted = predicted.at(i, j, k, amplitudes);
+          row.residual_share = residual.at(i);
+          row.null_share = null.at(i);
+          table.noise.push_back(row);
+        }
+  }
+
+ private:
+  std::string text(const Dataset& group, const std::string& name) const {
+    if (const auto* value = std::get_if<std::string>(&group.attribute(name))) return *value;
+    throw FormatError(
+        fmt::format("{}: attribute {} of /manifest is a number, expected text; run the study again", source_, name));
+  }
+
+  /// Seeds are recorded as decimal text, so that all 64 bits survive.
+  double number(const Dataset& group, const std::string& name) const {
+    const Attribute& value = group.attribute(name);
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
+    if (const auto* real = std::get_if<double>(&value)) return *real;
+    try {
+      return static_cast<double>(std::stoull(std::get<std::string>(value)));
+    } catch (const std::exception&) {
+      throw FormatError(fmt::format("{}: attribute {} of /manifest = \"{}\", expected a number; run the study again",
+                                    source_,
+                                    name,
+                                    std::get<std::string>(value)));
+    }
+  }
+
+  const Dataset* group(const std::string& name) const {
+    const auto found = run_.groups.find(name);
+    return found == run_.groups.end() ? nullptr : &found->second;
+  }
+
+  void expect_checkpoints(const Dataset& group, const std::string& name) const {
+    if (group.length("checkpoint") != static_cast<std::int64_t>(subjects_.size()))
+      throw FormatError(fmt::format("{}: group /{} has {} checkpoints, /checkpoints has {}; run the study again",
+                                    source_,
+                                    name,
+                                    group.length("checkpoint"),
+                                    subjects_.size()));
+  }
+
+  /// The step-weighted trace at the least usable bits of checkpoint i; NaN when not measured.
+  double weighted_trace(const Table& table, std::size_t first_ptq, std::size_t i) const {
+    const std::size_t bits = (table.ptq.size() - first_ptq) / subjects_.size();
+    double least = std::numeric_limits<double>::infinity(), value = nan;
+    for (std::size_t j = 0; j < bits; ++j) {
+      const PtqRow& row = table.ptq[first_ptq + i * bits + j];
+      if (row.P < reference_bits_min || row.P >= least) continue;
+      least = row.P;
+      value = 24 * row.predicted / row.mean_step2;
+    }
+    return value;
+  }
+
+  const RunFile& run_;
+  std::string source_;
+  std::vector<Subject> subjects_;
+  Column lr_, loss_, weight_norm2_;
+};
+
+}  // namespace
+
+void append_run(Table& table, const RunFile& run, const std::string& source) {
+  const Reader reader(run, source);
+  const std::size_t first_ptq = table.ptq.size();
+  reader.append_ptq(table);
+  reader.append_sharpness(table, first_ptq);
+  reader.append_factorial(table);
+  reader.append_noise(table);
+}
+
+Table collect(const std::vector<std::filesystem::path>& paths) {
+  Table table;
+  for (const auto& path : paths) append_run(table, read_run_file(path), path.string());
+  return table;
+}
+
+}  // namespace hone::theory
