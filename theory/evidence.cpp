@@ -17,7 +17,9 @@ bool is_candidate(const PtqRow& r, const std::string& variant, const Thresholds&
 }
 
 /// A usable place in the design: logs of N and D exist.
-bool has_place(const Subject& s) { return std::isfinite(s.N) && std::isfinite(s.D) && s.N > 0 && s.D > 0; }
+bool has_place(const Subject& s) {
+  return std::isfinite(s.N) && std::isfinite(s.D) && s.N > 0 && s.D > 0;
+}
 
 /// Rows of the variant for which `signal` exceeds the noise of the measured damage.
 template <class Signal>
@@ -31,7 +33,8 @@ std::vector<PtqRow> select(const std::vector<PtqRow>& rows,
   for (const PtqRow& r : rows) {
     if (!is_candidate(r, variant, thresholds)) continue;
     const double value = signal(r);
-    if (!has_place(r) || !std::isfinite(r.delta) || !std::isfinite(r.delta_se) || !std::isfinite(value))
+    if (!has_place(r) || !std::isfinite(r.delta) || !std::isfinite(r.delta_se) ||
+        !std::isfinite(value))
       ++dropped.not_finite;
     else if (!(r.delta > 0) || !(value > 0))
       ++dropped.not_positive;

@@ -1,5 +1,5 @@
-// From rows to evidence: which rows may enter, to which cell and seed they belong, and the small weighted
-// statistics that the questions share. Internal to the questions.
+// From rows to evidence: which rows may enter, to which cell and seed they belong, and the small
+// weighted statistics that the questions share. Internal to the questions.
 #pragma once
 
 #include <cmath>
@@ -41,16 +41,16 @@ std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
 /// Number of distinct cells.
 int count_cells(const std::vector<RowKey>& keys);
 
-/// Weight quantization rows of transformers with bits within the study's range whose damage is positive and
-/// above the noise. Rows of other architectures or bits do not count as dropped.
+/// Weight quantization rows of transformers with bits within the study's range whose damage is
+/// positive and above the noise. Rows of other architectures or bits do not count as dropped.
 /// expects thresholds ptq_bits_min, ptq_bits_max, ptq_min_snr
 std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows,
                                   const std::string& variant,
                                   const Thresholds& thresholds,
                                   Dropped& dropped);
 
-/// The same rows selected by the prediction instead of the damage: selection on the regressor does not bend
-/// a slope, selection on the outcome does.
+/// The same rows selected by the prediction instead of the damage: selection on the regressor does
+/// not bend a slope, selection on the outcome does.
 std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows,
                                      const std::string& variant,
                                      const Thresholds& thresholds,
@@ -68,7 +68,8 @@ std::vector<double> regress(const std::vector<std::vector<double>>& columns,
                             const std::vector<double>& sigma,
                             const std::vector<std::size_t>& rows);
 
-/// Weighted slope of y on x within groups, each group with its own constant; linear in y for fixed x.
+/// Weighted slope of y on x within groups, each group with its own constant; linear in y for fixed
+/// x.
 double slope_within(const std::vector<double>& x,
                     const std::vector<double>& y,
                     const std::vector<double>& sigma,

@@ -15,7 +15,10 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// The affine parts of a log-linear law: design row (without the constant) and offset.
-void fill_design_row(LawKind kind, const Point& x, Eigen::Ref<Eigen::RowVectorXd> row, double& offset) {
+void fill_design_row(LawKind kind,
+                     const Point& x,
+                     Eigen::Ref<Eigen::RowVectorXd> row,
+                     double& offset) {
   double p[parameters_max] = {};
   offset = log_value(kind, p, x);
   for (Index j = 0; j < row.size(); ++j) {
@@ -25,8 +28,8 @@ void fill_design_row(LawKind kind, const Point& x, Eigen::Ref<Eigen::RowVectorXd
   }
 }
 
-/// Centred, weighted and scaled least squares: with the constant projected out first, the collinearity of
-/// ln D, ln N and P is not drowned in their distance from zero.
+/// Centred, weighted and scaled least squares: with the constant projected out first, the
+/// collinearity of ln D, ln N and P is not drowned in their distance from zero.
 struct CentredDesign {
   Matrix<double> raw;        // (n, p-1)
   Matrix<double> scaled;     // centred, weighted, columns of norm 1
@@ -70,7 +73,9 @@ CentredDesign make_design(LawKind kind, const std::vector<Observation>& rows) {
 
 }  // namespace
 
-FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
+FitSummary fit_linear(LawKind kind,
+                      const std::vector<Observation>& rows,
+                      const FitOptions& options) {
   EXPECTS(law(kind).form == Form::log_linear, "fit_linear: {} is not log-linear", law(kind).name);
   const int n = static_cast<int>(rows.size());
   const std::size_t p = law(kind).parameters.size();
@@ -114,7 +119,9 @@ FitSummary fit(LawKind kind, const std::vector<Observation>& rows, const FitOpti
                                             : fit_nonlinear(kind, rows, options);
 }
 
-HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
+HeldOut held_out_error(LawKind kind,
+                       const std::vector<Observation>& rows,
+                       const FitOptions& options) {
   std::set<std::int64_t> cells;
   for (const Observation& o : rows) cells.insert(o.cell);
   FitOptions refit = options;

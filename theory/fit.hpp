@@ -1,6 +1,6 @@
-// Fits of laws to log observations, by two mechanisms kept apart: laws that are affine in the log are solved
-// once by weighted least squares, all others by Ceres with automatic derivatives, a Huber loss and several
-// starts. Failure to converge is a value of FitSummary, never an exception.
+// Fits of laws to log observations, by two mechanisms kept apart: laws that are affine in the log
+// are solved once by weighted least squares, all others by Ceres with automatic derivatives, a
+// Huber loss and several starts. Failure to converge is a value of FitSummary, never an exception.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,8 @@
 
 namespace hone::theory {
 
-/// One measured number to be explained. Rows of one (cell, seed) come from one model and are resampled together.
+/// One measured number to be explained. Rows of one (cell, seed) come from one model and are
+/// resampled together.
 struct Observation {
   Point point;
   double log_y = 0;      ///< ln of the measured value
@@ -22,21 +23,21 @@ struct Observation {
 };
 
 enum class Stop {
-  solved,              ///< log-linear: n > p and the least singular value ≥ 1e-8 of the largest
-  converged,           ///< |Δcost| ≤ 1e-12·cost, or a gradient or step below 1e-12, at the best start
-  iterations_used_up,  ///< iterations = iterations_max at the best start; parameters are the best seen
+  solved,     ///< log-linear: n > p and the least singular value ≥ 1e-8 of the largest
+  converged,  ///< |Δcost| ≤ 1e-12·cost, or a gradient or step below 1e-12, at the best start
+  iterations_used_up,  ///< iterations = iterations_max at the best start; the best point seen
   too_few_rows,        ///< n ≤ p
-  rank_deficient,      ///< log-linear: least singular value of the scaled Jacobian < 1e-8 of the largest
+  rank_deficient,      ///< log-linear: the least singular value < 1e-8 of the largest
   failed,              ///< no start has a finite cost
 };
 
 struct FitOptions {
-  double huber_scale = 1.345;  ///< where the loss turns linear, in log_sigma; 95 % efficient for normal errors
-  int starts = 12;             ///< random starts within the bounds; ignored when `start` is given
-  int iterations_max = 200;    ///< per start
-  std::uint64_t seed = 0;      ///< of Domain::starts
-  double condition_max = 30;   ///< above it the design counts as collinear (Belsley, Kuh & Welsch 1980)
-  std::vector<double> start;   ///< a warm start: when not empty, the only start
+  double huber_scale = 1.345;   ///< in log_sigma; 95 % efficient for normal errors (Huber 1981)
+  int starts = 12;              ///< random starts within the bounds; ignored when `start` is given
+  int iterations_max = 200;     ///< per start
+  std::uint64_t seed = 0;       ///< of Domain::starts
+  double condition_max = 30;    ///< of a collinear design, Belsley, Kuh & Welsch 1980
+  std::vector<double> start{};  ///< a warm start: when not empty, the only start
 };
 
 /// What a fit ended with. All vectors have one entry per parameter of the law.
@@ -45,16 +46,16 @@ struct FitSummary {
   Stop stop = Stop::failed;
   std::vector<double> parameters;       ///< NaN unless is_usable
   std::vector<double> standard_errors;  ///< from covariance
-  Matrix<double> covariance;            ///< s²(J'J)⁻¹, s² = Σ residual²/(n-p), residuals in log_sigma
-  double cost = 0;                      ///< ½ Σ rho(residual²)
-  double r2 = 0;                        ///< weighted, of ln y
-  double rmse_log = 0;                  ///< unweighted, of ln y
+  Matrix<double> covariance;  ///< s²(J'J)⁻¹, s² = Σ residual²/(n-p), residuals in log_sigma
+  double cost = 0;            ///< ½ Σ rho(residual²)
+  double r2 = 0;              ///< weighted, of ln y
+  double rmse_log = 0;        ///< unweighted, of ln y
   int n = 0;
   int iterations = 0;
-  double condition = 0;   ///< of the Jacobian, constant projected out, columns scaled to norm 1
-  bool collinear = false; ///< condition > condition_max
+  double condition = 0;    ///< of the Jacobian, constant projected out, columns scaled to norm 1
+  bool collinear = false;  ///< condition > condition_max
   std::vector<bool> at_bound;        ///< at or beyond a bound of the law, within 1e-6 of its width
-  std::vector<bool> not_identified;  ///< log-linear: column constant over the rows; parameter held at 0
+  std::vector<bool> not_identified;  ///< log-linear: regressor constant; parameter held at 0
 
   bool is_usable() const {
     return stop == Stop::solved || stop == Stop::converged || stop == Stop::iterations_used_up;
@@ -62,11 +63,14 @@ struct FitSummary {
 };
 
 /// Weighted least squares of a log-linear law.
-/// math    minimises Σ ((ln y - ln prediction)/log_sigma)²; a regressor that does not vary is held at 0
+/// math    minimises Σ ((ln y - ln prediction)/log_sigma)²; a regressor that does not vary is held
+///         at 0
 /// expects law(kind).form == log_linear; log_sigma > 0
 /// errors  ContractError; Stop::solved, too_few_rows or rank_deficient come back
 /// cost    O(n p²), no iteration
-FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
+FitSummary fit_linear(LawKind kind,
+                      const std::vector<Observation>& rows,
+                      const FitOptions& options);
 
 /// Nonlinear least squares within the law's bounds, Huber loss, Ceres with automatic derivatives.
 /// math    minimises ½ Σ rho(((ln y - ln prediction)/log_sigma)²)
@@ -86,6 +90,8 @@ struct HeldOut {
 };
 
 /// Leave-one-cell-out cross-validation: each cell is predicted by a fit to all others.
-HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
+HeldOut held_out_error(LawKind kind,
+                       const std::vector<Observation>& rows,
+                       const FitOptions& options);
 
 }  // namespace hone::theory

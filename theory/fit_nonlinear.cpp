@@ -33,9 +33,11 @@ class Residual {
   Observation o_;
 };
 
-/// Uniform within the bounds; where the law has an additive constant it is set to its optimum afterwards,
-/// so that starts differ only in what is nonlinear.
-std::vector<double> random_start(LawKind kind, const std::vector<Observation>& rows, const Stream& s) {
+/// Uniform within the bounds; where the law has an additive constant it is set to its optimum
+/// afterwards, so that starts differ only in what is nonlinear.
+std::vector<double> random_start(LawKind kind,
+                                 const std::vector<Observation>& rows,
+                                 const Stream& s) {
   const auto& bounds = law(kind).parameters;
   std::vector<double> p(bounds.size());
   for (std::size_t j = 0; j < p.size(); ++j)
@@ -70,8 +72,7 @@ Attempt solve_from(LawKind kind,
         new Residual(kind, o));
     cost->AddParameterBlock(size);
     cost->SetNumResiduals(1);
-    problem.AddResidualBlock(
-        cost.release(), new ceres::HuberLoss(options.huber_scale), p.data());
+    problem.AddResidualBlock(cost.release(), new ceres::HuberLoss(options.huber_scale), p.data());
   }
   for (int j = 0; j < size; ++j) {
     const Parameter& b = bounds[static_cast<std::size_t>(j)];
@@ -90,8 +91,8 @@ Attempt solve_from(LawKind kind,
   ceres::Solve(solver, &problem, &summary);
   Attempt attempt{p, summary.final_cost, Stop::failed, static_cast<int>(summary.iterations.size())};
   if (std::isfinite(summary.final_cost) && summary.IsSolutionUsable())
-    attempt.stop = summary.termination_type == ceres::CONVERGENCE ? Stop::converged
-                                                                  : Stop::iterations_used_up;
+    attempt.stop =
+        summary.termination_type == ceres::CONVERGENCE ? Stop::converged : Stop::iterations_used_up;
   return attempt;
 }
 
@@ -115,8 +116,11 @@ FitSummary fit_nonlinear(LawKind kind,
   const int starts = options.start.empty() ? options.starts : 1;
   for (int i = 0; i < starts; ++i) {
     const Stream stream{options.seed, Domain::starts, static_cast<std::uint32_t>(i)};
-    Attempt attempt = solve_from(
-        kind, rows, options, options.start.empty() ? random_start(kind, rows, stream) : options.start);
+    Attempt attempt =
+        solve_from(kind,
+                   rows,
+                   options,
+                   options.start.empty() ? random_start(kind, rows, stream) : options.start);
     if (attempt.stop == Stop::failed) continue;
     if (best.stop == Stop::failed || attempt.cost < best.cost) best = std::move(attempt);
   }

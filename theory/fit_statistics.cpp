@@ -21,8 +21,7 @@ FitSummary empty_summary(LawKind kind, int n, Stop stop) {
   s.n = n;
   s.parameters.assign(p, nan);
   s.standard_errors.assign(p, nan);
-  s.covariance =
-      Matrix<double>::Constant(static_cast<Index>(p), static_cast<Index>(p), nan);
+  s.covariance = Matrix<double>::Constant(static_cast<Index>(p), static_cast<Index>(p), nan);
   s.cost = s.r2 = s.rmse_log = s.condition = nan;
   s.at_bound.assign(p, false);
   s.not_identified.assign(p, false);
@@ -58,7 +57,8 @@ void describe_solution(FitSummary& summary,
   for (Index k = 0; k < p; ++k) j.col(k) = jacobian.col(active[static_cast<std::size_t>(k)]);
   const Vector<double> column_norm = j.colwise().norm().transpose();
   Matrix<double> slopes = j;
-  const Vector<double> constant = weight.normalized();  // the Jacobian column of an additive constant
+  const Vector<double> constant =
+      weight.normalized();  // the Jacobian column of an additive constant
   slopes -= constant * (constant.transpose() * slopes);
   std::vector<Index> kept;
   for (Index k = 0; k < p; ++k) {

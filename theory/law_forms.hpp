@@ -1,5 +1,5 @@
-// The one formula behind each law, for any scalar: double predicts, Ceres' dual numbers differentiate, unit
-// vectors yield the design matrix of the log-linear laws.
+// The one formula behind each law, for any scalar: double predicts, Ceres' dual numbers
+// differentiate, unit vectors yield the design matrix of the log-linear laws.
 #pragma once
 
 #include <cmath>

@@ -28,17 +28,12 @@ Law make_law(LawKind kind) {
     case LawKind::ptq_step:
       return {kind, "squared step", Form::log_linear, {log_c, gamma_d, gamma_n}};
     case LawKind::ptq_saturating:
-      return {kind,
-              "saturating in D/N",
-              Form::nonlinear,
-              {log_c, gamma_n, log_r, growth, kappa}};
+      return {kind, "saturating in D/N", Form::nonlinear, {log_c, gamma_n, log_r, growth, kappa}};
     case LawKind::sharpness_power:
       return {kind, "power law of sharpness", Form::log_linear, {log_s, gamma_d, gamma_n}};
     case LawKind::sharpness_saturating:
-      return {kind,
-              "sharpness saturating in D/N",
-              Form::nonlinear,
-              {log_s, gamma_n, log_r, growth}};
+      return {
+          kind, "sharpness saturating in D/N", Form::nonlinear, {log_s, gamma_n, log_r, growth}};
     case LawKind::chinchilla:
       return {kind,
               "Chinchilla loss",

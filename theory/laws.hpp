@@ -1,6 +1,7 @@
-// Scaling laws as values: each law has a name, bounded parameters with units, and one formula (law_forms.hpp)
-// that serves prediction, automatic derivatives and linear fits alike.
-//   N quantizable parameters   D training tokens   P bits per weight   delta loss rise in nats per token
+// Scaling laws as values: each law has a name, bounded parameters with units, and one formula
+// (law_forms.hpp) that serves prediction, automatic derivatives and linear fits alike.
+//   N quantizable parameters   D training tokens   P bits per weight
+//   delta loss rise in nats per token
 #pragma once
 
 #include <string>
@@ -35,7 +36,7 @@ struct Parameter {
 
 /// How a law can be fitted.
 enum class Form {
-  log_linear,  ///< the log of the prediction is affine in the parameters, the first of which is its constant
+  log_linear,  ///< ln prediction is affine in the parameters, the first is its constant
   nonlinear,
 };
 
@@ -47,10 +48,11 @@ struct Law {
 };
 
 /// Description of a law.
-/// math    see LawKind. The saturating rivals are a plateau in D/N that starts as a power: for D/N << r they
-///         are the power law with gD = g, so the power law is nested and held-out error decides. The form
-///         1 - exp(-x^g) was chosen over x^g/(1 + x^g) since its plateau is reached within one decade: it is
-///         the stronger alternative to a straight line on a short grid.
+/// math    see LawKind. The saturating rivals are a plateau in D/N that starts as a power: for D/N
+///         << r they are the power law with gD = g, so the power law is nested and held-out error
+///         decides. The form 1 - exp(-x^g) was chosen over x^g/(1 + x^g) since its plateau is
+///         reached within one decade: it is the stronger alternative to a straight line on a short
+///         grid.
 /// source  Kumar et al. 2411.04330 Eq 2 (exponential); Ouyang et al. 2411.17691 (power of bits)
 const Law& law(LawKind kind);
 
@@ -58,9 +60,9 @@ const Law& law(LawKind kind);
 /// expects  one value per parameter of the law
 double predict(LawKind kind, const std::vector<double>& parameters, const Point& point);
 
-/// Parameters of LawKind::ptq_exponential from Kumar et al. 2411.04330 Table 2, a documented example: they hold
-/// for their models and tokens, not for ours.
-/// units  raw parameters, raw tokens; ln C contains the offset b of their text
+/// Parameters of LawKind::ptq_exponential from Kumar et al. 2411.04330 Table 2, a documented
+/// example: they hold for their models and tokens, not for ours.
+/// units   raw parameters, raw tokens; ln C contains the offset b of their text
 std::vector<double> kumar_ptq_parameters();
 
 /// Parameters of LawKind::chinchilla from Kumar et al. 2411.04330 Table 2 (alpha and beta tied).

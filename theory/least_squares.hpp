@@ -1,5 +1,5 @@
-// Small dense least squares behind fits and regressions: a handful of columns, any number of rows. One file
-// holds Eigen's decompositions, which are slow to compile.
+// Small dense least squares behind fits and regressions: a handful of columns, any number of rows.
+// One file holds Eigen's decompositions, which are slow to compile.
 #pragma once
 
 #include "sim/base/matrix.hpp"
@@ -17,7 +17,8 @@ double condition_number(const Matrix<double>& a);
 /// expects full column rank (condition_number(a) < 1/rank_tolerance)
 Vector<double> solve_least_squares(const Matrix<double>& a, const Vector<double>& b);
 
-/// (a'a)⁻¹ from the QR factors of a, without forming a'a; all NaN when condition_number(a) ≥ 1/rank_tolerance.
+/// (a'a)⁻¹ from the QR factors of a, without forming a'a; all NaN when condition_number(a) ≥
+/// 1/rank_tolerance.
 Matrix<double> gram_inverse(const Matrix<double>& a);
 
 }  // namespace hone::theory

@@ -1,5 +1,6 @@
 #include "theory/noise.hpp"
 
+#include <algorithm>
 #include <boost/math/quadrature/gauss_kronrod.hpp>
 #include <cmath>
 #include <numbers>
@@ -24,7 +25,8 @@ double upper_tail(double x) { return 0.5 * std::erfc(x / std::numbers::sqrt2); }
 class HalfQuantizer {
  public:
   explicit HalfQuantizer(int levels) : y_(static_cast<std::size_t>(levels)) {
-    // Panter-Dite: optimal levels thin out like the cube root of the density, itself normal with s = √3.
+    // Panter-Dite: optimal levels thin out like the cube root of the density, itself normal with s
+    // = √3.
     for (std::size_t i = 0; i < y_.size(); ++i) {
       const double target = 0.5 * (static_cast<double>(i) + 0.5) / levels;
       double low = 0, high = 20;
@@ -36,33 +38,25 @@ class HalfQuantizer {
     }
   }
 
-  /// One Newton step of y_i p_i = m_i; returns the largest move.
-  double newton_step() {
-    const std::size_t n = y_.size();
-    std::vector<double> below(n), diagonal(n), above(n), rhs(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      const Cell c = cell(i);
-      const double from_left = i > 0 ? 0.5 * (y_[i] - c.left) * density(c.left) : 0;
-      const double from_right = i + 1 < n ? 0.5 * (c.right - y_[i]) * density(c.right) : 0;
-      below[i] = -from_left;
-      above[i] = -from_right;
-      diagonal[i] = c.mass - from_left - from_right;
-      rhs[i] = c.moment - y_[i] * c.mass;
-    }
-    for (std::size_t i = 1; i < n; ++i) {
-      const double factor = below[i] / diagonal[i - 1];
-      diagonal[i] -= factor * above[i - 1];
-      rhs[i] -= factor * rhs[i - 1];
+  /// One step towards the stationary levels; returns the largest move. Newton's step is taken where
+  /// it lowers the error; far from the optimum its matrix need not be positive, and there one sweep
+  /// of Lloyd's follows.
+  double step() {
+    const std::vector<double> before = y_;
+    const double error = mse();
+    constexpr double rounding = 1e-15;
+    const std::vector<double> move = newton_move();
+    for (std::size_t i = 0; i < y_.size(); ++i) y_[i] = before[i] + move[i];
+    if (!is_ordered() || !(mse() <= error + rounding)) {
+      y_ = before;
+      std::vector<double> centroids;
+      for (std::size_t i = 0; i < y_.size(); ++i)
+        centroids.push_back(cell(i).moment / cell(i).mass);
+      y_ = centroids;
     }
     double largest = 0;
-    for (std::size_t i = n; i-- > 0;) {
-      if (i + 1 < n) rhs[i] -= above[i] * rhs[i + 1];
-      rhs[i] /= diagonal[i];
-      largest = std::max(largest, std::abs(rhs[i]));
-    }
-    const double nearest = n > 1 ? y_[1] - y_[0] : y_[0];
-    const double damping = std::min(1.0, 0.25 * nearest / largest);
-    for (std::size_t i = 0; i < n; ++i) y_[i] += damping * rhs[i];
+    for (std::size_t i = 0; i < y_.size(); ++i)
+      largest = std::max(largest, std::abs(y_[i] - before[i]));
     return largest;
   }
 
@@ -79,6 +73,34 @@ class HalfQuantizer {
   struct Cell {
     double left, right, mass, moment;
   };
+
+  bool is_ordered() const { return y_[0] > 0 && std::is_sorted(y_.begin(), y_.end()); }
+
+  /// Solves the linearization of y_i p_i = m_i, which is tridiagonal, by elimination.
+  std::vector<double> newton_move() const {
+    const std::size_t n = y_.size();
+    std::vector<double> below(n), diagonal(n), above(n), move(n);
+    for (std::size_t i = 0; i < n; ++i) {
+      const Cell c = cell(i);
+      const double from_left = i > 0 ? 0.5 * (y_[i] - c.left) * density(c.left) : 0;
+      const double from_right = i + 1 < n ? 0.5 * (c.right - y_[i]) * density(c.right) : 0;
+      below[i] = -from_left;
+      above[i] = -from_right;
+      diagonal[i] = c.mass - from_left - from_right;
+      move[i] = c.moment - y_[i] * c.mass;
+    }
+    for (std::size_t i = 1; i < n; ++i) {
+      const double factor = below[i] / diagonal[i - 1];
+      diagonal[i] -= factor * above[i - 1];
+      move[i] -= factor * move[i - 1];
+    }
+    for (std::size_t i = n; i-- > 0;) {
+      if (i + 1 < n) move[i] -= above[i] * move[i + 1];
+      move[i] /= diagonal[i];
+    }
+    return move;
+  }
+
   Cell cell(std::size_t i) const {
     const bool last = i + 1 == y_.size();
     const double left = i > 0 ? 0.5 * (y_[i - 1] + y_[i]) : 0;
@@ -110,7 +132,8 @@ double rtn_relative_mse(int bits, int n) {
 }
 
 UniformNoise uniform_noise(double sigma_over_step) {
-  EXPECTS(sigma_over_step >= 1e-3, "uniform_noise: s/Delta = {}, expected ≥ 0.001", sigma_over_step);
+  EXPECTS(
+      sigma_over_step >= 1e-3, "uniform_noise: s/Delta = {}, expected ≥ 0.001", sigma_over_step);
   const double exponent = 2 * pi * pi * sigma_over_step * sigma_over_step;
   double square = 0, cross = 0, sign = -1;
   for (double k = 1; exponent * k * k < 40; ++k, sign = -sign) {
@@ -142,8 +165,9 @@ double equivalent_gamma_post(int low, int high) {
 double lloyd_max_mse(int bits) {
   EXPECTS(bits >= 1 && bits <= 12, "lloyd_max_mse: {} bits, expected 1..12", bits);
   HalfQuantizer half(1 << (bits - 1));
-  for (int step = 0; step < 200; ++step)
-    if (half.newton_step() < 1e-12) break;
+  constexpr int steps_max = 100000;
+  for (int i = 0; i < steps_max; ++i)
+    if (half.step() < 1e-10) break;
   return half.mse();
 }
 
@@ -163,8 +187,7 @@ LossChange second_order_change(const Vector<double>& gradient,
   const Vector<double> slope = gradient + curved;
   const Matrix<double> hs = hessian * variance.asDiagonal();
   return {gradient.dot(mean) + 0.5 * hessian.diagonal().dot(variance) + 0.5 * mean.dot(curved),
-          slope.dot(variance.cwiseProduct(slope)) +
-              0.5 * hs.cwiseProduct(hs.transpose()).sum()};
+          slope.dot(variance.cwiseProduct(slope)) + 0.5 * hs.cwiseProduct(hs.transpose()).sum()};
 }
 
 double top_share(const Vector<double>& eigenvalues, Index k) {

@@ -1,4 +1,5 @@
-// Q3 and Q4: does sharpness explain the damage, and do the top eigendirections carry it? And the list of all.
+// Q3 and Q4: does sharpness explain the damage, and do the top eigendirections carry it? And the
+// list of all.
 #include "theory/questions.hpp"
 
 #include <map>
@@ -26,8 +27,8 @@ double r_squared(const PredictionRows& p, const std::vector<double>& line) {
   return 1 - residual / total;
 }
 
-/// d ln delta/d ln D within (N, P) and its four parts. One design serves all five slopes, and the parts add up
-/// to ln delta (up to a constant) in every row, hence the slopes add up too.
+/// d ln delta/d ln D within (N, P) and its four parts. One design serves all five slopes, and the
+/// parts add up to ln delta (up to a constant) in every row, hence the slopes add up too.
 void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds) {
   std::vector<RowKey> keys;
   std::vector<double> log_d, sigma;
@@ -36,7 +37,8 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
   std::map<std::pair<double, double>, std::size_t> groups;
   for (std::size_t i = 0; i < p.rows.size(); ++i) {
     const PtqRow& r = p.rows[i];
-    if (!(r.quadratic > 0) || !(r.mean_step2 > 0) || !std::isfinite(r.quadratic * r.mean_step2)) continue;
+    if (!(r.quadratic > 0) || !(r.mean_step2 > 0) || !std::isfinite(r.quadratic * r.mean_step2))
+      continue;
     keys.push_back(p.keys[i]);
     log_d.push_back(std::log(r.D));
     sigma.push_back(p.sigma[i]);
@@ -48,7 +50,8 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
     parts[3].push_back(log_quadratic - p.log_predicted[i]);
     parts[4].push_back(p.log_delta[i] - log_quadratic);
   }
-  v.controls.push_back({"split of the growth into curvature, step, alignment and higher order", !keys.empty()});
+  v.controls.push_back(
+      {"split of the growth into curvature, step, alignment and higher order", !keys.empty()});
   if (keys.empty()) return;
   const auto slopes = [&](const Sample& rows) {
     std::vector<double> values;
@@ -71,18 +74,23 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
       "Q3",
       "Does sharpness explain the damage?",
       "the damage is proportional to the zero-parameter prediction from curvature and step size",
-      "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; inconclusive otherwise",
+      "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; "
+      "inconclusive otherwise",
       thresholds,
       {"q3_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
   Dropped dropped;
   const PredictionRows p = prediction_rows(table, thresholds, dropped);
   v.n = static_cast<int>(p.rows.size());
   add_dropped(v, dropped);
-  const int cells = count_cells(p.keys), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  const int cells = count_cells(p.keys),
+            cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (cells < cells_min) {
     v.prose = fmt::format(
-        "Nothing can be said: {} rows with a usable prediction in {} cells, at least {} cells needed.",
-        v.n, cells, cells_min);
+        "Nothing can be said: {} rows with a usable prediction in {} cells, at least {} cells "
+        "needed.",
+        v.n,
+        cells,
+        cells_min);
     return v;
   }
   std::vector<double> log_d, log_ratio;
@@ -93,7 +101,8 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
   const auto statistic = [&](const Sample& rows) {
     const auto line = regress({p.log_predicted}, p.log_delta, p.sigma, rows);
     const auto plane = regress({p.log_predicted, log_d}, p.log_delta, p.sigma, rows);
-    return std::vector<double>{line[1], plane[2], std::exp(weighted_mean(log_ratio, p.sigma, rows)), line[0]};
+    return std::vector<double>{
+        line[1], plane[2], std::exp(weighted_mean(log_ratio, p.sigma, rows)), line[0]};
   };
   const auto intervals = bootstrap(p.keys, statistic, bootstrap_options(thresholds));
   const Interval &slope = intervals[0], &exponent = intervals[1];
@@ -107,9 +116,13 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
 
   const double tolerance = value_of(thresholds, "q3_tolerance");
   v.prose = fmt::format(
-      "ln damage rises with ln prediction at slope {} over {} rows; at fixed prediction it still goes as D^{}; measured over "
+      "ln damage rises with ln prediction at slope {} over {} rows; at fixed prediction it still "
+      "goes as D^{}; measured over "
       "predicted is {}.",
-      in_words(slope), v.n, in_words(exponent), in_words(intervals[2]));
+      in_words(slope),
+      v.n,
+      in_words(exponent),
+      in_words(intervals[2]));
   if (slope.low >= 1 - tolerance && slope.high <= 1 + tolerance)
     v.outcome = Outcome::supported;
   else if (slope.low > 1 + tolerance || slope.high < 1 - tolerance)
@@ -120,14 +133,18 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
 namespace {
 
 /// Measured over predicted damage of injected noise in one subspace.
-void add_subspace(Verdict& v, const std::vector<NoiseRow>& all, const std::string& subspace, const Thresholds& thresholds) {
+void add_subspace(Verdict& v,
+                  const std::vector<NoiseRow>& all,
+                  const std::string& subspace,
+                  const Thresholds& thresholds) {
   const double scatter = value_of(thresholds, "fit_scatter");
   std::vector<NoiseRow> rows;
   std::vector<double> ratio, sigma;
   int dropped = 0;
   for (const NoiseRow& r : all) {
     if (r.subspace != subspace) continue;
-    if (!std::isfinite(r.delta) || !std::isfinite(r.delta_se) || !(r.predicted > 0) || !std::isfinite(r.predicted)) {
+    if (!std::isfinite(r.delta) || !std::isfinite(r.delta_se) || !(r.predicted > 0) ||
+        !std::isfinite(r.predicted)) {
       ++dropped;
       continue;
     }
@@ -135,7 +152,8 @@ void add_subspace(Verdict& v, const std::vector<NoiseRow>& all, const std::strin
     ratio.push_back(r.delta / r.predicted);
     sigma.push_back(combined_sigma({r.delta_se / r.predicted}, scatter));
   }
-  const Interval interval = mean_interval(keys_of(rows), ratio, sigma, bootstrap_options(thresholds));
+  const Interval interval =
+      mean_interval(keys_of(rows), ratio, sigma, bootstrap_options(thresholds));
   v.controls.push_back({"noise of equal energy in subspace " + subspace, !rows.empty()});
   if (rows.empty() && dropped == 0) return;
   add_detail(v, "measured over predicted, " + subspace, interval);
@@ -144,7 +162,8 @@ void add_subspace(Verdict& v, const std::vector<NoiseRow>& all, const std::strin
 
 /// One share per checkpoint: the rows of its amplitudes and subspaces repeat it.
 std::vector<NoiseRow> checkpoint_shares(const std::vector<NoiseRow>& all, int& dropped) {
-  std::map<std::tuple<std::string, std::int64_t, double, double, std::string>, NoiseRow> checkpoints;
+  std::map<std::tuple<std::string, std::int64_t, double, double, std::string>, NoiseRow>
+      checkpoints;
   for (const NoiseRow& r : all)
     if (r.architecture == "transformer")
       checkpoints.try_emplace({r.run, r.seed, r.N, r.D, r.variant}, r);
@@ -165,7 +184,8 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
       "Q4",
       "Do the top eigendirections carry the damage?",
       "the real rounding error leans into the top eigendirections more than a random one would",
-      "supported: interval of share over null above 1 + q4_tolerance; refuted: below it; inconclusive otherwise",
+      "supported: interval of share over null above 1 + q4_tolerance; refuted: below it; "
+      "inconclusive otherwise",
       thresholds,
       {"q4_tolerance", "fit_scatter", "cells_min"});
   std::vector<NoiseRow> noise;
@@ -184,12 +204,14 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
   const int cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (count_cells(keys) < cells_min) {
     v.prose = fmt::format(
-        "Nothing can be said: the share of the rounding error in the top directions is known in {} cells, at least {} needed.",
-        count_cells(keys), cells_min);
+        "Nothing can be said: the share of the rounding error in the top directions is known in {} "
+        "cells, at least {} needed.",
+        count_cells(keys),
+        cells_min);
     return v;
   }
-  const Interval share =
-      mean_interval(keys, ratio, std::vector<double>(ratio.size(), 1.0), bootstrap_options(thresholds));
+  const Interval share = mean_interval(
+      keys, ratio, std::vector<double>(ratio.size(), 1.0), bootstrap_options(thresholds));
   set_estimate(v, share);
   const double bar = 1 + value_of(thresholds, "q4_tolerance");
   if (share.low > bar)
@@ -198,7 +220,8 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
     v.outcome = Outcome::refuted;
   const Detail* top = find_detail(v, "measured over predicted, top");
   v.prose = fmt::format(
-      "The rounding error's share in the top directions is {} times that of a random direction over {} checkpoints.{}",
+      "The rounding error's share in the top directions is {} times that of a random direction "
+      "over {} checkpoints.{}",
       in_words(share),
       v.n,
       top ? fmt::format(" Noise injected there costs {} of its second-order prediction.",

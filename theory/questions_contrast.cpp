@@ -123,7 +123,8 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
       "Q5",
       "At equal tokens, does a cooled checkpoint follow its curvature?",
       "cooling changes the damage just as it changes the prediction",
-      "supported: interval of the residual inside ± q5_tolerance while that of the predicted change excludes 0; "
+      "supported: interval of the residual inside ± q5_tolerance while that of the predicted "
+      "change excludes 0; "
       "refuted: the residual's interval disjoint from ± q5_tolerance; inconclusive otherwise",
       thresholds,
       {"q5_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
@@ -137,15 +138,20 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
   add_detail(v, "slope of ln delta on ln predicted, trunk", slope);
   v.controls = {{"cooled and trunk from the same seed", !c.rows.empty()}};
   add_trace_contrast(v, table, thresholds);
-  const int cells = count_cells(keys), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  const int cells = count_cells(keys),
+            cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (cells < cells_min || !std::isfinite(slope)) {
     v.prose = fmt::format(
-        "Nothing can be said: {} cooled cells have a trunk at the same tokens (at least {} needed){}.",
-        cells, cells_min, std::isfinite(slope) ? "" : ", and the trunk gives no slope");
+        "Nothing can be said: {} cooled cells have a trunk at the same tokens (at least {} "
+        "needed){}.",
+        cells,
+        cells_min,
+        std::isfinite(slope) ? "" : ", and the trunk gives no slope");
     return v;
   }
   std::vector<double> residual;
-  for (std::size_t i = 0; i < c.rows.size(); ++i) residual.push_back(c.delta[i] - slope * c.predicted[i]);
+  for (std::size_t i = 0; i < c.rows.size(); ++i)
+    residual.push_back(c.delta[i] - slope * c.predicted[i]);
   const BootstrapOptions options = bootstrap_options(thresholds);
   const Interval r = mean_interval(keys, residual, c.sigma, options);
   const Interval moved = mean_interval(keys, c.predicted, c.sigma, options);
@@ -161,9 +167,15 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
   else if (is_inside && has_moved)
     v.outcome = Outcome::supported;
   v.prose = fmt::format(
-      "At equal tokens cooling changes ln damage by {} and its prediction by {}; {} is left unexplained over {} cells.{}",
-      in_words(damage), in_words(moved), in_words(r), cells,
-      has_moved ? "" : " The predicted change holds 0, so cooling did not put the prediction to a test.");
+      "At equal tokens cooling changes ln damage by {} and its prediction by {}; {} is left "
+      "unexplained over {} cells.{}",
+      in_words(damage),
+      in_words(moved),
+      in_words(r),
+      cells,
+      has_moved
+          ? ""
+          : " The predicted change holds 0, so cooling did not put the prediction to a test.");
   return v;
 }
 
@@ -216,7 +228,8 @@ std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows,
         i.first_bits = bits[pair.first];
         i.second_bits = bits[pair.second];
         i.relative = (joint.delta - sum) / sum;
-        i.sigma = combined_sigma({se / sum, joint.delta_se / sum}, value_of(thresholds, "fit_scatter"));
+        i.sigma =
+            combined_sigma({se / sum, joint.delta_se / sum}, value_of(thresholds, "fit_scatter"));
         interactions.push_back(i);
       }
     }
@@ -251,7 +264,8 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
       "Q6",
       "Do weight and activation precision act independently?",
       "quantizing both costs the sum of quantizing each",
-      "supported: interval of the relative interaction inside ± q6_tolerance; refuted: disjoint from it; inconclusive "
+      "supported: interval of the relative interaction inside ± q6_tolerance; refuted: disjoint "
+      "from it; inconclusive "
       "otherwise",
       thresholds,
       {"q6_tolerance", "q6_channel_length", "ptq_min_snr", "fit_scatter", "cells_min"});
@@ -269,11 +283,16 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   const bool has_three_bits = std::any_of(rows.begin(), rows.end(), [](const Interaction& i) {
     return i.first_bits <= 3 || i.second_bits <= 3;
   });
-  v.controls.push_back({"cells of 3 bits or fewer, where independence should fail", has_three_bits});
-  const int cells = count_cells(keys_of(rows)), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  v.controls.push_back(
+      {"cells of 3 bits or fewer, where independence should fail", has_three_bits});
+  const int cells = count_cells(keys_of(rows)),
+            cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (cells < cells_min) {
-    v.prose = fmt::format(
-        "Nothing can be said: {} interactions in {} cells, at least {} cells needed.", v.n, cells, cells_min);
+    v.prose =
+        fmt::format("Nothing can be said: {} interactions in {} cells, at least {} cells needed.",
+                    v.n,
+                    cells,
+                    cells_min);
     return v;
   }
   const Interval relative = interaction_interval(rows, thresholds);
@@ -284,8 +303,10 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   else if (relative.low > tolerance || relative.high < -tolerance)
     v.outcome = Outcome::refuted;
   v.prose = fmt::format(
-      "Quantizing weights and activations together costs {} of the sum of both more than that sum, over {} cells.",
-      in_words(relative), cells);
+      "The damage of both together differs from the sum of each by {} of that sum (positive: more "
+      "than the sum), over {} cells.",
+      in_words(relative),
+      cells);
   return v;
 }
 

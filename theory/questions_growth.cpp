@@ -7,7 +7,8 @@ namespace hone::theory {
 namespace {
 
 constexpr const char* growth_rule =
-    "supported: interval above the minimum; refuted: interval below it, or holding it within the equivalence "
+    "supported: interval above the minimum; refuted: interval below it, or holding it within the "
+    "equivalence "
     "band, or the saturating form wins held out; inconclusive otherwise";
 
 struct Growth {
@@ -24,8 +25,8 @@ std::vector<RowKey> keys_of(const std::vector<Observation>& rows) {
   return keys;
 }
 
-/// Fit, hierarchical bootstrap and held-out errors; a regressor that a resample no longer varies is a failure
-/// of that replicate, not an exponent of 0.
+/// Fit, hierarchical bootstrap and held-out errors; a regressor that a resample no longer varies is
+/// a failure of that replicate, not an exponent of 0.
 Growth measure_growth(LawKind power,
                       LawKind saturating,
                       const std::vector<Observation>& rows,
@@ -51,7 +52,8 @@ Growth measure_growth(LawKind power,
 
 const char* why_unusable(const Growth& growth) {
   if (growth.fit.stop == Stop::rank_deficient)
-    return "tokens and model size move together in this design, so their exponents cannot be told apart";
+    return "tokens and model size move together in this design, so their exponents cannot be told "
+           "apart";
   return "too few rows are left to fit";
 }
 
@@ -64,29 +66,32 @@ void decide_growth(Verdict& v,
                    const Thresholds& thresholds) {
   const int cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (!growth.fit.is_usable() || growth.cells < cells_min) {
-    v.prose = fmt::format("Nothing can be said about the growth of {}: {} ({} rows in {} cells, at least {} needed).",
-                          what,
-                          growth.fit.is_usable() ? "the grid has too few cells" : why_unusable(growth),
-                          v.n,
-                          growth.cells,
-                          cells_min);
+    v.prose = fmt::format(
+        "Nothing can be said about the growth of {}: {} ({} rows in {} cells, at least {} needed).",
+        what,
+        growth.fit.is_usable() ? "the grid has too few cells" : why_unusable(growth),
+        v.n,
+        growth.cells,
+        cells_min);
     return;
   }
   const Interval& g = growth.parameters[1];
   set_estimate(v, g);
   const std::string number =
-      fmt::format("{} grows as D^{} over {} rows in {} cells", what, in_words(g), v.n, growth.cells);
+      fmt::format("{} goes as D^{} over {} rows in {} cells", what, in_words(g), v.n, growth.cells);
   const double margin = value_of(thresholds, "form_margin");
   const bool saturates = growth.saturating.failures == 0 &&
                          growth.saturating.rmse_log < margin * growth.power.rmse_log;
   if (!std::isfinite(g.low) || !std::isfinite(g.high)) {
     v.prose = fmt::format(
-        "{}, but too many bootstrap replicates failed for an interval; more model sizes or token counts would mend it.",
+        "{}, but too many bootstrap replicates failed for an interval; more model sizes or token "
+        "counts would mend it.",
         number);
   } else if (g.low > minimum && saturates) {
     v.outcome = Outcome::refuted;
     v.prose = fmt::format(
-        "{}, yet a form that levels off in D/N predicts left-out cells better ({:.3g} against {:.3g} in ln units).",
+        "{}, yet a form that levels off in D/N predicts left-out cells better ({:.3g} against "
+        "{:.3g} in ln units).",
         number,
         growth.saturating.rmse_log,
         growth.power.rmse_log);
@@ -100,7 +105,8 @@ void decide_growth(Verdict& v,
     v.outcome = Outcome::refuted;
     v.prose = fmt::format("{}: no growth within {:g} of {:g}.", number, equivalence, minimum);
   } else {
-    v.prose = fmt::format("{}: the interval holds {:g} but is too wide to exclude growth.", number, minimum);
+    v.prose = fmt::format(
+        "{}: the interval holds {:g} but is too wide to exclude growth.", number, minimum);
   }
 }
 
@@ -109,14 +115,14 @@ void add_controls(Verdict& v, const Growth& growth, const std::vector<Observatio
   std::set<std::int64_t> seeds;
   for (const Observation& o : rows)
     sizes.insert(o.point.N), tokens.insert(o.point.D), seeds.insert(o.seed);
-  const double decades =
-      tokens.empty() ? 0 : std::log10(*tokens.rbegin() / *tokens.begin());
-  v.controls = {{"several seeds per cell", seeds.size() > 1},
-                {"several model sizes", sizes.size() > 1},
-                {"N and D not collinear", growth.fit.is_usable() && !growth.fit.collinear},
-                {"tokens span 1.5 decades", decades >= 1.5},
-                {"one schedule (constant learning rate trunk) for all rows", true},
-                {"saturating rival fitted to the same rows", std::isfinite(growth.saturating.rmse_log)}};
+  const double decades = tokens.empty() ? 0 : std::log10(*tokens.rbegin() / *tokens.begin());
+  v.controls = {
+      {"several seeds per cell", seeds.size() > 1},
+      {"several model sizes", sizes.size() > 1},
+      {"N and D not collinear", growth.fit.is_usable() && !growth.fit.collinear},
+      {"tokens span 1.5 decades", decades >= 1.5},
+      {"one schedule (constant learning rate trunk) for all rows", !rows.empty()},
+      {"saturating rival fitted to the same rows", std::isfinite(growth.saturating.rmse_log)}};
   add_detail(v, "decades of tokens", decades);
 }
 
@@ -130,6 +136,20 @@ void add_fit_details(Verdict& v, const Growth& growth) {
 void add_held_out(Verdict& v, const std::string& form, const HeldOut& held_out) {
   add_detail(v, "held-out error: " + form, held_out.rmse_log);
   if (held_out.failures > 0) add_detail(v, "held-out failures: " + form, held_out.failures);
+}
+
+std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter) {
+  const std::vector<RowKey> keys = keys_of(rows);
+  std::vector<Observation> observations;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const PtqRow& r = rows[i];
+    observations.push_back({{r.N, r.D, r.P},
+                            std::log(r.delta),
+                            combined_sigma({r.delta_se / r.delta}, scatter),
+                            keys[i].cell,
+                            keys[i].seed});
+  }
+  return observations;
 }
 
 /// The exponent at each number of bits alone: the least bits are hardly touched by the selection.
@@ -157,24 +177,21 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
                            "the damage grows as a power of the tokens at fixed model size",
                            growth_rule,
                            thresholds,
-                           {"q1_gamma_d_min", "q1_equivalence", "form_margin", "ptq_bits_min",
-                            "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
+                           {"q1_gamma_d_min",
+                            "q1_equivalence",
+                            "form_margin",
+                            "ptq_bits_min",
+                            "ptq_bits_max",
+                            "ptq_min_snr",
+                            "fit_scatter",
+                            "cells_min"});
   Dropped dropped;
   const std::vector<PtqRow> rows = select_damage(table.ptq, "trunk", thresholds, dropped);
-  const std::vector<RowKey> keys = keys_of(rows);
-  const double scatter = value_of(thresholds, "fit_scatter");
-  std::vector<Observation> observations;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const PtqRow& r = rows[i];
-    observations.push_back({{r.N, r.D, r.P},
-                            std::log(r.delta),
-                            combined_sigma({r.delta_se / r.delta}, scatter),
-                            keys[i].cell,
-                            keys[i].seed});
-  }
+  const std::vector<Observation> observations =
+      damage_observations(rows, value_of(thresholds, "fit_scatter"));
   v.n = static_cast<int>(rows.size());
-  const Growth growth = measure_growth(
-      LawKind::ptq_exponential, LawKind::ptq_saturating, observations, thresholds);
+  const Growth growth =
+      measure_growth(LawKind::ptq_exponential, LawKind::ptq_saturating, observations, thresholds);
   decide_growth(v,
                 growth,
                 "the damage",
@@ -183,7 +200,8 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
                 thresholds);
   if (dropped.below_noise + dropped.not_positive > 0)
     v.prose += fmt::format(
-        " {} rows at or below their noise were left out; they are the small damages, so the exponent is biased "
+        " {} rows at or below their noise were left out; they are the small damages, so the "
+        "exponent is biased "
         "towards 0.",
         dropped.below_noise + dropped.not_positive);
   add_controls(v, growth, observations);
@@ -191,7 +209,13 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
   if (growth.fit.is_usable()) {
     add_detail(v, "gamma_N", growth.parameters[2]);
     const Interval& k = growth.parameters[3];
-    add_detail(v, "gamma_post", Interval{1 / k.estimate, 1 / k.high, 1 / k.low, k.failures});
+    const bool has_interval = k.low > 0;  // otherwise the inverse has no bounded interval
+    add_detail(v,
+               "gamma_post",
+               Interval{1 / k.estimate,
+                        has_interval ? 1 / k.high : NAN,
+                        has_interval ? 1 / k.low : NAN,
+                        k.failures});
     add_held_out(v, "exponential in bits", growth.power);
     add_held_out(v, "power of bits", held_out_error(LawKind::ptq_bit_power, observations, {}));
     add_held_out(v, "squared step", held_out_error(LawKind::ptq_step, observations, {}));
@@ -204,7 +228,8 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
 
 namespace {
 
-/// Observations of one curvature number; rows where it is missing or not positive are dropped and counted.
+/// Observations of one curvature number; rows where it is missing or not positive are dropped and
+/// counted.
 template <class Value>
 std::vector<Observation> curvature_observations(const std::vector<SharpnessRow>& all,
                                                 double scatter,
@@ -247,12 +272,13 @@ void add_sharpness(Verdict& v,
 }  // namespace
 
 Verdict judge_sharpness_growth(const Table& table, const Thresholds& thresholds) {
-  Verdict v = open_verdict("Q2",
-                           "Does sharpness grow with training tokens, and which sharpness?",
-                           "the trace of the Hessian on the quantized weights grows as a power of the tokens",
-                           growth_rule,
-                           thresholds,
-                           {"q2_gamma_d_min", "q2_equivalence", "form_margin", "fit_scatter", "cells_min"});
+  Verdict v = open_verdict(
+      "Q2",
+      "Does sharpness grow with training tokens, and which sharpness?",
+      "the trace of the Hessian on the quantized weights grows as a power of the tokens",
+      growth_rule,
+      thresholds,
+      {"q2_gamma_d_min", "q2_equivalence", "form_margin", "fit_scatter", "cells_min"});
   const double scatter = value_of(thresholds, "fit_scatter");
   Dropped dropped, of_others;
   const auto trace = curvature_observations(
@@ -277,8 +303,10 @@ Verdict judge_sharpness_growth(const Table& table, const Thresholds& thresholds)
       table.sharpness, scatter, of_others, [](const SharpnessRow& r) { return r.lambda_max; });
   const auto weighted = curvature_observations(
       table.sharpness, scatter, of_others, [](const SharpnessRow& r) { return r.weighted_trace; });
-  const auto scale_free = curvature_observations(
-      table.sharpness, scatter, of_others, [](const SharpnessRow& r) { return r.trace * r.weight_norm2; });
+  const auto scale_free =
+      curvature_observations(table.sharpness, scatter, of_others, [](const SharpnessRow& r) {
+        return r.trace * r.weight_norm2;
+      });
   add_sharpness(v, "lambda_max", largest, thresholds);
   add_sharpness(v, "the step-weighted trace", weighted, thresholds);
   add_sharpness(v, "trace times squared weight norm", scale_free, thresholds);

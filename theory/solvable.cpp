@@ -32,7 +32,8 @@ double step2(double bits) {
   return 1 / (levels * levels);
 }
 
-/// Substreams of one grid: the shared noise of a (cell, seed), the noise of its rows, its rounding errors.
+/// Substreams of one grid: the shared noise of a (cell, seed), the noise of its rows, its rounding
+/// errors.
 enum Purpose : std::uint32_t { shared = 0, rows = 1, rounding = 2, trace = 3 };
 
 Stream stream_of(const SyntheticGrid& grid, std::uint32_t draw, Purpose purpose) {
@@ -53,10 +54,12 @@ std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& pla
       row.lr = 1e-3;
       row.loss = 2;
       const double log_prediction = planted.log_c + planted.gamma_d * std::log(row.D) -
-                                    planted.gamma_n * std::log(row.N) - row.P / planted.gamma_post + run;
+                                    planted.gamma_n * std::log(row.N) - row.P / planted.gamma_post +
+                                    run;
       row.predicted = std::exp(log_prediction);
       row.quadratic = row.predicted;
-      row.delta = std::exp(log_prediction + planted.row_noise * normal(stream_of(grid, draw, rows), k));
+      row.delta =
+          std::exp(log_prediction + planted.row_noise * normal(stream_of(grid, draw, rows), k));
       row.delta_se = planted.relative_se * row.delta;
       row.predicted_se = planted.relative_se * row.predicted;
       row.gradient = row.delta - row.quadratic;
@@ -99,8 +102,9 @@ std::vector<PtqRow> quadratic_null(const SyntheticGrid& grid) {
       double trace_h = 0, damage = 0;
       for (int i = 0; i < dimension; ++i) {
         const double h = 1.0 / (i + 1);
-        const double error =
-            step * (uniform(stream_of(grid, draw, rounding), k * dimension + static_cast<std::uint64_t>(i)) - 0.5);
+        const double error = step * (uniform(stream_of(grid, draw, rounding),
+                                             k * dimension + static_cast<std::uint64_t>(i)) -
+                                     0.5);
         trace_h += h;
         damage += 0.5 * h * error * error;
       }

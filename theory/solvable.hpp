@@ -1,5 +1,5 @@
-// Models whose answer is known: they generate rows like recorded ones, or closed forms, so that every fit and
-// every judge can be shown to come out each way.
+// Models whose answer is known: they generate rows like recorded ones, or closed forms, so that
+// every fit and every judge can be shown to come out each way.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct SyntheticGrid {
   std::uint64_t seed = 0;  ///< of Domain::synthetic
 };
 
-/// Exponents and noise of a planted law: delta follows LawKind::ptq_exponential with log-normal scatter.
+/// Exponents and noise of a planted law: delta follows LawKind::ptq_exponential with log-normal
+/// scatter.
 struct PlantedLaw {
   double log_c = -6;
   double gamma_d = 0.5;
@@ -31,18 +32,23 @@ struct PlantedLaw {
   double relative_se = 0.02;     ///< delta_se / delta as reported
 };
 
-/// Rows of a planted law; the prediction follows the same law without row noise, so delta / predicted has slope 1.
+/// Rows of a planted law; the prediction follows the same law without row noise, so delta /
+/// predicted has slope 1.
 std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& planted);
 
-/// Trace rows of a planted power law with the curvature share of gamma_d; lambda_max saturates at D/N = 10.
+/// Trace rows of a planted power law with the curvature share of gamma_d; lambda_max saturates at
+/// D/N = 10.
 std::vector<SharpnessRow> planted_sharpness(const SyntheticGrid& grid, const PlantedLaw& planted);
 
-/// Rows of the null model: quadratic loss of fixed H and fixed Delta, rounding errors drawn anew at each D.
-/// math    delta = ½ Σ h_i e_i², e_i uniform in ±Delta/2, h_i = 1/i; d E delta/dD = 0 exactly, predicted = Delta²/24 Σ h_i
+/// Rows of the null model: quadratic loss of fixed H and fixed Delta, rounding errors drawn anew at
+/// each D.
+/// math    delta = ½ Σ h_i e_i², e_i uniform in ±Delta/2, h_i = 1/i; d E delta/dD = 0 exactly,
+///         predicted = Delta²/24 Σ h_i
 /// source  science notes section 3.3
 std::vector<PtqRow> quadratic_null(const SyntheticGrid& grid);
 
-/// Two-layer linear net y = W2 W1 x on whitened inputs from a balanced small start: its modes learn one by one.
+/// Two-layer linear net y = W2 W1 x on whitened inputs from a balanced small start: its modes learn
+/// one by one.
 /// math    ds/dt = 2 s (s* - s), so s(t) = s* / (1 + (s*/s0 - 1) exp(-2 s* t))
 /// expects 0 < start ≤ target
 double linear_net_mode(double time, double start, double target);
@@ -61,7 +67,8 @@ struct LinearNet {
 };
 
 /// Exponents of the same net with s*_k = k^-alpha.
-/// math    trace ~ t^gamma, gamma = 1/alpha - 1; loss ~ t^-beta, beta = 2 - 1/alpha; gamma + beta = 1
+/// math    trace ~ t^gamma, gamma = 1/alpha - 1; loss ~ t^-beta, beta = 2 - 1/alpha; gamma + beta =
+///         1
 /// expects ½ < alpha < 1
 /// source  derived for this project, science notes section 3.4
 struct LinearNetExponents {

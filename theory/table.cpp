@@ -1,7 +1,7 @@
 #include "theory/table.hpp"
 
+#include <charconv>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <utility>
 
@@ -13,10 +13,12 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-/// Least bits at which the weighted trace is read: below, rounding shrinks weights and the step is no noise.
+/// Least bits at which the weighted trace is read: below, rounding shrinks weights and the step is
+/// no noise.
 constexpr double reference_bits_min = 3;
 
-/// A variable as doubles over leading dimensions, whatever its stored number type; NaN where it is absent.
+/// A variable as doubles over leading dimensions, whatever its stored number type; NaN where it is
+/// absent.
 class Column {
  public:
   Column() = default;
@@ -27,16 +29,19 @@ class Column {
     if (!group.has(name)) return;
     const Variable& variable = group.at(name);
     if (variable.dims != dims)
-      throw FormatError(fmt::format("{}: variable {} has dimensions ({}), expected ({}); run the study again",
-                                    source,
-                                    name,
-                                    fmt::join(variable.dims, ", "),
-                                    fmt::join(dims, ", ")));
+      throw FormatError(
+          fmt::format("{}: variable {} has dimensions ({}), expected ({}); run the study again",
+                      source,
+                      name,
+                      fmt::join(variable.dims, ", "),
+                      fmt::join(dims, ", ")));
     std::visit([&](const auto& values) { assign(values, name, source); }, variable.values);
     if (dims.size() > 1) stride_ = static_cast<std::size_t>(variable.shape[1]);
   }
   double at(std::size_t i) const { return values_.empty() ? nan : values_[i]; }
-  double at(std::size_t i, std::size_t j) const { return values_.empty() ? nan : values_[i * stride_ + j]; }
+  double at(std::size_t i, std::size_t j) const {
+    return values_.empty() ? nan : values_[i * stride_ + j];
+  }
   double at(std::size_t i, std::size_t j, std::size_t k, std::size_t depth) const {
     return values_.empty() ? nan : values_[(i * stride_ + j) * depth + k];
   }
@@ -48,8 +53,8 @@ class Column {
     if constexpr (std::is_arithmetic_v<T>)
       values_.assign(values.begin(), values.end());
     else
-      throw FormatError(
-          fmt::format("{}: variable {} holds text, expected numbers; run the study again", source, name));
+      throw FormatError(fmt::format(
+          "{}: variable {} holds text, expected numbers; run the study again", source, name));
   }
 
   std::vector<double> values_;
@@ -65,13 +70,13 @@ class Reader {
     Subject subject;
     subject.run = text(manifest, "run_id");
     subject.architecture = text(manifest, "architecture");
-    subject.seed = static_cast<std::int64_t>(number(manifest, "seed"));
-    subject.N = number(manifest, "model_params");
+    subject.seed = seed_of(manifest);
+    subject.N = model_params_of(manifest);
     const std::vector<std::string> dims{"checkpoint"};
     const Column tokens(points, "tokens", dims, source_ + ": /checkpoints");
     if (!tokens.is_present())
-      throw FormatError(
-          fmt::format("{}: group /checkpoints has no variable tokens; run the study again", source_));
+      throw FormatError(fmt::format(
+          "{}: group /checkpoints has no variable tokens; run the study again", source_));
     lr_ = Column(points, "lr", dims, source_);
     loss_ = Column(points, "loss_nats", dims, source_);
     weight_norm2_ = Column(points, "weight_norm2", dims, source_);
@@ -87,7 +92,9 @@ class Reader {
     const Dataset* ptq = group("ptq");
     if (ptq == nullptr) return;
     const std::vector<std::string> dims{"checkpoint", "bits"};
-    const auto column = [&](const char* name) { return Column(*ptq, name, dims, source_ + ": /ptq"); };
+    const auto column = [&](const char* name) {
+      return Column(*ptq, name, dims, source_ + ": /ptq");
+    };
     const Column bits(*ptq, "bits", {"bits"}, source_ + ": /ptq");
     const Column delta = column("delta_nats"), delta_se = column("delta_se_nats"),
                  predicted = column("predicted_nats"), predicted_se = column("predicted_se_nats"),
@@ -167,7 +174,8 @@ class Reader {
     const std::string where = source_ + ": /noise";
     const std::vector<std::string> dims{"checkpoint", "subspace", "amplitude"};
     const Column energy(*noise, "energy", {"checkpoint", "amplitude"}, where);
-    const Column delta(*noise, "delta_nats", dims, where), delta_se(*noise, "delta_se_nats", dims, where),
+    const Column delta(*noise, "delta_nats", dims, where),
+        delta_se(*noise, "delta_se_nats", dims, where),
         predicted(*noise, "predicted_nats", dims, where);
     const Column residual(*noise, "residual_share", {"checkpoint"}, where);
     const Column null(*noise, "null_share", {"checkpoint"}, where);
@@ -194,22 +202,33 @@ class Reader {
   std::string text(const Dataset& group, const std::string& name) const {
     if (const auto* value = std::get_if<std::string>(&group.attribute(name))) return *value;
     throw FormatError(
-        fmt::format("{}: attribute {} of /manifest is a number, expected text; run the study again", source_, name));
+        fmt::format("{}: attribute {} of /manifest is a number, expected text; run the study again",
+                    source_,
+                    name));
   }
 
-  /// Seeds are recorded as decimal text, so that all 64 bits survive.
-  double number(const Dataset& group, const std::string& name) const {
-    const Attribute& value = group.attribute(name);
-    if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
-    if (const auto* real = std::get_if<double>(&value)) return *real;
-    try {
-      return static_cast<double>(std::stoull(std::get<std::string>(value)));
-    } catch (const std::exception&) {
-      throw FormatError(fmt::format("{}: attribute {} of /manifest = \"{}\", expected a number; run the study again",
-                                    source_,
-                                    name,
-                                    std::get<std::string>(value)));
+  /// Seeds are recorded as an integer or as decimal text, so that all 64 bits survive.
+  std::int64_t seed_of(const Dataset& manifest) const {
+    const Attribute& value = manifest.attribute("seed");
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) return *integer;
+    if (const auto* digits = std::get_if<std::string>(&value)) {
+      std::uint64_t seed = 0;
+      const char* end = digits->data() + digits->size();
+      const auto result = std::from_chars(digits->data(), end, seed);
+      if (result.ec == std::errc() && result.ptr == end) return static_cast<std::int64_t>(seed);
     }
+    throw FormatError(
+        fmt::format("{}: attribute seed of /manifest is no integer; run the study again", source_));
+  }
+
+  double model_params_of(const Dataset& manifest) const {
+    const Attribute& value = manifest.attribute("model_params");
+    if (const auto* integer = std::get_if<std::int64_t>(&value))
+      return static_cast<double>(*integer);
+    if (const auto* real = std::get_if<double>(&value)) return *real;
+    throw FormatError(fmt::format(
+        "{}: attribute model_params of /manifest is text, expected a number; run the study again",
+        source_));
   }
 
   const Dataset* group(const std::string& name) const {
@@ -219,11 +238,12 @@ class Reader {
 
   void expect_checkpoints(const Dataset& group, const std::string& name) const {
     if (group.length("checkpoint") != static_cast<std::int64_t>(subjects_.size()))
-      throw FormatError(fmt::format("{}: group /{} has {} checkpoints, /checkpoints has {}; run the study again",
-                                    source_,
-                                    name,
-                                    group.length("checkpoint"),
-                                    subjects_.size()));
+      throw FormatError(
+          fmt::format("{}: group /{} has {} checkpoints, /checkpoints has {}; run the study again",
+                      source_,
+                      name,
+                      group.length("checkpoint"),
+                      subjects_.size()));
   }
 
   /// The step-weighted trace at the least usable bits of checkpoint i; NaN when not measured.

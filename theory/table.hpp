@@ -1,6 +1,7 @@
-// Flat rows of measured numbers, collected from run files. Everything that judges works on these plain structs,
-// so that synthetic rows (solvable.hpp) and recorded ones go through the same code.
-//   N quantizable parameters   D training tokens   P bits per weight; losses and damages in nats per token
+// Flat rows of measured numbers, collected from run files. Everything that judges works on these
+// plain structs, so that synthetic rows (solvable.hpp) and recorded ones go through the same code.
+//   N quantizable parameters   D training tokens   P bits per weight
+//   losses and damages in nats per token
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ struct Subject {
   std::string variant;  ///< trunk | cooled | ema | lawa
 };
 
-/// Damage of quantizing the weights to P bits, and its prediction. Unknown numbers are NaN in all rows.
+/// Damage of quantizing the weights to P bits, and its prediction. Unknown numbers are NaN in all
+/// rows.
 struct PtqRow : Subject {
   double P = 0;
   double lr = 0;
@@ -44,7 +46,8 @@ struct SharpnessRow : Subject {
   double trace_se = 0;
   double lambda_max = 0;
   double weight_norm2 = 0;
-  double weighted_trace = 0;  ///< 24 predicted / mean_step2 at the least bits ≥ 3 that were measured
+  double weighted_trace =
+      0;  ///< 24 predicted / mean_step2 at the least bits ≥ 3 that were measured
 };
 
 /// Damage of one cell of the weight, activation and KV factorial; 16 bits = not quantized.
@@ -56,7 +59,8 @@ struct FactorialRow : Subject {
   double delta_se = 0;
 };
 
-/// Damage of noise of a given energy in a subspace; the shares belong to the checkpoint and repeat in its rows.
+/// Damage of noise of a given energy in a subspace; the shares belong to the checkpoint and repeat
+/// in its rows.
 struct NoiseRow : Subject {
   std::string subspace;  ///< top | random | complement | isotropic
   double energy = 0;

@@ -22,10 +22,11 @@ double number_of(const Json& object, const char* name) {
 Outcome outcome_of(const std::string& name, const std::string& source) {
   for (const Outcome o : {Outcome::supported, Outcome::refuted, Outcome::inconclusive})
     if (outcome_name(o) == name) return o;
-  throw FormatError(fmt::format(
-      "{}: field outcome = \"{}\", expected supported, refuted or inconclusive; run `hone judge` again",
-      source,
-      name));
+  throw FormatError(
+      fmt::format("{}: field outcome = \"{}\", expected supported, refuted or inconclusive; run "
+                  "`hone judge` again",
+                  source,
+                  name));
 }
 
 Json to_object(const Verdict& v) {
@@ -42,7 +43,8 @@ Json to_object(const Verdict& v) {
          {"rule", v.rule}};
   o["thresholds"] = o["controls"] = o["details"] = Json::array();
   for (const Threshold& t : v.thresholds)
-    o["thresholds"].push_back({{"name", t.name}, {"value", number(t.value)}, {"meaning", t.meaning}});
+    o["thresholds"].push_back(
+        {{"name", t.name}, {"value", number(t.value)}, {"meaning", t.meaning}});
   for (const Control& c : v.controls)
     o["controls"].push_back({{"name", c.name}, {"was_run", c.was_run}});
   for (const Detail& d : v.details)
@@ -98,13 +100,21 @@ std::vector<Threshold> default_thresholds() {
       {"ptq_bits_max", 6, "most bits per weight that enter a fit"},
       {"ptq_min_snr", 2, "least damage, in its standard errors, that enters a fit"},
       {"cells_min", 3, "fewest cells (N, D, variant) that can give an outcome"},
-      {"form_margin", 0.8, "held-out error of the saturating over the power form that refutes growth"},
+      {"form_margin",
+       0.8,
+       "held-out error of the saturating over the power form that refutes growth"},
       {"q1_gamma_d_min", 0, "growth exponent of the damage above which it grows"},
-      {"q1_equivalence", 0.1, "half-width of the band around q1_gamma_d_min that counts as no growth"},
+      {"q1_equivalence",
+       0.1,
+       "half-width of the band around q1_gamma_d_min that counts as no growth"},
       {"q2_gamma_d_min", 0, "growth exponent of the trace above which it grows"},
-      {"q2_equivalence", 0.1, "half-width of the band around q2_gamma_d_min that counts as no growth"},
+      {"q2_equivalence",
+       0.1,
+       "half-width of the band around q2_gamma_d_min that counts as no growth"},
       {"q3_tolerance", 0.1, "distance from 1 of the slope of ln delta on ln prediction"},
-      {"q4_tolerance", 0.5, "excess over 1 of the residual's share in the top directions over its null"},
+      {"q4_tolerance",
+       0.5,
+       "excess over 1 of the residual's share in the top directions over its null"},
       {"q5_tolerance", 0.15, "distance from 0 of the cooled residual, ln units"},
       {"q6_tolerance", 0.1, "distance from 0 of the interaction relative to the sum"},
       {"q6_channel_length", 64, "channel length in the predicted noise of absmax rounding"},
@@ -120,8 +130,8 @@ std::vector<Threshold> with_values(std::vector<Threshold> thresholds,
     for (Threshold& t : thresholds)
       if (t.name == name) t.value = value, is_known = true;
     if (!is_known)
-      throw OptionError(
-          fmt::format("thresholds: unknown name {}; did you mean {}?", name, nearest_name(name, names)));
+      throw OptionError(fmt::format(
+          "thresholds: unknown name {}; did you mean {}?", name, nearest_name(name, names)));
     if (!std::isfinite(value))
       throw OptionError(fmt::format("thresholds: {} = {}; give a finite number", name, value));
   }

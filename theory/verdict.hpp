@@ -1,5 +1,6 @@
-// A verdict: what one question of a study came to, with the thresholds that were fixed before the run, the
-// numbers, and the controls that were and were not run. Figures and reports read verdicts and compute nothing.
+// A verdict: what one question of a study came to, with the thresholds that were fixed before the
+// run, the numbers, and the controls that were and were not run. Figures and reports read verdicts
+// and compute nothing.
 #pragma once
 
 #include <map>
@@ -24,7 +25,8 @@ struct Threshold {
 std::vector<Threshold> default_thresholds();
 
 /// The defaults with some values replaced.
-/// errors  OptionError for an unknown name (nearest known one in the message) or a value that is not finite
+/// errors  OptionError for an unknown name (nearest known one in the message) or a value that is
+///         not finite
 std::vector<Threshold> with_values(std::vector<Threshold> thresholds,
                                    const std::map<std::string, double>& values);
 
@@ -65,7 +67,8 @@ struct Verdict {
 /// The detail of that name, nullptr when there is none.
 const Detail* find_detail(const Verdict& verdict, std::string_view name);
 
-/// JSON text of verdicts: {"schema": 1, "verdicts": [...]}; numbers that are not finite become null.
+/// JSON text of verdicts: {"schema": 1, "verdicts": [...]}; numbers that are not finite become
+/// null.
 std::string to_json(const std::vector<Verdict>& verdicts);
 
 /// Verdicts from such a text; null becomes NaN.

@@ -1,5 +1,5 @@
-// Batches of text as a pure function of (seed, step): no reader, no position, nothing to store at a checkpoint.
-// A window is T+1 tokens in a row: its first T are the inputs, its last T the targets.
+// Batches of text as a pure function of (seed, step): no reader, no position, nothing to store at a
+// checkpoint. A window is T+1 tokens in a row: its first T are the inputs, its last T the targets.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace hone {
 
-/// Windows of tokens.   shapes  tokens (sequences, positions+1), row-major
+/// Windows of tokens.
+/// shapes   tokens (sequences, positions+1), row-major
 struct TokenBatch {
   Index sequences = 0, positions = 0;
   std::vector<std::uint16_t> tokens;
@@ -19,19 +20,21 @@ struct TokenBatch {
 
 /// Windows 0 … sequences-1 of a batch, one below the other.
 /// expects  window(b) has positions+1 tokens
-TokenBatch stacked_windows(Index sequences, Index positions,
+TokenBatch stacked_windows(Index sequences,
+                           Index positions,
                            const std::function<std::vector<std::uint16_t>(Index)>& window);
 
-/// Training batches that repeat no window within an epoch: the text is cut into windows without overlap,
-/// starting at an offset that depends on the seed, and each epoch visits all of them in its own random order.
-/// A batch may hold the end of one epoch and the beginning of the next.
+/// Training batches that repeat no window within an epoch: the text is cut into windows without
+/// overlap, starting at an offset that depends on the seed, and each epoch visits all of them in
+/// its own random order. A batch may hold the end of one epoch and the beginning of the next.
 class TextBatches {
  public:
   /// expects  `stream` outlives this object
   /// errors   OptionError when the training text is shorter than one batch
   TextBatches(const TokenStream& stream, Index sequences, Index positions, std::uint64_t seed);
 
-  /// Batch of training step 0, 1, …   cost  about 0.2 µs per sequence and a copy
+  /// Batch of training step 0, 1, …
+  /// cost     about 0.2 µs per sequence and a copy
   TokenBatch batch(std::int64_t step) const;
 
   /// Epoch of the last window of this step's batch: 0 as long as no window was seen twice.
@@ -46,8 +49,12 @@ class TextBatches {
   std::uint64_t seed_;
 };
 
-/// `count` windows of the validation text, evenly spaced and without overlap: the same for every model and step.
-/// errors  OptionError when the validation text is too short
-TokenBatch evaluation_windows(const TokenStream& stream, Index positions, Index count, std::uint64_t seed);
+/// `count` windows of the validation text, evenly spaced and without overlap: the same for every
+/// model and step.
+/// errors   OptionError when the validation text is too short
+TokenBatch evaluation_windows(const TokenStream& stream,
+                              Index positions,
+                              Index count,
+                              std::uint64_t seed);
 
 }  // namespace hone

@@ -27,9 +27,10 @@ std::vector<fs::path> expanded(const std::vector<fs::path>& given) {
     for (const auto& entry : fs::directory_iterator(path))
       if (entry.is_regular_file() && is_corpus_file(entry.path())) inside.push_back(entry.path());
     if (inside.empty())
-      throw IoError(fmt::format("{}: the folder holds no .txt, .html, .gz or .czs file; name the files, or "
-                                "fetch a corpus with experiments/fetch_corpus",
-                                path.string()));
+      throw IoError(
+          fmt::format("{}: the folder holds no .txt, .html, .gz or .czs file; name the files, or "
+                      "fetch a corpus with experiments/fetch_corpus",
+                      path.string()));
     std::sort(inside.begin(), inside.end());
     files.insert(files.end(), inside.begin(), inside.end());
   }
@@ -45,13 +46,15 @@ std::string extract_text(const std::vector<fs::path>& files) {
     }
   }
   if (text.empty())
-    throw FormatError(fmt::format("{}: no text was found in it; check that it is a text, a page or the index of "
-                                  "a SWORD module",
-                                  files.front().string()));
+    throw FormatError(
+        fmt::format("{}: no text was found in it; check that it is a text, a page or the index of "
+                    "a SWORD module",
+                    files.front().string()));
   return text;
 }
 
-/// Changes with the content and the order of the files and with the extractor, not with their folder.
+/// Changes with the content and the order of the files and with the extractor, not with their
+/// folder.
 std::string content_key(const std::vector<fs::path>& files) {
   std::string description = fmt::format("extractor {}\n", extractor_version);
   for (const fs::path& file : files)
@@ -88,7 +91,8 @@ void CorpusOptions::validate() const {
   if (!(validation_fraction > 0 && validation_fraction < 1))
     complain(fmt::format("corpus validation_fraction is {}, give a value between 0 and 1",
                          validation_fraction));
-  if (block_bytes < 8) complain(fmt::format("corpus block_bytes is {}, give at least 8", block_bytes));
+  if (block_bytes < 8)
+    complain(fmt::format("corpus block_bytes is {}, give at least 8", block_bytes));
   if (!complaints.empty()) throw OptionError(complaints);
 }
 
@@ -98,17 +102,23 @@ Corpus::Corpus(const CorpusOptions& options) : name_(options.name) {
   for (const fs::path& file : files)
     for (const fs::path& read : files_read_for(file))
       if (!fs::is_regular_file(read))
-        throw IoError(fmt::format("{}: no such file; check the path or fetch the corpus with "
-                                  "experiments/fetch_corpus",
-                                  read.string()));
-  const std::string text = options.cache.empty() ? extract_text(files) : cached_text(options, files);
+        throw IoError(
+            fmt::format("{}: no such file; check the path or fetch the corpus with "
+                        "experiments/fetch_corpus",
+                        read.string()));
+  const std::string text =
+      options.cache.empty() ? extract_text(files) : cached_text(options, files);
   sha256_ = hone::sha256(text);
   const std::vector<std::size_t> ends = block_ends(text, options.block_bytes);
   blocks_ = static_cast<Index>(ends.size());
   if (blocks_ < 2)
-    throw OptionError(fmt::format("corpus {} ({}) has {} bytes, one block of block_bytes = {}, and the split "
-                                  "needs two; give a longer corpus or smaller block_bytes",
-                                  name_, files.front().string(), text.size(), options.block_bytes));
+    throw OptionError(
+        fmt::format("corpus {} ({}) has {} bytes, one block of block_bytes = {}, and the split "
+                    "needs two; give a longer corpus or smaller block_bytes",
+                    name_,
+                    files.front().string(),
+                    text.size(),
+                    options.block_bytes));
   const std::vector<bool> validates = held_out(blocks_, options.validation_fraction);
   std::size_t begin = 0;
   for (Index k = 0; k < blocks_; ++k) {

@@ -49,8 +49,11 @@ std::vector<SwordBlock> sword_blocks(const fs::path& index_file, std::uint64_t d
   constexpr size_t record_bytes = 12;
   const std::string index = read_text(index_file);
   if (index.size() % record_bytes != 0)
-    throw FormatError(fmt::format("{}: {} bytes are not whole records of {}; fetch the module again",
-                                  index_file.string(), index.size(), record_bytes));
+    throw FormatError(
+        fmt::format("{}: {} bytes are not whole records of {}; fetch the module again",
+                    index_file.string(),
+                    index.size(),
+                    record_bytes));
   std::vector<SwordBlock> blocks;
   std::uint64_t previous_end = 0;
   for (size_t at = 0; at < index.size(); at += record_bytes) {
@@ -61,11 +64,17 @@ std::vector<SwordBlock> sword_blocks(const fs::path& index_file, std::uint64_t d
     // Overlapping blocks would let a small file unpack to any size.
     const bool inside = block.offset >= previous_end && block.offset + block.packed <= data_bytes;
     if (!inside || block.unpacked > deflate_ratio * block.packed)
-      throw FormatError(fmt::format(
-          "{}: record {} names bytes {} to {} unpacking to {}, but the data file has {} bytes and earlier "
-          "records end at {}; fetch the module again",
-          index_file.string(), at / record_bytes, block.offset, block.offset + block.packed,
-          block.unpacked, data_bytes, previous_end));
+      throw FormatError(
+          fmt::format("{}: record {} names bytes {} to {} unpacking to {}, but the data file has "
+                      "{} bytes and earlier "
+                      "records end at {}; fetch the module again",
+                      index_file.string(),
+                      at / record_bytes,
+                      block.offset,
+                      block.offset + block.packed,
+                      block.unpacked,
+                      data_bytes,
+                      previous_end));
     previous_end = block.offset + block.packed;
     blocks.push_back(block);
   }
@@ -77,14 +86,18 @@ void require_utf8(const fs::path& file, std::string_view text, std::string_view 
   if (at == text.npos) return;
   throw FormatError(fmt::format(
       "{}: not UTF-8 at byte {}{} (value 0x{:02x}); convert it, e.g. iconv -f latin1 -t utf-8",
-      file.string(), at, where, static_cast<unsigned char>(text[at])));
+      file.string(),
+      at,
+      where,
+      static_cast<unsigned char>(text[at])));
 }
 
 std::vector<std::string> sword_documents(const fs::path& index_file) {
   const fs::path data_file = sword_data_of(index_file);
   if (!fs::is_regular_file(data_file))
     throw IoError(fmt::format("{}: its data file {} is missing; put both into one folder",
-                              index_file.string(), data_file.filename().string()));
+                              index_file.string(),
+                              data_file.filename().string()));
   const std::string data = read_text(data_file);
   std::vector<std::string> documents;
   for (const SwordBlock& block : sword_blocks(index_file, data.size())) {
@@ -95,9 +108,13 @@ std::vector<std::string> sword_documents(const fs::path& index_file) {
                                   reinterpret_cast<const Bytef*>(data.data() + block.offset),
                                   block.packed);
     if (status != Z_OK || length != block.unpacked)
-      throw FormatError(fmt::format("{}: the block at byte {} does not unpack to {} bytes (zlib status {}); "
-                                    "fetch the module again",
-                                    data_file.string(), block.offset, block.unpacked, status));
+      throw FormatError(
+          fmt::format("{}: the block at byte {} does not unpack to {} bytes (zlib status {}); "
+                      "fetch the module again",
+                      data_file.string(),
+                      block.offset,
+                      block.unpacked,
+                      status));
     require_utf8(data_file, markup, fmt::format(" of the block at byte {}", block.offset));
     documents.push_back(text_of_sword_markup(markup));
   }
@@ -181,9 +198,10 @@ size_t first_invalid_utf8(std::string_view text) {
 
 std::vector<std::string> extract_documents(const fs::path& file) {
   if (!fs::is_regular_file(file))
-    throw IoError(fmt::format("{}: no such file; check the path or fetch the corpus with "
-                              "experiments/fetch_corpus",
-                              file.string()));
+    throw IoError(
+        fmt::format("{}: no such file; check the path or fetch the corpus with "
+                    "experiments/fetch_corpus",
+                    file.string()));
   std::vector<std::string> documents;
   if (is_sword_index(file)) {
     documents = sword_documents(file);

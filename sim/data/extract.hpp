@@ -1,5 +1,6 @@
 // Raw files of a corpus -> UTF-8 text: SWORD modules, HTML pages, plain text, each also gzipped.
-// Files come from packages and from strangers, so every length and offset in them is checked before use.
+// Files come from packages and from strangers, so every length and offset in them is checked before
+// use.
 #pragma once
 
 #include <filesystem>
@@ -13,22 +14,27 @@ namespace hone {
 inline constexpr int extractor_version = 1;
 
 /// Content of a gzip file (all members).
-/// errors  IoError when it cannot be read; FormatError when damaged, truncated or above 2 GiB unpacked
+/// errors   IoError when it cannot be read; FormatError when damaged, truncated or above 2 GiB
+///          unpacked
 std::string read_gzip(const std::filesystem::path& file);
 
-/// Offset of the first byte that is not UTF-8 (RFC 3629: no overlong forms, no surrogates), or npos.
+/// Offset of the first byte that is not UTF-8 (RFC 3629: no overlong forms, no surrogates), or
+/// npos.
 std::size_t first_invalid_utf8(std::string_view text);
 
-/// Documents of one file, by its extension: .?zs = SWORD index (its data is the .?zz file beside it, one
-/// document per block; an empty index is an empty testament and gives none), .html/.htm, otherwise plain
-/// text without its byte order mark and with LF line ends; .gz is unpacked first. Empty documents are left out.
-/// errors  IoError when missing; FormatError when empty, damaged or not UTF-8 (with the byte offset)
+/// Documents of one file, by its extension: .?zs = SWORD index (its data is the .?zz file beside
+/// it, one document per block; an empty index is an empty testament and gives none), .html/.htm,
+/// otherwise plain text without its byte order mark and with LF line ends; .gz is unpacked first.
+/// Empty documents are left out.
+/// errors   IoError when missing; FormatError when empty, damaged or not UTF-8 (with the byte
+///          offset)
 std::vector<std::string> extract_documents(const std::filesystem::path& file);
 
 /// Files whose bytes extract_documents(file) reads: the file, and the data of a SWORD index.
 std::vector<std::filesystem::path> files_read_for(const std::filesystem::path& file);
 
-/// True for a name that a folder given as a corpus contributes: .?zs, .html, .htm, .txt, or the last three with .gz.
+/// True for a name that a folder given as a corpus contributes: .?zs, .html, .htm, .txt, or the
+/// last three with .gz.
 bool is_corpus_file(const std::filesystem::path& file);
 
 }  // namespace hone

@@ -1,7 +1,8 @@
-// A source of tokens whose past matters at every distance: a hidden Markov chain. Its entropy rate is an
-// integral over the Blackwell measure of the filter and has no closed form; it is estimated by the forward
-// algorithm with a standard error, and known exactly only when each token reveals its hidden state.
-// source  Blackwell 1957, "The entropy of functions of finite-state Markov chains"
+// A source of tokens whose past matters at every distance: a hidden Markov chain. Its entropy rate
+// is an integral over the Blackwell measure of the filter and has no closed form; it is estimated
+// by the forward algorithm with a standard error, and known exactly only when each token reveals
+// its hidden state.
+// source   Blackwell 1957, "The entropy of functions of finite-state Markov chains"
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,10 @@ namespace hone {
 enum class Emission { ambiguous, revealing };
 
 struct HiddenMarkovOptions {
-  Index states = 8;               ///< 2 … vocabulary
-  Index vocabulary = 64;          ///< up to 65536
-  double zipf_exponent = 1;       ///< of the emissions of a state
-  double coupling = 0.9;          ///< of the hidden chain (MarkovOptions; uniform stationary law)
+  Index states = 8;          ///< 2 … vocabulary
+  Index vocabulary = 64;     ///< up to 65536
+  double zipf_exponent = 1;  ///< of the emissions of a state
+  double coupling = 0.9;     ///< of the hidden chain (MarkovOptions; uniform stationary law)
   Emission emission = Emission::ambiguous;
   std::uint64_t source_seed = 0;  ///< the language and the evaluation windows
   std::uint64_t data_seed = 0;    ///< the training text
@@ -32,7 +33,8 @@ struct HiddenMarkovOptions {
   void validate() const;
 };
 
-/// A mean over independent sequences.   units  nats per token
+/// A mean over independent sequences.
+/// units    nats per token
 struct EntropyEstimate {
   double nats = 0;
   double standard_error = 0;
@@ -53,16 +55,18 @@ class HiddenMarkovSource {
   /// Held-out windows, the same for every data_seed.
   TokenBatch evaluation_windows(Index positions, Index count) const;
 
-  /// Mean of -log P(target | tokens before it in its window) by the forward algorithm: the loss of the true
-  /// source on these windows.   cost  states² per token
+  /// Mean of -log P(target | tokens before it in its window) by the forward algorithm: the loss of
+  /// the true source on these windows.
+  /// cost     states² per token
   double source_loss_nats(const TokenBatch& windows) const;
 
   /// Entropy rate when each token reveals its state.
-  /// math  h(A) + Σ_s π_s H(B_s): the chain's own rate and the mean entropy of an emission
+  /// math     h(A) + Σ_s π_s H(B_s): the chain's own rate and the mean entropy of an emission
   std::optional<double> exact_entropy_rate_nats() const;
 
-  /// Entropy rate by the forward algorithm on `sequences` fresh sequences of `length` tokens, whose first
-  /// quarter only fills the filter; what is left of the start is below the filter's forgetting over that time.
+  /// Entropy rate by the forward algorithm on `sequences` fresh sequences of `length` tokens, whose
+  /// first quarter only fills the filter; what is left of the start is below the filter's
+  /// forgetting over that time.
   /// expects  sequences ≥ 2, length ≥ 8
   EntropyEstimate estimate_entropy_rate(Index sequences, Index length) const;
 

@@ -41,26 +41,45 @@ std::vector<double> fields_of(const fs::path& file, Index line, std::string_view
     const std::string_view field = next_part(text, ',');
     const std::optional<double> value = parsed(field);
     if (!value)
-      throw FormatError(fmt::format("{} line {} column {}: '{}' is not a finite number; mend or remove the line",
-                                    file.string(), line, fields.size() + 1, field.substr(0, 40)));
+      throw FormatError(
+          fmt::format("{} line {} column {}: '{}' is not a finite number; mend or remove the line",
+                      file.string(),
+                      line,
+                      fields.size() + 1,
+                      field.substr(0, 40)));
     fields.push_back(*value);
   }
   return fields;
 }
 
-void append_fields(VectorBatch& table, const fs::path& file, Index line, const std::vector<double>& fields) {
+void append_fields(VectorBatch& table,
+                   const fs::path& file,
+                   Index line,
+                   const std::vector<double>& fields) {
   const Index width = static_cast<Index>(fields.size());
   if (width < 2)
-    throw FormatError(fmt::format("{} line {}: {} column; give at least one input and the class, separated by "
-                                  "commas",
-                                  file.string(), line, width));
+    throw FormatError(
+        fmt::format("{} line {}: {} column; give at least one input and the class, separated by "
+                    "commas",
+                    file.string(),
+                    line,
+                    width));
   if (table.examples > 0 && width != table.inputs + 1)
-    throw FormatError(fmt::format("{} line {}: {} columns, earlier lines have {}; mend or remove the line",
-                                  file.string(), line, width, table.inputs + 1));
+    throw FormatError(
+        fmt::format("{} line {}: {} columns, earlier lines have {}; mend or remove the line",
+                    file.string(),
+                    line,
+                    width,
+                    table.inputs + 1));
   const double label = fields.back();
   if (label != std::floor(label) || label < 0 || label > largest_label)
-    throw FormatError(fmt::format("{} line {} column {}: the class is {}; give whole numbers from 0 to {}",
-                                  file.string(), line, width, label, largest_label));
+    throw FormatError(
+        fmt::format("{} line {} column {}: the class is {}; give whole numbers from 0 to {}",
+                    file.string(),
+                    line,
+                    width,
+                    label,
+                    largest_label));
   table.inputs = width - 1;
   table.x.insert(table.x.end(), fields.begin(), fields.end() - 1);
   table.labels.push_back(static_cast<std::int32_t>(label));
@@ -71,9 +90,10 @@ void append_fields(VectorBatch& table, const fs::path& file, Index line, const s
 
 VectorBatch load_labelled_csv(const fs::path& file) {
   if (!fs::is_regular_file(file))
-    throw IoError(fmt::format("{}: no such file; check the path or fetch the digits with "
-                              "experiments/fetch_corpus",
-                              file.string()));
+    throw IoError(
+        fmt::format("{}: no such file; check the path or fetch the digits with "
+                    "experiments/fetch_corpus",
+                    file.string()));
   const std::string text = file.extension() == ".gz" ? read_gzip(file) : read_text(file);
   VectorBatch table;
   std::string_view rest = text;
@@ -85,7 +105,8 @@ VectorBatch load_labelled_csv(const fs::path& file) {
     append_fields(table, file, line, fields_of(file, line, content));
   }
   if (table.examples == 0)
-    throw FormatError(fmt::format("{}: no rows; give a CSV file whose last column is the class", file.string()));
+    throw FormatError(
+        fmt::format("{}: no rows; give a CSV file whose last column is the class", file.string()));
   double largest = 0;
   for (const double value : table.x) largest = std::max(largest, std::abs(value));
   if (largest > 0)

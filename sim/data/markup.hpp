@@ -1,5 +1,6 @@
-// Marked-up text -> plain paragraphs, one per line: HTML pages and the OSIS/ThML/GBF markup of SWORD modules.
-// Real pages are sloppy (a stray '<', an entity nobody knows), so nothing here fails: what is not markup is text.
+// Marked-up text -> plain paragraphs, one per line: HTML pages and the OSIS/ThML/GBF markup of
+// SWORD modules. Real pages are sloppy (a stray '<', an entity nobody knows), so nothing here
+// fails: what is not markup is text.
 #pragma once
 
 #include <string>
@@ -7,11 +8,12 @@
 
 namespace hone {
 
-/// Paragraphs of prose in an HTML page: text outside scripts, tables, code and navigation, blanks collapsed,
-/// entities decoded; lines under 60 bytes or 8 blanks (menus, captions) are dropped.
+/// Paragraphs of prose in an HTML page: text outside scripts, tables, code and navigation, blanks
+/// collapsed, entities decoded; lines under 60 bytes or 8 blanks (menus, captions) are dropped.
 std::string text_of_html(std::string_view html);
 
-/// Text of one block of a SWORD module: tags dropped, entities decoded, blanks collapsed, paragraphs kept apart.
+/// Text of one block of a SWORD module: tags dropped, entities decoded, blanks collapsed,
+/// paragraphs kept apart.
 std::string text_of_sword_markup(std::string_view markup);
 
 }  // namespace hone

@@ -1,7 +1,7 @@
-// A pseudo-random permutation of 0 … n-1 that stores no table: the order in which an epoch visits its
-// windows or examples, for any n and at any point, at the cost of a few Philox blocks.
-// source  balanced Feistel network with cycle walking: Black and Rogaway 2002, "Ciphers with arbitrary
-//         finite domains", sec. 3 and 4
+// A pseudo-random permutation of 0 … n-1 that stores no table: the order in which an epoch visits
+// its windows or examples, for any n and at any point, at the cost of a few Philox blocks.
+// source   balanced Feistel network with cycle walking: Black and Rogaway 2002, "Ciphers with
+//          arbitrary finite domains", sec. 3 and 4
 #pragma once
 
 #include "sim/base/matrix.hpp"

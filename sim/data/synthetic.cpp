@@ -23,8 +23,8 @@ Index first_above(const Vector<double>& cumulative, double u) {
   return std::min<Index>(found - cumulative.begin(), cumulative.size() - 1);
 }
 
-/// Σ_j p_j log p_j for rows p = base + weight·(lag 1 row) + weight·(lag 2 row), touching only the entries where
-/// p differs from base.
+/// Σ_j p_j log p_j for rows p = base + weight·(lag 1 row) + weight·(lag 2 row), touching only the
+/// entries where p differs from base.
 class RowEntropy {
  public:
   RowEntropy(const Vector<double>& base, double weight)
@@ -108,9 +108,10 @@ double CouplingKernel::probability(Index state, Index next) const {
 
 Index CouplingKernel::draw(Index state, double u) const {
   const auto entries = row(state);
-  const auto found = std::upper_bound(entries.begin(), entries.end(), u, [](double value, const Entry& e) {
-    return value < e.cumulative;
-  });
+  const auto found =
+      std::upper_bound(entries.begin(), entries.end(), u, [](double value, const Entry& e) {
+        return value < e.cumulative;
+      });
   return found == entries.end() ? entries.back().next : found->next;
 }
 
@@ -123,8 +124,10 @@ void MarkovOptions::validate() const {
   if (!order_known) complain(fmt::format("markov order is {}, give 1 or 2", order));
   const Index largest = order == 2 ? largest_pair_vocabulary : 65536;
   if (vocabulary < 2 || vocabulary > largest)
-    complain(fmt::format("markov vocabulary is {}, give 2 to {} for order {}", vocabulary, largest, order));
-  const double rarest = std::pow(static_cast<double>(std::max<Index>(vocabulary, 1)), -zipf_exponent);
+    complain(fmt::format(
+        "markov vocabulary is {}, give 2 to {} for order {}", vocabulary, largest, order));
+  const double rarest =
+      std::pow(static_cast<double>(std::max<Index>(vocabulary, 1)), -zipf_exponent);
   if (!(zipf_exponent >= 0) || !(rarest >= 1e-10))
     complain(fmt::format("markov zipf_exponent is {}, give a value from 0 to {:.2f}",
                          zipf_exponent,
@@ -188,8 +191,11 @@ void MarkovSource::find_entropies() {
   first_entropy_nats_ = options_.order == 1 ? rate : first;
 }
 
-std::vector<std::uint16_t> MarkovSource::draw(const Stream& stream, std::int64_t s, Index length) const {
-  EXPECTS(s >= 0 && length >= 0 && length <= longest_sequence, "sequence {} of length {}", s, length);
+std::vector<std::uint16_t> MarkovSource::draw(const Stream& stream,
+                                              std::int64_t s,
+                                              Index length) const {
+  EXPECTS(
+      s >= 0 && length >= 0 && length <= longest_sequence, "sequence {} of length {}", s, length);
   const std::uint64_t base = static_cast<std::uint64_t>(s) * 2 * longest_sequence;
   std::vector<std::uint16_t> tokens(static_cast<size_t>(length));
   for (Index t = 0; t < length; ++t) {
@@ -218,9 +224,8 @@ std::vector<std::uint16_t> MarkovSource::sequence(std::int64_t s, Index length) 
 }
 
 TokenBatch MarkovSource::batch(std::int64_t step, Index sequences, Index positions) const {
-  return stacked_windows(sequences, positions, [&](Index b) {
-    return sequence(step * sequences + b, positions + 1);
-  });
+  return stacked_windows(
+      sequences, positions, [&](Index b) { return sequence(step * sequences + b, positions + 1); });
 }
 
 TokenBatch MarkovSource::evaluation_windows(Index positions, Index count) const {
@@ -229,11 +234,12 @@ TokenBatch MarkovSource::evaluation_windows(Index positions, Index count) const 
 }
 
 double MarkovSource::probability(std::span<const std::uint16_t> past, std::uint16_t next) const {
-  EXPECTS(!past.empty() && next < vocabulary(), "probability of token {} after {}", next, past.size());
+  EXPECTS(
+      !past.empty() && next < vocabulary(), "probability of token {} after {}", next, past.size());
   const Index last = past.back();
   if (options_.order == 2 && past.size() == 1) return pair_law_(last, next) / marginal_[last];
-  double p = (1 - options_.coupling) * marginal_[next] +
-             weight() * kernels_[0].probability(last, next);
+  double p =
+      (1 - options_.coupling) * marginal_[next] + weight() * kernels_[0].probability(last, next);
   if (options_.order == 2) p += weight() * kernels_[1].probability(past[past.size() - 2], next);
   return p;
 }

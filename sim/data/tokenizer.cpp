@@ -43,8 +43,8 @@ std::vector<Word> distinct_words(std::string_view text) {
   return words;
 }
 
-/// Counts of neighbouring pairs, kept up to date while merges are made.
-/// Sums of counts do not depend on the order of the words, so neither does the choice of a pair.
+/// Counts of neighbouring pairs, kept up to date while merges are made. Sums of counts do not
+/// depend on the order of the words, so neither does the choice of a pair.
 class PairCounts {
  public:
   explicit PairCounts(std::vector<Word> words) : words_(std::move(words)) {
@@ -152,16 +152,22 @@ Tokenizer Tokenizer::bytes() { return Tokenizer({}); }
 
 Tokenizer Tokenizer::train_bpe(std::string_view text, Index vocabulary) {
   if (vocabulary <= byte_tokens || vocabulary > largest_vocabulary)
-    throw OptionError(fmt::format("tokenizer vocabulary is {}, give {} to {} (or the tokenizer 'bytes')",
-                                  vocabulary, byte_tokens + 1, largest_vocabulary));
+    throw OptionError(
+        fmt::format("tokenizer vocabulary is {}, give {} to {} (or the tokenizer 'bytes')",
+                    vocabulary,
+                    byte_tokens + 1,
+                    largest_vocabulary));
   PairCounts pairs(distinct_words(text));
   std::vector<Merge> merges;
   for (Index token = byte_tokens; token < vocabulary; ++token) {
     const auto [key, count] = pairs.best();
     if (count < 2)
-      throw OptionError(fmt::format("a training text of {} bytes has repeated pairs for {} tokens only, not for "
-                                    "the vocabulary of {}; give a longer corpus or a smaller vocabulary",
-                                    text.size(), token, vocabulary));
+      throw OptionError(
+          fmt::format("a training text of {} bytes has repeated pairs for {} tokens only, not for "
+                      "the vocabulary of {}; give a longer corpus or a smaller vocabulary",
+                      text.size(),
+                      token,
+                      vocabulary));
     merges.push_back({static_cast<std::uint16_t>(key >> 16), static_cast<std::uint16_t>(key)});
     pairs.merge(key, static_cast<std::uint16_t>(token));
   }
@@ -239,7 +245,8 @@ Tokenizer Tokenizer::load(const fs::path& file) {
     Index value = -1;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (error != std::errc() || end != digits.data() + digits.size() || value < 0 || value >= bound)
-      throw bad_line(file, line, fmt::format("'{}' is not a number from 0 to {}", digits, bound - 1));
+      throw bad_line(
+          file, line, fmt::format("'{}' is not a number from 0 to {}", digits, bound - 1));
     return value;
   };
   if (next_line() != "hone-tokenizer 1")
@@ -258,7 +265,8 @@ Tokenizer Tokenizer::load(const fs::path& file) {
     const auto right = static_cast<std::uint16_t>(number(pair.substr(gap + 1), byte_tokens + k));
     length.push_back(length[left] + length[right]);
     if (length.back() > longest_word) throw bad_line(file, line, "the token is too long");
-    if (!seen.insert(pair_key(left, right)).second) throw bad_line(file, line, "the pair is repeated");
+    if (!seen.insert(pair_key(left, right)).second)
+      throw bad_line(file, line, "the pair is repeated");
     merges.push_back({left, right});
   }
   if (at != text.size()) throw bad_line(file, line + 1, "there is text after the last merge");

@@ -13,7 +13,8 @@ namespace fs = std::filesystem;
 namespace hone {
 namespace {
 
-// Substreams of Domain::synthetic that belong to the teacher; those of the other sources are below 16 + 2^16.
+// Substreams of Domain::synthetic that belong to the teacher; those of the other sources are below
+// 16 + 2^16.
 constexpr std::uint32_t teacher_substream = 1u << 20;
 constexpr std::uint32_t training_substream = teacher_substream + 1;
 constexpr std::uint32_t validation_substream = teacher_substream + 2;
@@ -48,8 +49,10 @@ VectorTable::VectorTable(const TableOptions& options) : file_(options.file), see
   options.validate();
   const VectorBatch all = load_labelled_csv(file_);
   if (all.examples < 2)
-    throw OptionError(fmt::format("{}: {} row cannot be split into training and validation; give more rows",
-                                  file_.string(), all.examples));
+    throw OptionError(
+        fmt::format("{}: {} row cannot be split into training and validation; give more rows",
+                    file_.string(),
+                    all.examples));
   sha256_ = sha256_of_file(file_);
   train_ = validation_ = same_shape(all);
   const std::vector<bool> validates = held_out(all.examples, options.validation_fraction);
@@ -60,9 +63,12 @@ VectorTable::VectorTable(const TableOptions& options) : file_(options.file), see
 VectorBatch VectorTable::batch(std::int64_t step, Index examples) const {
   EXPECTS(step >= 0 && examples >= 1, "batch of {} examples at step {}", examples, step);
   if (examples > train_.examples)
-    throw OptionError(fmt::format("{}: {} training rows, one batch needs {}; give a longer table or a smaller "
-                                  "batch",
-                                  file_.string(), train_.examples, examples));
+    throw OptionError(
+        fmt::format("{}: {} training rows, one batch needs {}; give a longer table or a smaller "
+                    "batch",
+                    file_.string(),
+                    train_.examples,
+                    examples));
   VectorBatch out = same_shape(train_);
   for (Index k = 0; k < examples; ++k) {
     const std::int64_t visit = step * examples + k;
@@ -91,7 +97,8 @@ void TeacherOptions::validate() const {
   check_width("hidden", hidden);
   check_width("outputs", outputs);
   if (!(spectrum_exponent >= 0 && spectrum_exponent <= 100))
-    complain(fmt::format("teacher spectrum_exponent is {}, give a value from 0 to 100", spectrum_exponent));
+    complain(fmt::format("teacher spectrum_exponent is {}, give a value from 0 to 100",
+                         spectrum_exponent));
   if (!(noise_sd >= 0 && std::isfinite(noise_sd)))
     complain(fmt::format("teacher noise_sd is {}, give a value of 0 or more", noise_sd));
   if (!complaints.empty()) throw OptionError(complaints);
@@ -115,7 +122,8 @@ TeacherTask::TeacherTask(const TeacherOptions& options) : options_(options) {
 
 VectorBatch TeacherTask::batch(std::int64_t step, Index examples) const {
   EXPECTS(step >= 0 && examples >= 1, "batch of {} examples at step {}", examples, step);
-  return draw({options_.data_seed, Domain::synthetic, training_substream}, step * examples, examples);
+  return draw(
+      {options_.data_seed, Domain::synthetic, training_substream}, step * examples, examples);
 }
 
 VectorBatch TeacherTask::validation(Index examples) const {
@@ -124,7 +132,8 @@ VectorBatch TeacherTask::validation(Index examples) const {
 }
 
 Matrix<double> TeacherTask::noiseless(const Matrix<double>& x) const {
-  EXPECTS(x.cols() == options_.inputs, "teacher: {} inputs, expected {}", x.cols(), options_.inputs);
+  EXPECTS(
+      x.cols() == options_.inputs, "teacher: {} inputs, expected {}", x.cols(), options_.inputs);
   // Row by row and not one product: blocking would make an example's last bits depend on its batch.
   Matrix<double> y(x.rows(), options_.outputs);
   Matrix<double> hidden(1, options_.hidden), output(1, options_.outputs);

@@ -1,5 +1,6 @@
-// Tasks for MLPs: a table of labelled vectors (handwritten digits, any CSV) and a teacher network that gives
-// unlimited fresh examples with a power-law input spectrum. Batches are a pure function of (seed, step).
+// Tasks for MLPs: a table of labelled vectors (handwritten digits, any CSV) and a teacher network
+// that gives unlimited fresh examples with a power-law input spectrum. Batches are a pure function
+// of (seed, step).
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@
 namespace hone {
 
 /// Examples of a task; `labels` for classification or `y` for regression, the other is empty.
-/// shapes  x (examples, inputs)  y (examples, outputs), row-major;  labels in 0 … outputs-1
+/// shapes   x (examples, inputs)  y (examples, outputs), row-major;  labels in 0 … outputs-1
 struct VectorBatch {
   Index examples = 0, inputs = 0, outputs = 0;
   std::vector<double> x;
@@ -22,7 +23,7 @@ struct VectorBatch {
 };
 
 struct TableOptions {
-  std::filesystem::path file;        ///< CSV, plain or .gz; the last column is the class 0, 1, …
+  std::filesystem::path file = {};   ///< CSV, plain or .gz; the last column is the class 0, 1, …
   double validation_fraction = 0.2;  ///< of the rows, in (0, 1); the same rows for every seed
   std::uint64_t seed = 0;            ///< order of the training rows
 
@@ -30,9 +31,9 @@ struct TableOptions {
   void validate() const;
 };
 
-/// All rows of a CSV file; inputs divided by their largest absolute value, so that digits lie in [0, 1].
-/// A first line whose first field is not a number is a header and skipped.
-/// errors  IoError when missing; FormatError naming the line and column
+/// All rows of a CSV file; inputs divided by their largest absolute value, so that digits lie in
+/// [0, 1]. A first line whose first field is not a number is a header and skipped.
+/// errors   IoError when missing; FormatError naming the line and column
 VectorBatch load_labelled_csv(const std::filesystem::path& file);
 
 /// A labelled table, split by rows.
@@ -47,7 +48,7 @@ class VectorTable {
   const std::string& sha256() const { return sha256_; }
 
   /// Training batch; no row comes twice within an epoch, and each epoch has its own random order.
-  /// errors  OptionError when there are fewer training rows than `examples`
+  /// errors   OptionError when there are fewer training rows than `examples`
   VectorBatch batch(std::int64_t step, Index examples) const;
   /// Epoch of the last row of this step's batch: 0 as long as no row was seen twice.
   std::int64_t epoch_of(std::int64_t step, Index examples) const;
@@ -71,8 +72,9 @@ struct TeacherOptions {
 };
 
 /// Regression on a fixed random teacher.
-/// math     x_i = i^(-a/2) z_i,  y = V tanh(W x) + noise_sd·z',  z, z' standard normal;  W_hi normal with variance
-///          1/Σ i^-a, so that each hidden unit sees a standard normal;  V_oh normal with variance 1/hidden
+/// math     x_i = i^(-a/2) z_i,  y = V tanh(W x) + noise_sd·z',  z, z' standard normal;  W_hi
+///          normal with variance 1/Σ i^-a, so that each hidden unit sees a standard normal;  V_oh
+///          normal with variance 1/hidden
 /// ensures  example e is a pure function of (seeds, e); none is ever repeated
 class TeacherTask {
  public:
@@ -83,7 +85,8 @@ class TeacherTask {
   VectorBatch batch(std::int64_t step, Index examples) const;
   /// Held-out examples with the same noise, the same for every data_seed.
   VectorBatch validation(Index examples) const;
-  /// The teacher's outputs without noise.   shapes  x (examples, inputs), result (examples, outputs)
+  /// The teacher's outputs without noise.
+  /// shapes   x (examples, inputs), result (examples, outputs)
   Matrix<double> noiseless(const Matrix<double>& x) const;
 
  private:

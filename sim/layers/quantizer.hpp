@@ -22,38 +22,35 @@ enum class Grid {
   full,           ///< same step, codes -2^(b-1) … 2^(b-1)-1
   midrise,        ///< s = 2·absmax/(2^b-1), codes -2^(b-1) … 2^(b-1)-1
   no_clip,        ///< s = max(-min/2^(b-1), max/(2^(b-1)-1)), codes as full
-  signed_absmax,  ///< s = m/(-2^(b-1)), m the signed extreme (the negative one of two equal ones),
-                  ///< codes as full
-  asymmetric,     ///< s = (max-min)/(2^b-1) with 0 forced into the range, zero point z =
-                  ///< round_to_even(-min/s)
+  signed_absmax,  ///< s = m/(-2^(b-1)), m the signed extreme (of two equal ones the negative),
+                  ///< codes as full; s may be negative
+  asymmetric,  ///< s = (max-min)/(2^b-1) with 0 forced into the range; zero point -min/s, rounded
+               ///< to nearest even whatever the rounding of the values
 };
 
 enum class Rounding { nearest_even, half_away, stochastic };
 
 /// What shares one step. Rows are output channels for weights and tokens for activations.
 enum class Granularity {
-  tensor,  ///< weights: the whole matrix; activations: one sequence (dynamic, so batches do not
-           ///< mix)
+  tensor,  ///< weights: the whole matrix; activations: one sequence, so that batches do not mix
   row,     ///< weights: per output channel; activations: per token; KV: per token and head
   group,   ///< `group` consecutive columns of a row, the last group may be shorter
 };
 
-/// One quantizer as a value. bits = 16 means "not quantized" (the full-precision reference of every
-/// sweep).
+/// One quantizer as a value. bits = 16 means "not quantized": the reference of every sweep.
 struct Quantizer {
   int bits = 16;
   Grid grid = Grid::restricted;
   Granularity granularity = Granularity::row;
   Index group = 0;  ///< columns per group, only for Granularity::group
   Rounding rounding = Rounding::nearest_even;
-  std::uint64_t seed = 0;  ///< of stochastic rounding
-  std::uint32_t substream =
-      0;  ///< of stochastic rounding: the matrix or site, which must not share draws
+  std::uint64_t seed = 0;       ///< of stochastic rounding
+  std::uint32_t substream = 0;  ///< of stochastic rounding: the matrix or site it acts on
 
   bool is_on() const { return bits < 16; }
-  /// Refuses a quantizer that has no grid. One bit needs Grid::asymmetric: at b = 1 the other grids
-  /// have no level but 0 on one side of it. errors  OptionError listing every wrong field as
-  /// WHERE.FIELD with its value and the fix
+  /// Refuses a quantizer without a usable grid. One bit needs Grid::asymmetric: at b = 1 the other
+  /// grids lack a level on one side of 0, or on both.
+  /// errors  OptionError listing every wrong field as WHERE.FIELD with its value and the fix
   void validate(std::string_view where) const;
 };
 
@@ -74,17 +71,17 @@ Grid grid_from_name(std::string_view name);
 Rounding rounding_from_name(std::string_view name);
 Granularity granularity_from_name(std::string_view name);
 
-/// The grid of a group of values, from their extremes; computed in S, so that the step is exact in
-/// S. shapes   values (rows,cols), consecutive rows `stride` apart expects  all values finite,
-/// q.is_on() ensures  step 0 when all values are 0 or so small that the step underflows errors
-/// ContractError naming the first value that is NaN or infinite source   quantization grids as
-/// named in Grid
+/// The grid of a group of values, from their extremes; computed in S: the step is exact in S.
+/// shapes   values (rows,cols), consecutive rows `stride` apart
+/// expects  all values finite, q.is_on()
+/// ensures  step 0 when all values are 0 or so small that the step underflows
+/// errors   ContractError naming the first value that is NaN or infinite
 template <class S>
 StepRange step_range(const S* values, Index rows, Index cols, Index stride, const Quantizer& q);
 
-/// The integer code of x: x/step clipped to the grid, then rounded. `u` is a uniform draw, read by
-/// stochastic rounding only: floor(v) + (u < v - floor(v)). ensures  code_min ≤ code ≤ code_max;
-/// zero_point when step = 0
+/// The integer code of x: x/step clipped to the grid, then rounded.
+/// math     stochastic: floor(v) + (u < v - floor(v)); `u`, a uniform draw, is read by it alone
+/// ensures  code_min ≤ code ≤ code_max; zero_point when step = 0
 template <class S>
 S code(S x, const StepRange& range, Rounding rounding, double u);
 
@@ -103,13 +100,11 @@ template <class Body>
 void for_each_group(const Quantizer& q, Index rows, Index cols, Index rows_per_tensor, Body&& body);
 
 /// Replaces every value of x by its grid point; does nothing when the quantizer is off.
-/// shapes   x (rows,cols); tensor granularity cuts it into blocks of rows_per_tensor rows (weights:
-/// all rows,
-///          activations: the rows of one sequence); the other granularities do not read
-///          rows_per_tensor
+/// shapes   x (rows,cols). Tensor granularity cuts it into blocks of rows_per_tensor rows: all rows
+///          of weights, the rows of one sequence of activations. The others do not read it.
 /// expects  all values finite
-/// ensures  stochastic rounding draws number row·cols + column of Stream{seed, Domain::rounding,
-/// substream};
+/// ensures  stochastic rounding of (row, column) takes draw row·cols + column of
+///          Stream{seed, Domain::rounding, substream};
 ///          `steps`, when given, holds one step per group in the order of for_each_group
 /// errors   ContractError as step_range
 /// cost     two passes over x, no allocation but that of `steps`
@@ -119,9 +114,10 @@ void fake_quantize(MatRef<S> x,
                    Index rows_per_tensor,
                    std::vector<double>* steps = nullptr);
 
-/// Storage per weight of a (rows,cols) matrix that is one tensor: bits + (scale_bits +
-/// zero_bits)·groups/weights. The zero point is counted for Grid::asymmetric alone and takes `bits`
-/// bits unless zero_bits says otherwise. units  bits; 16 when the quantizer is off
+/// Storage per weight of a (rows,cols) matrix that is one tensor, metadata included.
+/// math     bits + (scale_bits + zero_bits)·groups/weights; zero_bits counts for Grid::asymmetric
+///          alone and is `bits` unless given
+/// units    bits; 16 when the quantizer is off
 double bits_per_weight(const Quantizer& q,
                        Index rows,
                        Index cols,

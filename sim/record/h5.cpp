@@ -1,10 +1,8 @@
 #include "sim/record/h5.hpp"
 
 #include <hdf5.h>
-#include <hdf5_hl.h>
 
 #include <atomic>
-#include <mutex>
 #include <type_traits>
 #include <utility>
 
@@ -23,6 +21,33 @@ std::string child_name(const Object& parent, const std::string& name) {
   const bool is_file = H5Iget_type(parent.id()) == H5I_FILE;
   return parent.name() + (is_file ? ": /" : "/") + name;
 }
+
+// HDF5 tells two files in memory apart by their names alone.
+std::string unique_image_name() {
+  static std::atomic<unsigned> serial{0};
+  return fmt::format("hone-image-in-memory-{}", serial++);
+}
+
+Id memory_access() {
+  const Id access = H5Pcreate(H5P_FILE_ACCESS);
+  if (access < 0 || (H5Pset_fapl_core(access, 1 << 16, false) >= 0 &&
+                     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0))
+    return access;
+  H5Pclose(access);
+  return -1;
+}
+
+// HDF5 copies an image three times while it opens it. These callbacks lend it the reader's own
+// bytes instead: every allocation is that string, every copy is one onto itself, and nothing is
+// freed. (H5LTopen_file_image does the same, but leaks.)
+void* lend_malloc(size_t, H5FD_file_image_op_t, void* udata) {
+  return static_cast<std::string*>(udata)->data();
+}
+void* lend_memcpy(void* to, const void*, size_t, H5FD_file_image_op_t, void*) { return to; }
+void* lend_realloc(void*, size_t, H5FD_file_image_op_t, void*) { return nullptr; }
+herr_t lend_free(void*, H5FD_file_image_op_t, void*) { return 0; }
+void* lend_udata_copy(void* udata) { return udata; }
+herr_t lend_udata_free(void*) { return 0; }
 
 }  // namespace
 
@@ -65,19 +90,12 @@ Object write_handle(Id id, int (*close)(Id), const Object& of, const std::string
 Object create_image(const std::string& name) {
   silence();
   const Object named(-1, nullptr, name);
-  const Object access =
-      write_handle(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, named, "cannot be made in memory");
-  expect_written(H5Pset_fapl_core(access.id(), 1 << 16, false) >= 0 &&
-                     H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG) >= 0,
-                 named,
-                 "cannot be made in memory");
-  // HDF5 tells two files in memory apart by their names alone.
-  static std::atomic<unsigned> serial{0};
-  const std::string unique = fmt::format("hone-image-in-memory-{}", serial++);
-  return write_handle(H5Fcreate(unique.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()),
-                      H5Fclose,
-                      named,
-                      "cannot be made in memory");
+  const Object access = write_handle(memory_access(), H5Pclose, named, "cannot be made in memory");
+  return write_handle(
+      H5Fcreate(unique_image_name().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()),
+      H5Fclose,
+      named,
+      "cannot be made in memory");
 }
 
 std::string bytes_of(const Object& file) {
@@ -94,23 +112,21 @@ std::string bytes_of(const Object& file) {
 Object open_image(std::string& bytes, const std::string& name) {
   silence();
   const Object named(-1, nullptr, name);
-  // The call numbers its files with an unguarded counter, and equal numbers would be taken for one
-  // file.
-  static std::mutex counter_guard;
-  const std::lock_guard lock(counter_guard);
-  return read_handle(
-      H5LTopen_file_image(
-          bytes.data(), bytes.size(), H5LT_FILE_IMAGE_DONT_COPY | H5LT_FILE_IMAGE_DONT_RELEASE),
-      H5Fclose,
-      named,
-      "is no HDF5 file");
+  const Object access = read_handle(memory_access(), H5Pclose, named, "cannot be opened in memory");
+  H5FD_file_image_callbacks_t lend = {
+      lend_malloc, lend_memcpy, lend_realloc, lend_free, lend_udata_copy, lend_udata_free, &bytes};
+  expect_read(H5Pset_file_image_callbacks(access.id(), &lend) >= 0 &&
+                  H5Pset_file_image(access.id(), bytes.data(), bytes.size()) >= 0,
+              named,
+              "cannot be opened in memory");
+  return read_handle(H5Fopen(unique_image_name().c_str(), H5F_ACC_RDONLY, access.id()),
+                     H5Fclose,
+                     named,
+                     "is no HDF5 file");
 }
 
 Object create_group(const Object& parent, const std::string& name) {
-  const Object list =
-      write_handle(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, parent, "a group cannot be made");
-  expect_written(H5Pset_obj_track_times(list.id(), false) >= 0, parent, "a group cannot be made");
-  Object group(H5Gcreate2(parent.id(), name.c_str(), H5P_DEFAULT, list.id(), H5P_DEFAULT),
+  Object group(H5Gcreate2(parent.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
                H5Gclose,
                child_name(parent, name));
   expect_written(group.id() >= 0, group, "cannot be created");

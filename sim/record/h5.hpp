@@ -57,7 +57,7 @@ Object create_image(const std::string& name);
 std::string bytes_of(const Object& file);
 
 /// Opens bytes of a file, read-only and without a copy.
-/// expects  `bytes` stays alive and unchanged while the result lives
+/// expects  `bytes` stays alive, in place and unchanged while the result lives
 /// errors   FormatError when they are no HDF5 file
 Object open_image(std::string& bytes, const std::string& name);
 

@@ -1,9 +1,10 @@
 #include "sim/record/scales.hpp"
 
 #include <hdf5.h>
+#include <hdf5_hl.h>
 
-#include <cstddef>
-#include <cstring>
+#include <set>
+#include <string_view>
 
 #include "sim/base/error.hpp"
 
@@ -13,87 +14,12 @@ namespace {
 // netCDF's mark of a dimension without coordinate; xarray and netCDF then show no variable for it.
 constexpr std::string_view index_mark = "This is a netCDF dimension but not a netCDF variable.";
 
-/// One entry of REFERENCE_LIST: an axis to which the scale is attached.
-struct Attachment {
-  hobj_ref_t variable;
-  int axis;
-};
-
 hobj_ref_t reference_to(const Object& group, const std::string& name) {
   hobj_ref_t reference;
-  expect_written(H5Rcreate(&reference, group.id(), name.c_str(), H5R_OBJECT, -1) >= 0,
-                 group,
-                 fmt::format("dataset '{}' cannot be referred to", name));
+  expect_read(H5Rcreate(&reference, group.id(), name.c_str(), H5R_OBJECT, -1) >= 0,
+              group,
+              fmt::format("dataset '{}' cannot be referred to", name));
   return reference;
-}
-
-void write_raw_attribute(const Object& object,
-                         const std::string& name,
-                         const Object& type,
-                         const Object& space,
-                         const void* data) {
-  const Object attribute = write_handle(
-      H5Acreate2(object.id(), name.c_str(), type.id(), space.id(), H5P_DEFAULT, H5P_DEFAULT),
-      H5Aclose,
-      object,
-      name + " cannot be created");
-  expect_written(
-      H5Awrite(attribute.id(), type.id(), data) >= 0, object, name + " cannot be written");
-}
-
-Object list_space(const Object& of, std::size_t count) {
-  const hsize_t extent = count;
-  return write_handle(
-      H5Screate_simple(1, &extent, nullptr), H5Sclose, of, "its scales cannot be listed");
-}
-
-// The specification asks for fixed-length text here, and h5netcdf compares it as bytes.
-void write_fixed_text(const Object& object, const std::string& name, const std::string& text) {
-  const Object type =
-      write_handle(H5Tcopy(H5T_C_S1), H5Tclose, object, name + " cannot be created");
-  expect_written(H5Tset_size(type.id(), text.size() + 1) >= 0, object, name + " cannot be created");
-  const Object space =
-      write_handle(H5Screate(H5S_SCALAR), H5Sclose, object, name + " cannot be created");
-  write_raw_attribute(object, name, type, space, text.c_str());
-}
-
-Object reference_vector_type(const Object& of) {
-  return write_handle(H5Tvlen_create(H5T_STD_REF_OBJ), H5Tclose, of, "its scales cannot be listed");
-}
-
-void write_dimension_list(const Object& group,
-                          const Object& variable,
-                          const std::vector<std::string>& dims) {
-  std::vector<hobj_ref_t> references;
-  for (const std::string& dim : dims) references.push_back(reference_to(group, dim));
-  std::vector<hvl_t> lists;
-  for (hobj_ref_t& reference : references) lists.push_back({1, &reference});
-  write_raw_attribute(variable,
-                      "DIMENSION_LIST",
-                      reference_vector_type(variable),
-                      list_space(variable, lists.size()),
-                      lists.data());
-}
-
-void write_reference_list(const Object& scale, const std::vector<Attachment>& attachments) {
-  const Object type = write_handle(H5Tcreate(H5T_COMPOUND, sizeof(Attachment)),
-                                   H5Tclose,
-                                   scale,
-                                   "REFERENCE_LIST cannot be created");
-  expect_written(
-      H5Tinsert(type.id(), "dataset", offsetof(Attachment, variable), H5T_STD_REF_OBJ) >= 0 &&
-          H5Tinsert(type.id(), "dimension", offsetof(Attachment, axis), H5T_NATIVE_INT) >= 0,
-      scale,
-      "REFERENCE_LIST cannot be created");
-  std::string bytes(attachments.size() * sizeof(Attachment), '\0');  // its padding is zero
-  for (std::size_t i = 0; i < attachments.size(); ++i) {
-    char* entry = bytes.data() + i * sizeof(Attachment);
-    std::memcpy(
-        entry + offsetof(Attachment, variable), &attachments[i].variable, sizeof(hobj_ref_t));
-    std::memcpy(entry + offsetof(Attachment, axis), &attachments[i].axis, sizeof(int));
-  }
-  write_raw_attribute(
-      scale, "REFERENCE_LIST", type, list_space(scale, attachments.size()), bytes.data());
 }
 
 // Lists of references that HDF5 allocated; given back even when reading them throws.
@@ -116,7 +42,8 @@ std::vector<std::string> read_dimension_list(const Object& variable,
       rank >= 1 && rank <= H5S_MAX_RANK, variable, "its DIMENSION_LIST has no valid length");
   const Object stored =
       read_handle(H5Aget_type(attribute.id()), H5Tclose, variable, "has no scales");
-  const Object type = reference_vector_type(variable);
+  const Object type = read_handle(
+      H5Tvlen_create(H5T_STD_REF_OBJ), H5Tclose, variable, "its scales cannot be listed");
   expect_read(
       H5Tequal(stored.id(), type.id()) > 0, variable, "its DIMENSION_LIST holds no references");
   HeapLists heap{
@@ -137,21 +64,22 @@ std::vector<std::string> read_dimension_list(const Object& variable,
 }  // namespace
 
 void write_scales(const Object& group, const Axes& axes) {
-  std::map<std::string, std::vector<Attachment>> attached;
-  for (const auto& [name, dims] : axes) {
-    for (std::size_t i = 0; i < dims.size(); ++i) {
-      std::vector<Attachment>& attachments = attached[dims[i]];
-      if (dims[i] != name) attachments.push_back({reference_to(group, name), static_cast<int>(i)});
-    }
-    const bool is_coordinate = dims.size() == 1 && dims[0] == name;
-    if (!dims.empty() && !is_coordinate)
-      write_dimension_list(group, open_member(group, name), dims);
-  }
-  for (const auto& [dim, attachments] : attached) {
+  std::set<std::string> scales;
+  for (const auto& [name, dims] : axes) scales.insert(dims.begin(), dims.end());
+  for (const std::string& dim : scales) {
     const Object scale = open_member(group, dim);
-    write_fixed_text(scale, "CLASS", "DIMENSION_SCALE");
-    write_fixed_text(scale, "NAME", axes.contains(dim) ? dim : std::string(index_mark));
-    if (!attachments.empty()) write_reference_list(scale, attachments);
+    const std::string label = axes.contains(dim) ? dim : std::string(index_mark);
+    expect_written(H5DSset_scale(scale.id(), label.c_str()) >= 0, scale, "cannot become a scale");
+  }
+  for (const auto& [name, dims] : axes) {
+    const Object variable = open_member(group, name);
+    for (std::size_t i = 0; i < dims.size(); ++i) {
+      if (dims[i] == name) continue;  // a coordinate is its own scale
+      const Object scale = open_member(group, dims[i]);
+      expect_written(H5DSattach_scale(variable.id(), scale.id(), static_cast<unsigned>(i)) >= 0,
+                     variable,
+                     fmt::format("its axis {} cannot be attached to scale '{}'", i, dims[i]));
+    }
   }
 }
 
@@ -167,11 +95,9 @@ Axes read_scales(const Object& group, const std::vector<std::string>& datasets) 
     scales.emplace(reference_to(group, name), name);
     if (!read_text_attribute(dataset, "NAME").starts_with(index_mark)) axes[name] = {name};
   }
-  std::map<std::string, bool> is_scale;
-  for (const auto& [reference, name] : scales) is_scale[name] = true;
   for (const std::string& name : datasets) {
-    if (is_scale.contains(name)) continue;
     const Object dataset = open_member(group, name);
+    if (has_attribute(dataset, "CLASS")) continue;
     const Object space = read_handle(H5Dget_space(dataset.id()), H5Sclose, dataset, "has no shape");
     const bool is_scalar = H5Sget_simple_extent_type(space.id()) == H5S_SCALAR;
     axes[name] = is_scalar ? std::vector<std::string>{} : read_dimension_list(dataset, scales);

@@ -1,6 +1,6 @@
 // Dimension scales of one group, by the HDF5 Dimension Scales specification: what makes xarray and
-// netCDF see named axes. Written attribute by attribute, because the HDF5 library's own call stores
-// padding bytes from its stack, and equal content must give equal bytes.
+// netCDF see named axes. Reading looks the scales up inside the group only, so that a foreign file
+// cannot lead elsewhere.
 #pragma once
 
 #include <map>

@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "sim/base/error.hpp"
@@ -155,16 +156,17 @@ TEST_CASE("atomic_file: a writable folder is made with its parents and left empt
   CHECK_NOTHROW(ensure_writable_folder(folder.path() / "a" / "b"));
 }
 
-TEST_CASE(
-    "atomic_file: a folder that cannot be made or written is an IoError that names it and the "
-    "fix") {
+TEST_CASE("atomic_file: a folder that cannot be made or written is an IoError with cause and fix") {
   const ScratchFolder folder;
   write_text_atomically(folder.path() / "file", "text");
-  for (const fs::path& bad :
-       {folder.path() / "file", folder.path() / "file" / "below", fs::path("/proc")}) {
+  const std::pair<fs::path, std::string> cases[] = {
+      {folder.path() / "file", "cannot be made a folder"},
+      {folder.path() / "file" / "below", "cannot be made a folder"},
+      {"/proc", "files cannot be written there"}};
+  for (const auto& [bad, cause] : cases) {
     CAPTURE(bad.string());
     const auto message = io_message([&] { ensure_writable_folder(bad); });
-    CHECK(contains(message, bad.string()));
+    CHECK(contains(message, bad.string() + ": " + cause));
     CHECK(contains(message, "choose another --out"));
   }
 }

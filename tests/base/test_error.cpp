@@ -32,9 +32,7 @@ TEST_CASE("error: edit distance is a metric [all words of up to 3 letters over {
     }
 }
 
-TEST_CASE(
-    "error: the nearest name has the least distance, the first of equals, and is empty without "
-    "names") {
+TEST_CASE("error: the nearest name is the first of least distance, and empty without names") {
   const std::vector<std::string> names{"learning_rate", "weight_decay", "warmup"};
   CHECK(nearest_name("learnig_rate", names) == "learning_rate");
   CHECK(nearest_name("warm_up", names) == "warmup");
@@ -42,9 +40,7 @@ TEST_CASE(
   CHECK(nearest_name("anything", std::vector<std::string>{}).empty());
 }
 
-TEST_CASE(
-    "error: a broken precondition throws a ContractError with its values, its condition and its "
-    "place") {
+TEST_CASE("error: a broken precondition throws a ContractError with values, condition and place") {
   const int rows = -3;
   std::string message = "(nothing was thrown)";
   try {

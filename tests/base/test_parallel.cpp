@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace hone::test {
@@ -33,6 +34,7 @@ TEST_CASE("parallel: two items never share a worker's scratch at the same time")
   parallel_for(2000, 3, [&](Index, int worker) {
     auto& mine = inside[static_cast<size_t>(worker)];
     if (++mine != 1) ++clashes;
+    std::this_thread::yield();  // long enough for another thread to come in
     --mine;
   });
   CHECK(clashes == 0);

@@ -36,9 +36,7 @@ TEST_CASE("workspace: a block takes its padded size and first holds zeros") {
   CHECK(workspace.capacity() == 24);
 }
 
-TEST_CASE(
-    "workspace: a block beyond the capacity is refused with both sizes, and the rest stays "
-    "usable") {
+TEST_CASE("workspace: a block beyond the capacity is refused with both sizes, the rest stays") {
   Workspace<double> workspace(32);
   workspace.take(1, 20);
   std::string message = "(nothing was thrown)";

@@ -75,9 +75,7 @@ Example arbitrary_example() {
   return example;
 }
 
-TEST_CASE(
-    "quantizer: codes are integers inside the grid and never decrease with the value over the "
-    "step") {
+TEST_CASE("quantizer: codes are integers inside the grid and never decrease with x/step") {
   CHECK(rc::check([] {
     const Example e = arbitrary_example();
     const StepRange range = range_of(e.values, e.q);
@@ -98,9 +96,7 @@ TEST_CASE(
   }));
 }
 
-TEST_CASE(
-    "quantizer: the error is at most half a step on grids that reach both extremes, and on "
-    "midrise") {
+TEST_CASE("quantizer: the error is at most half a step where the grid reaches, and on midrise") {
   CHECK(rc::check([] {
     const Example e = arbitrary_example();
     const StepRange range = range_of(e.values, e.q);
@@ -160,9 +156,7 @@ TEST_CASE("quantizer: scaling the values by a power of two scales the result exa
   }));
 }
 
-TEST_CASE(
-    "quantizer: restricted and full have 3 levels at 2 bits, the other grids 4 [negative "
-    "extreme]") {
+TEST_CASE("quantizer: 2 bits give 3 levels on restricted and full, 4 else [negative extreme]") {
   Matrix<double> w = gaussian(1, 4096, 3);
   w(0, 0) = -8;
   w(0, 1) = 5;
@@ -267,9 +261,7 @@ TEST_CASE("quantizer: finer groups never have a larger step, and have a smaller 
   CHECK(group_error < 0.85 * row_error);
 }
 
-TEST_CASE(
-    "quantizer: a window of a wider matrix is quantized as its copy is, and nothing around it "
-    "changes") {
+TEST_CASE("quantizer: a window of a wider matrix is quantized as its copy, its surroundings kept") {
   for (const Granularity granularity : {Granularity::tensor, Granularity::row, Granularity::group})
     for (const Rounding rounding :
          {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
@@ -322,9 +314,7 @@ TEST_CASE(
   CHECK_FALSE(quantized(w, q) == quantized(w, other_substream));
 }
 
-TEST_CASE(
-    "quantizer: the mean squared error is step²/12 rounding to nearest and step²/6 "
-    "stochastically") {
+TEST_CASE("quantizer: the mean squared error is step²/12 to nearest and step²/6 stochastically") {
   for (const bool is_uniform : {false, true}) {
     Matrix<double> w = gaussian(1, 200000, 10);
     if (is_uniform)
@@ -353,12 +343,25 @@ TEST_CASE("quantizer: bits per weight count scales and zero points of every grou
   CHECK(bits_per_weight({}, 64, 256) == 16);
 }
 
-TEST_CASE("quantizer: names round trip and an unknown name is answered by the nearest") {
-  for (const Grid grid : all_grids) CHECK(grid_from_name(name_of(grid)) == grid);
-  for (const Rounding r : {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic})
-    CHECK(rounding_from_name(name_of(r)) == r);
-  for (const Granularity g : {Granularity::tensor, Granularity::row, Granularity::group})
-    CHECK(granularity_from_name(name_of(g)) == g);
+TEST_CASE("quantizer: names are spelled as in records, and an unknown one finds its nearest") {
+  const std::pair<Grid, std::string_view> grids[] = {{Grid::restricted, "restricted"},
+                                                     {Grid::full, "full"},
+                                                     {Grid::midrise, "midrise"},
+                                                     {Grid::no_clip, "no_clip"},
+                                                     {Grid::signed_absmax, "signed_absmax"},
+                                                     {Grid::asymmetric, "asymmetric"}};
+  const std::pair<Rounding, std::string_view> roundings[] = {
+      {Rounding::nearest_even, "nearest_even"},
+      {Rounding::half_away, "half_away"},
+      {Rounding::stochastic, "stochastic"}};
+  const std::pair<Granularity, std::string_view> granularities[] = {
+      {Granularity::tensor, "tensor"}, {Granularity::row, "row"}, {Granularity::group, "group"}};
+  for (const auto& [grid, name] : grids)
+    CHECK((name_of(grid) == name && grid_from_name(name) == grid));
+  for (const auto& [r, name] : roundings)
+    CHECK((name_of(r) == name && rounding_from_name(name) == r));
+  for (const auto& [g, name] : granularities)
+    CHECK((name_of(g) == name && granularity_from_name(name) == g));
   CHECK(contains(message_of<OptionError>([] { grid_from_name("mid-rise"); }),
                  "did you mean 'midrise'"));
   CHECK(contains(message_of<OptionError>([] { rounding_from_name("nearest"); }),

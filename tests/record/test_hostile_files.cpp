@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <hdf5.h>
+#include <hdf5_hl.h>
 
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
@@ -157,6 +158,17 @@ TEST_CASE("hostile: what the schema has no place for -> FormatError naming the o
                 h5::write_array(file, "x", {}, std::vector<double>{1});
               })),
               "/x: is no group"));
+  CHECK(holds(answer_to(sealed([&](const h5::Object& file) {
+                write_version(file, std::int64_t{1});
+                const h5::Object other = h5::create_group(file, "other"),
+                                 group = h5::create_group(file, "g");
+                h5::write_array(other, "i", {2}, std::vector<std::int64_t>{0, 1});
+                loose(group);
+                const h5::Object scale = h5::open_member(other, "i"),
+                                 x = h5::open_member(group, "x");
+                REQUIRE(H5DSattach_scale(x.id(), scale.id(), 0) >= 0);
+              })),
+              "/g/x: has a dimension scale outside its group"));
   CHECK(holds(answer_to(sealed_group([](const h5::Object& g) {
                 H5Lcreate_external("/etc/passwd", "/", g.id(), "x", H5P_DEFAULT, H5P_DEFAULT);
               })),

@@ -1,0 +1,110 @@
+#include "experiments/build.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "sim/base/error.hpp"
+
+namespace hone::experiments {
+namespace {
+
+/// Position of `name` among the known names.
+template <size_t n>
+size_t choose(const char* field, const std::string& name, const std::array<const char*, n>& known) {
+  for (size_t i = 0; i < n; ++i)
+    if (name == known[i]) return i;
+  throw OptionError(fmt::format("{} = \"{}\" is unknown; did you mean \"{}\"? (known: {})", field, name,
+                                nearest_name(name, known), fmt::join(known, ", ")));
+}
+
+}  // namespace
+
+TransformerOptions transformer_options(const ModelSpec& m, Index vocabulary) {
+  const size_t kind = choose<3>("kind", m.kind, {"llama", "gpt2", "mlp"});
+  TransformerOptions o;
+  o.vocabulary = vocabulary;
+  o.positions = m.context;
+  o.layers = m.layers;
+  o.width = m.width;
+  o.heads = m.heads;
+  o.kv_heads = m.kv_heads > 0 ? m.kv_heads : m.heads;
+  o.mlp_width = m.mlp_width;
+  o.position = choose<2>("rope", m.rope, {"half", "interleaved"}) == 0 ? Positions::rope_half
+                                                                       : Positions::rope_interleaved;
+  o.head = choose<2>("head", m.head, {"untied", "tied"}) == 0 ? Head::untied : Head::tied;
+  return kind == 1 ? gpt2_style(o) : o;
+}
+
+MlpOptions mlp_options(const ModelSpec& m, Index inputs, Index outputs, bool has_labels) {
+  MlpOptions o;
+  o.widths.push_back(inputs);
+  o.widths.insert(o.widths.end(), m.widths.begin(), m.widths.end());
+  o.widths.push_back(outputs);
+  o.activation = static_cast<Activation>(
+      choose<5>("activation", m.activation, {"tanh", "relu", "gelu", "gelu_tanh", "silu"}));
+  o.loss = has_labels ? MlpLoss::softmax_xent : MlpLoss::squared_error;
+  return o;
+}
+
+std::int64_t tokens_per_step(const RunSpec& run) {
+  return run.train.batch * (run.model.kind == "mlp" ? 1 : run.model.context);
+}
+
+std::vector<std::int64_t> checkpoint_steps(const RunSpec& run) {
+  const double per_step = double(tokens_per_step(run));
+  const auto steps_for = [&](std::int64_t tokens) { return std::int64_t(std::llround(double(tokens) / per_step)); };
+  const std::int64_t last = steps_for(run.model.tokens);
+  if (last < 1)
+    throw OptionError(fmt::format("tokens = {} is less than one batch of {}; train longer or with a smaller batch",
+                                  run.model.tokens, per_step));
+  if (run.model.first_tokens > run.model.tokens)
+    throw OptionError(fmt::format("first_tokens = {} above tokens = {}", run.model.first_tokens, run.model.tokens));
+  return log_spaced_steps(std::max<std::int64_t>(1, steps_for(run.model.first_tokens)), last,
+                          int(run.model.checkpoints));
+}
+
+TrainOptions train_options(const RunSpec& run, int threads) {
+  TrainOptions o;
+  o.seed = std::uint64_t(run.seed);
+  o.optimizer.kind = choose<2>("optimizer", run.train.optimizer, {"adamw", "sgd"}) == 0 ? OptimizerKind::adamw
+                                                                                        : OptimizerKind::sgd;
+  o.optimizer.beta1 = run.train.beta1;
+  o.optimizer.beta2 = run.train.beta2;
+  o.optimizer.eps = run.train.eps;
+  o.optimizer.weight_decay = run.train.weight_decay;
+  o.optimizer.clip_norm = run.train.clip_norm;
+  o.schedule.peak = run.model.lr;
+  o.schedule.warmup_steps = run.train.warmup_steps;
+  o.schedule.horizon_steps = checkpoint_steps(run).back();
+  o.schedule.decay = decay_from_name(run.model.schedule);
+  o.schedule.cooldown_steps = std::llround(run.model.decay_fraction * double(o.schedule.horizon_steps));
+  o.schedule.final_ratio = run.train.final_lr_ratio;
+  o.chunks = {run.train.chunk_rows, threads};
+  o.ema_decay = run.train.ema_decay;
+  o.lawa_window = int(run.train.lawa_window);
+  o.lawa_every = run.train.lawa_every;
+  return o;
+}
+
+Quantizer weight_quantizer(const QuantizeSpec& spec, int bits) {
+  Quantizer q;
+  q.bits = bits;
+  q.grid = grid_from_name(spec.grid);
+  q.granularity = granularity_from_name(spec.granularity);
+  q.group = spec.group;
+  return q;
+}
+
+Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits) {
+  Precision p;
+  p.weight = weight_quantizer(spec, w_bits);
+  p.activation.bits = a_bits;
+  p.activation.granularity = granularity_from_name(spec.activation_granularity);
+  p.activation.group = spec.group;
+  p.key.bits = p.value.bits = kv_bits;
+  return p;
+}
+
+}  // namespace hone::experiments

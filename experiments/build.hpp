@@ -1,0 +1,63 @@
+// Specs -> the real things: models, data sources, schedules, quantizers. Names in a study become types here.
+#pragma once
+
+#include <memory>
+#include <variant>
+
+#include "experiments/study.hpp"
+#include "sim/data/batch.hpp"
+#include "sim/data/hidden_markov.hpp"
+#include "sim/data/synthetic.hpp"
+#include "sim/data/vectors.hpp"
+#include "sim/model/mlp.hpp"
+#include "sim/model/transformer.hpp"
+#include "sim/train/trainer.hpp"
+
+namespace hone::experiments {
+
+/// errors  OptionError naming the field and the nearest known name, for all of these
+TransformerOptions transformer_options(const ModelSpec& model, Index vocabulary);
+MlpOptions mlp_options(const ModelSpec& model, Index inputs, Index outputs, bool has_labels);
+TrainOptions train_options(const RunSpec& run, int threads);
+Quantizer weight_quantizer(const QuantizeSpec& spec, int bits);
+Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits);
+
+/// Updates at which the trunk is measured, ascending; the last is the horizon.
+std::vector<std::int64_t> checkpoint_steps(const RunSpec& run);
+/// Tokens (mlp: examples) of one update.
+std::int64_t tokens_per_step(const RunSpec& run);
+
+/// A source of examples: training batches by step, fixed held-out data, and what to record about it.
+template <class Data>
+struct Source {
+  BatchSource<Data> batch;
+  Data evaluation, curvature;  ///< curvature is an even subset of evaluation
+  Index vocabulary = 0, inputs = 0, outputs = 0;
+  std::string sha256;          ///< of the cleaned text or table, "" for synthetic sources
+  double entropy_rate_nats = 0;  ///< NaN where it is not known
+  std::int64_t epochs = 0;       ///< epoch of the last training batch; 0 = nothing was repeated
+  std::shared_ptr<const void> keeps;  ///< what `batch` reads from
+};
+
+/// The tokens of text corpora, read once per study and shared by its runs.
+class CorpusShelf {
+ public:
+  explicit CorpusShelf(std::filesystem::path cache) : cache_(std::move(cache)) {}
+  /// errors  those of Corpus; IoError when a corpus of a package cannot be fetched
+  std::shared_ptr<const TokenStream> tokens(const DataSpec& spec);
+  const std::filesystem::path& cache() const { return cache_; }
+
+ private:
+  std::filesystem::path cache_;
+  std::map<std::string, std::shared_ptr<const TokenStream>> shelf_;
+};
+
+/// Opens the run's source of token windows or vectors.
+Source<TokenBatch> open_tokens(const RunSpec& run, CorpusShelf& shelf);
+Source<VectorBatch> open_vectors(const RunSpec& run, CorpusShelf& shelf);
+
+/// Runs fetch_corpus for a named corpus and returns the folder with its raw files.
+/// errors  IoError with the script's last line
+std::filesystem::path fetch_corpus(const std::string& name, const std::filesystem::path& cache);
+
+}  // namespace hone::experiments

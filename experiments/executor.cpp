@@ -1,0 +1,124 @@
+#include "experiments/executor.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "experiments/places.hpp"
+#include "experiments/runner.hpp"
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/parallel.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+std::atomic<bool> stop_requested{false};
+
+extern "C" void request_stop(int) { stop_requested = true; }
+
+/// Catches SIGINT and SIGTERM while it lives.
+class SignalGuard {
+ public:
+  SignalGuard() {
+    stop_requested = false;
+    old_interrupt_ = std::signal(SIGINT, request_stop);
+    old_terminate_ = std::signal(SIGTERM, request_stop);
+  }
+  ~SignalGuard() {
+    std::signal(SIGINT, old_interrupt_);
+    std::signal(SIGTERM, old_terminate_);
+  }
+
+ private:
+  void (*old_interrupt_)(int);
+  void (*old_terminate_)(int);
+};
+
+/// Runs still to do, longest first.
+std::vector<RunSpec> pending_runs(const Study& study, const fs::path& folder, int& skipped, Progress* progress) {
+  std::vector<RunSpec> pending;
+  for (RunSpec& run : plan_runs(study)) {
+    if (is_finished(folder, run, progress)) ++skipped;
+    else pending.push_back(std::move(run));
+  }
+  std::stable_sort(pending.begin(), pending.end(),
+                   [](const RunSpec& a, const RunSpec& b) { return run_cost(a) > run_cost(b); });
+  return pending;
+}
+
+}  // namespace
+
+void claim_folder(const fs::path& folder, const Study& study) {
+  const fs::path copy = folder / "study.toml";
+  if (fs::exists(copy)) {
+    std::set<std::string> mine, theirs;
+    for (const RunSpec& run : plan_runs(study)) mine.insert(run.id());
+    const Study other = read_study(copy);
+    for (const RunSpec& run : plan_runs(other)) theirs.insert(run.id());
+    if (mine != theirs || study.thresholds != other.thresholds)
+      throw OptionError(fmt::format("{}: holds study \"{}\" with other {}; choose another --out, or delete the folder",
+                                    folder.string(), other.name, mine != theirs ? "options" : "thresholds"));
+    return;
+  }
+  if (fs::exists(folder) && fs::is_directory(folder) && !fs::is_empty(folder))
+    throw OptionError(fmt::format("{}: is not empty and holds no study; choose another --out", folder.string()));
+  ensure_writable_folder(folder / "runs");
+  ensure_writable_folder(folder / "work");
+  write_text_atomically(copy, study.text);
+}
+
+ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  claim_folder(options.folder, study);
+  ensure_writable_folder(options.folder / "runs");
+  ensure_writable_folder(options.folder / "work");
+  const SignalGuard guard;
+  ExecuteSummary summary;
+  double total = 0;
+  const std::vector<RunSpec> pending = pending_runs(study, options.folder, summary.skipped, nullptr);
+  for (const RunSpec& run : pending) total += run_cost(run);
+  const int cores = hardware_threads();
+  const int jobs = std::max(1, std::min<int>(options.jobs > 0 ? options.jobs : cores, int(pending.size())));
+  const int threads = options.threads > 0 ? options.threads : std::max(1, cores / jobs);
+  Progress progress(study.name, total);
+  CorpusShelf shelf(cache_folder());
+  std::atomic<size_t> next{0};
+  std::mutex lock;
+  const auto work = [&] {
+    for (size_t i = next++; i < pending.size() && !stop_requested; i = next++) {
+      const RunSpec& run = pending[i];
+      const RunContext context{options.folder, shelf, progress, stop_requested, threads, options.command};
+      std::string failure;
+      try {
+        execute_run(run, context);
+        const std::lock_guard guard_counts(lock);
+        ++summary.finished;
+        progress.say(fmt::format("{} finished ({} of {})", run.id(), summary.finished + summary.skipped,
+                                 pending.size() + size_t(summary.skipped)));
+      } catch (const Interrupted&) {
+        stop_requested = true;
+      } catch (const std::exception& error) {
+        const std::lock_guard guard_counts(lock);
+        ++summary.failed;
+        progress.say(fmt::format("{} failed: {}", run.id(), error.what()));
+      }
+      progress.finish(fmt::format("{} s{}", run.model.name, run.seed));
+    }
+  };
+  std::vector<std::thread> workers;
+  for (int j = 1; j < jobs; ++j) workers.emplace_back(work);
+  work();
+  for (std::thread& worker : workers) worker.join();
+  summary.interrupted = stop_requested;
+  summary.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return summary;
+}
+
+}  // namespace hone::experiments

@@ -1,0 +1,35 @@
+// The local executor: the runs of a study on the cores of this machine, longest first, each a unit of its own.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "experiments/study.hpp"
+
+namespace hone::experiments {
+
+struct ExecuteOptions {
+  std::filesystem::path folder;  ///< outputs/STUDY
+  int jobs = 0;                  ///< runs at a time; 0 = one per core
+  int threads = 0;               ///< per run; 0 = cores / jobs
+  std::string command;           ///< as typed, for the manifests
+};
+
+/// How a call of execute_study ended.
+struct ExecuteSummary {
+  int finished = 0;      ///< runs executed now
+  int skipped = 0;       ///< runs that were finished before
+  int failed = 0;        ///< runs that threw; the others went on
+  bool interrupted = false;
+  double wall_seconds = 0;
+};
+
+/// Makes `folder` the study's own: creates it, keeps the study file in it, refuses a folder of another study.
+/// errors  OptionError naming what differs; IoError when it cannot be written
+void claim_folder(const std::filesystem::path& folder, const Study& study);
+
+/// Executes every run of the study that is not finished. Ctrl-C (SIGINT, SIGTERM) ends it cleanly: every run under
+/// way saves itself. One failing run does not stop the others.
+ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options);
+
+}  // namespace hone::experiments

@@ -1,0 +1,94 @@
+"""All figures of a study: which there are, and how they become files."""
+
+from composition import composition_figure, draw_damage
+from bits import bits_figure
+from growth import damage_points, draw_growth, law_of_damage, law_of_sharpness, sharpness_points
+from growth import growth_figure
+from loss import draw_loss, loss_figure
+from noise import noise_figure
+from prediction import draw_prediction, prediction_figure
+from records import Absent
+from spectrum import spectrum_figure
+import style
+
+
+def panel(draw, *arguments):
+    """Draws one panel of the overview; a panel without data says so and stays empty."""
+    ax = arguments[0]
+    try:
+        draw(*arguments)
+        return True
+    except Absent as reason:
+        ax.clear()
+        ax.set_axis_off()
+        ax.annotate(f"not measured:\n{reason}", (0.5, 0.5), xycoords="axes fraction",
+                    ha="center", va="center", fontsize=8, color=style.FAINT, wrap=True)
+        return False
+
+
+def draw_growth_pair(upper, lower, study):
+    """Trace above, δ at 4 bits below, over one axis of tokens per parameter."""
+    def upper_panel(ax, study):
+        draw_growth(ax, sharpness_points(study, "trace"), "trace of the Hessian",
+                    law_of_sharpness(study, "trace"))
+
+    def lower_panel(ax, study):
+        draw_growth(ax, damage_points(study, 4), "δ at 4 bits (nats)", law_of_damage(study, 4))
+
+    drawn = [panel(upper_panel, upper, study), panel(lower_panel, lower, study)]
+    lower.set_xlabel("tokens per parameter D/N")
+    return any(drawn)
+
+
+def overview_figure(study):
+    """Four panels for a reader with one minute."""
+    figure = style.plt.figure(figsize=(10.0, 7.8))
+    grid = figure.add_gridspec(4, 2)
+    loss, prediction = figure.add_subplot(grid[:2, 0]), figure.add_subplot(grid[2:, 0])
+    upper, lower = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
+    table = figure.add_subplot(grid[2:, 1])
+    drawn = [panel(draw_loss, loss, study), draw_growth_pair(upper, lower, study),
+             panel(draw_prediction, prediction, study), panel(draw_damage, table, study)]
+    for ax, letter in ((loss, "a"), (upper, "b"), (prediction, "c"), (table, "d")):
+        ax.set_title(f"{letter}  {ax.get_title(loc='left')}".rstrip(), fontweight="bold")
+    if not any(drawn):
+        style.plt.close(figure)
+        raise Absent("no panel has data")
+    caption = (
+        "(a) Validation loss (marks) and training loss (thin) against training tokens. (b) Trace "
+        "of the Hessian and loss rise δ at 4 bits per weight against tokens per parameter. (c) "
+        "Measured against predicted δ; grey line: perfect prediction. (d) δ when weights and "
+        "activations are quantized together. Each panel stands below in full, with its marks, "
+        f"units and number of runs. {style.runs_text(study.drawn_runs('checkpoints'))} in all.")
+    return style.Drawing(figure, "Overview", caption, [])
+
+
+FIGURES = {
+    "overview": overview_figure,
+    "loss": loss_figure,
+    "spectrum": spectrum_figure,
+    "growth": growth_figure,
+    "bits": bits_figure,
+    "prediction": prediction_figure,
+    "noise": noise_figure,
+    "composition": composition_figure,
+}
+
+
+def make_figures(study):
+    """Writes every figure that the study has data for and removes what an earlier call left of
+    the others. Returns {name: Drawing}, {name: reason} and the paths written."""
+    style.use_house_style()
+    folder = study.folder / "figures"
+    folder.mkdir(exist_ok=True)
+    drawings, absent, written = {}, {}, []
+    for name, draw in FIGURES.items():
+        try:
+            drawings[name] = draw(study)
+        except Absent as reason:
+            absent[name] = str(reason)
+            for suffix in (".svg", ".png"):
+                (folder / (name + suffix)).unlink(missing_ok=True)
+            continue
+        written += style.save(drawings[name].figure, folder / name)
+    return drawings, absent, written

@@ -1,0 +1,304 @@
+#include "experiments/measure.hpp"
+
+#include <array>
+#include <cmath>
+
+#include "experiments/rows.hpp"
+#include "sim/base/error.hpp"
+#include "sim/curvature/density.hpp"
+#include "sim/curvature/operators.hpp"
+#include "sim/curvature/trace.hpp"
+#include "sim/perturb/noise.hpp"
+#include "sim/quantize/paired.hpp"
+#include "sim/quantize/weights.hpp"
+#include "sim/train/checkpoint.hpp"
+
+namespace hone::experiments {
+
+template <template <class> class Model>
+struct Instruments<Model>::Curvature {
+  Eigenpairs pairs;
+  TraceEstimate trace;
+  std::vector<TraceEstimate> predicted;      ///< (1/24) Σ step² H_ii, per bit width
+  std::vector<double> gradient, quadratic;   ///< g·e and ½e'He of the real rounding errors, per bit width
+};
+
+template <template <class> class Model>
+Instruments<Model>::Instruments(const RunSpec& run, const Float& model, const Source<Data>& source, int threads,
+                                Watch watch)
+    : run_(run), model_(model), source_(source), threads_(threads), watch_(std::move(watch)),
+      objective_(model, {run.train.chunk_rows, threads}), positions_(model.layout().quantizable_indices()) {}
+
+template <template <class> class Model>
+Vector<double> Instruments<Model>::restricted(const std::vector<double>& full) const {
+  Vector<double> part(Index(positions_.size()));
+  for (size_t i = 0; i < positions_.size(); ++i) part[Index(i)] = full[size_t(positions_[i])];
+  return part;
+}
+
+template <template <class> class Model>
+std::vector<double> Instruments<Model>::losses(const float* theta, const Precision& precision) {
+  std::vector<double> losses = objective_.example_losses(theta, source_.evaluation, precision);
+  watch_(evaluation_flops(source_.evaluation), "quantizing");
+  return losses;
+}
+
+template <template <class> class Model>
+Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment& moment) {
+  Rows rows;
+  const std::vector<double> wide(theta.begin(), theta.end());
+  reference_ = losses(theta.data(), Precision{});
+  const PairedDifference loss = mean_with_error(reference_);
+  Dataset& points = rows["checkpoints"];
+  using Ints = std::vector<std::int64_t>;
+  using Doubles = std::vector<double>;
+  using Strings = std::vector<std::string>;
+  points.set("step", row(Ints{moment.step}, "updates", "updates done, cooldown included"));
+  points.set("tokens", row(Ints{moment.tokens}, "tokens", "training tokens seen (examples for an mlp)"));
+  points.set("variant", row(Strings{moment.variant}, "1", "trunk, cooled, ema or lawa"));
+  points.set("lr", row(Doubles{moment.lr}, "1", "learning rate of the last update"));
+  points.set("loss_nats", row(Doubles{loss.mean_nats}, "nats", "mean held-out loss at full precision"));
+  points.set("loss_se_nats", row(Doubles{loss.standard_error_nats}, "nats", "its standard error over windows"));
+  points.set("weight_norm2", row(Doubles{restricted(wide).squaredNorm()}, "1", "sum of squared quantizable weights"));
+  points.set("theta_sha256", row(Strings{parameter_hash(theta)}, "1", "hash of the parameters"));
+
+  std::vector<AlignedVector<float>> quantized;
+  std::vector<Vector<double>> errors;
+  for (std::int64_t bits : run_.quantize.bits) {
+    quantized.push_back(quantize_weights(theta.data(), model_.layout(), weight_quantizer(run_.quantize, int(bits))).theta);
+    std::vector<double> error(wide.size());
+    for (size_t i = 0; i < wide.size(); ++i) error[i] = double(quantized.back()[i]) - wide[i];
+    errors.push_back(restricted(error));
+  }
+  const Curvature found = run_.measure.precision == "float64" ? curvature<double>(wide, errors, rows["curvature"])
+                                                              : curvature<float>(wide, errors, rows["curvature"]);
+  add_damage(theta, quantized, found, rows["ptq"]);
+  if (!factorial_cells().empty()) add_factorial(theta, rows["factorial"]);
+  const auto residual_q = weight_quantizer(run_.quantize, int(run_.noise.residual_bits));
+  const auto rounded = quantize_weights(wide.data(), model_.layout(), residual_q).theta;
+  std::vector<double> residual(wide.size());
+  for (size_t i = 0; i < wide.size(); ++i) residual[i] = rounded[i] - wide[i];
+  add_noise(wide, found, restricted(residual), rows["noise"]);
+  return rows;
+}
+
+template <template <class> class Model>
+template <class S>
+typename Instruments<Model>::Curvature Instruments<Model>::curvature(const std::vector<double>& theta,
+                                                                     const std::vector<Vector<double>>& errors,
+                                                                     Dataset& group) {
+  const Model<S> model(model_.options());
+  const CurvatureOptions options{{run_.train.chunk_rows, threads_}, run_.measure.cache_mib << 20};
+  Linearization<Model<S>> linear(model, theta.data(), source_.curvature, options);
+  LinearOperator op = restrict_to(linear.hessian(), positions_);
+  op.apply = [this, inner = std::move(op.apply)](const Vector<double>& v, Vector<double>& result) {
+    inner(v, result);
+    watch_(product_flops(), "curvature");
+  };
+  Curvature found;
+  const Index size = op.size;
+  ExtremesOptions extremes;
+  extremes.count = int(std::min<Index>(run_.measure.eigenpairs, size - 1));
+  extremes.steps_max = int(std::max<std::int64_t>(run_.measure.lanczos_steps, extremes.count));
+  extremes.tolerance = run_.measure.lanczos_tolerance;
+  extremes.seed = std::uint64_t(run_.seed);
+  found.pairs = largest_eigenpairs(op, extremes);
+  add_traces(op, theta, found, group);
+  const Vector<double> gradient =
+      restricted(std::vector<double>(linear.gradient().data(), linear.gradient().data() + linear.size()));
+  Vector<double> product;
+  for (const Vector<double>& e : errors) {
+    op.apply(e, product);
+    found.gradient.push_back(gradient.dot(e));
+    found.quadratic.push_back(0.5 * e.dot(product));
+  }
+  add_spectrum(op, found, group);
+  using Doubles = std::vector<double>;
+  group.set("loss_nats", row(Doubles{linear.loss_nats()}, "nats", "mean loss on the curvature windows"));
+  group.set("gradient_norm", row(Doubles{gradient.norm()}, "nats per unit", "gradient on the quantizable block"));
+  return found;
+}
+
+template <template <class> class Model>
+void Instruments<Model>::add_traces(const LinearOperator& op, const std::vector<double>& theta, Curvature& found,
+                                    Dataset& group) {
+  const ParamLayout& layout = model_.layout();
+  std::vector<Vector<double>> weights = {Vector<double>::Ones(op.size)};
+  for (std::int64_t bits : run_.quantize.bits)
+    weights.push_back(
+        restricted(step2_per_parameter(theta.data(), layout, weight_quantizer(run_.quantize, int(bits)))) / 24);
+  std::vector<std::string> names;
+  for (const ParamBlock& block : layout.blocks()) {
+    if (!block.is_quantizable()) continue;
+    std::vector<double> indicator(theta.size(), 0.0);
+    std::fill_n(indicator.begin() + block.offset, block.size(), 1.0);
+    weights.push_back(restricted(indicator));
+    names.push_back(block.name);
+  }
+  const TraceOptions options{int(run_.measure.trace_probes), std::uint64_t(run_.seed)};
+  const std::vector<TraceEstimate> traces = weighted_traces(op, weights, options, &found.pairs);
+  const size_t widths = run_.quantize.bits.size();
+  found.trace = traces[0];
+  found.predicted.assign(traces.begin() + 1, traces.begin() + 1 + std::ptrdiff_t(widths));
+  std::vector<double> block_trace, block_se;
+  for (size_t i = 1 + widths; i < traces.size(); ++i) {
+    block_trace.push_back(traces[i].mean);
+    block_se.push_back(traces[i].standard_error);
+  }
+  group.set("block", vector_variable("block", names, "1", "quantizable matrix"));
+  group.set("block_trace", row("block", block_trace, "nats", "trace of the Hessian on one matrix"));
+  group.set("block_trace_se", row("block", block_se, "nats", "its standard error over probes"));
+}
+
+template <template <class> class Model>
+void Instruments<Model>::add_spectrum(const LinearOperator& op, const Curvature& found, Dataset& group) {
+  const DensityOptions options{int(run_.measure.slq_probes), int(run_.measure.slq_steps), std::uint64_t(run_.seed)};
+  const SpectralDensity density = spectral_density(op, options);
+  const auto list = [](const auto& m) { return std::vector<double>(m.data(), m.data() + m.size()); };
+  const auto count = [](std::int64_t n) { return std::vector<std::int64_t>{n}; };
+  const char* unit = "nats per squared unit";
+  group.set("lambda", row("rank", list(found.pairs.values), unit, "largest eigenvalues, descending"));
+  group.set("lambda_residual", row("rank", list(found.pairs.residuals), unit, "recomputed |Hy - lambda y|"));
+  group.set("ritz_min", row(std::vector<double>{found.pairs.ritz_min}, unit, "smallest Ritz value"));
+  group.set("orthogonality", row(std::vector<double>{found.pairs.orthogonality}, "1", "max |V'V - I| of the basis"));
+  group.set("lanczos_steps", row(count(found.pairs.steps), "products", "length of the Krylov space"));
+  group.set("lanczos_stop", row(count(int(found.pairs.stop)), "1", "0 converged, 1 steps exhausted, 2 invariant"));
+  group.set("trace", row(std::vector<double>{found.trace.mean}, unit, "trace of the Hessian on the quantizable block"));
+  group.set("trace_se", row(std::vector<double>{found.trace.standard_error}, unit, "its standard error over probes"));
+  group.set("dimension", row(count(op.size), "1", "number of quantizable parameters"));
+  const std::int64_t probes = density.nodes.rows(), nodes = density.nodes.cols();
+  group.set("slq_node", row({"probe", "node"}, {probes, nodes}, list(density.nodes), unit, "quadrature nodes"));
+  group.set("slq_weight", row({"probe", "node"}, {probes, nodes}, list(density.weights), "1", "their weights, sum 1"));
+}
+
+template <template <class> class Model>
+void Instruments<Model>::add_damage(const AlignedVector<float>& theta,
+                                    const std::vector<AlignedVector<float>>& quantized, const Curvature& found,
+                                    Dataset& group) {
+  std::vector<double> bits, delta, delta_se, predicted, predicted_se, step2, mse, stored;
+  const std::vector<double> wide(theta.begin(), theta.end());
+  const double count = double(positions_.size());
+  for (size_t i = 0; i < quantized.size(); ++i) {
+    const Quantizer q = weight_quantizer(run_.quantize, int(run_.quantize.bits[i]));
+    const PairedDifference d = paired_difference(losses(quantized[i].data(), Precision{}), reference_);
+    bits.push_back(double(run_.quantize.bits[i]));
+    delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
+    predicted.push_back(found.predicted[i].mean), predicted_se.push_back(found.predicted[i].standard_error);
+    step2.push_back(restricted(step2_per_parameter(wide.data(), model_.layout(), q)).sum() / count);
+    double squares = 0;
+    for (Index p : positions_) squares += std::pow(double(quantized[i][size_t(p)]) - wide[size_t(p)], 2);
+    mse.push_back(squares / count);
+    stored.push_back(quantize_weights(wide.data(), model_.layout(), q).bits_per_weight);
+  }
+  group.set("bits", vector_variable("bits", bits, "bits", "nominal bits of a weight, " + run_.quantize.grid + " grid"));
+  const auto set = [&](const char* name, std::vector<double> values, const char* unit, const char* meaning) {
+    group.set(name, row("bits", std::move(values), unit, meaning));
+  };
+  set("delta_nats", delta, "nats", "loss at rounded weights minus loss, same windows");
+  set("delta_se_nats", delta_se, "nats", "its standard error over windows");
+  set("predicted_nats", predicted, "nats", "zero-parameter prediction 1/24 sum_c step_c^2 tr(H_cc)");
+  set("predicted_se_nats", predicted_se, "nats", "its standard error over probes");
+  set("gradient_nats", found.gradient, "nats", "first-order term g'e of the real rounding error e");
+  set("quadratic_nats", found.quadratic, "nats", "second-order term e'He/2 of the real rounding error");
+  set("mean_step2", step2, "1", "mean squared step over quantized weights");
+  set("mse", mse, "1", "mean squared rounding error");
+  set("bits_per_weight", stored, "bits", "storage per weight with 16-bit scales");
+}
+
+template <template <class> class Model>
+std::vector<std::array<int, 3>> Instruments<Model>::factorial_cells() const {
+  std::vector<std::array<int, 3>> cells;
+  for (std::int64_t w : run_.quantize.factorial_w)
+    for (std::int64_t a : run_.quantize.factorial_a) cells.push_back({int(w), int(a), 16});
+  for (std::int64_t kv : run_.quantize.factorial_kv) {
+    if (run_.model.kind == "mlp") break;
+    cells.push_back({16, 16, int(kv)});
+    if (kv < 16) cells.push_back({int(kv), int(kv), int(kv)});
+  }
+  return cells;
+}
+
+template <template <class> class Model>
+void Instruments<Model>::add_factorial(const AlignedVector<float>& theta, Dataset& group) {
+  std::vector<double> w_bits, a_bits, kv_bits, delta, delta_se;
+  for (const auto& [w, a, kv] : factorial_cells()) {
+    const Precision precision = precision_of(run_.quantize, w, a, kv);
+    const auto rounded = quantize_weights(theta.data(), model_.layout(), precision.weight).theta;
+    const PairedDifference d = paired_difference(losses(rounded.data(), precision), reference_);
+    w_bits.push_back(w), a_bits.push_back(a), kv_bits.push_back(kv);
+    delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
+  }
+  group.set("w_bits", vector_variable("cell", w_bits, "bits", "weights; 16 = not quantized"));
+  group.set("a_bits", vector_variable("cell", a_bits, "bits", "inputs of the linears; 16 = not quantized"));
+  group.set("kv_bits", vector_variable("cell", kv_bits, "bits", "keys and values; 16 = not quantized"));
+  group.set("delta_nats", row("cell", delta, "nats", "loss in this cell minus full precision, same windows"));
+  group.set("delta_se_nats", row("cell", delta_se, "nats", "its standard error over windows"));
+}
+
+template <template <class> class Model>
+void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curvature& found,
+                                   const Vector<double>& residual, Dataset& group) {
+  // Noise is measured on the windows of the Hessian, so that only the order of the expansion is tested.
+  const std::vector<double> reference =
+      objective_.example_losses(AlignedVector<float>(theta.begin(), theta.end()).data(), source_.curvature);
+  const NoiseOptions options{int(run_.noise.draws), std::uint64_t(run_.seed)};
+  const double size = double(positions_.size()), trace = std::max(found.trace.mean, 1e-30);
+  std::vector<std::string> names;
+  std::vector<double> energies, delta, delta_se, predicted;
+  for (double rise : run_.noise.rises) energies.push_back(2 * rise * size / trace);
+  for (Subspace subspace : all_subspaces) {
+    names.emplace_back(name_of(subspace));
+    for (double energy : energies) {
+      const NoiseRise r = measure_noise(objective_, source_.curvature, theta.data(), positions_, reference, subspace,
+                                        found.pairs.vectors, energy, options);
+      watch_(2.0 * double(options.draws) * evaluation_flops(source_.curvature), "noise");
+      delta.push_back(r.delta_nats), delta_se.push_back(r.standard_error_nats);
+      predicted.push_back(predicted_rise(subspace, energy, found.pairs.values, trace, Index(positions_.size())));
+    }
+  }
+  const std::int64_t amplitudes = std::int64_t(energies.size()), subspaces = std::int64_t(names.size());
+  group.set("subspace", vector_variable("subspace", names, "1", "where the noise lives"));
+  group.set("energy", row("amplitude", energies, "1", "squared norm of the noise"));
+  const auto set = [&](const char* name, std::vector<double> values, const char* meaning) {
+    group.set(name, row({"subspace", "amplitude"}, {subspaces, amplitudes}, std::move(values), "nats", meaning));
+  };
+  set("delta_nats", delta, "mean loss rise over antithetic pairs");
+  set("delta_se_nats", delta_se, "its standard error over draws and windows");
+  set("predicted_nats", predicted, "second-order expectation, energy tr(PH)/(2 dim)");
+  group.set("residual_share", row(std::vector<double>{residual_share(found.pairs.vectors, residual)}, "1",
+                                  "norm share of the rounding error in the top eigenvectors"));
+  group.set("null_share", row(std::vector<double>{std::sqrt(double(found.pairs.values.size()) / size)}, "1",
+                              "root mean square share of a random direction"));
+}
+
+template <template <class> class Model>
+double Instruments<Model>::evaluation_flops(const Data& data) const {
+  return 2.0 * double(model_.layout().size()) * double(Float::example_count(data) * model_.rows_per_example());
+}
+
+template <template <class> class Model>
+double Instruments<Model>::product_flops() const {
+  return 6.0 * evaluation_flops(source_.curvature) * (run_.measure.precision == "float64" ? 2 : 1);
+}
+
+double training_flops(const RunSpec& run, Index parameters) {
+  return 6.0 * double(parameters) * double(tokens_per_step(run));
+}
+
+double moment_flops(const RunSpec& run, Index parameters) {
+  const double window = 2.0 * double(parameters) * (run.model.kind == "mlp" ? 1 : double(run.model.context));
+  const double product = 6 * window * (run.measure.precision == "float64" ? 2 : 1);
+  const MeasureSpec& m = run.measure;
+  const QuantizeSpec& q = run.quantize;
+  const double products = double(m.lanczos_steps + m.trace_probes + m.slq_probes * m.slq_steps) + double(q.bits.size());
+  const double evaluations =
+      double(1 + q.bits.size() + q.factorial_w.size() * q.factorial_a.size() + 2 * q.factorial_kv.size());
+  const double noise = 8.0 * double(run.noise.draws) * double(run.noise.rises.size());
+  return (products * product + noise * window) * double(m.curvature_windows) +
+         evaluations * window * double(m.evaluation_windows);
+}
+
+template class Instruments<Transformer>;
+template class Instruments<Mlp>;
+
+}  // namespace hone::experiments

@@ -1,0 +1,81 @@
+// The instruments of a study, applied to one parameter vector: held-out loss, curvature, damage of quantization with
+// its predictions, the factorial of precisions, and noise in chosen subspaces. One call gives one row of each group.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "experiments/build.hpp"
+#include "sim/curvature/extremes.hpp"
+#include "sim/record/dataset.hpp"
+
+namespace hone::experiments {
+
+/// What is measured, and where in the run.
+struct Moment {
+  std::int64_t step = 0, tokens = 0;
+  std::string variant;  ///< trunk | cooled | ema | lawa
+  double lr = 0;
+};
+
+/// Called with the work just done, in flops of the cost model, and what goes on; throws Interrupted to stop.
+using Watch = std::function<void(double flops, const std::string& activity)>;
+
+/// Rows by group name; every variable's first dimension is `checkpoint`, of length 1, or it is a coordinate.
+using Rows = std::map<std::string, Dataset>;
+
+/// All instruments for one model and its held-out data. Model is Transformer or Mlp; training runs in float32,
+/// Hessian products in float32 or float64 as the study says, every sum in float64.
+template <template <class> class Model>
+class Instruments {
+ public:
+  using Float = Model<float>;
+  using Data = typename Float::Data;
+
+  Instruments(const RunSpec& run, const Float& model, const Source<Data>& source, int threads, Watch watch);
+
+  /// errors  Interrupted from the watch
+  Rows measure(const AlignedVector<float>& theta, const Moment& moment);
+
+ private:
+  struct Curvature;  // what the products gave: pairs, traces, gradient, the terms of each bit width
+
+  template <class S>
+  Curvature curvature(const std::vector<double>& theta, const std::vector<Vector<double>>& errors,
+                      Dataset& group);
+  void add_spectrum(const LinearOperator& op, const Curvature& found, Dataset& group);
+  void add_damage(const AlignedVector<float>& theta, const std::vector<AlignedVector<float>>& quantized,
+                  const Curvature& found, Dataset& group);
+  void add_factorial(const AlignedVector<float>& theta, Dataset& group);
+  void add_noise(const std::vector<double>& theta, const Curvature& found, const Vector<double>& residual,
+                 Dataset& group);
+  std::vector<std::array<int, 3>> factorial_cells() const;
+  Vector<double> restricted(const std::vector<double>& full) const;
+  std::vector<double> losses(const float* theta, const Precision& precision);
+  void add_traces(const LinearOperator& op, const std::vector<double>& theta, Curvature& found, Dataset& group);
+  double evaluation_flops(const Data& data) const;
+  double product_flops() const;
+
+  const RunSpec& run_;
+  const Float& model_;
+  const Source<Data>& source_;
+  int threads_;
+  Watch watch_;
+  Objective<Float> objective_;
+  std::vector<Index> positions_;        ///< of the quantizable parameters
+  std::vector<double> reference_;       ///< full-precision losses of the evaluation windows, of the current call
+};
+
+/// One update: 6 flops per parameter and token.
+double training_flops(const RunSpec& run, Index parameters);
+
+/// All instruments at one checkpoint, when the Lanczos run takes all its steps.
+double moment_flops(const RunSpec& run, Index parameters);
+
+extern template class Instruments<Transformer>;
+extern template class Instruments<Mlp>;
+
+}  // namespace hone::experiments

@@ -1,0 +1,247 @@
+#include "experiments/runner.hpp"
+
+#include <chrono>
+#include <cmath>
+
+#include "experiments/measure.hpp"
+#include "experiments/rows.hpp"
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/record/manifest.hpp"
+#include "sim/record/run_file.hpp"
+#include "sim/train/checkpoint.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+/// Longest training time that a kill can cost.
+constexpr double save_every_seconds = 60;
+
+/// One run under way: the file so far, the state of the trunk, and how far the plan of checkpoints is done.
+template <template <class> class Model>
+class Run {
+ public:
+  using Float = Model<float>;
+  using Data = typename Float::Data;
+
+  Run(const RunSpec& spec, const RunContext& context, Float model, Source<Data> source)
+      : spec_(spec), context_(context), model_(std::move(model)), source_(std::move(source)),
+        options_(train_options(spec, context.threads)), objective_(model_, options_.chunks),
+        instruments_(spec, model_, source_, context.threads,
+                     [this](double flops, const std::string& what) { watch(flops, what); }) {
+    model_.check(source_.evaluation);
+    resume_or_start();
+  }
+
+  void execute() {
+    const auto steps = checkpoint_steps(spec_);
+    for (size_t i = size_t(done_); i < steps.size() && outcome_ == "complete"; ++i) {
+      train_trunk(steps[i]);
+      if (outcome_ != "complete") break;
+      measure_all(int(i) + 1);
+      done_ = std::int64_t(i) + 1;
+      save();
+    }
+    finish();
+  }
+
+ private:
+  std::string label() const { return fmt::format("{} s{}", spec_.model.name, spec_.seed); }
+
+  void watch(double flops, const std::string& what) {
+    if (context_.stop) throw Interrupted("interrupted; run the same command again to go on");
+    context_.progress.advance(label(), flops,
+                              fmt::format("{} at {}", what, count_text(double(state_.step() * tokens_per_step(spec_)))));
+  }
+
+  void resume_or_start() {
+    state_ = initial_state(model_, options_);
+    const fs::path path = partial_path(context_.folder, spec_);
+    if (!fs::exists(path)) return;
+    try {
+      file_ = read_run_file(path);
+      state_ = state_from_dataset<float>(file_.group("state"), options_, model_.layout().size());
+      done_ = std::get<std::int64_t>(file_.group("state").attribute("checkpoints_done"));
+      file_.groups.erase("state");
+      file_.groups.erase("manifest");
+      file_.groups.erase("options");
+    } catch (const Error& error) {
+      context_.progress.say(fmt::format("{}; starting {} anew", error.what(), spec_.id()));
+      file_ = {};
+      state_ = initial_state(model_, options_);
+      done_ = 0;
+    }
+    const Index size = model_.layout().size();
+    context_.progress.advance(label(), double(state_.step()) * training_flops(spec_, size) +
+                                           double(done_) * moment_flops(spec_, size), "resumed");
+  }
+
+  void train_trunk(std::int64_t target) {
+    auto saved = std::chrono::steady_clock::now();
+    const auto summary = train_to(
+        target, state_, objective_, source_.batch, options_, options_.schedule,
+        [&](const StepRecord& record) {
+          note(record);
+          context_.progress.advance(label(),
+                                    training_flops(spec_, model_.layout().size()),
+                                    fmt::format("training {} of {}", count_text(double(record.step * tokens_per_step(spec_))),
+                                                count_text(double(spec_.model.tokens))));
+          const auto now = std::chrono::steady_clock::now();
+          if (std::chrono::duration<double>(now - saved).count() < save_every_seconds) return;
+          saved = now;
+          save();
+        },
+        [&] { return context_.stop.load(); });
+    if (summary.stop == TrainStop::interrupted) {
+      save();
+      throw Interrupted("interrupted; run the same command again to go on");
+    }
+    if (summary.stop == TrainStop::diverged) outcome_ = "diverged: " + summary.message;
+  }
+
+  void note(const StepRecord& r) {
+    using Ints = std::vector<std::int64_t>;
+    using Doubles = std::vector<double>;
+    Dataset point;
+    point.set("step", vector_variable("step", Ints{r.step}, "updates", "updates done"));
+    point.set("tokens", vector_variable("step", Ints{r.step * tokens_per_step(spec_)}, "tokens", "training tokens seen"));
+    point.set("loss_nats", vector_variable("step", Doubles{r.loss_nats}, "nats", "training loss of the batch"));
+    point.set("lr", vector_variable("step", Doubles{r.lr}, "1", "learning rate"));
+    point.set("grad_norm", vector_variable("step", Doubles{r.gradient_norm}, "nats per unit", "before clipping"));
+    file_.groups["series"].append(point, "step");
+  }
+
+  void measure_all(int number) {
+    const std::int64_t step = state_.step();
+    add_rows(state_.theta, {step, step * tokens_per_step(spec_), "trunk", options_.schedule(step - 1)});
+    if (options_.ema_decay > 0) add_rows(state_.ema.value, {step, step * tokens_per_step(spec_), "ema", 0});
+    if (!state_.lawa.snapshots.empty())
+      add_rows(state_.lawa.mean(), {step, step * tokens_per_step(spec_), "lawa", 0});
+    const auto& cooled = spec_.model.cooldown_at;
+    if (std::find(cooled.begin(), cooled.end(), number) != cooled.end()) measure_cooled();
+  }
+
+  /// A copy of the trunk's state trains on under a decaying rate; the trunk itself is not touched.
+  void measure_cooled() {
+    TrainState<float> branch = state_;
+    const auto length = std::max<std::int64_t>(1, std::llround(spec_.model.cooldown_fraction * double(branch.step())));
+    const Schedule schedule = cooldown_branch(options_.schedule, branch.step(), length, Decay::linear);
+    const std::int64_t end = branch.step() + length;
+    const auto summary = train_to(end, branch, objective_, source_.batch, options_, schedule,
+                                  [&](const StepRecord&) { watch(training_flops(spec_, model_.layout().size()), "cooling"); });
+    if (summary.stop == TrainStop::diverged) return;
+    add_rows(branch.theta, {end, end * tokens_per_step(spec_), "cooled", schedule(end - 1)});
+  }
+
+  void add_rows(const AlignedVector<float>& theta, const Moment& moment) {
+    for (auto& [name, rows] : instruments_.measure(theta, moment)) file_.groups[name].append(rows, "checkpoint");
+  }
+
+  /// Everything so far and the trunk's state, as a file that a later process can go on from.
+  void save() {
+    RunFile partial = file_;
+    describe(partial);
+    partial.groups["state"] = to_dataset(state_);
+    partial.groups["state"].set_attribute("checkpoints_done", done_);
+    write_run_file(partial_path(context_.folder, spec_), partial);
+  }
+
+  void finish() {
+    describe(file_);
+    write_run_file(finished_path(context_.folder, spec_), file_);
+    std::error_code ignored;
+    fs::remove(partial_path(context_.folder, spec_), ignored);
+  }
+
+  void describe(RunFile& file) const {
+    Dataset manifest, options;
+    std::map<std::string, std::string> inputs;
+    if (!source_.sha256.empty()) inputs[spec_.data.name] = source_.sha256;
+    for (const auto& [name, value] :
+         manifest_attributes(this_build(), std::uint64_t(spec_.seed), context_.threads, inputs))
+      manifest.set_attribute(name, value);
+    manifest.set_attribute("run_id", spec_.id());
+    manifest.set_attribute("study", spec_.study);
+    manifest.set_attribute("model_name", spec_.model.name);
+    manifest.set_attribute("architecture", std::string(spec_.model.kind == "mlp" ? "mlp" : "transformer"));
+    manifest.set_attribute("model_params", std::int64_t(model_.layout().quantizable_size()));
+    manifest.set_attribute("total_params", std::int64_t(model_.layout().size()));
+    manifest.set_attribute("corpus", spec_.data.kind == "text" && spec_.data.files.empty() ? spec_.data.corpus
+                                                                                            : spec_.data.name);
+    manifest.set_attribute("corpus_sha256", source_.sha256);
+    manifest.set_attribute("data_epochs", source_.epochs);
+    manifest.set_attribute("entropy_rate_nats", source_.entropy_rate_nats);
+    manifest.set_attribute("command", context_.command);
+    manifest.set_attribute("outcome", outcome_);
+    for (const auto& [name, value] : spec_.options()) options.set_attribute(name, value);
+    file.groups["manifest"] = std::move(manifest);
+    file.groups["options"] = std::move(options);
+    file.attributes["title"] = std::string("hone run ") + spec_.id();
+  }
+
+  const RunSpec& spec_;
+  const RunContext& context_;
+  Float model_;
+  Source<Data> source_;
+  TrainOptions options_;
+  Objective<Float> objective_;
+  Instruments<Model> instruments_;
+  TrainState<float> state_;
+  RunFile file_;
+  std::int64_t done_ = 0;  ///< checkpoints measured
+  std::string outcome_ = "complete";
+};
+
+void execute_transformer(const RunSpec& spec, const RunContext& context) {
+  Source<TokenBatch> source = open_tokens(spec, context.shelf);
+  Transformer<float> model(transformer_options(spec.model, source.vocabulary));
+  Run<Transformer>(spec, context, std::move(model), std::move(source)).execute();
+}
+
+void execute_mlp(const RunSpec& spec, const RunContext& context) {
+  Source<VectorBatch> source = open_vectors(spec, context.shelf);
+  Mlp<float> model(mlp_options(spec.model, source.inputs, source.outputs, spec.data.kind == "digits"));
+  Run<Mlp>(spec, context, std::move(model), std::move(source)).execute();
+}
+
+}  // namespace
+
+fs::path finished_path(const fs::path& folder, const RunSpec& run) { return folder / "runs" / (run.id() + ".h5"); }
+fs::path partial_path(const fs::path& folder, const RunSpec& run) { return folder / "work" / (run.id() + ".h5"); }
+
+bool is_finished(const fs::path& folder, const RunSpec& run, Progress* progress) {
+  const fs::path path = finished_path(folder, run);
+  if (!fs::exists(path)) return false;
+  try {
+    (void)read_run_file(path);
+    return true;
+  } catch (const Error& error) {
+    if (progress) progress->say(fmt::format("{}; this run will be made again", error.what()));
+    return false;
+  }
+}
+
+double run_cost(const RunSpec& run) {
+  const Index parameters = run.model.kind == "mlp"
+                               ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout().size()
+                               : transformer_options(run.model, run.data.vocabulary).layout().size();
+  const auto steps = checkpoint_steps(run);
+  double updates = double(steps.back()), moments = double(steps.size());
+  for (std::int64_t at : run.model.cooldown_at) {
+    updates += run.model.cooldown_fraction * double(steps[size_t(at) - 1]);
+    moments += 1;
+  }
+  moments += (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
+  return updates * training_flops(run, parameters) + moments * moment_flops(run, parameters);
+}
+
+void execute_run(const RunSpec& run, const RunContext& context) {
+  if (run.model.kind == "mlp")
+    execute_mlp(run, context);
+  else
+    execute_transformer(run, context);
+}
+
+}  // namespace hone::experiments

@@ -1,0 +1,198 @@
+// A study: what a TOML file asks for, every field checked. One visitor per part (`fields`) feeds the reader, the
+// recorded options and the run's identity, so that no field can be forgotten in one of them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sim/record/dataset.hpp"
+
+namespace hone::experiments {
+
+/// Allowed values of a number.
+struct Range {
+  double low = -1e300, high = 1e300;
+};
+inline constexpr Range positive{1e-300, 1e300};
+inline constexpr Range at_least_one{1, 1e15};
+inline constexpr Range at_least_zero{0, 1e15};
+inline constexpr Range fraction{0, 1};
+
+/// Where examples come from.
+struct DataSpec {
+  std::string name;
+  std::string kind = "text";     ///< text | markov | hidden_markov | teacher | digits
+  std::string corpus = "tdavid"; ///< text without files: a corpus that fetch_corpus knows (tdavid, anarchism, kjv)
+  std::vector<std::string> files;   ///< text: UTF-8 files; digits: one CSV
+  std::string tokenizer = "bytes";  ///< bytes | bpe
+  std::int64_t vocabulary = 256;    ///< of bpe and of synthetic sources
+  double validation_fraction = 0.05;
+  std::int64_t order = 1;           ///< of the Markov source
+  std::int64_t states = 8;          ///< of the hidden Markov source
+  double zipf_exponent = 1.0;
+  double coupling = 0.8;
+  std::int64_t inputs = 32, hidden = 32, outputs = 1;  ///< of the teacher
+  double spectrum_exponent = 1.0, noise_sd = 0.0;
+  std::int64_t source_seed = 1;
+
+  template <class V>
+  void fields(V& v) {
+    v("name", name), v("kind", kind), v("corpus", corpus), v("files", files), v("tokenizer", tokenizer);
+    v("vocabulary", vocabulary, Range{2, 65536}), v("validation_fraction", validation_fraction, Range{1e-6, 0.9});
+    v("order", order, Range{1, 2}), v("states", states, Range{2, 4096});
+    v("zipf_exponent", zipf_exponent, Range{0, 10}), v("coupling", coupling, Range{0, 0.999999});
+    v("inputs", inputs, Range{1, 65536}), v("hidden", hidden, Range{1, 65536}), v("outputs", outputs, Range{1, 65536});
+    v("spectrum_exponent", spectrum_exponent, at_least_zero), v("noise_sd", noise_sd, at_least_zero);
+    v("source_seed", source_seed, at_least_zero);
+  }
+};
+
+/// One architecture with its training length; every model is trained once per seed.
+struct ModelSpec {
+  std::string name;
+  std::string kind = "llama";    ///< llama | gpt2 | mlp
+  std::string data;              ///< name of a [[data]]
+  std::int64_t layers = 2, width = 64, heads = 4, kv_heads = 0, mlp_width = 192, context = 128;
+  std::string rope = "half";     ///< half | interleaved
+  std::string head = "untied";   ///< untied | tied
+  std::vector<std::int64_t> widths;     ///< mlp: hidden widths
+  std::string activation = "gelu_tanh"; ///< mlp: tanh | relu | gelu | gelu_tanh | silu
+  std::int64_t tokens = 1000000;        ///< training tokens (mlp: examples), D at the last trunk checkpoint
+  std::int64_t first_tokens = 100000;   ///< at the first checkpoint
+  std::int64_t checkpoints = 6;         ///< log-spaced from first_tokens to tokens
+  double lr = 3e-3;                     ///< peak learning rate
+  std::string schedule = "constant";    ///< constant | cosine | linear | one_sqrt
+  double decay_fraction = 0.2;          ///< linear, one_sqrt: share of the updates at the end
+  std::vector<std::int64_t> cooldown_at;  ///< checkpoints (1, 2, …) from which a cooled branch leaves the trunk
+  double cooldown_fraction = 0.2;         ///< length of a branch over the updates before it
+
+  template <class V>
+  void fields(V& v) {
+    v("name", name), v("kind", kind), v("data", data);
+    v("layers", layers, Range{1, 1000}), v("width", width, Range{1, 65536}), v("heads", heads, Range{1, 4096});
+    v("kv_heads", kv_heads, Range{0, 4096}), v("mlp_width", mlp_width, Range{1, 1 << 20});
+    v("context", context, Range{1, 65536}), v("rope", rope), v("head", head), v("widths", widths, Range{1, 65536});
+    v("activation", activation), v("tokens", tokens, at_least_one), v("first_tokens", first_tokens, at_least_one);
+    v("checkpoints", checkpoints, Range{1, 1000}), v("lr", lr, positive), v("schedule", schedule);
+    v("decay_fraction", decay_fraction, fraction), v("cooldown_at", cooldown_at, Range{1, 1000});
+    v("cooldown_fraction", cooldown_fraction, Range{1e-6, 100});
+  }
+};
+
+struct TrainSpec {
+  std::int64_t batch = 32;          ///< sequences (mlp: examples) per update
+  std::int64_t warmup_steps = 50;
+  std::string optimizer = "adamw";  ///< adamw | sgd
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_norm = 1.0, final_lr_ratio = 0.0;
+  double ema_decay = 0.0;           ///< above 0: the average is measured too, as variant ema
+  std::int64_t lawa_window = 0, lawa_every = 100;  ///< above 0: variant lawa
+  std::int64_t chunk_rows = 256;    ///< tokens per unit of parallel work
+
+  template <class V>
+  void fields(V& v) {
+    v("batch", batch, Range{1, 1 << 20}), v("warmup_steps", warmup_steps, at_least_zero);
+    v("optimizer", optimizer), v("beta1", beta1, Range{0, 0.999999999}), v("beta2", beta2, Range{0, 0.999999999});
+    v("eps", eps, positive), v("weight_decay", weight_decay, at_least_zero);
+    v("clip_norm", clip_norm, at_least_zero), v("final_lr_ratio", final_lr_ratio, fraction);
+    v("ema_decay", ema_decay, Range{0, 0.999999999}), v("lawa_window", lawa_window, Range{0, 1000});
+    v("lawa_every", lawa_every, at_least_one), v("chunk_rows", chunk_rows, Range{1, 1 << 20});
+  }
+};
+
+/// The instruments at every checkpoint.
+struct MeasureSpec {
+  std::int64_t evaluation_windows = 256;  ///< fixed held-out sequences (mlp: examples) for all losses
+  std::int64_t curvature_windows = 32;    ///< an even subset of them for all Hessian products
+  std::string precision = "float64";      ///< of Hessian products: float32 | float64 (sums are always float64)
+  std::int64_t eigenpairs = 8, lanczos_steps = 80;
+  double lanczos_tolerance = 1e-4;
+  std::int64_t slq_probes = 2, slq_steps = 40, trace_probes = 12;
+  std::int64_t cache_mib = 2048;          ///< memory for activations kept between Hessian products
+
+  template <class V>
+  void fields(V& v) {
+    v("evaluation_windows", evaluation_windows, Range{2, 1e9}), v("curvature_windows", curvature_windows, Range{1, 1e9});
+    v("precision", precision), v("eigenpairs", eigenpairs, Range{1, 1000});
+    v("lanczos_steps", lanczos_steps, Range{2, 5000}), v("lanczos_tolerance", lanczos_tolerance, Range{1e-14, 1});
+    v("slq_probes", slq_probes, Range{1, 1000}), v("slq_steps", slq_steps, Range{2, 2000});
+    v("trace_probes", trace_probes, Range{2, 10000}), v("cache_mib", cache_mib, at_least_zero);
+  }
+};
+
+struct QuantizeSpec {
+  std::vector<std::int64_t> bits = {2, 3, 4, 5, 6, 8};  ///< of weights, after training; 16 = not quantized
+  std::string grid = "restricted";           ///< see sim/layers/quantizer.hpp
+  std::string granularity = "row";           ///< of weights: tensor | row | group
+  std::string activation_granularity = "row";  ///< row = per token; tensor = per sequence
+  std::int64_t group = 0;
+  std::vector<std::int64_t> factorial_w, factorial_a;  ///< bits of the W×A table; 16 = not quantized
+  std::vector<std::int64_t> factorial_kv;    ///< bits of keys and values, alone and together with equal W and A
+
+  template <class V>
+  void fields(V& v) {
+    const Range bits_range{1, 16};
+    v("bits", bits, bits_range), v("grid", grid), v("granularity", granularity);
+    v("activation_granularity", activation_granularity), v("group", group, Range{0, 65536});
+    v("factorial_w", factorial_w, bits_range), v("factorial_a", factorial_a, bits_range);
+    v("factorial_kv", factorial_kv, bits_range);
+  }
+};
+
+struct NoiseSpec {
+  std::vector<double> rises = {0.003, 0.03};  ///< energies, as predicted isotropic loss rises in nats
+  std::int64_t draws = 4;                     ///< antithetic pairs
+  std::int64_t residual_bits = 4;             ///< whose rounding error is compared with the top directions
+
+  template <class V>
+  void fields(V& v) {
+    v("rises", rises, positive), v("draws", draws, Range{2, 10000});
+    v("residual_bits", residual_bits, Range{1, 15});
+  }
+};
+
+/// A whole study file.
+struct Study {
+  std::string name, title;
+  std::vector<std::int64_t> seeds = {1};
+  std::vector<DataSpec> data;
+  std::vector<ModelSpec> models;
+  TrainSpec train;
+  MeasureSpec measure;
+  QuantizeSpec quantize;
+  NoiseSpec noise;
+  std::map<std::string, double> thresholds;  ///< overrides of theory's defaults, fixed before the run
+  std::string text;                          ///< the file as it was read
+
+  /// errors  OptionError listing every field that does not fit another (models without data, heads, …)
+  void validate() const;
+};
+
+/// Reads and checks a study file.
+/// errors  IoError when missing; OptionError naming file, line, field, value and fix: bad TOML, unknown keys (with
+///         the nearest known one), wrong types, values out of range
+Study read_study(const std::filesystem::path& path);
+
+/// One run: a model, a seed, and the parts of the study that bear on it.
+struct RunSpec {
+  std::string study;
+  std::int64_t seed = 1;
+  DataSpec data;
+  ModelSpec model;
+  TrainSpec train;
+  MeasureSpec measure;
+  QuantizeSpec quantize;
+  NoiseSpec noise;
+
+  /// Every option as "section.field", in name order.
+  std::map<std::string, Attribute> options() const;
+  /// MODEL-sSEED-XXXXXXXX: readable, then eight digits of the options' SHA-256. Equal options, equal id.
+  std::string id() const;
+};
+
+/// The study's runs, models × seeds, in the order of the file.
+std::vector<RunSpec> plan_runs(const Study& study);
+
+}  // namespace hone::experiments

@@ -1,0 +1,191 @@
+"""A study folder with planted laws, written with h5py alone: what the figures' tests draw.
+
+Trace ~ (D/N)^0.5, damage = 4^-bits times trace, cooled checkpoints sharper than the trunk.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+BITS = np.array([2, 3, 4, 5, 6])
+SUBSPACES = ["top", "random", "complement", "isotropic"]
+SEAL_PREFIX = b"\nhone.sha256="
+
+
+def seal(path):
+    """Ends a file as hone does: with the SHA-256 of all bytes before."""
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data + SEAL_PREFIX + hashlib.sha256(data).hexdigest().encode())
+
+
+def unseal(path):
+    Path(path).write_bytes(Path(path).read_bytes()[:-len(SEAL_PREFIX) - 64])
+
+
+def write_group(file, name, dims, arrays):
+    """arrays: {name: (dims, values)}; a scale for each dim, as run files have them."""
+    group = file.create_group(name)
+    for dim, length in dims.items():
+        values = arrays.pop(dim)[1] if dim in arrays else np.arange(length)
+        group.create_dataset(dim, data=values).make_scale(dim)
+    for key, (axes, values) in arrays.items():
+        dataset = group.create_dataset(key, data=values)
+        for axis, dim in enumerate(axes):
+            dataset.dims[axis].attach_scale(group[dim])
+    return group
+
+
+def write_curvature(file, rng, trace, tops):
+    count, probes, nodes = len(trace), 4, 40
+    lambdas = tops[:, None] * 0.8 ** np.arange(12) * np.exp(0.05 * rng.normal(size=(count, 12)))
+    node = np.empty((count, probes, nodes))
+    for i, top in enumerate(tops):
+        bulk = 1e-4 * top * np.sinh(rng.normal(size=(probes, nodes - 12)) * 2.2 + 1)
+        node[i] = np.concatenate([np.sort(bulk), np.repeat(lambdas[i][None, ::-1], probes, 0)], 1)
+    weight = np.exp(-0.7 * np.abs(np.arcsinh(node / (1e-4 * tops[:, None, None]))) ** 1.4)
+    weight /= weight.sum(axis=2, keepdims=True)
+    write_group(file, "curvature", {"checkpoint": count, "rank": 12, "probe": probes, "node": nodes}, {
+        "lambda": (("checkpoint", "rank"), lambdas),
+        "trace": (("checkpoint",), trace), "trace_se": (("checkpoint",), 0.04 * trace),
+        "slq_node": (("checkpoint", "probe", "node"), node),
+        "slq_weight": (("checkpoint", "probe", "node"), weight)})
+
+
+def write_ptq(file, rng, trace, steps):
+    count = len(trace)
+    predicted = 6e-4 * trace[:, None] * 4.0 ** (4.0 - BITS) * np.exp(0.05 * rng.normal(size=(count, 1)))
+    error = 1.5e-4 + 0.02 * predicted
+    delta = 1.1 * predicted * np.exp(0.1 * rng.normal(size=predicted.shape)) * (1 + 20 * predicted**2)
+    delta = np.minimum(delta, 6) + error * rng.normal(size=predicted.shape)
+    write_group(file, "ptq", {"checkpoint": count, "bits": len(BITS)}, {
+        "bits": (("bits",), BITS),
+        "delta_nats": (("checkpoint", "bits"), delta),
+        "delta_se_nats": (("checkpoint", "bits"), error),
+        "predicted_nats": (("checkpoint", "bits"), predicted),
+        "predicted_se_nats": (("checkpoint", "bits"), 0.05 * predicted)})
+
+
+def write_factorial(file, rng, trace):
+    cells = [(w, a, 16) for w in (3, 4, 6, 16) for a in (3, 4, 6, 8, 16)] + [(4, 4, 4), (16, 16, 4)]
+    w, a, kv = (np.array(c, dtype=float) for c in zip(*cells))
+
+    def part(bits, scale):
+        return np.where(bits < 16, scale * 4.0 ** (4 - bits), 0)
+
+    delta = trace[:, None] * (part(w, 6e-4) + part(a, 9e-4) + part(kv, 2e-4))
+    delta = delta + 40 * trace[:, None] * part(w, 6e-4) * part(a, 9e-4)
+    error = np.where((w == 16) & (a == 16) & (kv == 16), 0.0, 1e-4 + 0.02 * delta)
+    write_group(file, "factorial", {"checkpoint": len(trace), "cell": len(cells)}, {
+        "w_bits": (("cell",), w), "a_bits": (("cell",), a), "kv_bits": (("cell",), kv),
+        "delta_nats": (("checkpoint", "cell"), delta + error * rng.normal(size=delta.shape)),
+        "delta_se_nats": (("checkpoint", "cell"), error)})
+
+
+def write_noise(file, rng, trace):
+    shape = (len(trace), len(SUBSPACES), 4)
+    energy = np.repeat(np.geomspace(1e-4, 1e-1, 4)[None], len(trace), 0)
+    gain = np.array([30.0, 1.0, 0.8, 1.0])[None, :, None]
+    predicted = 0.5 * energy[:, None, :] * gain * trace[:, None, None] / 100
+    delta = predicted * (1 + 0.08 * np.arange(4)) * np.exp(0.06 * rng.normal(size=shape))
+    error = 0.05 * predicted + 3e-7
+    write_group(file, "noise", {"checkpoint": len(trace), "subspace": 4, "amplitude": 4}, {
+        "subspace": (("subspace",), np.array(SUBSPACES, dtype=h5py.string_dtype())),
+        "energy": (("checkpoint", "amplitude"), energy),
+        "delta_nats": (("checkpoint", "subspace", "amplitude"), delta + error * rng.normal(size=shape)),
+        "delta_se_nats": (("checkpoint", "subspace", "amplitude"), error),
+        "predicted_nats": (("checkpoint", "subspace", "amplitude"), predicted)})
+
+
+def write_run(path, size, seed, architecture="transformer"):
+    rng = np.random.default_rng([size, seed])
+    horizon = 400 * size
+    trunk = np.geomspace(4 * size, horizon, 7).round()
+    tokens = np.concatenate([trunk, trunk[[2, 4, 6]]])
+    variant = np.array(["trunk"] * 7 + ["cooled"] * 3, dtype=h5py.string_dtype())
+    is_cooled = np.arange(10) >= 7
+    loss = 1.6 + 60 * size**-0.3 + 400 * tokens**-0.35 - 0.06 * is_cooled
+    trace = 20 * (tokens / size) ** 0.5 * np.where(is_cooled, 1.6, 1.0) * np.exp(
+        0.08 * rng.normal(size=10)) * (size / 1e5) ** 0.2
+    step = np.arange(1, 2001)
+    seen = step * horizon / 2000
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"schema": "hone.run", "schema_version": 1, "title": "hone run"})
+        file.create_group("manifest").attrs.update({
+            "run_id": f"n{size}-s{seed}", "study": "synthetic", "seed": str(seed),
+            "model_params": size, "total_params": int(1.3 * size), "architecture": architecture,
+            "model_name": f"tiny-{size}", "git_id": "0" * 40, "git_dirty": 0,
+            "compiler": "GNU 12.2.0", "flags": "-O2 -march=native", "threads": 2,
+            "input_sha256.corpus": "ab" * 32, "command": "hone run study.toml <>&"})
+        file.create_group("options").attrs.update({"lr_peak": 3e-3, "batch_tokens": 8192})
+        write_group(file, "series", {"step": 2000}, {
+            "step": (("step",), step), "tokens": (("step",), seen),
+            "loss_nats": (("step",), 1.6 + 60 * size**-0.3 + 400 * seen**-0.35
+                          + 0.15 * rng.normal(size=2000))})
+        write_group(file, "checkpoints", {"checkpoint": 10}, {
+            "tokens": (("checkpoint",), tokens), "variant": (("checkpoint",), variant),
+            "loss_nats": (("checkpoint",), loss),
+            "loss_se_nats": (("checkpoint",), np.full(10, 0.004))})
+        write_curvature(file, rng, trace, 0.15 * trace * (size / 1e5) ** -0.1)
+        write_ptq(file, rng, trace, step)
+        write_factorial(file, rng, trace)
+        write_noise(file, rng, trace)
+    seal(path)
+
+
+def detail(name, value, half=None):
+    return {"name": name, "value": value, "low": None if half is None else value - half,
+            "high": None if half is None else value + half}
+
+
+def verdict(name, outcome, estimate, half, details):
+    known = estimate is not None
+    return {"id": name, "question": f"Question {name}, with <tags> & signs?",
+            "hypothesis": "the damage grows as a power of the tokens at fixed model size",
+            "outcome": outcome, "prose": f"Prose of {name}: the interval lies above 0.",
+            "estimate": estimate, "low": estimate - half if known else None,
+            "high": estimate + half if known else None, "level": 0.95, "n": 90,
+            "rule": "supported: interval above the minimum; refuted: below it; inconclusive otherwise",
+            "thresholds": [{"name": "ptq_bits_min", "value": 3, "meaning": "least bits in a fit"},
+                           {"name": "ptq_bits_max", "value": 6, "meaning": "most bits in a fit"}],
+            "controls": [{"name": "several seeds per cell", "was_run": True},
+                         {"name": "tokens span 1.5 decades", "was_run": False}],
+            "details": details}
+
+
+def interaction_details():
+    return [detail(f"relative interaction W{w}A{a}", 0.4 * 4.0 ** (6 - w - a), 0.02)
+            for w in (3, 4, 6) for a in (3, 4, 6, 8)]
+
+
+def verdicts(with_constants):
+    log_n = np.log(1e5)
+    q1 = [detail("gamma_N", 0.3, 0.06), detail("gamma_post", 1 / np.log(4), 0.05),
+          detail("held-out error: squared step", 0.21), detail("R2", 0.97),
+          detail("held-out error: exponential in bits", 0.18)]
+    q2 = [detail("gamma_N", 0.3, 0.05), detail("gamma_D of lambda_max", 0.48, 0.07),
+          detail("gamma_N of lambda_max", 0.40, 0.05)]
+    q3 = [detail("R2", 0.98)]
+    if with_constants:
+        q1.append(detail("ln C", np.log(6.6e-4 * 20 * 4.0**4) - 0.2 * log_n, 0.5))
+        q2 += [detail("c", np.log(20) - 0.2 * log_n), detail("c of lambda_max", np.log(3) - 0.08 * log_n)]
+        q3.append(detail("intercept", 0.15, 0.1))
+    q4 = [detail(f"measured over predicted, {s}", 1.1, 0.06) for s in SUBSPACES]
+    return [verdict("Q1", "supported", 0.5, 0.05, q1), verdict("Q2", "supported", 0.5, 0.06, q2),
+            verdict("Q3", "refuted", 1.02, 0.03, q3), verdict("Q4", "refuted", 1.04, 0.1, q4),
+            verdict("Q5", "inconclusive", None, 0, []),
+            verdict("Q6", "refuted", 0.13, 0.02, interaction_details())]
+
+
+def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_constants=False):
+    folder = Path(folder)
+    (folder / "runs").mkdir(parents=True)
+    for size in sizes:
+        for seed in seeds:
+            write_run(folder / "runs" / f"n{size}-s{seed}.h5", size, seed)
+    (folder / "study.toml").write_text('name = "synthetic"\n', encoding="utf-8")
+    text = json.dumps({"schema": 1, "verdicts": verdicts(with_constants)}, indent=2)
+    (folder / "verdict.json").write_text(text, encoding="utf-8")
+    return folder

@@ -1,0 +1,187 @@
+// What the transformer promises besides its derivatives: causality, quantizers in the forward pass,
+// messages.
+#include "sim/model/transformer.hpp"
+
+#include "sim/base/error.hpp"
+#include "tests/support/model_passes.hpp"
+#include "tests/support/near.hpp"
+#include "tests/support/tiny_models.hpp"
+
+namespace hone::test {
+namespace {
+
+/// Losses of all rows of one pass.
+Vector<double> row_losses(const TransformerOptions& options,
+                          const TokenBatch& data,
+                          const Precision& precision) {
+  const Transformer<double> model(options);
+  ModelPasses<Transformer<double>> passes(model, data);
+  passes.loss(random_parameters(options.layout(), 1), precision);
+  return ConstVecView<double>(passes.acts().row_loss.data, passes.acts().row_loss.size());
+}
+
+Precision activations_keys_values(int bits) {
+  Precision precision;
+  precision.activation.bits = precision.key.bits = precision.value.bits = bits;
+  return precision;
+}
+
+/// Changes each token of the second sequence in turn. Token t is the input of row t and the target
+/// of row t-1, so rows before t-1, and all rows of the other sequences, must keep their bits.
+void check_causality(const TransformerOptions& options, const Precision& precision) {
+  const Index T = options.positions;
+  const TokenBatch data = random_tokens(options, 3, 2);
+  const Vector<double> before = row_losses(options, data, precision);
+  for (Index t = 1; t <= T; ++t) {
+    CAPTURE(t);
+    TokenBatch changed = data;
+    std::uint16_t& token = changed.tokens[size_t((T + 1) + t)];
+    token = std::uint16_t((token + 1) % options.vocabulary);
+    const Vector<double> after = row_losses(options, changed, precision);
+    CHECK(after.head(T + t - 1) == before.head(T + t - 1));
+    CHECK(after.tail(T) == before.tail(T));
+    CHECK(after[T + t - 1] != before[T + t - 1]);
+  }
+}
+
+std::string message_of(const TransformerOptions& options) {
+  try {
+    options.validate();
+  } catch (const OptionError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_SUITE_BEGIN("model");
+
+TEST_CASE(
+    "transformer: a later token never changes an earlier loss [Llama- and GPT-2-style, two blocks "
+    "of rows]") {
+  TransformerOptions options = tiny_llama();
+  options.positions = attention_block + 2;
+  options.kv_heads = 2;
+  check_causality(options, {});
+  check_causality(gpt2_style(tiny_llama()), {});
+}
+
+TEST_CASE(
+    "transformer: a later token never changes an earlier loss [per-token A, K and V quantizers "
+    "on]") {
+  for (int bits : {4, 8}) {
+    check_causality(tiny_llama(), activations_keys_values(bits));
+    check_causality(gpt2_style(tiny_llama()), activations_keys_values(bits));
+  }
+}
+
+TEST_CASE("transformer: 16 bits everywhere has the bits of full precision") {
+  const TransformerOptions options = tiny_llama();
+  const TokenBatch data = random_tokens(options, 3, 3);
+  CHECK(row_losses(options, data, activations_keys_values(16)) == row_losses(options, data, {}));
+}
+
+TEST_CASE("transformer: each quantizer alone changes the loss, and more bits change it less") {
+  const TransformerOptions options = tiny_llama();
+  const TokenBatch data = random_tokens(options, 3, 3);
+  const Vector<double> full = row_losses(options, data, {});
+  for (Quantizer Precision::*site : {&Precision::activation, &Precision::key, &Precision::value}) {
+    double last = INFINITY;
+    for (int bits : {3, 6, 9, 12}) {
+      CAPTURE(bits);
+      Precision precision;
+      (precision.*site).bits = bits;
+      const double change = (row_losses(options, data, precision) - full).norm();
+      CHECK(change > 0);
+      CHECK(change < last / 2);
+      last = change;
+    }
+  }
+}
+
+TEST_CASE("transformer: layout has the parameter count of the formula [Llama- and GPT-2-style]") {
+  TransformerOptions o = tiny_llama();
+  o.kv_heads = 2;
+  const Index V = o.vocabulary, T = o.positions, C = o.width, F = o.mlp_width;
+  CHECK(o.layout().quantizable_size() == 2 * (2 * C * C + 2 * C * (C / 2) + 3 * C * F));
+  CHECK(o.layout().size() == o.layout().quantizable_size() + 2 * V * C + 5 * C);
+  const ParamLayout gpt = gpt2_style(o).layout();
+  CHECK(gpt.quantizable_size() == 2 * (4 * C * C + 2 * C * F));
+  CHECK(gpt.size() == gpt.quantizable_size() + V * C + T * C + 10 * C + 2 * (5 * C + F));
+  CHECK(Index(gpt.quantizable_indices().size()) == gpt.quantizable_size());
+}
+
+TEST_CASE("transformer: blocks lie one behind the other, without gaps, each under its own name") {
+  const ParamLayout layout = gpt2_style(tiny_llama()).layout();
+  Index end = 0;
+  for (const ParamBlock& block : layout.blocks()) {
+    CHECK(block.offset == end);
+    CHECK(&layout.at(block.name) == &block);
+    end += block.size();
+  }
+  CHECK(end == layout.size());
+  CHECK_THROWS_WITH_AS(layout.at("layers.0.wqq"),
+                       "no parameter block 'layers.0.wqq'; did you mean 'layers.0.wq'?",
+                       OptionError);
+}
+
+TEST_CASE(
+    "transformer: initial parameters are those of the seed alone, with the documented deviations") {
+  TransformerOptions options = tiny_llama();
+  options.width = 64;
+  options.mlp_width = 96;
+  options.bias = true;
+  const Transformer<double> model(options);
+  const AlignedVector<double> theta = model.initial_parameters(3);
+  CHECK(theta == model.initial_parameters(3));
+  CHECK(theta != model.initial_parameters(4));
+  const auto rms = [&](const char* name) {
+    const ConstMatView<double> block = view(theta.data(), model.layout().at(name));
+    return block.norm() / std::sqrt(double(block.size()));
+  };
+  // The relative error of a deviation from n normal draws is 1/√(2n); n ≥ 704, so 0.14 is five of
+  // them.
+  CHECK_NEAR(rms("tok_emb.weight"), 1.0 / 8, 0.14, 0.0);
+  CHECK_NEAR(rms("layers.1.wq"), 1.0 / 8, 0.14, 0.0);
+  CHECK_NEAR(rms("layers.0.wo"), 1.0 / 16, 0.14, 0.0);
+  CHECK_NEAR(rms("layers.1.w_down"), 1 / (2 * std::sqrt(96.0)), 0.14, 0.0);
+  CHECK_NEAR(rms("head.weight"), 0.02, 0.14, 0.0);
+  CHECK(rms("layers.0.attn_norm.weight") == 1);
+  CHECK(rms("layers.0.bq") == 0);
+}
+
+TEST_CASE("transformer: every wrong option is named in one message") {
+  TransformerOptions options = tiny_llama();
+  CHECK(message_of(options).empty());
+  options.vocabulary = 1;
+  options.heads = 3;
+  options.norm_eps = 0;
+  const std::string message = message_of(options);
+  CHECK(message.find("vocabulary = 1") != std::string::npos);
+  CHECK(message.find("heads = 3 does not divide width = 16") != std::string::npos);
+  CHECK(message.find("kv_heads = 4 does not divide heads = 3") != std::string::npos);
+  CHECK(message.find("norm_eps = 0") != std::string::npos);
+  options = tiny_llama();
+  options.heads = options.kv_heads = 16;
+  CHECK(message_of(options).find("rotary positions need an even head width") != std::string::npos);
+}
+
+TEST_CASE("transformer: data of another context or vocabulary -> OptionError with both numbers") {
+  const TransformerOptions options = tiny_llama();
+  const Transformer<float> model(options);
+  TokenBatch data = random_tokens(options, 2, 4);
+  model.check(data);
+  data.tokens[3] = 11;
+  CHECK_THROWS_WITH_AS(
+      model.check(data),
+      "data holds token 11, the model's vocabulary is 11; use the data's tokenizer",
+      OptionError);
+  data.positions = 6;
+  CHECK_THROWS_WITH_AS(model.check(data),
+                       "data has sequences of 6 tokens, the model's context is 5; set both alike",
+                       OptionError);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace hone::test

@@ -1,0 +1,82 @@
+// Every pass of the transformer against dual numbers. The only file that compiles
+// Transformer<Dual>.
+#include "sim/model/transformer_passes.hpp"
+#include "tests/support/model_harness.hpp"
+#include "tests/support/tiny_models.hpp"
+
+namespace hone::test {
+namespace {
+
+void check_transformer(const TransformerOptions& options, std::uint32_t number) {
+  CAPTURE(number);
+  const auto hessian = [](const TransformerActs<double>& acts, const Vector<double>& tz) {
+    return xent_hessian(acts, tz);
+  };
+  check_model<Transformer>(options,
+                           random_tokens(options, 3, number),
+                           random_parameters(options.layout(), number),
+                           hessian);
+}
+
+TEST_SUITE_BEGIN("model");
+
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [Llama-style, "
+    "both ropes]") {
+  TransformerOptions options = tiny_llama();
+  check_transformer(options, 1);
+  options.position = Positions::rope_interleaved;
+  check_transformer(options, 2);
+}
+
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [kv heads 1 and 2 "
+    "of 4]") {
+  TransformerOptions options = tiny_llama();
+  for (Index kv_heads : {1, 2}) {
+    options.kv_heads = kv_heads;
+    check_transformer(options, 10 + std::uint32_t(kv_heads));
+  }
+}
+
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [tied head, "
+    "biases]") {
+  TransformerOptions options = tiny_llama();
+  options.head = Head::tied;
+  check_transformer(options, 20);
+  options.bias = true;
+  check_transformer(options, 21);
+}
+
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [GPT-2-style]") {
+  TransformerOptions options = gpt2_style(tiny_llama());
+  check_transformer(options, 30);
+  options.head = Head::untied;
+  options.heads = options.kv_heads = 1;
+  check_transformer(options, 31);
+}
+
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [context above "
+    "one block]") {
+  TransformerOptions options = tiny_llama();
+  options.positions = attention_block + 3;
+  options.kv_heads = 2;
+  check_transformer(options, 40);
+}
+
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [one position, "
+    "one layer]") {
+  TransformerOptions options = tiny_llama();
+  options.positions = 1;
+  options.layers = 1;
+  check_transformer(options, 50);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace hone::test

@@ -1,0 +1,172 @@
+#include "theory/table.hpp"
+
+#include <cmath>
+
+#include "sim/base/error.hpp"
+#include "sim/record/run_file.hpp"
+#include "tests/support/near.hpp"
+
+using namespace hone;
+using namespace hone::theory;
+
+namespace {
+
+using Strings = std::vector<std::string>;
+using Doubles = std::vector<double>;
+using Ints = std::vector<std::int64_t>;
+
+Variable variable(Strings dims, std::vector<std::int64_t> shape, Values values) {
+  return {std::move(dims), std::move(shape), std::move(values), "1", "test"};
+}
+
+/// Two checkpoints with every group; the value of each entry tells where it stands.
+RunFile full_run() {
+  RunFile run;
+  Dataset manifest, checkpoints, ptq, curvature, factorial, noise;
+  manifest.set_attribute("run_id", std::string("abc"));
+  manifest.set_attribute("seed", std::string("18446744073709551615"));
+  manifest.set_attribute("model_params", std::int64_t{26600});
+  manifest.set_attribute("architecture", std::string("transformer"));
+  checkpoints.set("tokens", variable({"checkpoint"}, {2}, Ints{1000, 2000}));
+  checkpoints.set("variant", variable({"checkpoint"}, {2}, Strings{"trunk", "cooled"}));
+  checkpoints.set("lr", variable({"checkpoint"}, {2}, Doubles{0.1, 0}));
+  checkpoints.set("loss_nats", variable({"checkpoint"}, {2}, Doubles{3, 2}));
+  checkpoints.set("weight_norm2", variable({"checkpoint"}, {2}, Doubles{20, 30}));
+  ptq.set("bits", variable({"bits"}, {3}, Ints{4, 2, 3}));
+  const auto grid = [&](const char* name, Doubles values) {
+    ptq.set(name, variable({"checkpoint", "bits"}, {2, 3}, std::move(values)));
+  };
+  grid("delta_nats", {1, 2, 3, 4, 5, 6});
+  grid("delta_se_nats", {.1, .2, .3, .4, .5, .6});
+  grid("predicted_nats", {10, 20, 30, 40, 50, 60});
+  grid("mean_step2", {2, 2, 3, 2, 2, 4});
+  curvature.set("trace", variable({"checkpoint"}, {2}, Doubles{7, 8}));
+  curvature.set("trace_se", variable({"checkpoint"}, {2}, Doubles{.7, .8}));
+  curvature.set("lambda", variable({"checkpoint", "rank"}, {2, 2}, Doubles{1, 5, 9, 2}));
+  factorial.set("w_bits", variable({"cell"}, {2}, Doubles{3, 16}));
+  factorial.set("a_bits", variable({"cell"}, {2}, Doubles{16, 4}));
+  factorial.set("kv_bits", variable({"cell"}, {2}, Doubles{16, 8}));
+  factorial.set("delta_nats", variable({"checkpoint", "cell"}, {2, 2}, Doubles{1, 2, 3, 4}));
+  factorial.set("delta_se_nats", variable({"checkpoint", "cell"}, {2, 2}, Doubles{.1, .2, .3, .4}));
+  noise.set("subspace", variable({"subspace"}, {2}, Strings{"top", "random"}));
+  noise.set("energy", variable({"checkpoint", "amplitude"}, {2, 3}, Doubles{1, 2, 3, 4, 5, 6}));
+  noise.set("delta_nats",
+            variable({"checkpoint", "subspace", "amplitude"},
+                     {2, 2, 3},
+                     Doubles{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+  noise.set("residual_share", variable({"checkpoint"}, {2}, Doubles{.3, .4}));
+  noise.set("null_share", variable({"checkpoint"}, {2}, Doubles{.1, .2}));
+  run.groups = {{"manifest", manifest},
+                {"checkpoints", checkpoints},
+                {"ptq", ptq},
+                {"curvature", curvature},
+                {"factorial", factorial},
+                {"noise", noise}};
+  return run;
+}
+
+Table table_of(const RunFile& run) {
+  Table table;
+  append_run(table, run, "run.h5");
+  return table;
+}
+
+}  // namespace
+
+TEST_SUITE("table") {
+  TEST_CASE("append_run: every ptq row carries its checkpoint, its bits and its entry") {
+    const Table t = table_of(full_run());
+    REQUIRE(t.ptq.size() == 6);
+    const PtqRow& r = t.ptq[5];
+    CHECK(r.run == "abc");
+    CHECK(r.seed == -1);  // all 64 bits of the recorded seed
+    CHECK(r.architecture == "transformer");
+    CHECK(r.variant == "cooled");
+    CHECK(r.N == 26600);
+    CHECK(r.D == 2000);
+    CHECK(r.P == 3);
+    CHECK(r.lr == 0);
+    CHECK(r.loss == 2);
+    CHECK(r.delta == 6);
+    CHECK(r.delta_se == 0.6);
+    CHECK(r.predicted == 60);
+    CHECK(r.mean_step2 == 4);
+    CHECK(std::isnan(r.quadratic));  // not recorded
+    CHECK(t.ptq[1].P == 2);
+    CHECK(t.ptq[1].delta == 2);
+  }
+
+  TEST_CASE(
+      "append_run: lambda_max is the largest rank, the weighted trace uses the least bits from 3 "
+      "on") {
+    Table t;
+    append_run(t, full_run(), "first.h5");
+    append_run(t, full_run(), "second.h5");
+    REQUIRE(t.sharpness.size() == 4);
+    for (const std::size_t i : {0u, 2u}) {
+      CHECK(t.sharpness[i].lambda_max == 5);
+      CHECK(t.sharpness[i + 1].lambda_max == 9);
+      CHECK_NEAR(t.sharpness[i].weighted_trace, 24 * 30.0 / 3, 1e-12, 0);
+      CHECK_NEAR(t.sharpness[i + 1].weighted_trace, 24 * 60.0 / 4, 1e-12, 0);
+      CHECK(t.sharpness[i + 1].trace == 8);
+      CHECK(t.sharpness[i + 1].weight_norm2 == 30);
+    }
+  }
+
+  TEST_CASE("append_run: factorial and noise rows are unrolled in recorded order") {
+    const Table t = table_of(full_run());
+    REQUIRE(t.factorial.size() == 4);
+    CHECK(t.factorial[3].a_bits == 4);
+    CHECK(t.factorial[3].kv_bits == 8);
+    CHECK(t.factorial[3].delta == 4);
+    REQUIRE(t.noise.size() == 12);
+    CHECK(t.noise[10].subspace == "random");
+    CHECK(t.noise[10].energy == 5);
+    CHECK(t.noise[10].delta == 10);
+    CHECK(std::isnan(t.noise[10].predicted));
+    CHECK(t.noise[10].residual_share == 0.4);
+    CHECK(t.noise[10].null_share == 0.2);
+  }
+
+  TEST_CASE("append_run: a run without instruments gives no rows and no error") {
+    RunFile run = full_run();
+    for (const char* name : {"ptq", "curvature", "factorial", "noise"}) run.groups.erase(name);
+    const Table t = table_of(run);
+    CHECK(t.ptq.empty());
+    CHECK(t.sharpness.empty());
+    CHECK(t.factorial.empty());
+    CHECK(t.noise.empty());
+  }
+
+  TEST_CASE("append_run: curvature without ptq has no weighted trace") {
+    RunFile run = full_run();
+    run.groups.erase("ptq");
+    CHECK(std::isnan(table_of(run).sharpness[0].weighted_trace));
+  }
+
+  TEST_CASE(
+      "append_run: swapped dimensions, text for numbers and another checkpoint count -> "
+      "FormatError") {
+    RunFile swapped = full_run();
+    Dataset ptq;
+    ptq.set("bits", variable({"bits"}, {2}, Ints{3, 4}));
+    ptq.set("delta_nats", variable({"bits", "checkpoint"}, {2, 2}, Doubles{1, 2, 3, 4}));
+    swapped.groups["ptq"] = ptq;
+    CHECK_THROWS_AS(table_of(swapped), FormatError);
+    CHECK_THROWS_WITH(table_of(swapped), doctest::Contains("run.h5"));
+
+    RunFile text = full_run();
+    text.groups["checkpoints"].set("lr", variable({"checkpoint"}, {2}, Strings{"a", "b"}));
+    CHECK_THROWS_AS(table_of(text), FormatError);
+
+    RunFile shorter = full_run();
+    Dataset curvature;
+    curvature.set("trace", variable({"checkpoint"}, {1}, Doubles{7}));
+    shorter.groups["curvature"] = curvature;
+    CHECK_THROWS_AS(table_of(shorter), FormatError);
+
+    RunFile seedless = full_run();
+    seedless.groups["manifest"].set_attribute("seed", std::string("12x"));
+    CHECK_THROWS_AS(table_of(seedless), FormatError);
+  }
+}
