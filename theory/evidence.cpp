@@ -188,6 +188,10 @@ Verdict open_verdict(std::string id,
   return v;
 }
 
+void add_control(Verdict& verdict, const std::string& name, bool was_run) {
+  verdict.controls.push_back({name, was_run});
+}
+
 void add_detail(Verdict& verdict, const std::string& name, double value) {
   verdict.details.push_back({name, value, nan, nan});
 }

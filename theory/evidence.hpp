@@ -95,6 +95,7 @@ Verdict open_verdict(std::string id,
                      const Thresholds& thresholds,
                      const std::vector<std::string>& names);
 
+void add_control(Verdict& verdict, const std::string& name, bool was_run);
 void add_detail(Verdict& verdict, const std::string& name, double value);
 void add_detail(Verdict& verdict, const std::string& name, const Interval& interval);
 void add_dropped(Verdict& verdict, const Dropped& dropped);

@@ -50,8 +50,8 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
     parts[3].push_back(log_quadratic - p.log_predicted[i]);
     parts[4].push_back(p.log_delta[i] - log_quadratic);
   }
-  v.controls.push_back(
-      {"split of the growth into curvature, step, alignment and higher order", !keys.empty()});
+  add_control(
+      v, "split of the growth into curvature, step, alignment and higher order", !keys.empty());
   if (keys.empty()) return;
   const auto slopes = [&](const Sample& rows) {
     std::vector<double> values;
@@ -110,8 +110,8 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
   add_detail(v, "exponent of D at fixed prediction", exponent);
   add_detail(v, "measured over predicted damage", intervals[2]);
   add_detail(v, "R2", r_squared(p, {intervals[3].estimate, slope.estimate}));
-  v.controls = {{"selection by the prediction, not by the damage", true},
-                {"residual exponent of D at fixed prediction", std::isfinite(exponent.low)}};
+  add_control(v, "selection by the prediction, not by the damage", true);
+  add_control(v, "residual exponent of D at fixed prediction", std::isfinite(exponent.low));
   add_split(v, p, thresholds);
 
   const double tolerance = value_of(thresholds, "q3_tolerance");
@@ -154,7 +154,7 @@ void add_subspace(Verdict& v,
   }
   const Interval interval =
       mean_interval(keys_of(rows), ratio, sigma, bootstrap_options(thresholds));
-  v.controls.push_back({"noise of equal energy in subspace " + subspace, !rows.empty()});
+  add_control(v, "noise of equal energy in subspace " + subspace, !rows.empty());
   if (rows.empty() && dropped == 0) return;
   add_detail(v, "measured over predicted, " + subspace, interval);
   add_detail(v, "noise rows dropped, " + subspace, dropped);

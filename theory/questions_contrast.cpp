@@ -97,7 +97,7 @@ void add_trace_contrast(Verdict& v, const Table& table, const Thresholds& thresh
     matched.push_back(r);
     contrast.push_back(std::log(r.trace) - base);
   }
-  v.controls.push_back({"trace of cooled and trunk at equal tokens", !matched.empty()});
+  add_control(v, "trace of cooled and trunk at equal tokens", !matched.empty());
   if (matched.empty()) return;
   add_detail(v,
              "ln trace, cooled - trunk",
@@ -136,7 +136,7 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
   add_dropped(v, dropped);
   add_detail(v, "cooled rows without a trunk at the same tokens", c.unmatched);
   add_detail(v, "slope of ln delta on ln predicted, trunk", slope);
-  v.controls = {{"cooled and trunk from the same seed", !c.rows.empty()}};
+  add_control(v, "cooled and trunk from the same seed", !c.rows.empty());
   add_trace_contrast(v, table, thresholds);
   const int cells = count_cells(keys),
             cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
@@ -276,15 +276,14 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   add_cells(v, rows, thresholds);
   for (const SitePair& pair : {SitePair{"WxKV", 0, 2}, SitePair{"AxKV", 1, 2}}) {
     const auto others = interactions_of(table.factorial, pair, thresholds, of_others);
-    v.controls.push_back({"interaction " + pair.name, !others.empty()});
+    add_control(v, "interaction " + pair.name, !others.empty());
     if (!others.empty())
       add_detail(v, "relative interaction " + pair.name, interaction_interval(others, thresholds));
   }
   const bool has_three_bits = std::any_of(rows.begin(), rows.end(), [](const Interaction& i) {
     return i.first_bits <= 3 || i.second_bits <= 3;
   });
-  v.controls.push_back(
-      {"cells of 3 bits or fewer, where independence should fail", has_three_bits});
+  add_control(v, "cells of 3 bits or fewer, where independence should fail", has_three_bits);
   const int cells = count_cells(keys_of(rows)),
             cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (cells < cells_min) {

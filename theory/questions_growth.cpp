@@ -116,13 +116,13 @@ void add_controls(Verdict& v, const Growth& growth, const std::vector<Observatio
   for (const Observation& o : rows)
     sizes.insert(o.point.N), tokens.insert(o.point.D), seeds.insert(o.seed);
   const double decades = tokens.empty() ? 0 : std::log10(*tokens.rbegin() / *tokens.begin());
-  v.controls = {
-      {"several seeds per cell", seeds.size() > 1},
-      {"several model sizes", sizes.size() > 1},
-      {"N and D not collinear", growth.fit.is_usable() && !growth.fit.collinear},
-      {"tokens span 1.5 decades", decades >= 1.5},
-      {"one schedule (constant learning rate trunk) for all rows", !rows.empty()},
-      {"saturating rival fitted to the same rows", std::isfinite(growth.saturating.rmse_log)}};
+  add_control(v, "several seeds", seeds.size() > 1);
+  add_control(v, "several model sizes", sizes.size() > 1);
+  add_control(v, "N and D not collinear", growth.fit.is_usable() && !growth.fit.collinear);
+  add_control(v, "tokens span 1.5 decades", decades >= 1.5);
+  add_control(v, "one schedule (constant learning rate trunk) for all rows", !rows.empty());
+  add_control(
+      v, "saturating rival fitted to the same rows", std::isfinite(growth.saturating.rmse_log));
   add_detail(v, "decades of tokens", decades);
 }
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import style
-from records import Absent, is_number, rows
+from records import Absent, is_number, rows, runs_of
 
 
 def last_trunk(points):
@@ -60,7 +60,8 @@ def bits_figure(study):
     sizes = sorted(colours)
     cloud, lines = style.LogPoints(), {}
     for p in points:
-        cloud.add(p.bits + size_shift(p.size, sizes), p.delta_nats, 2 * p.delta_se_nats, colours[p.size], "o")
+        cloud.add(p.bits + size_shift(p.size, sizes), p.delta_nats, 2 * p.delta_se_nats,
+                  colours[p.size], "o")
     cloud.draw(ax)
     for size in sizes:
         values = {b: [p.delta_nats for p in points if p.size == size and p.bits == b
@@ -77,11 +78,11 @@ def bits_figure(study):
     ax.legend(loc="upper right")
     caption = (
         "Loss rise δ in nats per token when the weights of the last trunk checkpoint are quantized "
-        f"to P bits, {style.runs_text(list({id(p.run): p.run for p in points}.values()))}. One mark "
+        f"to P bits, {style.runs_text(runs_of(points))}. One mark "
         "per seed with a bar of 2 standard errors, sizes set slightly apart; solid lines join the "
         "medians over seeds.")
     if shapes:
-        caption += (" Dashed: the per-bit shapes (" + ", ".join(shapes) + ") with the parameters of "
-                    "verdict Q1, all drawn through the largest model's median in the middle of "
+        caption += (" Dashed: the per-bit shapes (" + ", ".join(shapes) + ") with the parameters "
+                    "of verdict Q1, all drawn through the largest model's median in the middle of "
                     "the fitted bits; only their slopes have a meaning.")
     return style.Drawing(figure, "Damage against bits", caption + cloud.remarks(), ["Q1"])

@@ -5,7 +5,7 @@ from matplotlib.colors import LogNorm, TwoSlopeNorm
 
 import style
 from bits import last_trunk
-from records import Absent, is_number, rows
+from records import Absent, is_number, rows, runs_of
 
 UNQUANTIZED = 16
 
@@ -31,7 +31,7 @@ def damage_table(study):
             values = [p.delta_nats for p in points if p.w_bits == w and p.a_bits == a]
             if values:
                 table[i, j] = np.median(values)
-    runs = list({id(p.run): p.run for p in points}.values())
+    runs = runs_of(points)
     return runs, w_bits, a_bits, table
 
 

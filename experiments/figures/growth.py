@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 import style
-from records import Absent, is_number, rows
+from records import Absent, is_number, rows, runs_of
 
 LABELS = {
     "trace": "trace of the Hessian\n(nats / parameter unit²)",
@@ -67,7 +67,7 @@ def draw_guide(ax, slopes):
     draw_fan(ax, (left[0], right[0]), middle, slopes)
     interval = (f"\n({slopes[1]:.2f} to {slopes[2]:.2f})"
                 if is_number(slopes[1]) and is_number(slopes[2]) else "")
-    ax.annotate(f"slope {slopes[0]:.2f}{interval}", place - (half + 0.02, 0),
+    ax.annotate(f"slope {slopes[0]:.2f}{interval}".replace("-", "−"), place - (half + 0.02, 0),
                 xycoords="axes fraction", ha="right", va="center", fontsize=7.5)
 
 
@@ -182,7 +182,7 @@ def growth_figure(study):
     legend.legend(handles=size_and_variant_handles(points), loc="center", ncol=6)
     caption = (
         "Sharpness and damage against tokens per quantizable parameter, both axes logarithmic, "
-        f"{style.runs_text(list({id(p.run): p.run for p in points}.values()))}. One mark per seed "
+        f"{style.runs_text(runs_of(points))}. One mark per seed "
         "with a bar of 2 standard errors where one was measured; lines join the medians over seeds "
         "of the constant-learning-rate trunk, open marks are the other variants.")
     caption += "".join(LAW_REMARKS[way] for way in ("lines", "slope") if way in ways)

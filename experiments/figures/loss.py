@@ -79,8 +79,8 @@ def loss_figure(study):
         f"Loss in nats per token against training tokens, {style.runs_text(runs)}; one colour per "
         "number of quantizable parameters, one line per run. Marks: validation loss at the "
         "checkpoints with bars of 2 standard errors (mostly smaller than the mark). Thin lines: "
-        f"medians of the training loss in {BINS_PER_DECADE} bins per decade of tokens; the axis fits "
-        "the validation losses, so early training losses may lie above it.")
+        f"medians of the training loss in {BINS_PER_DECADE} bins per decade of tokens; the axis "
+        "fits the validation losses, so early training losses may lie above it.")
     if lost:
-        caption += f" Not drawn: {lost} validation losses that are not finite."
+        caption += f" Not drawn: {lost} not finite validation loss{'es' * (lost != 1)}."
     return style.Drawing(figure, "Loss over tokens", caption, [])

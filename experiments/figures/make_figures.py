@@ -1,15 +1,15 @@
 """All figures of a study: which there are, and how they become files."""
 
-from composition import composition_figure, draw_damage
+import style
 from bits import bits_figure
-from growth import damage_points, draw_growth, law_of_damage, law_of_sharpness, sharpness_points
-from growth import growth_figure
+from composition import composition_figure, draw_damage
+from growth import (damage_points, draw_growth, growth_figure, law_of_damage, law_of_sharpness,
+                    sharpness_points)
 from loss import draw_loss, loss_figure
 from noise import noise_figure
 from prediction import draw_prediction, prediction_figure
 from records import Absent
 from spectrum import spectrum_figure
-import style
 
 
 def panel(draw, *arguments):
@@ -58,8 +58,10 @@ def overview_figure(study):
         "(a) Validation loss (marks) and training loss (thin) against training tokens. (b) Trace "
         "of the Hessian and loss rise δ at 4 bits per weight against tokens per parameter. (c) "
         "Measured against predicted δ; grey line: perfect prediction. (d) δ when weights and "
-        "activations are quantized together. Each panel stands below in full, with its marks, "
-        f"units and number of runs. {style.runs_text(study.drawn_runs('checkpoints'))} in all.")
+        "activations are quantized together. Dashed: fits or slopes of the verdicts; open "
+        "triangles at an edge, where there are any: values at or below zero. Each panel stands "
+        "below in full, with its marks, units and number of runs. "
+        f"{style.runs_text(study.drawn_runs('checkpoints'))} in all.")
     return style.Drawing(figure, "Overview", caption, [])
 
 

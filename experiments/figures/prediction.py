@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 import growth
 import style
-from records import Absent, is_number, rows
+from records import Absent, is_number, rows, runs_of
 
 
 def drawable_points(study):
@@ -84,7 +84,7 @@ def prediction_figure(study):
     caption = (
         "Measured loss rise δ against its prediction without free parameters, (1/24) Σ step² tr H "
         "over quantizer groups, both in nats per token on logarithmic axes, "
-        f"{style.runs_text(list({id(p.run): p.run for p in points}.values()))}, all checkpoints and "
+        f"{style.runs_text(runs_of(points))}, all checkpoints and "
         "bits. Bars: 2 standard errors. Filled: trunk, open: other variants. Grey line: perfect "
         "prediction.")
     if drawn == "lines":

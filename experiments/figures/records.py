@@ -18,6 +18,8 @@ SCHEMA_VERSION = 1
 VERDICT_SCHEMA = 1
 SEAL_PREFIX = b"\nhone.sha256="
 SEAL_DIGITS = 64
+VERDICT_FIELDS = ("id", "question", "hypothesis", "outcome", "prose", "estimate", "low", "high",
+                  "level", "n", "rule", "thresholds", "controls", "details")
 OUTCOMES = ("supported", "refuted", "inconclusive")
 
 # Dimensions of every array that a figure reads; the first one that is met fixes a length.
@@ -93,6 +95,7 @@ class Run:
 class Study:
     folder: Path
     name: str
+    title: str
     runs: list
     verdicts: dict
     settings_text: str
@@ -171,6 +174,10 @@ def read_group(path, name, group, checkpoints):
     return data | {"lengths": lengths}
 
 
+def read_attributes(file, name):
+    return {k: plain(v) for k, v in file[name].attrs.items()} if name in file else {}
+
+
 def read_content(path, file):
     if plain(file.attrs.get("schema", "")) != "hone.run":
         raise RecordError(f"{path}: attribute schema is not hone.run; remove it from runs/")
@@ -178,14 +185,15 @@ def read_content(path, file):
     if version != SCHEMA_VERSION:
         raise RecordError(f"{path}: attribute schema_version = {version}, expected "
                           f"{SCHEMA_VERSION}; use the figures of the hone that wrote it")
-    manifest = {k: plain(v) for k, v in file["manifest"].attrs.items()} if "manifest" in file else {}
+    manifest = read_attributes(file, "manifest")
     for needed in MANIFEST_NEEDED:
         if needed not in manifest:
             raise RecordError(f"{path}: /manifest has no attribute {needed}; measure it again")
     if not is_number(manifest["model_params"]) or manifest["model_params"] <= 0:
         raise RecordError(f"{path}: /manifest attribute model_params = "
-                          f"{manifest['model_params']}, expected a number above 0; measure it again")
-    options = {k: plain(v) for k, v in file["options"].attrs.items()} if "options" in file else {}
+                          f"{manifest['model_params']}, expected a number above 0; measure it "
+                          "again")
+    options = read_attributes(file, "options")
     if "checkpoints" not in file:
         raise RecordError(f"{path}: has no group /checkpoints; measure it again")
     groups = {"checkpoints": read_group(path, "checkpoints", file["checkpoints"], None)}
@@ -216,11 +224,10 @@ def read_verdicts(path):
         raise RecordError(f"{path}: is no JSON text ({error}); run `hone judge` again")
     verdicts = content.get("verdicts") if isinstance(content, dict) else None
     if not isinstance(verdicts, list) or content.get("schema") != VERDICT_SCHEMA:
-        raise RecordError(f"{path}: is no verdict file of schema {VERDICT_SCHEMA}; run `hone judge` "
-                          "again")
+        raise RecordError(f"{path}: is no verdict file of schema {VERDICT_SCHEMA}; run "
+                          "`hone judge` again")
     for verdict in verdicts:
-        for field in ("id", "question", "hypothesis", "outcome", "prose", "estimate", "low", "high",
-                      "level", "n", "rule", "thresholds", "controls", "details"):
+        for field in VERDICT_FIELDS:
             if field not in verdict:
                 raise RecordError(f"{path}: a verdict has no field {field}; run `hone judge` again")
         if verdict["outcome"] not in OUTCOMES:
@@ -249,8 +256,16 @@ def read_study(folder):
         raise RecordError(f"{settings_path}: is missing; copy the study file there")
     except (OSError, ValueError) as error:
         raise RecordError(f"{settings_path}: is no TOML text ({error}); mend it")
-    name = settings.get("name") or runs[0].manifest.get("study") or folder.resolve().name
-    return Study(folder, str(name), runs, read_verdicts(folder / "verdict.json"), settings_text)
+    about = settings.get("study", {})
+    if not isinstance(about, dict) or "name" not in about:
+        raise RecordError(f"{settings_path}: has no study.name; copy the study file there")
+    return Study(folder, str(about["name"]), str(about.get("title", "")), runs,
+                 read_verdicts(folder / "verdict.json"), settings_text)
+
+
+def runs_of(points):
+    """The runs behind rows, each once."""
+    return list({id(p.run): p.run for p in points}.values())
 
 
 def rows(study, group, names, along=None):

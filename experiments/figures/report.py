@@ -12,7 +12,9 @@ OUTCOME_WORDS = {
     "refuted": ("✗", "Refuted"),
     "inconclusive": ("?", "Inconclusive"),
 }
-RUN_SPECIFIC = {"run_id", "seed", "model_params", "total_params", "model_name", "architecture"}
+RUN_SPECIFIC = {"run_id", "seed", "model_params", "total_params", "model_name", "architecture",
+                "outcome"}
+STUDY_TEXT = "study"  # the option that holds the whole study file, shown below the options
 
 
 def text(value):
@@ -130,11 +132,12 @@ def run_table(study):
                   if is_number(m.get("total_params")) else "–"),
                  ("num", m["seed"]), ("num", style.count_text(max(tokens)) if tokens else "–"),
                  ("num", points["lengths"]["checkpoint"]), ("num", last_loss(run, "trunk")),
-                 ("num", last_loss(run, "cooled")), ("hash", run.sha256)]
+                 ("num", last_loss(run, "cooled")),
+                 ("", m.get("outcome", "not recorded")), ("hash", run.sha256)]
         lines.append("<tr>" + "".join(f"<td class='{kind}'>{text(value)}</td>"
                                       for kind, value in cells) + "</tr>")
     heads = ("run", "model", "N", "all params", "seed", "tokens", "checkpoints",
-             "last trunk loss", "last cooled loss", "SHA-256 of the run file")
+             "last trunk loss", "last cooled loss", "ended", "SHA-256 of the run file")
     return ("<div class=scroll><table class=runs><tr>"
             + "".join(f"<th>{h}</th>" for h in heads) + "</tr>" + "".join(lines)
             + "</table></div><p class=quiet>N: quantizable parameters. Losses: validation, nats "
@@ -162,8 +165,9 @@ def provenance(study):
     if any(str(m.get("git_dirty", 0)) not in ("0", "False") for m in manifests):
         warning = ("<p class=warning>Some runs were made by a build with uncommitted changes, so "
                    "their git id does not determine the code.</p>")
-    options = value_table([run.options for run in study.runs])
-    folded = f"<details><summary>Options of the runs</summary>{options}</details>" if options else ""
+    options = value_table([run.options for run in study.runs], {STUDY_TEXT})
+    folded = (f"<details><summary>Options of the runs</summary>{options}</details>" if options
+              else "")
     return (warning + value_table(manifests, RUN_SPECIFIC) + folded
             + "<details><summary>The study file</summary><pre>" + text(study.settings_text)
             + "</pre></details>")
@@ -174,7 +178,8 @@ def lead(study):
     counts = ", ".join(f"{outcomes.count(o)} {o}" for o in OUTCOME_WORDS if o in outcomes)
     others = sum(not r.is_transformer for r in study.runs)
     left = f" {others} of them are no transformers and stand only in the table." if others else ""
-    return (f"<p class=lead>{len(outcomes)} questions: {text(counts) or 'no verdict'}. "
+    return (f"<p class=lead>Study {text(study.name)}. {len(outcomes)} questions: "
+            f"{text(counts) or 'no verdict'}. "
             f"{len(study.runs)} run{'s' * (len(study.runs) != 1)}.{left}</p>")
 
 
@@ -189,7 +194,7 @@ def report_html(study, drawings, absent):
         "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
         f"<title>{title}</title><style>{CSS}</style></head><body><main>"
-        f"<h1>{text(study.name)}</h1>{lead(study)}"
+        f"<h1>{text(study.title or study.name)}</h1>{lead(study)}"
         f"<section><h2>Verdicts</h2>{cards}</section>"
         f"<section><h2>Figures</h2>{figures}{left_out}</section>"
         f"<section><h2>Runs</h2>{run_table(study)}</section>"

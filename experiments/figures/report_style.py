@@ -19,8 +19,8 @@ p { margin: .45rem 0; } a { color: inherit; }
 .card.supported { border-left-color: var(--good); } .card.refuted { border-left-color: var(--bad); }
 .outcome { margin: 0; font-weight: 700; color: var(--open); }
 .supported .outcome { color: var(--good); } .refuted .outcome { color: var(--bad); }
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 0 1.2rem;
-  font-size: .88rem; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr));
+  gap: 0 1.2rem; font-size: .88rem; }
 ul.plain { list-style: none; margin: 0; padding: 0; } ul.plain li { margin: .15rem 0; }
 figure { margin: 0 0 2rem; break-inside: avoid; }
 .drawing { background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .5rem; }

@@ -24,7 +24,7 @@ struct HiddenMarkovOptions {
   Index states = 8;          ///< 2 … vocabulary
   Index vocabulary = 64;     ///< up to 65536
   double zipf_exponent = 1;  ///< of the emissions of a state
-  double coupling = 0.9;     ///< of the hidden chain (MarkovOptions; uniform stationary law)
+  double coupling = 0.9;     ///< of the hidden chain; all its states are equally frequent
   Emission emission = Emission::ambiguous;
   std::uint64_t source_seed = 0;  ///< the language and the evaluation windows
   std::uint64_t data_seed = 0;    ///< the training text

@@ -10,7 +10,8 @@
 namespace hone {
 
 /// Writes p = softmax(z) and the row losses; returns their sum in double, in row order.
-/// ensures  no overflow for any finite z; a non-finite z gives a non-finite loss
+/// ensures  no overflow for any finite z; a NaN or +inf in z gives a loss that is not finite
+///          (-inf is probability 0)
 template <class S, class Target>
 double softmax_xent_forward(MatView<S> p, S* row_loss, ConstMatView<S> z, const Target* targets) {
   using std::log;

@@ -120,6 +120,14 @@ TEST_CASE("text batches: a batch is a function of seed and step only") {
   CHECK(a.batch(0).positions == 63);
 }
 
+TEST_CASE("text batches: the seed decides where the windows begin") {
+  const TokenStream stream = counting_stream(30000, 0);
+  std::set<int> offsets;
+  for (std::uint64_t seed = 0; seed < 20; ++seed)
+    offsets.insert(starts_of(TextBatches(stream, 1, 63, seed).batch(0)).front() % 64);
+  CHECK(offsets.size() > 10);
+}
+
 TEST_CASE("text batches: the shortest text that holds a batch is enough, one token less is not") {
   const TokenStream enough = counting_stream(129 * 2, 0);
   for (std::uint64_t seed = 0; seed < 20; ++seed)
@@ -147,6 +155,8 @@ TEST_CASE("evaluation windows: they do not overlap, are evenly spaced and stay i
       CHECK(windows.tokens == evaluation_windows(stream, 31, count, seed).tokens);
     }
   }
+  for (std::uint64_t seed = 0; seed < 20; ++seed)  // no room to move
+    CHECK(starts_of(evaluation_windows(counting_stream(0, 7 * 32), 31, 7, seed)).back() == 6 * 32);
   const TokenStream stream = counting_stream(0, 100);
   const std::string message =
       message_of<OptionError>([&] { evaluation_windows(stream, 31, 4, 0); });

@@ -57,6 +57,15 @@ TEST_CASE("held_out: as many items as the fraction says, some on each side") {
   CHECK_THROWS_AS(held_out(1, 0.5), ContractError);
 }
 
+TEST_CASE("held_out: the items are drawn from everywhere") {
+  const auto flags = held_out(1000, 0.3);
+  for (int fifth = 0; fifth < 5; ++fifth) {
+    const auto begin = flags.begin() + 200 * fifth;
+    // Hypergeometric with mean 60 and standard deviation 5.8.
+    CHECK(std::abs(double(std::count(begin, begin + 200, true)) - 60) <= 5 * 5.8);
+  }
+}
+
 TEST_CASE("blocks: they cover the text in order and end at line ends") {
   const std::string text = numbered_lines(500);
   for (const Index block_bytes : {8, 100, 1000}) {
@@ -96,6 +105,25 @@ TEST_CASE("corpus: training and validation share no line and together are the te
   CHECK(corpus.sha256() == sha256(text));
   CHECK(corpus.train().size() + corpus.validation().size() == text.size());
   CHECK(std::abs(double(corpus.validation().size()) / double(text.size()) - 0.2) < 0.02);
+}
+
+TEST_CASE("corpus: validation is the held-out blocks, joined") {
+  const TemporaryFolder folder;
+  const std::string text = numbered_lines(300);
+  for (const double fraction : {0.1, 0.5, 0.9}) {
+    const Corpus corpus({.files = {folder.write("a.txt", text)},
+                         .validation_fraction = fraction,
+                         .block_bytes = 300});
+    const auto ends = block_ends(text, 300);
+    const auto flags = held_out(corpus.blocks(), fraction);
+    REQUIRE(flags.size() == ends.size());
+    std::string held;
+    for (std::size_t k = 0; k < ends.size(); ++k) {
+      const std::size_t begin = k == 0 ? 0 : ends[k - 1];
+      if (flags[k]) held += text.substr(begin, ends[k] - begin);
+    }
+    CHECK(corpus.validation() == held);
+  }
 }
 
 TEST_CASE("corpus: a folder is its text files in order of name") {

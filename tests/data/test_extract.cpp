@@ -89,6 +89,10 @@ TEST_CASE("sword: a hostile index is refused and the message names file and fix"
     CHECK(mentions(message, "fetch the module again"));
   }
   CHECK(module_of(record(0, bytes, length), data).size() == 1);
+  // Refused before any memory is taken for it.
+  const std::string greedy =
+      message_of<FormatError>([&] { module_of(record(0, bytes, 0xffffffffu), data); });
+  CHECK(mentions(greedy, "record 0"));
 }
 
 TEST_CASE("sword: an index without its data file is refused") {
@@ -110,6 +114,14 @@ TEST_CASE("html: prose stays, menus, scripts and tables go") {
   const std::string line =
       "This paragraph has many words in it, so that it is taken for prose \"indeed\".";
   CHECK(text_of_html(html) == line + "\n" + line);
+}
+
+TEST_CASE("html: a short line is dropped, however many words it has") {
+  CHECK(text_of_html("<p>a b c d e f g h i j k l</p>") == "");
+}
+
+TEST_CASE("markup: a break wins over the blanks around it") {
+  CHECK(text_of_sword_markup(" one <br/> two\n\n \nthree<p/> ") == "one\ntwo\nthree");
 }
 
 TEST_CASE("markup: what is not markup is text") {

@@ -108,6 +108,30 @@ TEST_CASE("markov: token frequencies in a long sample are Zipf's law") {
   }
 }
 
+TEST_CASE("markov: neighbours in a long sample follow the law of pairs") {
+  constexpr Index V = 6, sequences = 600, length = 200;
+  for (const int order : {1, 2}) {
+    const MarkovSource source({.vocabulary = V, .order = order, .coupling = 0.9});
+    Matrix<double> share = Matrix<double>::Zero(sequences, V * V);
+    for (Index s = 0; s < sequences; ++s) {
+      const auto tokens = source.sequence(s, length);
+      for (Index t = 1; t < length; ++t)
+        share(s, tokens[t - 1] * V + tokens[t]) += 1.0 / (length - 1);
+    }
+    for (std::uint16_t i = 0; i < V; ++i) {
+      for (std::uint16_t j = 0; j < V; ++j) {
+        const auto column = share.col(i * V + j);
+        const double mean = column.mean();
+        const double variance = (column.array() - mean).square().sum() / (sequences - 1);
+        CHECK_NEAR(mean,
+                   source.marginal()[i] * source.probability({&i, 1}, j),
+                   0,
+                   5 * std::sqrt(variance / sequences));
+      }
+    }
+  }
+}
+
 TEST_CASE("markov: the entropy rate is the sum over all pasts and nexts") {
   constexpr Index V = 9;
   for (const int order : {1, 2}) {
@@ -213,21 +237,36 @@ TEST_CASE("hidden markov: an ambiguous source is estimated, and shorter contexts
 }
 
 TEST_CASE("hidden markov: the forward algorithm is the sum over all hidden paths") {
-  // Two tokens of a revealing source name their states, so P(x₁|x₀) = A(s₀, s₁) P(x₁|s₁) by hand.
-  const HiddenMarkovOptions options{.states = 2,
-                                    .vocabulary = 4,
-                                    .zipf_exponent = 1,
-                                    .coupling = 0.6,
-                                    .emission = Emission::revealing};
-  const HiddenMarkovSource source(options);
-  const MarkovSource chain({.vocabulary = 2, .zipf_exponent = 0, .coupling = 0.6});
+  // Tokens of a revealing source name their states, so P(x₁|x₀) = A(s₀, s₁) P(x₁|s₁) by hand.
+  constexpr int states = 9;
+  const HiddenMarkovSource source({.states = states,
+                                   .vocabulary = 2 * states,
+                                   .coupling = 0.6,
+                                   .emission = Emission::revealing});
+  const MarkovSource chain({.vocabulary = states, .zipf_exponent = 0, .coupling = 0.6});
   const Vector<double> law = zipf_law(2, 1);
-  for (std::uint16_t x0 = 0; x0 < 4; ++x0) {
-    for (std::uint16_t x1 = 0; x1 < 4; ++x1) {
-      const auto s0 = static_cast<std::uint16_t>(x0 % 2), s1 = static_cast<std::uint16_t>(x1 % 2);
-      const double expected = -std::log(chain.probability({&s0, 1}, s1) * law[x1 / 2]);
+  for (std::uint16_t x0 = 0; x0 < 2 * states; ++x0) {
+    for (std::uint16_t x1 = 0; x1 < 2 * states; ++x1) {
+      const std::uint16_t s0 = x0 % states, s1 = x1 % states;
+      const double expected = -std::log(chain.probability({&s0, 1}, s1) * law[x1 / states]);
       CHECK_NEAR(source.source_loss_nats({1, 1, {x0, x1}}), expected, 1e-12, 0);
     }
+  }
+}
+
+TEST_CASE("hidden markov: states and emissions are drawn independently") {
+  const HiddenMarkovSource source({.states = 2,
+                                   .vocabulary = 4,
+                                   .zipf_exponent = 0,
+                                   .coupling = 0,
+                                   .emission = Emission::revealing});
+  constexpr Index length = 4000;
+  const auto tokens = source.sequence(0, length);
+  // A draw of the state at t and one of the emission at t or 2t must not be the same number.
+  for (const Index stretch : {1, 2}) {
+    Index equal = 0;
+    for (Index t = 0; t < length / 2; ++t) equal += tokens[t] % 2 == tokens[stretch * t] / 2;
+    CHECK_NEAR(double(equal) / (length / 2), 0.5, 0, 5 * std::sqrt(0.25 / (length / 2)));
   }
 }
 

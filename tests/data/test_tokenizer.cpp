@@ -55,6 +55,7 @@ TEST_CASE("tokenizer: decoding undoes encoding on any bytes") {
   }));
   const std::string run(10000, 'a');
   CHECK(bpe.decode(bpe.encode(run)) == run);
+  for (const auto word : words_of(run + std::string(10000, ' '))) CHECK(word.size() <= 128);
 }
 
 TEST_CASE("bytes: one token per byte") {
@@ -71,6 +72,12 @@ TEST_CASE("bpe: each merge is of the most frequent pair, of the smaller among eq
   const Tokenizer third = Tokenizer::train_bpe("abab\nabab\ncd\ncd\ncd\ncd\n", 259);
   CHECK(third.encode("cd") == std::vector<std::uint16_t>{257});
   CHECK(third.encode("abab") == std::vector<std::uint16_t>{258});
+}
+
+TEST_CASE("bpe: a word is encoded by the earliest merge first") {
+  const Tokenizer bpe = Tokenizer::train_bpe("ab\nab\nab\nbc\nbc\n", 258);
+  CHECK(bpe.encode("abc") == std::vector<std::uint16_t>{256, 'c'});
+  CHECK(bpe.encode("bc") == std::vector<std::uint16_t>{257});
 }
 
 TEST_CASE("bpe: pairs that overlap in a run are counted like any other") {

@@ -120,13 +120,16 @@ TEST_CASE("table: an epoch visits every training row once, and batches are pure"
   CHECK(table.batch(0, 9).x != other.batch(0, 9).x);
   const Index rows = table.train().examples;
   std::vector<int> visited;
-  for (std::int64_t step = 0; step * 9 < rows; ++step) {
-    const VectorBatch batch = table.batch(step, 9);
+  for (std::int64_t step = 0; step * 10 < 2 * rows; ++step) {
+    const VectorBatch batch = table.batch(step, 10);
     for (const int number : numbers_of(batch, 101)) visited.push_back(number);
-    CHECK((table.epoch_of(step, 9) == 0) == ((step + 1) * 9 <= rows));
+    CHECK((table.epoch_of(step, 10) == 0) == ((step + 1) * 10 <= rows));
   }
-  visited.resize(static_cast<std::size_t>(rows));
-  CHECK(std::set<int>(visited.begin(), visited.end()).size() == visited.size());
+  const std::vector<int> first(visited.begin(), visited.begin() + rows);
+  const std::vector<int> second(visited.begin() + rows, visited.begin() + 2 * rows);
+  CHECK(std::set<int>(first.begin(), first.end()).size() == first.size());
+  CHECK(std::is_permutation(first.begin(), first.end(), second.begin()));
+  CHECK(first != second);
   CHECK(same.batch(6, 9).x == table.batch(6, 9).x);
   const std::string message = message_of<OptionError>([&] { table.batch(0, 1000); });
   CHECK(mentions(message, "t.csv"));

@@ -47,7 +47,8 @@ def write_curvature(file, rng, trace, tops):
         node[i] = np.concatenate([np.sort(bulk), np.repeat(lambdas[i][None, ::-1], probes, 0)], 1)
     weight = np.exp(-0.7 * np.abs(np.arcsinh(node / (1e-4 * tops[:, None, None]))) ** 1.4)
     weight /= weight.sum(axis=2, keepdims=True)
-    write_group(file, "curvature", {"checkpoint": count, "rank": 12, "probe": probes, "node": nodes}, {
+    dims = {"checkpoint": count, "rank": 12, "probe": probes, "node": nodes}
+    write_group(file, "curvature", dims, {
         "lambda": (("checkpoint", "rank"), lambdas),
         "trace": (("checkpoint",), trace), "trace_se": (("checkpoint",), 0.04 * trace),
         "slq_node": (("checkpoint", "probe", "node"), node),
@@ -56,9 +57,11 @@ def write_curvature(file, rng, trace, tops):
 
 def write_ptq(file, rng, trace, steps):
     count = len(trace)
-    predicted = 6e-4 * trace[:, None] * 4.0 ** (4.0 - BITS) * np.exp(0.05 * rng.normal(size=(count, 1)))
+    scatter = np.exp(0.05 * rng.normal(size=(count, 1)))
+    predicted = 6e-4 * trace[:, None] * 4.0 ** (4.0 - BITS) * scatter
     error = 1.5e-4 + 0.02 * predicted
-    delta = 1.1 * predicted * np.exp(0.1 * rng.normal(size=predicted.shape)) * (1 + 20 * predicted**2)
+    delta = 1.1 * predicted * np.exp(0.1 * rng.normal(size=predicted.shape))
+    delta = delta * (1 + 20 * predicted**2)
     delta = np.minimum(delta, 6) + error * rng.normal(size=predicted.shape)
     write_group(file, "ptq", {"checkpoint": count, "bits": len(BITS)}, {
         "bits": (("bits",), BITS),
@@ -91,10 +94,11 @@ def write_noise(file, rng, trace):
     predicted = 0.5 * energy[:, None, :] * gain * trace[:, None, None] / 100
     delta = predicted * (1 + 0.08 * np.arange(4)) * np.exp(0.06 * rng.normal(size=shape))
     error = 0.05 * predicted + 3e-7
+    delta = delta + error * rng.normal(size=shape)
     write_group(file, "noise", {"checkpoint": len(trace), "subspace": 4, "amplitude": 4}, {
         "subspace": (("subspace",), np.array(SUBSPACES, dtype=h5py.string_dtype())),
         "energy": (("checkpoint", "amplitude"), energy),
-        "delta_nats": (("checkpoint", "subspace", "amplitude"), delta + error * rng.normal(size=shape)),
+        "delta_nats": (("checkpoint", "subspace", "amplitude"), delta),
         "delta_se_nats": (("checkpoint", "subspace", "amplitude"), error),
         "predicted_nats": (("checkpoint", "subspace", "amplitude"), predicted)})
 
@@ -118,8 +122,10 @@ def write_run(path, size, seed, architecture="transformer"):
             "model_params": size, "total_params": int(1.3 * size), "architecture": architecture,
             "model_name": f"tiny-{size}", "git_id": "0" * 40, "git_dirty": 0,
             "compiler": "GNU 12.2.0", "flags": "-O2 -march=native", "threads": 2,
-            "input_sha256.corpus": "ab" * 32, "command": "hone run study.toml <>&"})
-        file.create_group("options").attrs.update({"lr_peak": 3e-3, "batch_tokens": 8192})
+            "input_sha256.corpus": "ab" * 32, "command": "hone run study.toml <>&",
+            "outcome": "complete" if seed == 1 else "diverged: loss > 20"})
+        file.create_group("options").attrs.update({
+            "lr_peak": 3e-3, "batch_tokens": 8192, "study": "a long text"})
         write_group(file, "series", {"step": 2000}, {
             "step": (("step",), step), "tokens": (("step",), seen),
             "loss_nats": (("step",), 1.6 + 60 * size**-0.3 + 400 * seen**-0.35
@@ -147,7 +153,7 @@ def verdict(name, outcome, estimate, half, details):
             "outcome": outcome, "prose": f"Prose of {name}: the interval lies above 0.",
             "estimate": estimate, "low": estimate - half if known else None,
             "high": estimate + half if known else None, "level": 0.95, "n": 90,
-            "rule": "supported: interval above the minimum; refuted: below it; inconclusive otherwise",
+            "rule": "supported: interval above the minimum; refuted: below it",
             "thresholds": [{"name": "ptq_bits_min", "value": 3, "meaning": "least bits in a fit"},
                            {"name": "ptq_bits_max", "value": 6, "meaning": "most bits in a fit"}],
             "controls": [{"name": "several seeds per cell", "was_run": True},
@@ -170,7 +176,8 @@ def verdicts(with_constants):
     q3 = [detail("R2", 0.98)]
     if with_constants:
         q1.append(detail("ln C", np.log(6.6e-4 * 20 * 4.0**4) - 0.2 * log_n, 0.5))
-        q2 += [detail("c", np.log(20) - 0.2 * log_n), detail("c of lambda_max", np.log(3) - 0.08 * log_n)]
+        q2 += [detail("c", np.log(20) - 0.2 * log_n),
+               detail("c of lambda_max", np.log(3) - 0.08 * log_n)]
         q3.append(detail("intercept", 0.15, 0.1))
     q4 = [detail(f"measured over predicted, {s}", 1.1, 0.06) for s in SUBSPACES]
     return [verdict("Q1", "supported", 0.5, 0.05, q1), verdict("Q2", "supported", 0.5, 0.06, q2),
@@ -185,7 +192,7 @@ def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_
     for size in sizes:
         for seed in seeds:
             write_run(folder / "runs" / f"n{size}-s{seed}.h5", size, seed)
-    (folder / "study.toml").write_text('name = "synthetic"\n', encoding="utf-8")
+    (folder / "study.toml").write_text('[study]\nname = "synthetic"\n', encoding="utf-8")
     text = json.dumps({"schema": 1, "verdicts": verdicts(with_constants)}, indent=2)
     (folder / "verdict.json").write_text(text, encoding="utf-8")
     return folder

@@ -1,5 +1,7 @@
 #include "sim/layers/attention.hpp"
 
+#include <array>
+
 #include "sim/layers/rope.hpp"
 #include "tests/support/layer_harness.hpp"
 #include "tests/support/naive.hpp"

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "sim/layers/embedding.hpp"
 #include "sim/layers/linear.hpp"
 #include "tests/support/layer_harness.hpp"

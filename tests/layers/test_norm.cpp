@@ -1,5 +1,7 @@
 #include "sim/layers/norm.hpp"
 
+#include <array>
+
 #include "tests/support/layer_harness.hpp"
 #include "tests/support/naive.hpp"
 

@@ -123,6 +123,9 @@ TEST_SUITE("table") {
     CHECK(t.noise[10].subspace == "random");
     CHECK(t.noise[10].energy == 5);
     CHECK(t.noise[10].delta == 10);
+    CHECK(t.noise[11].delta == 11);
+    CHECK(t.noise[5].subspace == "random");
+    CHECK(t.noise[5].delta == 5);
     CHECK(std::isnan(t.noise[10].predicted));
     CHECK(t.noise[10].residual_share == 0.4);
     CHECK(t.noise[10].null_share == 0.2);

@@ -1,4 +1,5 @@
 // The whole of training on text whose entropy is known: periodic bytes.
+#include <array>
 #include <numbers>
 
 #include "sim/train/trainer.hpp"

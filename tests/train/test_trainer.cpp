@@ -111,6 +111,9 @@ TEST_CASE(
   const TrainState<double> start = initial_state(model, options);
   CHECK_NEAR(
       records[0].loss_nats, objective.value(start.theta.data(), random_source()(0)), 1e-14, 0.0);
+  const TrainState<double> middle = trained<double>({5}, 1);
+  CHECK_NEAR(
+      records[5].loss_nats, objective.value(middle.theta.data(), random_source()(5)), 1e-14, 0.0);
   for (size_t i = 0; i < records.size(); ++i) {
     CHECK(records[i].step == std::int64_t(i) + 1);
     CHECK(records[i].lr == options.schedule(std::int64_t(i)));
