@@ -56,11 +56,11 @@ std::vector<std::int64_t> checkpoint_steps(const RunSpec& run) {
   const double per_step = double(tokens_per_step(run));
   const auto steps_for = [&](std::int64_t tokens) { return std::int64_t(std::llround(double(tokens) / per_step)); };
   const std::int64_t last = steps_for(run.model.tokens);
-  if (last < 1)
+  if (run.model.tokens < tokens_per_step(run))
     throw OptionError(fmt::format("tokens = {} is less than one batch of {}; train longer or with a smaller batch",
                                   run.model.tokens, per_step));
   if (run.model.first_tokens > run.model.tokens)
-    throw OptionError(fmt::format("first_tokens = {} above tokens = {}", run.model.first_tokens, run.model.tokens));
+    throw OptionError(fmt::format("first_tokens = {} above tokens = {}; make it smaller", run.model.first_tokens, run.model.tokens));
   return log_spaced_steps(std::max<std::int64_t>(1, steps_for(run.model.first_tokens)), last,
                           int(run.model.checkpoints));
 }
@@ -78,7 +78,8 @@ TrainOptions train_options(const RunSpec& run, int threads) {
   o.schedule.peak = run.model.lr;
   o.schedule.warmup_steps = run.train.warmup_steps;
   o.schedule.horizon_steps = checkpoint_steps(run).back();
-  o.schedule.decay = decay_from_name(run.model.schedule);
+  o.schedule.decay = static_cast<Decay>(
+      choose<4>("schedule", run.model.schedule, {"constant", "cosine", "linear", "one_sqrt"}));
   o.schedule.cooldown_steps = std::llround(run.model.decay_fraction * double(o.schedule.horizon_steps));
   o.schedule.final_ratio = run.train.final_lr_ratio;
   o.chunks = {run.train.chunk_rows, threads};

@@ -34,8 +34,9 @@ void print_verdict(const theory::Verdict& v) {
 }
 
 /// Files of the study's finished runs that hold checkpoints; complains when there are none.
-std::vector<fs::path> measured_files(const Study& study, const fs::path& folder) {
-  std::vector<fs::path> files;
+std::vector<fs::path> measured_files(const Study& study, const CommandOptions& options) {
+  const fs::path& folder = options.out;
+  std::vector<fs::path> files, empty;
   int missing = 0;
   for (const RunSpec& run : plan_runs(study)) {
     const fs::path path = finished_path(folder, run);
@@ -44,14 +45,16 @@ std::vector<fs::path> measured_files(const Study& study, const fs::path& folder)
       continue;
     }
     const RunFile file = read_run_file(path);
-    if (file.groups.contains("checkpoints")) files.push_back(path);
-    else
-      fmt::print(stderr, "hone: {} measured nothing ({}); left out\n", path.string(),
-                 std::get<std::string>(file.group("manifest").attribute("outcome")));
+    (file.groups.contains("checkpoints") ? files : empty).push_back(path);
   }
+  if (files.empty() && !empty.empty())
+    throw OptionError(fmt::format("{}: {} runs of study {} are finished and all diverged before their first checkpoint; "
+                                  "lower lr in {}", folder.string(), empty.size(), study.name, options.study_file));
   if (files.empty())
-    throw OptionError(fmt::format("{}: no finished run of study {}; hone run {} first", folder.string(), study.name,
-                                  (folder / "study.toml").string()));
+    throw OptionError(fmt::format("{}: no finished run of study {}; hone run {} --out {} first", folder.string(),
+                                  study.name, options.study_file, folder.string()));
+  for (const fs::path& path : empty)
+    fmt::print(stderr, "hone: {} diverged before its first checkpoint; left out\n", path.string());
   if (missing > 0) fmt::print(stderr, "hone: {} runs are not finished; the verdicts use the others\n", missing);
   return files;
 }
@@ -60,7 +63,10 @@ std::vector<fs::path> measured_files(const Study& study, const fs::path& folder)
 
 Study load_study(CommandOptions& options) {
   Study study = read_study(options.study_file);
-  if (!options.seeds.empty()) study.seeds = options.seeds;
+  if (!options.seeds.empty()) {
+    study.seeds = options.seeds;
+    study.validate();
+  }
   if (options.out.empty()) options.out = fs::path("outputs") / study.name;
   return study;
 }
@@ -73,12 +79,13 @@ int plan_command(CommandOptions options) {
     const bool is_mlp = run.model.kind == "mlp";
     const ParamLayout layout = is_mlp ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout()
                                       : transformer_options(run.model, run.data.vocabulary).layout();
-    const bool done = is_finished(options.out, run, nullptr);
+    std::string damage;
+    const bool done = is_finished(options.out, run, damage);
     const double cost = run_cost(run), n = double(layout.quantizable_size());
     if (!done) left += cost;
     fmt::print("{:<28} {:>10} {:>10} {:>8.1f} {:>9.2f} TF  {}\n", run.id(), count_text(n),
                count_text(double(run.model.tokens)), double(run.model.tokens) / n, cost * 1e-12,
-               done ? "done" : fs::exists(partial_path(options.out, run)) ? "partly done" : "to do");
+               done ? "done" : !damage.empty() ? "damaged, to do again" : fs::exists(partial_path(options.out, run)) ? "partly done" : "to do");
   }
   fmt::print("left to do: {:.2f} TFLOP by the cost model (about {} on two cores at 40 GFLOP/s each)\n", left * 1e-12,
              duration_text(left / 80e9));
@@ -96,7 +103,7 @@ int run_command(CommandOptions options) {
 
 int judge_command(CommandOptions options) {
   const Study study = load_study(options);
-  const theory::Table table = theory::collect(measured_files(study, options.out));
+  const theory::Table table = theory::collect(measured_files(study, options));
   const auto thresholds = theory::with_values(theory::default_thresholds(), study.thresholds);
   const std::vector<theory::Verdict> verdicts = theory::judge(table, thresholds);
   write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts));
@@ -107,12 +114,12 @@ int judge_command(CommandOptions options) {
 
 int report_command(CommandOptions options) {
   const Study study = load_study(options);
-  (void)measured_files(study, options.out);
+  (void)measured_files(study, options);
   if (!fs::exists(options.out / "verdict.json"))
     throw OptionError(fmt::format("{}: no verdict.json; hone judge {} first", options.out.string(), options.study_file));
-  const std::string command = fmt::format("/usr/bin/python3 '{}' '{}'",
-                                          (scripts_folder() / "figures" / "make_report.py").string(),
-                                          options.out.string());
+  const std::string command =
+      fmt::format("/usr/bin/python3 {} {}", shell_word((scripts_folder() / "figures" / "make_report.py").string()),
+                  shell_word(options.out.string()));
   const int status = std::system(command.c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

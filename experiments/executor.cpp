@@ -41,12 +41,22 @@ class SignalGuard {
   void (*old_terminate_)(int);
 };
 
-/// Runs still to do, longest first.
-std::vector<RunSpec> pending_runs(const Study& study, const fs::path& folder, int& skipped, Progress* progress) {
+/// Whether a folder holds more than what a killed claim_folder left in it.
+bool is_foreign(const fs::path& folder) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    if (entry.path().filename().string().find(".tmp.") == std::string::npos) return true;
+  return false;
+}
+
+/// Runs still to do, longest first; `damages` says what is wrong with those whose file is not whole.
+std::vector<RunSpec> pending_runs(const Study& study, const fs::path& folder, int& skipped,
+                                  std::vector<std::string>& damages) {
   std::vector<RunSpec> pending;
   for (RunSpec& run : plan_runs(study)) {
-    if (is_finished(folder, run, progress)) ++skipped;
+    std::string damage;
+    if (is_finished(folder, run, damage)) ++skipped;
     else pending.push_back(std::move(run));
+    if (!damage.empty()) damages.push_back(damage);
   }
   std::stable_sort(pending.begin(), pending.end(),
                    [](const RunSpec& a, const RunSpec& b) { return run_cost(a) > run_cost(b); });
@@ -60,17 +70,17 @@ void claim_folder(const fs::path& folder, const Study& study) {
   if (fs::exists(copy)) {
     std::set<std::string> mine, theirs;
     for (const RunSpec& run : plan_runs(study)) mine.insert(run.id());
-    const Study other = read_study(copy);
+    Study other = read_study(copy);
+    other.seeds = study.seeds;  // more seeds are more runs of the same study
     for (const RunSpec& run : plan_runs(other)) theirs.insert(run.id());
     if (mine != theirs || study.thresholds != other.thresholds)
       throw OptionError(fmt::format("{}: holds study \"{}\" with other {}; choose another --out, or delete the folder",
                                     folder.string(), other.name, mine != theirs ? "options" : "thresholds"));
     return;
   }
-  if (fs::exists(folder) && fs::is_directory(folder) && !fs::is_empty(folder))
+  if (fs::exists(folder) && fs::is_directory(folder) && is_foreign(folder))
     throw OptionError(fmt::format("{}: is not empty and holds no study; choose another --out", folder.string()));
-  ensure_writable_folder(folder / "runs");
-  ensure_writable_folder(folder / "work");
+  ensure_writable_folder(folder);
   write_text_atomically(copy, study.text);
 }
 
@@ -82,12 +92,14 @@ ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options) 
   const SignalGuard guard;
   ExecuteSummary summary;
   double total = 0;
-  const std::vector<RunSpec> pending = pending_runs(study, options.folder, summary.skipped, nullptr);
+  std::vector<std::string> damages;
+  const std::vector<RunSpec> pending = pending_runs(study, options.folder, summary.skipped, damages);
   for (const RunSpec& run : pending) total += run_cost(run);
   const int cores = hardware_threads();
   const int jobs = std::max(1, std::min<int>(options.jobs > 0 ? options.jobs : cores, int(pending.size())));
   const int threads = options.threads > 0 ? options.threads : std::max(1, cores / jobs);
   Progress progress(study.name, total);
+  for (const std::string& damage : damages) progress.say(fmt::format("{}; this run will be made again", damage));
   CorpusShelf shelf(cache_folder());
   std::atomic<size_t> next{0};
   std::mutex lock;
@@ -97,11 +109,12 @@ ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options) 
       const RunContext context{options.folder, shelf, progress, stop_requested, threads, options.command};
       std::string failure;
       try {
-        execute_run(run, context);
+        const std::string outcome = execute_run(run, context);
         const std::lock_guard guard_counts(lock);
         ++summary.finished;
-        progress.say(fmt::format("{} finished ({} of {})", run.id(), summary.finished + summary.skipped,
-                                 pending.size() + size_t(summary.skipped)));
+        progress.say(fmt::format("{} finished ({} of {}){}", run.id(), summary.finished + summary.skipped,
+                                 pending.size() + size_t(summary.skipped),
+                                 outcome == "complete" ? "" : ", " + outcome));
       } catch (const Interrupted&) {
         stop_requested = true;
       } catch (const std::exception& error) {
@@ -116,7 +129,7 @@ ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options) 
   for (int j = 1; j < jobs; ++j) workers.emplace_back(work);
   work();
   for (std::thread& worker : workers) worker.join();
-  summary.interrupted = stop_requested;
+  summary.interrupted = stop_requested && summary.finished + summary.failed < int(pending.size());
   summary.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return summary;
 }

@@ -24,7 +24,8 @@ struct ExecuteSummary {
   double wall_seconds = 0;
 };
 
-/// Makes `folder` the study's own: creates it, keeps the study file in it, refuses a folder of another study.
+/// Makes `folder` the study's own: creates it, keeps the study file in it, refuses a folder of another study. A study
+/// with other seeds is the same study.
 /// errors  OptionError naming what differs; IoError when it cannot be written
 void claim_folder(const std::filesystem::path& folder, const Study& study);
 

@@ -49,6 +49,7 @@ Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment
   const std::vector<double> wide(theta.begin(), theta.end());
   reference_ = losses(theta.data(), Precision{});
   const PairedDifference loss = mean_with_error(reference_);
+  if (!std::isfinite(loss.mean_nats) || !restricted(wide).allFinite()) return rows;
   Dataset& points = rows["checkpoints"];
   using Ints = std::vector<std::int64_t>;
   using Doubles = std::vector<double>;
@@ -155,10 +156,16 @@ void Instruments<Model>::add_spectrum(const LinearOperator& op, const Curvature&
   const DensityOptions options{int(run_.measure.slq_probes), int(run_.measure.slq_steps), std::uint64_t(run_.seed)};
   const SpectralDensity density = spectral_density(op, options);
   const auto list = [](const auto& m) { return std::vector<double>(m.data(), m.data() + m.size()); };
+  // A Krylov space that ends early gives fewer pairs; every checkpoint needs rows of one length.
+  const auto ranked = [&](const Vector<double>& m) {
+    std::vector<double> values = list(m);
+    values.resize(size_t(std::min<Index>(run_.measure.eigenpairs, op.size - 1)), std::nan(""));
+    return values;
+  };
   const auto count = [](std::int64_t n) { return std::vector<std::int64_t>{n}; };
   const char* unit = "nats per squared unit";
-  group.set("lambda", row("rank", list(found.pairs.values), unit, "largest eigenvalues, descending"));
-  group.set("lambda_residual", row("rank", list(found.pairs.residuals), unit, "recomputed |Hy - lambda y|"));
+  group.set("lambda", row("rank", ranked(found.pairs.values), unit, "largest eigenvalues, descending; NaN: not found"));
+  group.set("lambda_residual", row("rank", ranked(found.pairs.residuals), unit, "recomputed |Hy - lambda y|"));
   group.set("ritz_min", row(std::vector<double>{found.pairs.ritz_min}, unit, "smallest Ritz value"));
   group.set("orthogonality", row(std::vector<double>{found.pairs.orthogonality}, "1", "max |V'V - I| of the basis"));
   group.set("lanczos_steps", row(count(found.pairs.steps), "products", "length of the Krylov space"));

@@ -37,7 +37,8 @@ class Instruments {
 
   Instruments(const RunSpec& run, const Float& model, const Source<Data>& source, int threads, Watch watch);
 
-  /// errors  Interrupted from the watch
+  /// ensures  no rows when theta or its held-out loss is not finite
+  /// errors   Interrupted from the watch
   Rows measure(const AlignedVector<float>& theta, const Moment& moment);
 
  private:

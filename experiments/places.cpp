@@ -25,4 +25,10 @@ std::filesystem::path cache_folder() {
   return std::filesystem::temp_directory_path() / "hone-cache";
 }
 
+std::string shell_word(const std::string& text) {
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 }  // namespace hone::experiments

@@ -1,7 +1,8 @@
-// Where the program finds its scripts and keeps its cache.
+// Where the program finds its scripts and keeps its cache, and how it names them to a shell.
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 namespace hone::experiments {
 
@@ -10,5 +11,8 @@ std::filesystem::path scripts_folder();
 
 /// Folder for fetched corpora and cleaned text: HONE_CACHE, else XDG_CACHE_HOME/hone, else ~/.cache/hone.
 std::filesystem::path cache_folder();
+
+/// `text` as one word of a shell command, whatever characters it holds.
+std::string shell_word(const std::string& text);
 
 }  // namespace hone::experiments

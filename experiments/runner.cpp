@@ -35,16 +35,18 @@ class Run {
     resume_or_start();
   }
 
-  void execute() {
+  std::string execute() {
     const auto steps = checkpoint_steps(spec_);
     for (size_t i = size_t(done_); i < steps.size() && outcome_ == "complete"; ++i) {
       train_trunk(steps[i]);
       if (outcome_ != "complete") break;
       measure_all(int(i) + 1);
+      if (outcome_ != "complete") break;
       done_ = std::int64_t(i) + 1;
       save();
     }
     finish();
+    return outcome_;
   }
 
  private:
@@ -62,6 +64,8 @@ class Run {
     if (!fs::exists(path)) return;
     try {
       file_ = read_run_file(path);
+      if (std::get<std::string>(file_.group("manifest").attribute("corpus_sha256")) != source_.sha256)
+        throw FormatError(fmt::format("{}: was trained on another text of data.{}", path.string(), spec_.data.name));
       state_ = state_from_dataset<float>(file_.group("state"), options_, model_.layout().size());
       done_ = std::get<std::int64_t>(file_.group("state").attribute("checkpoints_done"));
       file_.groups.erase("state");
@@ -115,7 +119,10 @@ class Run {
 
   void measure_all(int number) {
     const std::int64_t step = state_.step();
-    add_rows(state_.theta, {step, step * tokens_per_step(spec_), "trunk", options_.schedule(step - 1)});
+    if (!add_rows(state_.theta, {step, step * tokens_per_step(spec_), "trunk", options_.schedule(step - 1)})) {
+      outcome_ = fmt::format("diverged: held-out loss is not finite after update {}", step);
+      return;
+    }
     if (options_.ema_decay > 0) add_rows(state_.ema.value, {step, step * tokens_per_step(spec_), "ema", 0});
     if (!state_.lawa.snapshots.empty())
       add_rows(state_.lawa.mean(), {step, step * tokens_per_step(spec_), "lawa", 0});
@@ -135,8 +142,11 @@ class Run {
     add_rows(branch.theta, {end, end * tokens_per_step(spec_), "cooled", schedule(end - 1)});
   }
 
-  void add_rows(const AlignedVector<float>& theta, const Moment& moment) {
-    for (auto& [name, rows] : instruments_.measure(theta, moment)) file_.groups[name].append(rows, "checkpoint");
+  /// False when there was nothing to measure.
+  bool add_rows(const AlignedVector<float>& theta, const Moment& moment) {
+    const Rows groups = instruments_.measure(theta, moment);
+    for (const auto& [name, rows] : groups) file_.groups[name].append(rows, "checkpoint");
+    return !groups.empty();
   }
 
   /// Everything so far and the trunk's state, as a file that a later process can go on from.
@@ -194,16 +204,16 @@ class Run {
   std::string outcome_ = "complete";
 };
 
-void execute_transformer(const RunSpec& spec, const RunContext& context) {
+std::string execute_transformer(const RunSpec& spec, const RunContext& context) {
   Source<TokenBatch> source = open_tokens(spec, context.shelf);
   Transformer<float> model(transformer_options(spec.model, source.vocabulary));
-  Run<Transformer>(spec, context, std::move(model), std::move(source)).execute();
+  return Run<Transformer>(spec, context, std::move(model), std::move(source)).execute();
 }
 
-void execute_mlp(const RunSpec& spec, const RunContext& context) {
+std::string execute_mlp(const RunSpec& spec, const RunContext& context) {
   Source<VectorBatch> source = open_vectors(spec, context.shelf);
   Mlp<float> model(mlp_options(spec.model, source.inputs, source.outputs, spec.data.kind == "digits"));
-  Run<Mlp>(spec, context, std::move(model), std::move(source)).execute();
+  return Run<Mlp>(spec, context, std::move(model), std::move(source)).execute();
 }
 
 }  // namespace
@@ -211,14 +221,14 @@ void execute_mlp(const RunSpec& spec, const RunContext& context) {
 fs::path finished_path(const fs::path& folder, const RunSpec& run) { return folder / "runs" / (run.id() + ".h5"); }
 fs::path partial_path(const fs::path& folder, const RunSpec& run) { return folder / "work" / (run.id() + ".h5"); }
 
-bool is_finished(const fs::path& folder, const RunSpec& run, Progress* progress) {
+bool is_finished(const fs::path& folder, const RunSpec& run, std::string& damage) {
   const fs::path path = finished_path(folder, run);
   if (!fs::exists(path)) return false;
   try {
     (void)read_run_file(path);
     return true;
   } catch (const Error& error) {
-    if (progress) progress->say(fmt::format("{}; this run will be made again", error.what()));
+    damage = error.what();
     return false;
   }
 }
@@ -237,11 +247,8 @@ double run_cost(const RunSpec& run) {
   return updates * training_flops(run, parameters) + moments * moment_flops(run, parameters);
 }
 
-void execute_run(const RunSpec& run, const RunContext& context) {
-  if (run.model.kind == "mlp")
-    execute_mlp(run, context);
-  else
-    execute_transformer(run, context);
+std::string execute_run(const RunSpec& run, const RunContext& context) {
+  return run.model.kind == "mlp" ? execute_mlp(run, context) : execute_transformer(run, context);
 }
 
 }  // namespace hone::experiments

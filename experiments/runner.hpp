@@ -24,16 +24,16 @@ struct RunContext {
 std::filesystem::path finished_path(const std::filesystem::path& folder, const RunSpec& run);
 std::filesystem::path partial_path(const std::filesystem::path& folder, const RunSpec& run);
 
-/// True when the finished file is there and whole; a damaged one is reported and will be made again.
-bool is_finished(const std::filesystem::path& folder, const RunSpec& run, Progress* progress);
+/// True when the finished file is there and whole; `damage` says what is wrong with one that is there and is not.
+bool is_finished(const std::filesystem::path& folder, const RunSpec& run, std::string& damage);
 
 /// Flops of the whole run by the cost model.
 double run_cost(const RunSpec& run);
 
-/// Executes the run, or the rest of it.
+/// Executes the run, or the rest of it, and returns its outcome: "complete" or "diverged: …".
 /// ensures  the file's content does not depend on threads, interruptions or the other runs
 /// errors   Interrupted; OptionError and IoError of data and folders. A diverged run is no error: its file ends early
 ///          and says why in /manifest, attribute `outcome`.
-void execute_run(const RunSpec& run, const RunContext& context);
+std::string execute_run(const RunSpec& run, const RunContext& context);
 
 }  // namespace hone::experiments

@@ -70,7 +70,8 @@ fs::path fetch_corpus(const std::string& name, const fs::path& cache) {
   const fs::path folder = cache / name;
   if (fs::exists(folder)) return folder;
   const std::string command =
-      fmt::format("'{}' '{}' '{}' 2>&1", (scripts_folder() / "fetch_corpus").string(), name, cache.string());
+      fmt::format("{} {} {} 2>&1", shell_word((scripts_folder() / "fetch_corpus").string()), shell_word(name),
+                  shell_word(cache.string()));
   FILE* pipe = ::popen(command.c_str(), "r");
   if (!pipe) throw IoError(fmt::format("corpus {}: fetch_corpus cannot be started", name));
   std::string last;

@@ -31,6 +31,31 @@ void write_part(std::map<std::string, Attribute>& options, const char* section, 
   part.fields(writer);
 }
 
+void check_data(const DataSpec& data, std::vector<std::string>& wrong) {
+  const auto check = [&](const char* field, const std::string& value, const std::vector<std::string>& known) {
+    if (std::find(known.begin(), known.end(), value) == known.end())
+      wrong.push_back(fmt::format("line {}: data.{}: {} = \"{}\" is unknown; did you mean \"{}\"? (known: {})", data.line,
+                                  data.name, field, value, nearest_name(value, known), fmt::join(known, ", ")));
+  };
+  check("kind", data.kind, {"text", "markov", "hidden_markov", "teacher", "digits"});
+  check("tokenizer", data.tokenizer, {"bytes", "bpe"});
+}
+
+/// Every quantizer that the instruments would make.
+void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
+  const auto check_weights = [&](const char* field, std::int64_t bits) {
+    weight_quantizer(spec, int(bits)).validate(field);
+  };
+  for (std::int64_t bits : spec.bits) check_weights("quantize", bits);
+  for (std::int64_t bits : spec.factorial_w) check_weights("quantize.factorial_w", bits);
+  for (std::int64_t bits : spec.factorial_a) precision_of(spec, 16, int(bits), 16).activation.validate("quantize.factorial_a");
+  for (std::int64_t bits : spec.factorial_kv) {
+    precision_of(spec, 16, int(bits), int(bits)).key.validate("quantize.factorial_kv");
+    check_weights("quantize.factorial_kv", bits);
+  }
+  check_weights("noise.residual", noise.residual_bits);
+}
+
 /// What a study says about one model, tried out: everything a run would build, without data.
 void check_model(const Study& study, const ModelSpec& model, std::vector<std::string>& wrong) {
   const auto data = std::find_if(study.data.begin(), study.data.end(),
@@ -38,8 +63,8 @@ void check_model(const Study& study, const ModelSpec& model, std::vector<std::st
   std::vector<std::string> known;
   for (const DataSpec& d : study.data) known.push_back(d.name);
   if (data == study.data.end()) {
-    wrong.push_back(fmt::format("models.{}: data = \"{}\" is no [[data]]; did you mean \"{}\"?", model.name,
-                                model.data, nearest_name(model.data, known)));
+    wrong.push_back(fmt::format("line {}: models.{}: data = \"{}\" is no [[data]]; did you mean \"{}\"?", model.line,
+                                model.name, model.data, nearest_name(model.data, known)));
     return;
   }
   try {
@@ -58,11 +83,11 @@ void check_model(const Study& study, const ModelSpec& model, std::vector<std::st
     const auto steps = checkpoint_steps(run);
     for (std::int64_t at : model.cooldown_at)
       if (at > std::int64_t(steps.size()))
-        throw OptionError(fmt::format("cooldown_at = {}, there are {} checkpoints", at, steps.size()));
-    for (std::int64_t bits : study.quantize.bits) weight_quantizer(study.quantize, int(bits)).validate("quantize");
+        throw OptionError(fmt::format("cooldown_at = {}, there are {} checkpoints; choose one of them", at, steps.size()));
     (void)precision_of(study.quantize, 4, 4, 4);
+    check_quantizers(study.quantize, study.noise);
   } catch (const OptionError& error) {
-    wrong.push_back(fmt::format("models.{}: {}", model.name, error.what()));
+    wrong.push_back(fmt::format("line {}: models.{}: {}", model.line, model.name, error.what()));
   }
 }
 
@@ -71,21 +96,29 @@ void check_model(const Study& study, const ModelSpec& model, std::vector<std::st
 void Study::validate() const {
   std::vector<std::string> wrong;
   if (seeds.empty()) wrong.push_back("study.seeds is empty; give at least one");
-  if (name.find_first_of("/\\ ") != std::string::npos)
-    wrong.push_back(fmt::format("study.name = \"{}\" holds a blank or slash; it names a folder", name));
+  for (std::int64_t seed : seeds)
+    if (seed < 0) wrong.push_back(fmt::format("study.seeds holds {}; seeds are 0 or above", seed));
+  if (std::set<std::int64_t>(seeds.begin(), seeds.end()).size() < seeds.size())
+    wrong.push_back(fmt::format("study.seeds = [{}] holds one seed twice; leave it out", fmt::join(seeds, ", ")));
+  if (name.find_first_of("/\\ ") != std::string::npos || name.starts_with("."))
+    wrong.push_back(fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "
+                                "choose another", name));
   std::set<std::string> names;
-  for (const DataSpec& d : data)
+  for (const DataSpec& d : data) {
     if (d.name.empty() || !names.insert("d:" + d.name).second)
-      wrong.push_back(fmt::format("data.name = \"{}\" is missing or used twice", d.name));
+      wrong.push_back(fmt::format("line {}: data.name = \"{}\" is missing or used twice; choose another", d.line, d.name));
+    check_data(d, wrong);
+  }
   for (const ModelSpec& m : models) {
     if (m.name.empty() || m.name.find_first_of("/\\ ") != std::string::npos || !names.insert("m:" + m.name).second)
-      wrong.push_back(fmt::format("models.name = \"{}\" is missing, used twice, or holds a blank or slash", m.name));
+      wrong.push_back(fmt::format("line {}: models.name = \"{}\" is missing, used twice, or holds a blank or slash; choose "
+                                  "another", m.line, m.name));
     check_model(*this, m, wrong);
   }
   if (measure.precision != "float32" && measure.precision != "float64")
     wrong.push_back(fmt::format("measure.precision = \"{}\" (expected float32 or float64)", measure.precision));
   if (measure.curvature_windows > measure.evaluation_windows)
-    wrong.push_back(fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset",
+    wrong.push_back(fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset, make it smaller",
                                 measure.curvature_windows, measure.evaluation_windows));
   if (!wrong.empty()) throw OptionError(fmt::format("{}", fmt::join(wrong, "; ")));
 }

@@ -37,6 +37,7 @@ struct DataSpec {
   std::int64_t inputs = 32, hidden = 32, outputs = 1;  ///< of the teacher
   double spectrum_exponent = 1.0, noise_sd = 0.0;
   std::int64_t source_seed = 1;
+  std::int64_t line = 0;  ///< of the study file, for messages
 
   template <class V>
   void fields(V& v) {
@@ -68,6 +69,7 @@ struct ModelSpec {
   double decay_fraction = 0.2;          ///< linear, one_sqrt: share of the updates at the end
   std::vector<std::int64_t> cooldown_at;  ///< checkpoints (1, 2, …) from which a cooled branch leaves the trunk
   double cooldown_fraction = 0.2;         ///< length of a branch over the updates before it
+  std::int64_t line = 0;                  ///< of the study file, for messages
 
   template <class V>
   void fields(V& v) {
@@ -76,7 +78,7 @@ struct ModelSpec {
     v("kv_heads", kv_heads, Range{0, 4096}), v("mlp_width", mlp_width, Range{1, 1 << 20});
     v("context", context, Range{1, 65536}), v("rope", rope), v("head", head), v("widths", widths, Range{1, 65536});
     v("activation", activation), v("tokens", tokens, at_least_one), v("first_tokens", first_tokens, at_least_one);
-    v("checkpoints", checkpoints, Range{1, 1000}), v("lr", lr, positive), v("schedule", schedule);
+    v("checkpoints", checkpoints, Range{1, 1000}), v("lr", lr, Range{1e-300, 999}), v("schedule", schedule);
     v("decay_fraction", decay_fraction, fraction), v("cooldown_at", cooldown_at, Range{1, 1000});
     v("cooldown_fraction", cooldown_fraction, Range{1e-6, 100});
   }

@@ -34,24 +34,31 @@ class TableReader {
   }
 
  private:
+  /// " = 3.5", or the type of what has no short text.
+  static std::string value_text(const toml::node& node) {
+    if (const auto text = node.value_exact<std::string>()) return fmt::format("= \"{}\"", *text);
+    if (const auto flag = node.value_exact<bool>()) return fmt::format("= {}", *flag);
+    if (const auto number = node.value<double>()) return fmt::format("= {}", *number);
+    return node.is_table() ? "holds a table and" : node.is_array() ? "holds a list and" : "holds a date and";
+  }
   void complain(const toml::node& node, const std::string& key, const std::string& what) {
     complaints_.push_back(fmt::format("line {}: {}.{} {}", node.source().begin.line, where_, key, what));
   }
 
   void read(const toml::node& node, const std::string& key, std::string& value, Range) {
     if (const auto text = node.value_exact<std::string>()) value = *text;
-    else complain(node, key, "is not text; write it in quotes");
+    else complain(node, key, value_text(node) + " is not text; write it in quotes");
   }
   void read(const toml::node& node, const std::string& key, std::int64_t& value, Range range) {
     const auto number = node.value_exact<std::int64_t>();
-    if (!number) return complain(node, key, "is not a whole number");
+    if (!number) return complain(node, key, value_text(node) + " is not a whole number; write digits alone");
     if (double(*number) < range.low || double(*number) > range.high)
       return complain(node, key, fmt::format("= {} (expected {} to {})", *number, range.low, range.high));
     value = *number;
   }
   void read(const toml::node& node, const std::string& key, double& value, Range range) {
     const auto number = node.value<double>();
-    if (!number || node.is_boolean()) return complain(node, key, "is not a number");
+    if (!number || node.is_boolean()) return complain(node, key, value_text(node) + " is not a number; write digits without quotes");
     if (!std::isfinite(*number) || *number < range.low || *number > range.high)
       return complain(node, key, fmt::format("= {} (expected {} to {})", *number, range.low, range.high));
     value = *number;
@@ -59,7 +66,7 @@ class TableReader {
   template <class T>
   void read(const toml::node& node, const std::string& key, std::vector<T>& values, Range range) {
     const toml::array* array = node.as_array();
-    if (!array) return complain(node, key, "is not a list; write it in [ ]");
+    if (!array) return complain(node, key, value_text(node) + " is not a list; write it in [ ]");
     values.clear();
     for (const toml::node& element : *array) {
       T value{};
@@ -102,7 +109,7 @@ void read_list(const toml::table& file, const char* name, std::vector<Part>& par
   }
   for (const toml::node& element : *list) {
     const std::string where = fmt::format("{}[{}]", name, parts.size());
-    parts.emplace_back();
+    parts.emplace_back().line = element.source().begin.line;
     if (const toml::table* table = element.as_table()) read_part(*table, where, parts.back(), complaints);
     else complaints.push_back(fmt::format("line {}: {} is not a table", element.source().begin.line, where));
   }
@@ -118,11 +125,15 @@ struct HeadPart {
 
 void read_thresholds(const toml::table& file, Study& study, std::vector<std::string>& complaints) {
   const toml::node* node = file.get("thresholds");
-  if (!node || !node->as_table()) return;
+  if (!node) return;
+  if (!node->as_table()) {
+    complaints.push_back(fmt::format("line {}: thresholds is not a table; write [thresholds]", node->source().begin.line));
+    return;
+  }
   for (const auto& [key, value] : *node->as_table()) {
     const auto number = value.value<double>();
     if (!number) {
-      complaints.push_back(fmt::format("line {}: thresholds.{} is not a number", value.source().begin.line, key.str()));
+      complaints.push_back(fmt::format("line {}: thresholds.{} is not a number; write digits without quotes", value.source().begin.line, key.str()));
       continue;
     }
     study.thresholds[std::string(key.str())] = *number;

@@ -81,6 +81,8 @@ FitSummary fit_linear(LawKind kind,
   const std::size_t p = law(kind).parameters.size();
   if (rows.size() <= p) return empty_summary(kind, n, Stop::too_few_rows);
   const CentredDesign design = make_design(kind, rows);
+  if (!design.raw.allFinite() || !design.target.allFinite())
+    return empty_summary(kind, n, Stop::failed);
 
   FitSummary summary = empty_summary(kind, n, Stop::solved);
   std::vector<Index> active;

@@ -28,7 +28,7 @@ enum class Stop {
   iterations_used_up,  ///< iterations = iterations_max at the best start; the best point seen
   too_few_rows,        ///< n ≤ p
   rank_deficient,      ///< log-linear: the least singular value < 1e-8 of the largest
-  failed,              ///< no start has a finite cost
+  failed,              ///< a row is not finite, or no start has a finite cost
 };
 
 struct FitOptions {
@@ -66,7 +66,7 @@ struct FitSummary {
 /// math    minimises Σ ((ln y - ln prediction)/log_sigma)²; a regressor that does not vary is held
 ///         at 0
 /// expects law(kind).form == log_linear; log_sigma > 0
-/// errors  ContractError; Stop::solved, too_few_rows or rank_deficient come back
+/// errors  ContractError; Stop::solved, too_few_rows, rank_deficient or failed come back
 /// cost    O(n p²), no iteration
 FitSummary fit_linear(LawKind kind,
                       const std::vector<Observation>& rows,

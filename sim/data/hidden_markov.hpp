@@ -21,7 +21,7 @@ namespace hone {
 enum class Emission { ambiguous, revealing };
 
 struct HiddenMarkovOptions {
-  Index states = 8;          ///< 2 … vocabulary
+  Index states = 8;          ///< 2 … vocabulary, at most 4096
   Index vocabulary = 64;     ///< up to 65536
   double zipf_exponent = 1;  ///< of the emissions of a state
   double coupling = 0.9;     ///< of the hidden chain; all its states are equally frequent

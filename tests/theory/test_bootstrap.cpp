@@ -79,11 +79,8 @@ TEST_SUITE("bootstrap") {
       y.push_back(normal(Stream{4, Domain::test}, static_cast<std::uint64_t>(i)));
       keys.push_back({i, 0});
     }
-    const double mean = mean_of(y, [] {
-      std::vector<std::size_t> v;
-      for (std::size_t i = 0; i < 25; ++i) v.push_back(i);
-      return v;
-    }());
+    double mean = 0;
+    for (const double v : y) mean += v / 25;
     double squares = 0;
     for (const double v : y) squares += (v - mean) * (v - mean);
     const double se = std::sqrt(squares / 25 / 25);

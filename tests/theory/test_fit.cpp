@@ -72,6 +72,12 @@ TEST_SUITE("fit") {
     CHECK(std::isnan(s.parameters[1]));
   }
 
+  TEST_CASE("fit_linear: a token count that is not finite ends as failed") {
+    auto rows = rows_of(LawKind::sharpness_power, {1, 0.5, 0.3}, 0, 0, {4});
+    rows[0].point.D = NAN;
+    CHECK(fit_linear(LawKind::sharpness_power, rows, {}).stop == Stop::failed);
+  }
+
   TEST_CASE(
       "fit_linear: D nearly proportional to N raises the collinearity flag, a factorial grid does "
       "not") {
