@@ -182,13 +182,12 @@ template <template <class> class Model>
 void Instruments<Model>::add_damage(const AlignedVector<float>& theta,
                                     const std::vector<AlignedVector<float>>& quantized, const Curvature& found,
                                     Dataset& group) {
-  std::vector<double> bits, delta, delta_se, predicted, predicted_se, step2, mse, stored;
+  std::vector<double> delta, delta_se, predicted, predicted_se, step2, mse, stored;
   const std::vector<double> wide(theta.begin(), theta.end());
   const double count = double(positions_.size());
   for (size_t i = 0; i < quantized.size(); ++i) {
     const Quantizer q = weight_quantizer(run_.quantize, int(run_.quantize.bits[i]));
     const PairedDifference d = paired_difference(losses(quantized[i].data(), Precision{}), reference_);
-    bits.push_back(double(run_.quantize.bits[i]));
     delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
     predicted.push_back(found.predicted[i].mean), predicted_se.push_back(found.predicted[i].standard_error);
     step2.push_back(restricted(step2_per_parameter(wide.data(), model_.layout(), q)).sum() / count);
@@ -197,7 +196,7 @@ void Instruments<Model>::add_damage(const AlignedVector<float>& theta,
     mse.push_back(squares / count);
     stored.push_back(quantize_weights(wide.data(), model_.layout(), q).bits_per_weight);
   }
-  group.set("bits", vector_variable("bits", bits, "bits", "nominal bits of a weight, " + run_.quantize.grid + " grid"));
+  group.set("bits", vector_variable("bits", run_.quantize.bits, "bits", "nominal bits of a weight, " + run_.quantize.grid + " grid"));
   const auto set = [&](const char* name, std::vector<double> values, const char* unit, const char* meaning) {
     group.set(name, row("bits", std::move(values), unit, meaning));
   };
@@ -227,7 +226,8 @@ std::vector<std::array<int, 3>> Instruments<Model>::factorial_cells() const {
 
 template <template <class> class Model>
 void Instruments<Model>::add_factorial(const AlignedVector<float>& theta, Dataset& group) {
-  std::vector<double> w_bits, a_bits, kv_bits, delta, delta_se;
+  std::vector<std::int64_t> w_bits, a_bits, kv_bits;
+  std::vector<double> delta, delta_se;
   for (const auto& [w, a, kv] : factorial_cells()) {
     const Precision precision = precision_of(run_.quantize, w, a, kv);
     const auto rounded = quantize_weights(theta.data(), model_.layout(), precision.weight).theta;

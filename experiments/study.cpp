@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iomanip>
 #include <set>
+#include <sstream>
 
 #include "experiments/build.hpp"
 #include "sim/base/error.hpp"
@@ -22,6 +24,12 @@ struct OptionWriter {
   template <class T>
   void operator()(const char* key, const std::vector<T>& values, Range = {}) {
     options[section + "." + key] = fmt::format("[{}]", fmt::join(values, ", "));
+  }
+  /// Quoted, so that no two lists of texts become the same text.
+  void operator()(const char* key, const std::vector<std::string>& values, Range = {}) {
+    std::ostringstream list;
+    for (const std::string& value : values) list << (&value == &values.front() ? "" : ", ") << std::quoted(value);
+    options[section + "." + key] = "[" + list.str() + "]";
   }
 };
 

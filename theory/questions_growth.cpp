@@ -207,7 +207,10 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
   add_controls(v, growth, observations);
   add_fit_details(v, growth);
   if (growth.fit.is_usable()) {
+    add_detail(v, "ln C", growth.parameters[0]);
     add_detail(v, "gamma_N", growth.parameters[2]);
+    const FitSummary by_power = fit_linear(LawKind::ptq_bit_power, observations, FitOptions{});
+    if (by_power.is_usable()) add_detail(v, "gamma_P", by_power.parameters[3]);
     const Interval& k = growth.parameters[3];
     const bool has_interval = k.low > 0;  // otherwise the inverse has no bounded interval
     add_detail(v,
@@ -263,6 +266,7 @@ void add_sharpness(Verdict& v,
   const Growth growth =
       measure_growth(LawKind::sharpness_power, LawKind::sharpness_saturating, rows, thresholds);
   if (!growth.fit.is_usable()) return;
+  add_detail(v, "c of " + name, growth.parameters[0]);
   add_detail(v, "gamma_D of " + name, growth.parameters[1]);
   add_detail(v, "gamma_N of " + name, growth.parameters[2]);
   add_held_out(v, "power, " + name, growth.power);
@@ -295,6 +299,7 @@ Verdict judge_sharpness_growth(const Table& table, const Thresholds& thresholds)
   add_controls(v, growth, trace);
   add_fit_details(v, growth);
   if (growth.fit.is_usable()) {
+    add_detail(v, "c", growth.parameters[0]);
     add_detail(v, "gamma_N", growth.parameters[2]);
     add_held_out(v, "power", growth.power);
     add_held_out(v, "saturating in D/N", growth.saturating);

@@ -60,6 +60,10 @@ class RecordError(Exception):
     """Something in the study folder cannot be read: one line with the file and the fix."""
 
 
+class NothingMeasured(RecordError):
+    """A whole run file without a single checkpoint."""
+
+
 class Absent(Exception):
     """No run measured what a figure needs: the reason, for the report."""
 
@@ -195,7 +199,7 @@ def read_content(path, file):
                           "again")
     options = read_attributes(file, "options")
     if "checkpoints" not in file:
-        raise RecordError(f"{path}: has no group /checkpoints; measure it again")
+        raise NothingMeasured(f"{path}: has no group /checkpoints; measure it again")
     groups = {"checkpoints": read_group(path, "checkpoints", file["checkpoints"], None)}
     count = groups["checkpoints"]["lengths"]["checkpoint"]
     for name in DIMENSIONS:
@@ -242,7 +246,14 @@ def read_study(folder):
     paths = sorted((folder / "runs").glob("*.h5"))
     if not paths:
         raise RecordError(f"{folder / 'runs'}: holds no .h5 file; run `hone run` first")
-    runs = [read_run(path) for path in paths]
+    runs, unmeasured = [], None
+    for path in paths:
+        try:
+            runs.append(read_run(path))
+        except NothingMeasured as error:  # a run that diverged before its first checkpoint
+            unmeasured = error
+    if not runs:
+        raise unmeasured
     seen = {}
     for run in runs:
         other = seen.setdefault(run.manifest["run_id"], run.path)
