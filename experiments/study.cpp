@@ -29,7 +29,7 @@ struct OptionWriter {
   void operator()(const char* key, const std::vector<std::string>& values, Range = {}) {
     std::ostringstream list;
     for (const std::string& value : values) list << (&value == &values.front() ? "" : ", ") << std::quoted(value);
-    options[section + "." + key] = "[" + list.str() + "]";
+    options[section + "." + key] = fmt::format("[{}]", list.str());
   }
 };
 

@@ -57,6 +57,9 @@ def draw_loss(ax, study):
             ends[run.size] = max(ends.get(run.size, (0, 0)), (p.tokens, p.loss_nats))
     show_validation(ax, [p.loss_nats for p in points])
     ax.set_xscale("log")
+    first = [p.tokens for p in points if p.tokens > 0]
+    if first:
+        ax.set_xlim(left=min(first) / 3)
     style.log_axis(ax.xaxis)
     style.label_ends(ax, {style.count_text(size) + " params": (*end, colours[size])
                           for size, end in ends.items()})
