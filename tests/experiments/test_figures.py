@@ -221,7 +221,6 @@ class HostileFiles(StudyCase):
             (replace("ptq/delta_nats", np.zeros((9, 5))), "has 9 entries along checkpoint"),
             (replace("checkpoints/variant", np.zeros(10)), "/variant does not hold text"),
             (lambda f: f["noise"].pop("subspace"), "/noise has no subspace"),
-            (lambda f: f.pop("checkpoints"), "no group /checkpoints"),
         ]
         whole = self.run.read_bytes()
         for change, pattern in cases:
@@ -229,6 +228,17 @@ class HostileFiles(StudyCase):
                 self.run.write_bytes(whole)
                 edit(self.run, change)
                 self.refuses(f"n100000-s1.h5: .*{pattern}")
+
+    def test_runs_without_checkpoints_are_left_out_and_refused_where_there_are_no_others(self):
+        count = len(read_study(self.folder).runs)
+        edit(self.run, lambda f: f.pop("checkpoints"))
+        kept = read_study(self.folder).runs
+        self.assertEqual(len(kept), count - 1)
+        self.assertNotIn(self.run, [run.path for run in kept])
+        for path in (self.folder / "runs").glob("*.h5"):
+            if path != self.run:
+                path.unlink()
+        self.refuses("n100000-s1.h5: has no group /checkpoints")
 
     def test_two_files_of_one_run_are_refused(self):
         shutil.copy(self.run, self.run.with_name("z.h5"))
