@@ -37,7 +37,9 @@ void print_verdict(const theory::Verdict& v) {
 std::vector<fs::path> measured_files(const Study& study, const CommandOptions& options) {
   const fs::path& folder = options.out;
   std::vector<fs::path> files, empty;
+  std::map<std::string, std::string> text_of;  // data name -> hash of its text
   int missing = 0;
+  expect_same_study(folder, study);
   for (const RunSpec& run : plan_runs(study)) {
     const fs::path path = finished_path(folder, run);
     if (!fs::exists(path)) {
@@ -45,6 +47,10 @@ std::vector<fs::path> measured_files(const Study& study, const CommandOptions& o
       continue;
     }
     const RunFile file = read_run_file(path);
+    const auto text = std::get<std::string>(file.group("manifest").attribute("corpus_sha256"));
+    if (text_of.try_emplace(run.data.name, text).first->second != text)
+      throw FormatError(fmt::format("{}: was trained on another text of data \"{}\" than the other runs ({}…); delete it "
+                                    "and run again", path.string(), run.data.name, text.substr(0, 12)));
     (file.groups.contains("checkpoints") ? files : empty).push_back(path);
   }
   if (files.empty() && !empty.empty())

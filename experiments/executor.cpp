@@ -65,19 +65,22 @@ std::vector<RunSpec> pending_runs(const Study& study, const fs::path& folder, in
 
 }  // namespace
 
+void expect_same_study(const fs::path& folder, const Study& study) {
+  const fs::path copy = folder / "study.toml";
+  if (!fs::exists(copy)) return;
+  std::set<std::string> mine, theirs;
+  for (const RunSpec& run : plan_runs(study)) mine.insert(run.id());
+  Study other = read_study(copy);
+  other.seeds = study.seeds;  // more seeds are more runs of the same study
+  for (const RunSpec& run : plan_runs(other)) theirs.insert(run.id());
+  if (mine != theirs || study.thresholds != other.thresholds)
+    throw OptionError(fmt::format("{}: holds study \"{}\" with other {}; choose another --out, or delete the folder",
+                                  folder.string(), other.name, mine != theirs ? "options" : "thresholds"));
+}
+
 void claim_folder(const fs::path& folder, const Study& study) {
   const fs::path copy = folder / "study.toml";
-  if (fs::exists(copy)) {
-    std::set<std::string> mine, theirs;
-    for (const RunSpec& run : plan_runs(study)) mine.insert(run.id());
-    Study other = read_study(copy);
-    other.seeds = study.seeds;  // more seeds are more runs of the same study
-    for (const RunSpec& run : plan_runs(other)) theirs.insert(run.id());
-    if (mine != theirs || study.thresholds != other.thresholds)
-      throw OptionError(fmt::format("{}: holds study \"{}\" with other {}; choose another --out, or delete the folder",
-                                    folder.string(), other.name, mine != theirs ? "options" : "thresholds"));
-    return;
-  }
+  if (fs::exists(copy)) return expect_same_study(folder, study);
   if (fs::exists(folder) && fs::is_directory(folder) && is_foreign(folder))
     throw OptionError(fmt::format("{}: is not empty and holds no study; choose another --out", folder.string()));
   ensure_writable_folder(folder);

@@ -29,6 +29,10 @@ struct ExecuteSummary {
 /// errors  OptionError naming what differs; IoError when it cannot be written
 void claim_folder(const std::filesystem::path& folder, const Study& study);
 
+/// Nothing when the folder is unclaimed or holds this very study (seeds may differ).
+/// errors  OptionError naming what differs: options, or thresholds changed after the run
+void expect_same_study(const std::filesystem::path& folder, const Study& study);
+
 /// Executes every run of the study that is not finished. Ctrl-C (SIGINT, SIGTERM) ends it cleanly: every run under
 /// way saves itself. One failing run does not stop the others.
 ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options);

@@ -44,6 +44,15 @@ std::vector<double> Instruments<Model>::losses(const float* theta, const Precisi
 }
 
 template <template <class> class Model>
+Vector<double> Instruments<Model>::residual_error(const std::vector<double>& theta) const {
+  const auto q = weight_quantizer(run_.quantize, int(run_.noise.residual_bits));
+  const auto rounded = quantize_weights(theta.data(), model_.layout(), q).theta;
+  std::vector<double> error(theta.size());
+  for (size_t i = 0; i < theta.size(); ++i) error[i] = rounded[i] - theta[i];
+  return restricted(error);
+}
+
+template <template <class> class Model>
 Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment& moment) {
   Rows rows;
   const std::vector<double> wide(theta.begin(), theta.end());
@@ -71,15 +80,14 @@ Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment
     for (size_t i = 0; i < wide.size(); ++i) error[i] = double(quantized.back()[i]) - wide[i];
     errors.push_back(restricted(error));
   }
-  const Curvature found = run_.measure.precision == "float64" ? curvature<double>(wide, errors, rows["curvature"])
+  errors.push_back(residual_error(wide));
+  Curvature found = run_.measure.precision == "float64" ? curvature<double>(wide, errors, rows["curvature"])
                                                               : curvature<float>(wide, errors, rows["curvature"]);
+  const double residual_quadratic = found.quadratic.back();
+  found.gradient.pop_back(), found.quadratic.pop_back();
   add_damage(theta, quantized, found, rows["ptq"]);
   if (!factorial_cells().empty()) add_factorial(theta, rows["factorial"]);
-  const auto residual_q = weight_quantizer(run_.quantize, int(run_.noise.residual_bits));
-  const auto rounded = quantize_weights(wide.data(), model_.layout(), residual_q).theta;
-  std::vector<double> residual(wide.size());
-  for (size_t i = 0; i < wide.size(); ++i) residual[i] = rounded[i] - wide[i];
-  add_noise(wide, found, restricted(residual), rows["noise"]);
+  add_noise(wide, found, errors.back(), residual_quadratic, rows["noise"]);
   return rows;
 }
 
@@ -244,7 +252,7 @@ void Instruments<Model>::add_factorial(const AlignedVector<float>& theta, Datase
 
 template <template <class> class Model>
 void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curvature& found,
-                                   const Vector<double>& residual, Dataset& group) {
+                                   const Vector<double>& residual, double residual_quadratic, Dataset& group) {
   // Noise is measured on the windows of the Hessian, so that only the order of the expansion is tested.
   const std::vector<double> reference =
       objective_.example_losses(AlignedVector<float>(theta.begin(), theta.end()).data(), source_.curvature);
@@ -276,6 +284,12 @@ void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curva
                                   "norm share of the rounding error in the top eigenvectors"));
   group.set("null_share", row(std::vector<double>{std::sqrt(double(found.pairs.values.size()) / size)}, "1",
                               "root mean square share of a random direction"));
+  const Vector<double> along = found.pairs.vectors.transpose() * residual;
+  const double top_quadratic = 0.5 * found.pairs.values.dot(along.cwiseAbs2());
+  group.set("curvature_share", row(std::vector<double>{top_quadratic / residual_quadratic}, "1",
+                                   "share of the rounding error's e'He/2 in the top eigenvectors"));
+  group.set("curvature_null_share", row(std::vector<double>{found.pairs.values.sum() / trace}, "1",
+                                        "that share of a random error: sum of top eigenvalues over trace"));
 }
 
 template <template <class> class Model>

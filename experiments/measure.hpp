@@ -52,7 +52,8 @@ class Instruments {
                   const Curvature& found, Dataset& group);
   void add_factorial(const AlignedVector<float>& theta, Dataset& group);
   void add_noise(const std::vector<double>& theta, const Curvature& found, const Vector<double>& residual,
-                 Dataset& group);
+                 double residual_quadratic, Dataset& group);
+  Vector<double> residual_error(const std::vector<double>& theta) const;
   std::vector<std::array<int, 3>> factorial_cells() const;
   Vector<double> restricted(const std::vector<double>& full) const;
   std::vector<double> losses(const float* theta, const Precision& precision);

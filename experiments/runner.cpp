@@ -138,8 +138,12 @@ class Run {
     const std::int64_t end = branch.step() + length;
     const auto summary = train_to(end, branch, objective_, source_.batch, options_, schedule,
                                   [&](const StepRecord&) { watch(training_flops(spec_, model_.layout().size()), "cooling"); });
-    if (summary.stop == TrainStop::diverged) return;
-    add_rows(branch.theta, {end, end * tokens_per_step(spec_), "cooled", schedule(end - 1)});
+    if (summary.stop == TrainStop::reached &&
+        add_rows(branch.theta, {end, end * tokens_per_step(spec_), "cooled", schedule(end - 1)}))
+      return;
+    const std::string what = fmt::format("cooled branch at update {} diverged; it has no row", state_.step());
+    file_.attributes[fmt::format("lost_branch_{}", state_.step())] = what;
+    context_.progress.say(fmt::format("{}: {}", spec_.id(), what));
   }
 
   /// False when there was nothing to measure.

@@ -27,7 +27,8 @@ std::vector<PtqRow> select(const std::vector<PtqRow>& rows,
                            const std::string& variant,
                            const Thresholds& thresholds,
                            Dropped& dropped,
-                           Signal&& signal) {
+                           Signal&& signal,
+                           double (*noise)(const PtqRow&)) {
   const double snr = value_of(thresholds, "ptq_min_snr");
   std::vector<PtqRow> kept;
   for (const PtqRow& r : rows) {
@@ -38,7 +39,7 @@ std::vector<PtqRow> select(const std::vector<PtqRow>& rows,
       ++dropped.not_finite;
     else if (!(r.delta > 0) || !(value > 0))
       ++dropped.not_positive;
-    else if (!(value > snr * r.delta_se))
+    else if (!(value > snr * noise(r)))
       ++dropped.below_noise;
     else
       kept.push_back(r);
@@ -58,15 +59,29 @@ std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows,
                                   const std::string& variant,
                                   const Thresholds& thresholds,
                                   Dropped& dropped) {
-  return select(rows, variant, thresholds, dropped, [](const PtqRow& r) { return r.delta; });
+  return select(
+      rows,
+      variant,
+      thresholds,
+      dropped,
+      [](const PtqRow& r) { return r.delta; },
+      [](const PtqRow& r) { return r.delta_se; });
 }
 
 std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows,
                                      const std::string& variant,
                                      const Thresholds& thresholds,
                                      Dropped& dropped) {
-  return select(rows, variant, thresholds, dropped, [](const PtqRow& r) { return r.predicted; });
+  return select(
+      rows,
+      variant,
+      thresholds,
+      dropped,
+      [](const PtqRow& r) { return r.predicted; },
+      rounding_noise);
 }
+
+double rounding_noise(const PtqRow& row) { return combined_sigma({row.delta_se, row.gradient}, 0); }
 
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter) {
   double squares = scatter * scatter;
@@ -221,8 +236,9 @@ PredictionRows prediction_rows(const Table& table, const Thresholds& thresholds,
   for (const PtqRow& r : p.rows) {
     p.log_delta.push_back(std::log(r.delta));
     p.log_predicted.push_back(std::log(r.predicted));
-    p.sigma.push_back(
-        combined_sigma({r.delta_se / r.delta, r.predicted_se / r.predicted}, scatter));
+    // Relative to the prediction: relative to the damage, rows that fluctuated up would weigh more.
+    p.sigma.push_back(combined_sigma(
+        {rounding_noise(r) / r.predicted, r.predicted_se / r.predicted}, scatter));
   }
   return p;
 }

@@ -22,17 +22,18 @@ struct Dropped {
   int not_finite = 0;
   int not_positive = 0;
   int below_noise = 0;
+  int unbalanced = 0;  ///< pairs of sites of which one dominates
 };
 
-/// Cell (N, D, variant) and seed of each row; cells are numbered in the order of their values.
+/// Cell (N, D, variant, model) and seed of each row; cells are numbered in the order of their values.
 template <class Row>
 std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
-  using Cell = std::tuple<double, double, std::string>;
+  using Cell = std::tuple<double, double, std::string, std::string>;
   std::set<Cell> cells;
-  for (const Row& r : rows) cells.insert({r.N, r.D, r.variant});
+  for (const Row& r : rows) cells.insert({r.N, r.D, r.variant, r.model});
   std::vector<RowKey> keys;
   for (const Row& r : rows) {
-    const auto place = cells.find(Cell{r.N, r.D, r.variant});
+    const auto place = cells.find(Cell{r.N, r.D, r.variant, r.model});
     keys.push_back({std::distance(cells.begin(), place), r.seed});
   }
   return keys;
@@ -50,11 +51,15 @@ std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows,
                                   Dropped& dropped);
 
 /// The same rows selected by the prediction instead of the damage: selection on the regressor does
-/// not bend a slope, selection on the outcome does.
+/// not bend a slope, selection on the outcome does. The noise here is that of the windows and the
+/// first-order term g'e of the one rounding that was drawn.
 std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows,
                                      const std::string& variant,
                                      const Thresholds& thresholds,
                                      Dropped& dropped);
+
+/// Standard error of a row's damage around its expectation over roundings: windows and g'e.
+double rounding_noise(const PtqRow& row);
 
 /// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter);

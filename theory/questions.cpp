@@ -52,7 +52,7 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
     parts[4].push_back(p.log_delta[i] - log_quadratic);
   }
   add_control(
-      v, "split of the growth into curvature, step, alignment and higher order", !keys.empty());
+      v, "split of the growth into curvature, step, alignment and other orders", !keys.empty());
   if (keys.empty()) return;
   const auto slopes = [&](const Sample& rows) {
     std::vector<double> values;
@@ -64,8 +64,28 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
                          "d ln delta/d ln D: weighted trace",
                          "d ln delta/d ln D: squared step",
                          "d ln delta/d ln D: alignment",
-                         "d ln delta/d ln D: higher order"};
+                         "d ln delta/d ln D: first and higher order"};
   for (std::size_t k = 0; k < intervals.size(); ++k) add_detail(v, names[k], intervals[k]);
+}
+
+/// Σ delta / Σ predicted at each number of bits over all trunk rows, negative damages included.
+void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresholds) {
+  std::map<double, std::vector<PtqRow>> by_bits;
+  for (const PtqRow& r : table.ptq)
+    if (r.architecture == "transformer" && r.variant == "trunk" && std::isfinite(r.delta) &&
+        r.predicted > 0 && std::isfinite(r.predicted))
+      by_bits[r.P].push_back(r);
+  for (const auto& [bits, rows] : by_bits) {
+    const auto ratio = [&rows](const Sample& sample) {
+      double measured = 0, predicted = 0;
+      for (const std::size_t i : sample)
+        measured += rows[i].delta, predicted += rows[i].predicted;
+      return std::vector<double>{measured / predicted};
+    };
+    add_detail(v,
+               fmt::format("sum of damage over sum of prediction at {:g} bits", bits),
+               bootstrap(keys_of(rows), ratio, bootstrap_options(thresholds))[0]);
+  }
 }
 
 }  // namespace
@@ -112,7 +132,8 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
   add_detail(v, "intercept", intervals[3]);
   add_detail(v, "measured over predicted damage", intervals[2]);
   add_detail(v, "R2", r_squared(p, {intervals[3].estimate, slope.estimate}));
-  add_control(v, "selection by the prediction, not by the damage", true);
+  add_control(v, "no row lost for its measured damage", dropped.not_positive == 0);
+  add_ratio_by_bits(v, table, thresholds);
   add_control(v, "residual exponent of D at fixed prediction", std::isfinite(exponent.low));
   add_split(v, p, thresholds);
 
@@ -176,6 +197,9 @@ void add_subspace(Verdict& v,
       mean_interval(keys_of(rows), ratio, sigma, bootstrap_options(thresholds));
   if (rows.empty() && dropped == 0) return;
   add_detail(v, "measured over predicted, " + label, interval);
+  double least = INFINITY, most = 0;
+  for (const NoiseRow& r : rows) least = std::min(least, r.predicted), most = std::max(most, r.predicted);
+  add_detail(v, "predicted rise in nats, " + label, Interval{(least + most) / 2, least, most, 0});
   add_detail(v, "noise rows dropped, " + label, dropped);
 }
 
@@ -196,12 +220,35 @@ std::vector<NoiseRow> checkpoint_shares(const std::vector<NoiseRow>& all, int& d
   return rows;
 }
 
+/// How much of the error's own quadratic damage the top directions carry, and how much a random one's.
+void add_curvature_shares(Verdict& v,
+                          const std::vector<NoiseRow>& all,
+                          const Thresholds& thresholds) {
+  std::vector<NoiseRow> rows;
+  std::vector<double> share, null;
+  for (const NoiseRow& r : all) {
+    if (!std::isfinite(r.curvature_share) || !std::isfinite(r.curvature_null_share)) continue;
+    rows.push_back(r);
+    share.push_back(r.curvature_share);
+    null.push_back(r.curvature_null_share);
+  }
+  if (rows.empty()) return;
+  const std::vector<double> equal(rows.size(), 1.0);
+  const BootstrapOptions options = bootstrap_options(thresholds);
+  add_detail(v,
+             "share of the quadratic damage in the top directions",
+             mean_interval(keys_of(rows), share, equal, options));
+  add_detail(v,
+             "that share of a random error, sum of eigenvalues over trace",
+             mean_interval(keys_of(rows), null, equal, options));
+}
+
 }  // namespace
 
 Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict(
       "Q4",
-      "Do the top eigendirections carry the damage?",
+      "Does the rounding error lean into the top eigendirections?",
       "the real rounding error leans into the top eigendirections more than a random one would",
       "supported: interval of share over null above 1 + q4_tolerance; refuted: below it; "
       "inconclusive otherwise",
@@ -236,6 +283,7 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
         cells_min);
     return v;
   }
+  add_curvature_shares(v, shares, thresholds);
   const Interval share = mean_interval(
       keys, ratio, std::vector<double>(ratio.size(), 1.0), bootstrap_options(thresholds));
   set_estimate(v, share);

@@ -34,7 +34,7 @@ struct Curve {
   }
 };
 
-using CurveKey = std::tuple<double, std::int64_t, double>;  // N, seed, P
+using CurveKey = std::tuple<std::string, double, std::int64_t, double>;  // model, N, seed, P
 
 template <class Row, class Value>
 std::map<CurveKey, Curve> curves_of(const std::vector<Row>& rows, Value&& value) {
@@ -42,7 +42,7 @@ std::map<CurveKey, Curve> curves_of(const std::vector<Row>& rows, Value&& value)
   for (const Row& r : rows) {
     double bits = 0;
     if constexpr (requires { r.P; }) bits = r.P;
-    curves[{r.N, r.seed, bits}].points.emplace_back(std::log(r.D), value(r));
+    curves[{r.model, r.N, r.seed, bits}].points.emplace_back(std::log(r.D), value(r));
   }
   for (auto& [key, curve] : curves) std::sort(curve.points.begin(), curve.points.end());
   return curves;
@@ -66,7 +66,7 @@ Contrast contrast_with_trunk(const Table& table, const Thresholds& thresholds, D
   const auto predicted = curves_of(trunk, [](const PtqRow& r) { return std::log(r.predicted); });
   Contrast c;
   for (const PtqRow& r : select_predicted(table.ptq, "cooled", thresholds, dropped)) {
-    const CurveKey key{r.N, r.seed, r.P};
+    const CurveKey key{r.model, r.N, r.seed, r.P};
     const double base = curve_at(delta, key, r.D), base_predicted = curve_at(predicted, key, r.D);
     if (!std::isfinite(base) || !std::isfinite(base_predicted)) {
       ++c.unmatched;
@@ -76,7 +76,7 @@ Contrast contrast_with_trunk(const Table& table, const Thresholds& thresholds, D
     c.delta.push_back(std::log(r.delta) - base);
     c.predicted.push_back(std::log(r.predicted) - base_predicted);
     // The trunk's own error is taken as large as the cooled one's.
-    const double relative = r.delta_se / r.delta;
+    const double relative = rounding_noise(r) / r.predicted;
     c.sigma.push_back(combined_sigma({relative, relative}, value_of(thresholds, "fit_scatter")));
   }
   return c;
@@ -92,7 +92,7 @@ void add_trace_contrast(Verdict& v, const Table& table, const Thresholds& thresh
   const auto curves = curves_of(trunk, [](const SharpnessRow& r) { return std::log(r.trace); });
   std::vector<double> contrast;
   for (const SharpnessRow& r : cooled) {
-    const double base = curve_at(curves, {r.N, r.seed, 0}, r.D);
+    const double base = curve_at(curves, {r.model, r.N, r.seed, 0}, r.D);
     if (!std::isfinite(base)) continue;
     matched.push_back(r);
     contrast.push_back(std::log(r.trace) - base);
@@ -124,7 +124,7 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
       "At equal tokens, does a cooled checkpoint follow its curvature?",
       "cooling changes the damage just as it changes the prediction",
       "supported: interval of the residual inside ± q5_tolerance while that of the predicted "
-      "change excludes 0; "
+      "change lies outside it, so that the residual of a damage that ignored cooling would not; "
       "refuted: the residual's interval disjoint from ± q5_tolerance; inconclusive otherwise",
       thresholds,
       {"q5_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
@@ -160,7 +160,7 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
   add_detail(v, "ln delta, cooled - trunk", damage);
   add_detail(v, "ln predicted, cooled - trunk", moved);
   const double tolerance = value_of(thresholds, "q5_tolerance");
-  const bool has_moved = moved.low > 0 || moved.high < 0;
+  const bool has_moved = slope * moved.low > tolerance || slope * moved.high < -tolerance;
   const bool is_inside = r.low >= -tolerance && r.high <= tolerance;
   if (r.low > tolerance || r.high < -tolerance)
     v.outcome = Outcome::refuted;
@@ -175,7 +175,8 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
       cells,
       has_moved
           ? ""
-          : " The predicted change holds 0, so cooling did not put the prediction to a test.");
+          : " The predicted change is not beyond the tolerance, so cooling did not put the prediction "
+            "to a test.");
   return v;
 }
 
@@ -222,6 +223,9 @@ std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows,
         ++dropped.not_positive;
       } else if (!(sum > value_of(thresholds, "ptq_min_snr") * se)) {
         ++dropped.below_noise;
+      } else if (!(std::min(first->second.delta, second->second.delta) >=
+                   value_of(thresholds, "q6_balance") * sum)) {
+        ++dropped.unbalanced;
       } else {
         Interaction i;
         static_cast<Subject&>(i) = joint;
@@ -242,19 +246,26 @@ Interval interaction_interval(const std::vector<Interaction>& rows, const Thresh
   return mean_interval(keys_of(rows), relative, sigma, bootstrap_options(thresholds));
 }
 
-/// Per pair of bits: measured interaction and that of independent Gaussian noise.
-void add_cells(Verdict& v, const std::vector<Interaction>& rows, const Thresholds& thresholds) {
+/// Per pair of bits: measured interaction and that of independent Gaussian noise. Returns the pairs whose interval
+/// excludes both 0 and independent noise.
+std::string add_cells(Verdict& v, const std::vector<Interaction>& rows, const Thresholds& thresholds) {
   std::map<std::pair<double, double>, std::vector<Interaction>> cells;
   for (const Interaction& i : rows) cells[{i.first_bits, i.second_bits}].push_back(i);
   const int n = static_cast<int>(value_of(thresholds, "q6_channel_length"));
+  std::string beyond;
   for (const auto& [bits, some] : cells) {
     const std::string name = fmt::format("W{:g}A{:g}", bits.first, bits.second);
-    add_detail(v, "relative interaction " + name, interaction_interval(some, thresholds));
+    const Interval measured = interaction_interval(some, thresholds);
+    add_detail(v, "relative interaction " + name, measured);
     if (bits.first < 2 || bits.second < 2) continue;
     const double nu_w = rtn_relative_mse(static_cast<int>(bits.first), n);
     const double nu_a = rtn_relative_mse(static_cast<int>(bits.second), n);
-    add_detail(v, "predicted by (1+nu_w)(1+nu_a) " + name, nu_w * nu_a / (nu_w + nu_a));
+    const double independent = nu_w * nu_a / (nu_w + nu_a);
+    add_detail(v, "predicted by (1+nu_w)(1+nu_a) " + name, independent);
+    if (measured.low > independent || measured.high < 0)
+      beyond += fmt::format("{}{} {}", beyond.empty() ? "" : ", ", name, in_words(measured));
   }
+  return beyond;
 }
 
 }  // namespace
@@ -268,12 +279,18 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
       "from it; inconclusive "
       "otherwise",
       thresholds,
-      {"q6_tolerance", "q6_channel_length", "ptq_min_snr", "fit_scatter", "cells_min"});
+      {"q6_tolerance",
+       "q6_balance",
+       "q6_channel_length",
+       "ptq_min_snr",
+       "fit_scatter",
+       "cells_min"});
   Dropped dropped, of_others;
   const auto rows = interactions_of(table.factorial, {"WxA", 0, 1}, thresholds, dropped);
   v.n = static_cast<int>(rows.size());
   add_dropped(v, dropped);
-  add_cells(v, rows, thresholds);
+  add_detail(v, "pairs dropped: one site dominates the sum", dropped.unbalanced);
+  const std::string beyond = add_cells(v, rows, thresholds);
   for (const SitePair& pair : {SitePair{"WxKV", 0, 2}, SitePair{"AxKV", 1, 2}}) {
     const auto others = interactions_of(table.factorial, pair, thresholds, of_others);
     add_control(v, "interaction " + pair.name, !others.empty());
@@ -303,9 +320,11 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
     v.outcome = Outcome::refuted;
   v.prose = fmt::format(
       "The damage of both together differs from the sum of each by {} of that sum (positive: more "
-      "than the sum), over {} cells.",
+      "than the sum), over {} checkpoint cells, where each site has at least {:g} of the sum.{}",
       in_words(relative),
-      cells);
+      cells,
+      value_of(thresholds, "q6_balance"),
+      beyond.empty() ? "" : " Beyond both 0 and independent Gaussian noise: " + beyond + ".");
   return v;
 }
 

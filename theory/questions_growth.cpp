@@ -1,4 +1,7 @@
 // Q1 and Q2: does the damage, does the sharpness grow as a power of the tokens?
+#include <map>
+#include <set>
+
 #include "sim/base/error.hpp"
 #include "theory/evidence.hpp"
 #include "theory/questions.hpp"
@@ -9,11 +12,14 @@ namespace {
 constexpr const char* growth_rule =
     "supported: interval above the minimum; refuted: interval below it, or holding it within the "
     "equivalence "
-    "band, or the saturating form wins held out; inconclusive otherwise";
+    "band, or the local exponent falls (interval of the quadratic term below 0), or the saturating form wins held "
+    "out; inconclusive otherwise";
 
 struct Growth {
   FitSummary fit;
   std::vector<Interval> parameters;  // of the power law, in its order
+  Interval bend{NAN, NAN, NAN, 0};  // half the change of the local exponent per e-fold of tokens
+  Interval last{NAN, NAN, NAN, 0};  // exponent between the last two token counts of each size
   HeldOut power;
   HeldOut saturating;
   int cells = 0;
@@ -23,6 +29,47 @@ std::vector<RowKey> keys_of(const std::vector<Observation>& rows) {
   std::vector<RowKey> keys;
   for (const Observation& o : rows) keys.push_back({o.cell, o.seed});
   return keys;
+}
+
+/// The shape of ln y over ln D within each (N, P): quadratic term, and the exponent at the end of the tokens.
+void measure_shape(Growth& growth,
+                   const std::vector<Observation>& rows,
+                   const Thresholds& thresholds) {
+  std::map<std::pair<double, double>, std::size_t> groups;
+  std::map<double, std::set<double>> tokens;  // of each size
+  for (const Observation& o : rows) {
+    groups.try_emplace({o.point.N, o.point.P}, groups.size());
+    tokens[o.point.N].insert(o.point.D);
+  }
+  std::vector<double> x, y, sigma, square;
+  std::vector<std::size_t> group;
+  std::vector<bool> is_last;
+  for (const Observation& o : rows) {
+    const std::set<double>& d = tokens[o.point.N];
+    const double middle = (std::log(*d.begin()) + std::log(*d.rbegin())) / 2;
+    x.push_back(std::log(o.point.D) - middle);
+    square.push_back(x.back() * x.back());
+    y.push_back(o.log_y);
+    sigma.push_back(o.log_sigma);
+    group.push_back(groups[{o.point.N, o.point.P}]);
+    is_last.push_back(d.size() >= 2 && o.point.D >= *std::prev(d.end(), 2));
+  }
+  const auto shape = [&](const std::vector<std::size_t>& sample) {
+    const double of_square = slope_within(x, square, sigma, group, sample);
+    const double of_y = slope_within(x, y, sigma, group, sample);
+    std::vector<double> u(x.size()), w(x.size());  // both with the linear part taken out
+    std::vector<std::size_t> last;
+    for (const std::size_t i : sample) {
+      u[i] = square[i] - of_square * x[i];
+      w[i] = y[i] - of_y * x[i];
+      if (is_last[i]) last.push_back(i);
+    }
+    return std::vector<double>{slope_within(u, w, sigma, group, sample),
+                               slope_within(x, y, sigma, group, last)};
+  };
+  const auto intervals = bootstrap(keys_of(rows), shape, bootstrap_options(thresholds));
+  growth.bend = intervals[0];
+  growth.last = intervals[1];
 }
 
 /// Fit, hierarchical bootstrap and held-out errors; a regressor that a resample no longer varies is
@@ -47,6 +94,7 @@ Growth measure_growth(LawKind power,
   growth.parameters = bootstrap(keys_of(rows), parameters, bootstrap_options(thresholds));
   growth.power = held_out_error(power, rows, options);
   growth.saturating = held_out_error(saturating, rows, options);
+  measure_shape(growth, rows, thresholds);
   return growth;
 }
 
@@ -95,9 +143,21 @@ void decide_growth(Verdict& v,
         number,
         growth.saturating.rmse_log,
         growth.power.rmse_log);
+  } else if (g.low > minimum && growth.bend.high < 0) {
+    v.outcome = Outcome::refuted;
+    v.prose = fmt::format(
+        "{}: it grows, but not as one power. The local exponent falls with tokens; between the last "
+        "two checkpoints of each size it is {}.",
+        number,
+        in_words(growth.last));
   } else if (g.low > minimum) {
     v.outcome = Outcome::supported;
-    v.prose = fmt::format("{}: the interval lies above {:g}.", number, minimum);
+    v.prose = fmt::format(
+        "{}: the interval lies above {:g}; between the last two checkpoints of each size the "
+        "exponent is {}.",
+        number,
+        minimum,
+        in_words(growth.last));
   } else if (g.high < minimum) {
     v.outcome = Outcome::refuted;
     v.prose = fmt::format("{}: the interval lies below {:g}.", number, minimum);
@@ -120,10 +180,23 @@ void add_controls(Verdict& v, const Growth& growth, const std::vector<Observatio
   add_control(v, "several model sizes", sizes.size() > 1);
   add_control(v, "N and D not collinear", growth.fit.is_usable() && !growth.fit.collinear);
   add_control(v, "tokens span 1.5 decades", decades >= 1.5);
-  add_control(v, "one schedule (constant learning rate trunk) for all rows", !rows.empty());
   add_control(
       v, "saturating rival fitted to the same rows", std::isfinite(growth.saturating.rmse_log));
   add_detail(v, "decades of tokens", decades);
+}
+
+/// Whether all transformer trunk rows share a schedule and a learning rate, as recorded.
+template <class Row>
+void add_schedule_controls(Verdict& v, const std::vector<Row>& rows) {
+  std::set<std::string> schedules;
+  std::set<double> rates;
+  for (const Row& r : rows)
+    if (r.architecture == "transformer" && r.variant == "trunk")
+      schedules.insert(r.schedule), rates.insert(r.peak_lr);
+  add_control(v,
+              "one schedule (constant learning rate trunk) for all rows",
+              schedules == std::set<std::string>{"constant"});
+  add_control(v, "one peak learning rate for all sizes", rates.size() == 1 && *rates.begin() > 0);
 }
 
 void add_fit_details(Verdict& v, const Growth& growth) {
@@ -131,6 +204,8 @@ void add_fit_details(Verdict& v, const Growth& growth) {
   add_detail(v, "R2", growth.fit.r2);
   add_detail(v, "rmse of ln", growth.fit.rmse_log);
   add_detail(v, "condition number", growth.fit.condition);
+  add_detail(v, "exponent between the last two checkpoints", growth.last);
+  add_detail(v, "quadratic term in ln D", growth.bend);
 }
 
 void add_held_out(Verdict& v, const std::string& form, const HeldOut& held_out) {
@@ -205,6 +280,7 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
         "towards 0.",
         dropped.below_noise + dropped.not_positive);
   add_controls(v, growth, observations);
+  add_schedule_controls(v, table.ptq);
   add_fit_details(v, growth);
   if (growth.fit.is_usable()) {
     add_detail(v, "ln C", growth.parameters[0]);
@@ -297,6 +373,7 @@ Verdict judge_sharpness_growth(const Table& table, const Thresholds& thresholds)
                 value_of(thresholds, "q2_equivalence"),
                 thresholds);
   add_controls(v, growth, trace);
+  add_schedule_controls(v, table.sharpness);
   add_fit_details(v, growth);
   if (growth.fit.is_usable()) {
     add_detail(v, "c", growth.parameters[0]);

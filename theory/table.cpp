@@ -72,6 +72,7 @@ class Reader {
     subject.architecture = text(manifest, "architecture");
     subject.seed = seed_of(manifest);
     subject.N = model_params_of(manifest);
+    read_recipe(subject, manifest);
     const std::vector<std::string> dims{"checkpoint"};
     const Column tokens(points, "tokens", dims, source_ + ": /checkpoints");
     if (!tokens.is_present())
@@ -179,6 +180,8 @@ class Reader {
         predicted(*noise, "predicted_nats", dims, where);
     const Column residual(*noise, "residual_share", {"checkpoint"}, where);
     const Column null(*noise, "null_share", {"checkpoint"}, where);
+    const Column curvature(*noise, "curvature_share", {"checkpoint"}, where);
+    const Column curvature_null(*noise, "curvature_null_share", {"checkpoint"}, where);
     const auto& subspaces = noise->strings("subspace");
     const auto amplitudes = static_cast<std::size_t>(noise->length("amplitude"));
     expect_checkpoints(*noise, "noise");
@@ -194,6 +197,8 @@ class Reader {
           row.predicted = predicted.at(i, j, k, amplitudes);
           row.residual_share = residual.at(i);
           row.null_share = null.at(i);
+          row.curvature_share = curvature.at(i);
+          row.curvature_null_share = curvature_null.at(i);
           table.noise.push_back(row);
         }
   }
@@ -219,6 +224,18 @@ class Reader {
     }
     throw FormatError(
         fmt::format("{}: attribute seed of /manifest is no integer; run the study again", source_));
+  }
+
+  /// Model name, schedule and learning rate, where they are recorded.
+  void read_recipe(Subject& subject, const Dataset& manifest) const {
+    if (manifest.attributes().contains("model_name")) subject.model = text(manifest, "model_name");
+    const Dataset* options = group("options");
+    if (options == nullptr) return;
+    const auto& known = options->attributes();
+    if (known.contains("model.schedule")) subject.schedule = text(*options, "model.schedule");
+    const auto rate = known.find("model.lr");
+    if (rate == known.end()) return;
+    if (const double* value = std::get_if<double>(&rate->second)) subject.peak_lr = *value;
   }
 
   double model_params_of(const Dataset& manifest) const {

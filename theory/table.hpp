@@ -23,6 +23,9 @@ struct Subject {
   double N = 0;
   double D = 0;
   std::string variant;  ///< trunk | cooled | ema | lawa
+  std::string model;    ///< name in the study; equal architectures may differ in schedule
+  std::string schedule; ///< of the trunk; empty where it is not recorded
+  double peak_lr = 0;   ///< peak learning rate; 0 where it is not recorded
 };
 
 /// Damage of quantizing the weights to P bits, and its prediction. Unknown numbers are NaN in all
@@ -69,6 +72,8 @@ struct NoiseRow : Subject {
   double predicted = 0;
   double residual_share = 0;  ///< norm share of the real rounding error in the top directions
   double null_share = 0;      ///< √(k/n)
+  double curvature_share = 0;       ///< share of that error's e'He that lies in the top directions
+  double curvature_null_share = 0;  ///< Σλ/tr H, that of a random error
 };
 
 struct Table {

@@ -113,10 +113,11 @@ std::vector<Threshold> default_thresholds() {
        "half-width of the band around q2_gamma_d_min that counts as no growth"},
       {"q3_tolerance", 0.1, "distance from 1 of the slope of ln delta on ln prediction"},
       {"q4_tolerance",
-       0.5,
+       0.1,
        "excess over 1 of the residual's share in the top directions over its null"},
       {"q5_tolerance", 0.15, "distance from 0 of the cooled residual, ln units"},
       {"q6_tolerance", 0.1, "distance from 0 of the interaction relative to the sum"},
+      {"q6_balance", 0.2, "least share of the smaller of the two damages in their sum"},
       {"q6_channel_length", 64, "channel length in the predicted noise of absmax rounding"},
   };
 }

@@ -216,7 +216,7 @@ TEST_SUITE("questions") {
     const double curvature = detail(v, "d ln delta/d ln D: weighted trace");
     const double step = detail(v, "d ln delta/d ln D: squared step");
     const double alignment = detail(v, "d ln delta/d ln D: alignment");
-    const double higher = detail(v, "d ln delta/d ln D: higher order");
+    const double higher = detail(v, "d ln delta/d ln D: first and higher order");
     CHECK_NEAR(curvature + step + alignment + higher, total, 1e-10, 0);
     CHECK_NEAR(step, 0.6, 1e-9, 0);
     CHECK_NEAR(curvature, 0.2, 0, 0.03);
