@@ -145,6 +145,63 @@ TEST_CASE("judge: thresholds of the study file reach the verdicts") {
   CHECK(theory::value_of(verdicts.at(2).thresholds, "q3_tolerance") == 0.25);
 }
 
+TEST_CASE("judge: thresholds that changed after the run are refused and the verdicts stay as they were") {
+  const Workplace place(tiny_text() + "[thresholds]\nq3_tolerance = 0.25\n");
+  REQUIRE(place.says("run", alone).code == 0);
+  REQUIRE(place.says("judge").code == 0);
+  const std::string before = read_text(place.out() / "verdict.json");
+  place.write("study.toml", tiny_text() + "[thresholds]\nq3_tolerance = 0.5\n");
+  const Said said = place.says("judge");
+  CHECK(said.code == 2);
+  CHECK_MESSAGE(mentions(said.err, "other thresholds"), said.err);
+  CHECK(read_text(place.out() / "verdict.json") == before);
+}
+
+TEST_CASE("judge: runs on two texts of one name are refused, naming the file") {
+  const std::string prose = [] {
+    std::string text;
+    for (int i = 0; i < 9000; ++i) text += fmt::format("line {} of a plain text\n", i * i % 977);
+    return text;
+  }();
+  const Workplace bare("");
+  const std::string book = bare.write("book.txt", prose);
+  const std::string text = R"([study]
+seeds = [1]
+[[data]]
+name = "book"
+files = [")" + book + R"("]
+[[models]]
+name = "tiny"
+data = "book"
+layers = 1
+width = 8
+heads = 2
+mlp_width = 8
+context = 16
+tokens = 2048
+first_tokens = 1024
+checkpoints = 2
+[train]
+batch = 8
+[measure]
+evaluation_windows = 8
+curvature_windows = 2
+eigenpairs = 2
+lanczos_steps = 12
+slq_steps = 4
+trace_probes = 2
+[noise]
+draws = 2
+)";
+  const Workplace place(text);
+  REQUIRE(place.says("run", alone).code == 0);
+  bare.write("book.txt", prose + "one line more\n");
+  REQUIRE(place.says("run", {"--seed", "1", "2"}).code == 0);
+  const Said said = place.says("judge", {"--seed", "1", "2"});
+  CHECK(said.code == 1);
+  CHECK_MESSAGE(mentions(said.err, "another text of data \"book\""), said.err);
+}
+
 TEST_CASE("run files: h5py and xarray open every group, every variable has unit and meaning") {
   const Workplace& place = quick();
   const std::string check = place.write("check.py", script), said = place.path("said");

@@ -1,5 +1,7 @@
 #include "theory/questions.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "sim/base/rng.hpp"
@@ -140,6 +142,43 @@ TEST_SUITE("questions") {
     CHECK(v.prose.find("levels off") != std::string::npos);
   }
 
+  TEST_CASE("Q1: damage whose local exponent falls is refuted as a power, and its last exponent is reported") {
+    Table table = planted({});
+    for (PtqRow& r : table.ptq) {
+      const double x = std::log(r.D / 1e6);
+      r.delta *= std::exp(1.0 * x - 0.15 * x * x);  // local exponent 1.5 - 0.3 x
+    }
+    const Verdict v = judge_damage_growth(table, quick({{"form_margin", 0.01}}));
+    CHECK(v.low > 0);
+    CHECK(v.outcome == Outcome::refuted);
+    CHECK(v.prose.find("not as one power") != std::string::npos);
+    CHECK_NEAR(detail(v, "quadratic term in ln D"), -0.15, 0, 0.02);
+    CHECK(detail(v, "exponent between the last two checkpoints") < v.estimate - 0.3);
+  }
+
+  TEST_CASE("Q1: rows of equal size but another model are other cells, and mixed schedules are a missing control") {
+    Table table = planted({});
+    for (PtqRow& r : table.ptq) r.schedule = "constant", r.peak_lr = 3e-3;
+    const auto control = [](const Verdict& v, const std::string& name) {
+      for (const Control& c : v.controls)
+        if (c.name.find(name) != std::string::npos) return c.was_run;
+      return false;
+    };
+    const Verdict one = judge_damage_growth(table, quick());
+    CHECK(control(one, "one schedule"));
+    CHECK(control(one, "one peak learning rate"));
+    for (size_t i = 0; i < table.ptq.size(); i += 2) {
+      table.ptq[i].model = "other";
+      table.ptq[i].schedule = "cosine";
+      table.ptq[i].peak_lr = 1e-3;
+    }
+    const Verdict two = judge_damage_growth(table, quick());
+    CHECK(!control(two, "one schedule"));
+    CHECK(!control(two, "one peak learning rate"));
+    CHECK(two.prose.find("cells") != std::string::npos);
+    CHECK(two.prose != one.prose);
+  }
+
   TEST_CASE("Q1: rows that are NaN, negative or below the noise are dropped and counted") {
     Table table = planted({});
     table.ptq[0].delta = NAN;
@@ -224,6 +263,18 @@ TEST_SUITE("questions") {
     CHECK_NEAR(higher, -0.07, 0, 0.02);
   }
 
+  TEST_CASE("Q3: the sum of all damages over the sum of predictions counts the negative ones") {
+    Table table = planted({});
+    for (PtqRow& r : table.ptq) r.delta = r.predicted;
+    table.ptq[0].delta = -table.ptq[0].predicted;
+    double total = 0;
+    for (const PtqRow& r : table.ptq) total += r.P == table.ptq[0].P ? r.predicted : 0;
+    const Verdict v = judge_prediction(table, quick());
+    CHECK_NEAR(detail(v, fmt::format("sum of damage over sum of prediction at {:g} bits", table.ptq[0].P)),
+               1 - 2 * table.ptq[0].predicted / total, 1e-12, 0);
+    CHECK(detail(v, "rows dropped: not positive") == 1);
+  }
+
   TEST_CASE("Q3: rows without a quadratic part leave the split out, not the verdict") {
     Table table = planted({});
     for (PtqRow& r : table.ptq) r.quadratic = NAN;
@@ -270,6 +321,9 @@ TEST_SUITE("questions") {
     Table nothing = planted({});
     add_cooled(nothing, 0, 0, 0.05);
     CHECK(judge_cooldown(nothing, quick()).outcome == Outcome::inconclusive);
+    Table ignores = planted({});  // too small a change to tell following from ignoring
+    add_cooled(ignores, 0.08, 0.08, 0.01);
+    CHECK(judge_cooldown(ignores, quick()).outcome == Outcome::inconclusive);
     Table scattered = planted({}, {.N = {1e5}, .seeds = 1});
     add_cooled(scattered, 0.4, 0.4, 1);
     CHECK(judge_cooldown(scattered, quick()).outcome == Outcome::inconclusive);
@@ -302,6 +356,18 @@ TEST_SUITE("questions") {
     CHECK(judge_composition(factorial(-0.3, 0.01), quick()).outcome == Outcome::refuted);
     CHECK(judge_composition(factorial(0.3, 0.01), quick()).outcome == Outcome::refuted);
     CHECK(judge_composition(factorial(0.1, 0.5), quick()).outcome == Outcome::inconclusive);
+  }
+
+  TEST_CASE("Q6: pairs in which one site dominates are left out and counted") {
+    Table table = factorial(0.5, 0);
+    for (FactorialRow& r : table.factorial)
+      if (r.a_bits < 16) r.a_bits = r.a_bits + 4;  // 7 and 8 bits: no damage of their own
+    for (FactorialRow& r : table.factorial)
+      if (r.a_bits < 16) r.delta = r.w_bits < 16 ? std::exp(-r.w_bits) : 1e-6;
+    const Verdict v = judge_composition(table, quick());
+    CHECK(v.outcome == Outcome::inconclusive);
+    CHECK(v.n == 0);
+    CHECK(detail(v, "pairs dropped: one site dominates the sum") == 36);
   }
 
   TEST_CASE("Q6: the interaction of each pair of bits stands beside that of independent noise") {
