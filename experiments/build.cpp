@@ -31,8 +31,8 @@ TransformerOptions transformer_options(const ModelSpec& m, Index vocabulary) {
   o.heads = m.heads;
   o.kv_heads = m.kv_heads > 0 ? m.kv_heads : m.heads;
   o.mlp_width = m.mlp_width;
-  o.position = choose<2>("rope", m.rope, {"half", "interleaved"}) == 0 ? Positions::rope_half
-                                                                       : Positions::rope_interleaved;
+  o.position =
+      choose<2>("rope", m.rope, {"half", "interleaved"}) == 0 ? Positions::rope_half : Positions::rope_interleaved;
   o.head = choose<2>("head", m.head, {"untied", "tied"}) == 0 ? Head::untied : Head::tied;
   return kind == 1 ? gpt2_style(o) : o;
 }
@@ -42,8 +42,8 @@ MlpOptions mlp_options(const ModelSpec& m, Index inputs, Index outputs, bool has
   o.widths.push_back(inputs);
   o.widths.insert(o.widths.end(), m.widths.begin(), m.widths.end());
   o.widths.push_back(outputs);
-  o.activation = static_cast<Activation>(
-      choose<5>("activation", m.activation, {"tanh", "relu", "gelu", "gelu_tanh", "silu"}));
+  o.activation =
+      static_cast<Activation>(choose<5>("activation", m.activation, {"tanh", "relu", "gelu", "gelu_tanh", "silu"}));
   o.loss = has_labels ? MlpLoss::softmax_xent : MlpLoss::squared_error;
   return o;
 }
@@ -60,7 +60,8 @@ std::vector<std::int64_t> checkpoint_steps(const RunSpec& run) {
     throw OptionError(fmt::format("tokens = {} is less than one batch of {}; train longer or with a smaller batch",
                                   run.model.tokens, per_step));
   if (run.model.first_tokens > run.model.tokens)
-    throw OptionError(fmt::format("first_tokens = {} above tokens = {}; make it smaller", run.model.first_tokens, run.model.tokens));
+    throw OptionError(
+        fmt::format("first_tokens = {} above tokens = {}; make it smaller", run.model.first_tokens, run.model.tokens));
   return log_spaced_steps(std::max<std::int64_t>(1, steps_for(run.model.first_tokens)), last,
                           int(run.model.checkpoints));
 }
@@ -68,8 +69,8 @@ std::vector<std::int64_t> checkpoint_steps(const RunSpec& run) {
 TrainOptions train_options(const RunSpec& run, int threads) {
   TrainOptions o;
   o.seed = std::uint64_t(run.seed);
-  o.optimizer.kind = choose<2>("optimizer", run.train.optimizer, {"adamw", "sgd"}) == 0 ? OptimizerKind::adamw
-                                                                                        : OptimizerKind::sgd;
+  o.optimizer.kind =
+      choose<2>("optimizer", run.train.optimizer, {"adamw", "sgd"}) == 0 ? OptimizerKind::adamw : OptimizerKind::sgd;
   o.optimizer.beta1 = run.train.beta1;
   o.optimizer.beta2 = run.train.beta2;
   o.optimizer.eps = run.train.eps;
@@ -78,8 +79,8 @@ TrainOptions train_options(const RunSpec& run, int threads) {
   o.schedule.peak = run.model.lr;
   o.schedule.warmup_steps = run.train.warmup_steps;
   o.schedule.horizon_steps = checkpoint_steps(run).back();
-  o.schedule.decay = static_cast<Decay>(
-      choose<4>("schedule", run.model.schedule, {"constant", "cosine", "linear", "one_sqrt"}));
+  o.schedule.decay =
+      static_cast<Decay>(choose<4>("schedule", run.model.schedule, {"constant", "cosine", "linear", "one_sqrt"}));
   o.schedule.cooldown_steps = std::llround(run.model.decay_fraction * double(o.schedule.horizon_steps));
   o.schedule.final_ratio = run.train.final_lr_ratio;
   o.chunks = {run.train.chunk_rows, threads};

@@ -33,9 +33,9 @@ struct Source {
   BatchSource<Data> batch;
   Data evaluation, curvature;  ///< curvature is an even subset of evaluation
   Index vocabulary = 0, inputs = 0, outputs = 0;
-  std::string sha256;          ///< of the cleaned text or table, "" for synthetic sources
-  double entropy_rate_nats = 0;  ///< NaN where it is not known
-  std::int64_t epochs = 0;       ///< epoch of the last training batch; 0 = nothing was repeated
+  std::string sha256;                 ///< of the cleaned text or table, "" for synthetic sources
+  double entropy_rate_nats = 0;       ///< NaN where it is not known
+  std::int64_t epochs = 0;            ///< epoch of the last training batch; 0 = nothing was repeated
   std::shared_ptr<const void> keeps;  ///< what `batch` reads from
 };
 

@@ -49,13 +49,17 @@ std::vector<fs::path> measured_files(const Study& study, const CommandOptions& o
     const RunFile file = read_run_file(path);
     const auto text = std::get<std::string>(file.group("manifest").attribute("corpus_sha256"));
     if (text_of.try_emplace(run.data.name, text).first->second != text)
-      throw FormatError(fmt::format("{}: was trained on another text of data \"{}\" than the other runs ({}…); delete it "
-                                    "and run again", path.string(), run.data.name, text.substr(0, 12)));
+      throw FormatError(
+          fmt::format("{}: was trained on another text of data \"{}\" than the other runs ({}…); delete it "
+                      "and run again",
+                      path.string(), run.data.name, text.substr(0, 12)));
     (file.groups.contains("checkpoints") ? files : empty).push_back(path);
   }
   if (files.empty() && !empty.empty())
-    throw OptionError(fmt::format("{}: {} runs of study {} are finished and all diverged before their first checkpoint; "
-                                  "lower lr in {}", folder.string(), empty.size(), study.name, options.study_file));
+    throw OptionError(
+        fmt::format("{}: {} runs of study {} are finished and all diverged before their first checkpoint; "
+                    "lower lr in {}",
+                    folder.string(), empty.size(), study.name, options.study_file));
   if (files.empty())
     throw OptionError(fmt::format("{}: no finished run of study {}; hone run {} --out {} first", folder.string(),
                                   study.name, options.study_file, folder.string()));
@@ -91,7 +95,10 @@ int plan_command(CommandOptions options) {
     if (!done) left += cost;
     fmt::print("{:<28} {:>10} {:>10} {:>8.1f} {:>9.2f} TF  {}\n", run.id(), count_text(n),
                count_text(double(run.model.tokens)), double(run.model.tokens) / n, cost * 1e-12,
-               done ? "done" : !damage.empty() ? "damaged, to do again" : fs::exists(partial_path(options.out, run)) ? "partly done" : "to do");
+               done                                         ? "done"
+               : !damage.empty()                            ? "damaged, to do again"
+               : fs::exists(partial_path(options.out, run)) ? "partly done"
+                                                            : "to do");
   }
   fmt::print("left to do: {:.2f} TFLOP by the cost model (about {} on two cores at 40 GFLOP/s each)\n", left * 1e-12,
              duration_text(left / 80e9));
@@ -122,7 +129,8 @@ int report_command(CommandOptions options) {
   const Study study = load_study(options);
   (void)measured_files(study, options);
   if (!fs::exists(options.out / "verdict.json"))
-    throw OptionError(fmt::format("{}: no verdict.json; hone judge {} first", options.out.string(), options.study_file));
+    throw OptionError(
+        fmt::format("{}: no verdict.json; hone judge {} first", options.out.string(), options.study_file));
   const std::string command =
       fmt::format("/usr/bin/python3 {} {}", shell_word((scripts_folder() / "figures" / "make_report.py").string()),
                   shell_word(options.out.string()));
@@ -143,11 +151,13 @@ int inspect_command(const fs::path& path, const std::string& wanted) {
     for (const auto& [key, variable] : group.variables()) {
       fmt::print("  {}({}) [{}] {}\n", key, fmt::join(variable.dims, ", "), variable.unit, variable.meaning);
       if (wanted.empty()) continue;
-      std::visit([](const auto& values) {
-        const size_t shown = std::min<size_t>(values.size(), 200);
-        fmt::print("    {}{}\n", fmt::join(values.begin(), values.begin() + std::ptrdiff_t(shown), " "),
-                   shown < values.size() ? fmt::format(" … ({} in all)", values.size()) : "");
-      }, variable.values);
+      std::visit(
+          [](const auto& values) {
+            const size_t shown = std::min<size_t>(values.size(), 200);
+            fmt::print("    {}{}\n", fmt::join(values.begin(), values.begin() + std::ptrdiff_t(shown), " "),
+                       shown < values.size() ? fmt::format(" … ({} in all)", values.size()) : "");
+          },
+          variable.values);
     }
   }
   return 0;

@@ -11,9 +11,9 @@ namespace hone::experiments {
 
 /// Options that several subcommands share.
 struct CommandOptions {
-  std::string study_file;             ///< TOML
-  std::filesystem::path out;          ///< outputs/STUDY unless --out
-  std::vector<std::int64_t> seeds;    ///< replace the study's when given
+  std::string study_file;           ///< TOML
+  std::filesystem::path out;        ///< outputs/STUDY unless --out
+  std::vector<std::int64_t> seeds;  ///< replace the study's when given
   int jobs = 0, threads = 0;
   std::string command_line;
 };
@@ -21,10 +21,10 @@ struct CommandOptions {
 /// The study with --seed applied, and its folder.
 Study load_study(CommandOptions& options);
 
-int plan_command(CommandOptions options);     ///< what would run, what is done, what it costs
-int run_command(CommandOptions options);      ///< executes what is not done
-int judge_command(CommandOptions options);    ///< HDF5 -> verdict.json, and prints the verdicts
-int report_command(CommandOptions options);   ///< HDF5 + verdict.json -> figures and report.html
+int plan_command(CommandOptions options);    ///< what would run, what is done, what it costs
+int run_command(CommandOptions options);     ///< executes what is not done
+int judge_command(CommandOptions options);   ///< HDF5 -> verdict.json, and prints the verdicts
+int report_command(CommandOptions options);  ///< HDF5 + verdict.json -> figures and report.html
 int inspect_command(const std::filesystem::path& file, const std::string& group);  ///< prints a run file
 
 }  // namespace hone::experiments

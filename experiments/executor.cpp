@@ -54,8 +54,10 @@ std::vector<RunSpec> pending_runs(const Study& study, const fs::path& folder, in
   std::vector<RunSpec> pending;
   for (RunSpec& run : plan_runs(study)) {
     std::string damage;
-    if (is_finished(folder, run, damage)) ++skipped;
-    else pending.push_back(std::move(run));
+    if (is_finished(folder, run, damage))
+      ++skipped;
+    else
+      pending.push_back(std::move(run));
     if (!damage.empty()) damages.push_back(damage);
   }
   std::stable_sort(pending.begin(), pending.end(),

@@ -17,9 +17,9 @@ struct ExecuteOptions {
 
 /// How a call of execute_study ended.
 struct ExecuteSummary {
-  int finished = 0;      ///< runs executed now
-  int skipped = 0;       ///< runs that were finished before
-  int failed = 0;        ///< runs that threw; the others went on
+  int finished = 0;  ///< runs executed now
+  int skipped = 0;   ///< runs that were finished before
+  int failed = 0;    ///< runs that threw; the others went on
   bool interrupted = false;
   double wall_seconds = 0;
 };

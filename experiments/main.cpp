@@ -24,13 +24,14 @@ std::string join_command_line(int argc, char** argv) {
 }
 
 int dispatch(int argc, char** argv) {
-  CLI::App app{"Why do language models trained on more tokens break more when they are quantized?\n"
-               "hone trains, measures curvature, quantizes, injects noise, and judges.\n\n"
-               "  hone plan   experiments/studies/demo.toml      what would run, and what it costs\n"
-               "  hone run    experiments/studies/demo.toml      train and measure; Ctrl-C and run again goes on\n"
-               "  hone judge  experiments/studies/demo.toml      verdicts with intervals\n"
-               "  hone report experiments/studies/demo.toml      figures and report.html\n"
-               "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"};
+  CLI::App app{
+      "Why do language models trained on more tokens break more when they are quantized?\n"
+      "hone trains, measures curvature, quantizes, injects noise, and judges.\n\n"
+      "  hone plan   experiments/studies/demo.toml      what would run, and what it costs\n"
+      "  hone run    experiments/studies/demo.toml      train and measure; Ctrl-C and run again goes on\n"
+      "  hone judge  experiments/studies/demo.toml      verdicts with intervals\n"
+      "  hone report experiments/studies/demo.toml      figures and report.html\n"
+      "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"};
   app.name("hone");
   app.require_subcommand(1);
   CommandOptions options;

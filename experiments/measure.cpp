@@ -19,15 +19,20 @@ template <template <class> class Model>
 struct Instruments<Model>::Curvature {
   Eigenpairs pairs;
   TraceEstimate trace;
-  std::vector<TraceEstimate> predicted;      ///< (1/24) Σ step² H_ii, per bit width
-  std::vector<double> gradient, quadratic;   ///< g·e and ½e'He of the real rounding errors, per bit width
+  std::vector<TraceEstimate> predicted;     ///< (1/24) Σ step² H_ii, per bit width
+  std::vector<double> gradient, quadratic;  ///< g·e and ½e'He of the real rounding errors, per bit width
 };
 
 template <template <class> class Model>
 Instruments<Model>::Instruments(const RunSpec& run, const Float& model, const Source<Data>& source, int threads,
                                 Watch watch)
-    : run_(run), model_(model), source_(source), threads_(threads), watch_(std::move(watch)),
-      objective_(model, {run.train.chunk_rows, threads}), positions_(model.layout().quantizable_indices()) {}
+    : run_(run),
+      model_(model),
+      source_(source),
+      threads_(threads),
+      watch_(std::move(watch)),
+      objective_(model, {run.train.chunk_rows, threads}),
+      positions_(model.layout().quantizable_indices()) {}
 
 template <template <class> class Model>
 Vector<double> Instruments<Model>::restricted(const std::vector<double>& full) const {
@@ -75,14 +80,15 @@ Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment
   std::vector<AlignedVector<float>> quantized;
   std::vector<Vector<double>> errors;
   for (std::int64_t bits : run_.quantize.bits) {
-    quantized.push_back(quantize_weights(theta.data(), model_.layout(), weight_quantizer(run_.quantize, int(bits))).theta);
+    quantized.push_back(
+        quantize_weights(theta.data(), model_.layout(), weight_quantizer(run_.quantize, int(bits))).theta);
     std::vector<double> error(wide.size());
     for (size_t i = 0; i < wide.size(); ++i) error[i] = double(quantized.back()[i]) - wide[i];
     errors.push_back(restricted(error));
   }
   errors.push_back(residual_error(wide));
   Curvature found = run_.measure.precision == "float64" ? curvature<double>(wide, errors, rows["curvature"])
-                                                              : curvature<float>(wide, errors, rows["curvature"]);
+                                                        : curvature<float>(wide, errors, rows["curvature"]);
   const double residual_quadratic = found.quadratic.back();
   found.gradient.pop_back(), found.quadratic.pop_back();
   add_damage(theta, quantized, found, rows["ptq"]);
@@ -204,7 +210,8 @@ void Instruments<Model>::add_damage(const AlignedVector<float>& theta,
     mse.push_back(squares / count);
     stored.push_back(quantize_weights(wide.data(), model_.layout(), q).bits_per_weight);
   }
-  group.set("bits", vector_variable("bits", run_.quantize.bits, "bits", "nominal bits of a weight, " + run_.quantize.grid + " grid"));
+  group.set("bits", vector_variable("bits", run_.quantize.bits, "bits",
+                                    "nominal bits of a weight, " + run_.quantize.grid + " grid"));
   const auto set = [&](const char* name, std::vector<double> values, const char* unit, const char* meaning) {
     group.set(name, row("bits", std::move(values), unit, meaning));
   };

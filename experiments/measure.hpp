@@ -45,8 +45,7 @@ class Instruments {
   struct Curvature;  // what the products gave: pairs, traces, gradient, the terms of each bit width
 
   template <class S>
-  Curvature curvature(const std::vector<double>& theta, const std::vector<Vector<double>>& errors,
-                      Dataset& group);
+  Curvature curvature(const std::vector<double>& theta, const std::vector<Vector<double>>& errors, Dataset& group);
   void add_spectrum(const LinearOperator& op, const Curvature& found, Dataset& group);
   void add_damage(const AlignedVector<float>& theta, const std::vector<AlignedVector<float>>& quantized,
                   const Curvature& found, Dataset& group);
@@ -67,8 +66,8 @@ class Instruments {
   int threads_;
   Watch watch_;
   Objective<Float> objective_;
-  std::vector<Index> positions_;        ///< of the quantizable parameters
-  std::vector<double> reference_;       ///< full-precision losses of the evaluation windows, of the current call
+  std::vector<Index> positions_;   ///< of the quantizable parameters
+  std::vector<double> reference_;  ///< full-precision losses of the evaluation windows, of the current call
 };
 
 /// One update: 6 flops per parameter and token.

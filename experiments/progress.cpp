@@ -23,7 +23,10 @@ std::string count_text(double count) {
 }
 
 Progress::Progress(std::string title, double total)
-    : title_(std::move(title)), total_(total), start_(Clock::now()), drawn_(start_),
+    : title_(std::move(title)),
+      total_(total),
+      start_(Clock::now()),
+      drawn_(start_),
       is_terminal_(::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {

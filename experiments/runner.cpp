@@ -27,8 +27,12 @@ class Run {
   using Data = typename Float::Data;
 
   Run(const RunSpec& spec, const RunContext& context, Float model, Source<Data> source)
-      : spec_(spec), context_(context), model_(std::move(model)), source_(std::move(source)),
-        options_(train_options(spec, context.threads)), objective_(model_, options_.chunks),
+      : spec_(spec),
+        context_(context),
+        model_(std::move(model)),
+        source_(std::move(source)),
+        options_(train_options(spec, context.threads)),
+        objective_(model_, options_.chunks),
         instruments_(spec, model_, source_, context.threads,
                      [this](double flops, const std::string& what) { watch(flops, what); }) {
     model_.check(source_.evaluation);
@@ -54,8 +58,8 @@ class Run {
 
   void watch(double flops, const std::string& what) {
     if (context_.stop) throw Interrupted("interrupted; run the same command again to go on");
-    context_.progress.advance(label(), flops,
-                              fmt::format("{} at {}", what, count_text(double(state_.step() * tokens_per_step(spec_)))));
+    context_.progress.advance(
+        label(), flops, fmt::format("{} at {}", what, count_text(double(state_.step() * tokens_per_step(spec_)))));
   }
 
   void resume_or_start() {
@@ -78,8 +82,9 @@ class Run {
       done_ = 0;
     }
     const Index size = model_.layout().size();
-    context_.progress.advance(label(), double(state_.step()) * training_flops(spec_, size) +
-                                           double(done_) * moment_flops(spec_, size), "resumed");
+    context_.progress.advance(
+        label(), double(state_.step()) * training_flops(spec_, size) + double(done_) * moment_flops(spec_, size),
+        "resumed");
   }
 
   void train_trunk(std::int64_t target) {
@@ -88,10 +93,10 @@ class Run {
         target, state_, objective_, source_.batch, options_, options_.schedule,
         [&](const StepRecord& record) {
           note(record);
-          context_.progress.advance(label(),
-                                    training_flops(spec_, model_.layout().size()),
-                                    fmt::format("training {} of {}", count_text(double(record.step * tokens_per_step(spec_))),
-                                                count_text(double(spec_.model.tokens))));
+          context_.progress.advance(
+              label(), training_flops(spec_, model_.layout().size()),
+              fmt::format("training {} of {}", count_text(double(record.step * tokens_per_step(spec_))),
+                          count_text(double(spec_.model.tokens))));
           const auto now = std::chrono::steady_clock::now();
           if (std::chrono::duration<double>(now - saved).count() < save_every_seconds) return;
           saved = now;
@@ -110,7 +115,8 @@ class Run {
     using Doubles = std::vector<double>;
     Dataset point;
     point.set("step", vector_variable("step", Ints{r.step}, "updates", "updates done"));
-    point.set("tokens", vector_variable("step", Ints{r.step * tokens_per_step(spec_)}, "tokens", "training tokens seen"));
+    point.set("tokens",
+              vector_variable("step", Ints{r.step * tokens_per_step(spec_)}, "tokens", "training tokens seen"));
     point.set("loss_nats", vector_variable("step", Doubles{r.loss_nats}, "nats", "training loss of the batch"));
     point.set("lr", vector_variable("step", Doubles{r.lr}, "1", "learning rate"));
     point.set("grad_norm", vector_variable("step", Doubles{r.gradient_norm}, "nats per unit", "before clipping"));
@@ -124,8 +130,7 @@ class Run {
       return;
     }
     if (options_.ema_decay > 0) add_rows(state_.ema.value, {step, step * tokens_per_step(spec_), "ema", 0});
-    if (!state_.lawa.snapshots.empty())
-      add_rows(state_.lawa.mean(), {step, step * tokens_per_step(spec_), "lawa", 0});
+    if (!state_.lawa.snapshots.empty()) add_rows(state_.lawa.mean(), {step, step * tokens_per_step(spec_), "lawa", 0});
     const auto& cooled = spec_.model.cooldown_at;
     if (std::find(cooled.begin(), cooled.end(), number) != cooled.end()) measure_cooled();
   }
@@ -136,8 +141,9 @@ class Run {
     const auto length = std::max<std::int64_t>(1, std::llround(spec_.model.cooldown_fraction * double(branch.step())));
     const Schedule schedule = cooldown_branch(options_.schedule, branch.step(), length, Decay::linear);
     const std::int64_t end = branch.step() + length;
-    const auto summary = train_to(end, branch, objective_, source_.batch, options_, schedule,
-                                  [&](const StepRecord&) { watch(training_flops(spec_, model_.layout().size()), "cooling"); });
+    const auto summary = train_to(end, branch, objective_, source_.batch, options_, schedule, [&](const StepRecord&) {
+      watch(training_flops(spec_, model_.layout().size()), "cooling");
+    });
     if (summary.stop == TrainStop::reached &&
         add_rows(branch.theta, {end, end * tokens_per_step(spec_), "cooled", schedule(end - 1)}))
       return;
@@ -182,8 +188,8 @@ class Run {
     manifest.set_attribute("architecture", std::string(spec_.model.kind == "mlp" ? "mlp" : "transformer"));
     manifest.set_attribute("model_params", std::int64_t(model_.layout().quantizable_size()));
     manifest.set_attribute("total_params", std::int64_t(model_.layout().size()));
-    manifest.set_attribute("corpus", spec_.data.kind == "text" && spec_.data.files.empty() ? spec_.data.corpus
-                                                                                            : spec_.data.name);
+    manifest.set_attribute("corpus",
+                           spec_.data.kind == "text" && spec_.data.files.empty() ? spec_.data.corpus : spec_.data.name);
     manifest.set_attribute("corpus_sha256", source_.sha256);
     manifest.set_attribute("data_epochs", source_.epochs);
     manifest.set_attribute("entropy_rate_nats", source_.entropy_rate_nats);
@@ -247,7 +253,8 @@ double run_cost(const RunSpec& run) {
     updates += run.model.cooldown_fraction * double(steps[size_t(at) - 1]);
     moments += 1;
   }
-  moments += (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
+  moments +=
+      (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
   return updates * training_flops(run, parameters) + moments * moment_flops(run, parameters);
 }
 

@@ -17,7 +17,7 @@ struct RunContext {
   Progress& progress;
   const std::atomic<bool>& stop;  ///< set by Ctrl-C; the run saves itself and throws Interrupted
   int threads = 1;
-  std::string command;            ///< as typed, for the manifest
+  std::string command;  ///< as typed, for the manifest
 };
 
 /// Finished file and resumable file of a run.

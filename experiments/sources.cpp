@@ -69,9 +69,8 @@ Source<TokenBatch> open_language(const RunSpec& run, std::shared_ptr<Language> l
 fs::path fetch_corpus(const std::string& name, const fs::path& cache) {
   const fs::path folder = cache / name;
   if (fs::exists(folder)) return folder;
-  const std::string command =
-      fmt::format("{} {} {} 2>&1", shell_word((scripts_folder() / "fetch_corpus").string()), shell_word(name),
-                  shell_word(cache.string()));
+  const std::string command = fmt::format("{} {} {} 2>&1", shell_word((scripts_folder() / "fetch_corpus").string()),
+                                          shell_word(name), shell_word(cache.string()));
   FILE* pipe = ::popen(command.c_str(), "r");
   if (!pipe) throw IoError(fmt::format("corpus {}: fetch_corpus cannot be started", name));
   std::string last;
@@ -107,9 +106,9 @@ Source<TokenBatch> open_tokens(const RunSpec& run, CorpusShelf& shelf) {
   if (d.kind == "text") {
     source = open_text(run, shelf);
   } else if (d.kind == "markov") {
-    const auto language = std::make_shared<MarkovSource>(
-        MarkovOptions{d.vocabulary, int(d.order), d.zipf_exponent, d.coupling, std::uint64_t(d.source_seed),
-                      std::uint64_t(run.seed)});
+    const auto language =
+        std::make_shared<MarkovSource>(MarkovOptions{d.vocabulary, int(d.order), d.zipf_exponent, d.coupling,
+                                                     std::uint64_t(d.source_seed), std::uint64_t(run.seed)});
     source = open_language(run, language, language->entropy_rate_nats());
   } else if (d.kind == "hidden_markov") {
     const auto language = std::make_shared<HiddenMarkovSource>(
@@ -131,16 +130,16 @@ Source<VectorBatch> open_vectors(const RunSpec& run, CorpusShelf& shelf) {
   Source<VectorBatch> source;
   source.entropy_rate_nats = unknown;
   if (d.kind == "teacher") {
-    const auto task = std::make_shared<TeacherTask>(
-        TeacherOptions{d.inputs, d.hidden, d.outputs, d.spectrum_exponent, d.noise_sd, std::uint64_t(d.source_seed),
-                       std::uint64_t(run.seed)});
+    const auto task =
+        std::make_shared<TeacherTask>(TeacherOptions{d.inputs, d.hidden, d.outputs, d.spectrum_exponent, d.noise_sd,
+                                                     std::uint64_t(d.source_seed), std::uint64_t(run.seed)});
     source.batch = [task, batch](std::int64_t step) { return task->batch(step, batch); };
     source.evaluation = task->validation(run.measure.evaluation_windows);
     source.inputs = d.inputs, source.outputs = d.outputs;
   } else {
     TableOptions options;
-    options.file = d.files.empty() ? fetch_corpus("digits", shelf.cache() / "raw") / "digits.csv.gz"
-                                   : fs::path(d.files.front());
+    options.file =
+        d.files.empty() ? fetch_corpus("digits", shelf.cache() / "raw") / "digits.csv.gz" : fs::path(d.files.front());
     options.validation_fraction = std::max(d.validation_fraction, 0.2);
     options.seed = std::uint64_t(run.seed);
     const auto table = std::make_shared<VectorTable>(options);

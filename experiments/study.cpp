@@ -42,8 +42,9 @@ void write_part(std::map<std::string, Attribute>& options, const char* section, 
 void check_data(const DataSpec& data, std::vector<std::string>& wrong) {
   const auto check = [&](const char* field, const std::string& value, const std::vector<std::string>& known) {
     if (std::find(known.begin(), known.end(), value) == known.end())
-      wrong.push_back(fmt::format("line {}: data.{}: {} = \"{}\" is unknown; did you mean \"{}\"? (known: {})", data.line,
-                                  data.name, field, value, nearest_name(value, known), fmt::join(known, ", ")));
+      wrong.push_back(fmt::format("line {}: data.{}: {} = \"{}\" is unknown; did you mean \"{}\"? (known: {})",
+                                  data.line, data.name, field, value, nearest_name(value, known),
+                                  fmt::join(known, ", ")));
   };
   check("kind", data.kind, {"text", "markov", "hidden_markov", "teacher", "digits"});
   check("tokenizer", data.tokenizer, {"bytes", "bpe"});
@@ -56,7 +57,8 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
   };
   for (std::int64_t bits : spec.bits) check_weights("quantize", bits);
   for (std::int64_t bits : spec.factorial_w) check_weights("quantize.factorial_w", bits);
-  for (std::int64_t bits : spec.factorial_a) precision_of(spec, 16, int(bits), 16).activation.validate("quantize.factorial_a");
+  for (std::int64_t bits : spec.factorial_a)
+    precision_of(spec, 16, int(bits), 16).activation.validate("quantize.factorial_a");
   for (std::int64_t bits : spec.factorial_kv) {
     precision_of(spec, 16, int(bits), int(bits)).key.validate("quantize.factorial_kv");
     check_weights("quantize.factorial_kv", bits);
@@ -66,8 +68,8 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
 
 /// What a study says about one model, tried out: everything a run would build, without data.
 void check_model(const Study& study, const ModelSpec& model, std::vector<std::string>& wrong) {
-  const auto data = std::find_if(study.data.begin(), study.data.end(),
-                                 [&](const DataSpec& d) { return d.name == model.data; });
+  const auto data =
+      std::find_if(study.data.begin(), study.data.end(), [&](const DataSpec& d) { return d.name == model.data; });
   std::vector<std::string> known;
   for (const DataSpec& d : study.data) known.push_back(d.name);
   if (data == study.data.end()) {
@@ -91,7 +93,8 @@ void check_model(const Study& study, const ModelSpec& model, std::vector<std::st
     const auto steps = checkpoint_steps(run);
     for (std::int64_t at : model.cooldown_at)
       if (at > std::int64_t(steps.size()))
-        throw OptionError(fmt::format("cooldown_at = {}, there are {} checkpoints; choose one of them", at, steps.size()));
+        throw OptionError(
+            fmt::format("cooldown_at = {}, there are {} checkpoints; choose one of them", at, steps.size()));
     (void)precision_of(study.quantize, 4, 4, 4);
     check_quantizers(study.quantize, study.noise);
   } catch (const OptionError& error) {
@@ -109,25 +112,31 @@ void Study::validate() const {
   if (std::set<std::int64_t>(seeds.begin(), seeds.end()).size() < seeds.size())
     wrong.push_back(fmt::format("study.seeds = [{}] holds one seed twice; leave it out", fmt::join(seeds, ", ")));
   if (name.find_first_of("/\\ ") != std::string::npos || name.starts_with("."))
-    wrong.push_back(fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "
-                                "choose another", name));
+    wrong.push_back(
+        fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "
+                    "choose another",
+                    name));
   std::set<std::string> names;
   for (const DataSpec& d : data) {
     if (d.name.empty() || !names.insert("d:" + d.name).second)
-      wrong.push_back(fmt::format("line {}: data.name = \"{}\" is missing or used twice; choose another", d.line, d.name));
+      wrong.push_back(
+          fmt::format("line {}: data.name = \"{}\" is missing or used twice; choose another", d.line, d.name));
     check_data(d, wrong);
   }
   for (const ModelSpec& m : models) {
     if (m.name.empty() || m.name.find_first_of("/\\ ") != std::string::npos || !names.insert("m:" + m.name).second)
-      wrong.push_back(fmt::format("line {}: models.name = \"{}\" is missing, used twice, or holds a blank or slash; choose "
-                                  "another", m.line, m.name));
+      wrong.push_back(
+          fmt::format("line {}: models.name = \"{}\" is missing, used twice, or holds a blank or slash; choose "
+                      "another",
+                      m.line, m.name));
     check_model(*this, m, wrong);
   }
   if (measure.precision != "float32" && measure.precision != "float64")
     wrong.push_back(fmt::format("measure.precision = \"{}\" (expected float32 or float64)", measure.precision));
   if (measure.curvature_windows > measure.evaluation_windows)
-    wrong.push_back(fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset, make it smaller",
-                                measure.curvature_windows, measure.evaluation_windows));
+    wrong.push_back(
+        fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset, make it smaller",
+                    measure.curvature_windows, measure.evaluation_windows));
   if (!wrong.empty()) throw OptionError(fmt::format("{}", fmt::join(wrong, "; ")));
 }
 
@@ -147,8 +156,7 @@ std::map<std::string, Attribute> RunSpec::options() const {
 std::string RunSpec::id() const {
   Sha256 hash;
   for (const auto& [name, value] : options()) {
-    const std::string line =
-        std::visit([&](const auto& v) { return fmt::format("{} = {}\n", name, v); }, value);
+    const std::string line = std::visit([&](const auto& v) { return fmt::format("{} = {}\n", name, v); }, value);
     hash.update(line.data(), line.size());
   }
   return fmt::format("{}-s{}-{}", model.name, seed, hash.finish().substr(0, 8));
@@ -158,8 +166,8 @@ std::vector<RunSpec> plan_runs(const Study& study) {
   std::vector<RunSpec> runs;
   for (const ModelSpec& model : study.models)
     for (std::int64_t seed : study.seeds) {
-      const auto data = std::find_if(study.data.begin(), study.data.end(),
-                                     [&](const DataSpec& d) { return d.name == model.data; });
+      const auto data =
+          std::find_if(study.data.begin(), study.data.end(), [&](const DataSpec& d) { return d.name == model.data; });
       runs.push_back({study.name, seed, *data, model, study.train, study.measure, study.quantize, study.noise});
     }
   return runs;

@@ -24,14 +24,14 @@ inline constexpr Range fraction{0, 1};
 /// Where examples come from.
 struct DataSpec {
   std::string name;
-  std::string kind = "text";     ///< text | markov | hidden_markov | teacher | digits
-  std::string corpus = "tdavid"; ///< text without files: a corpus that fetch_corpus knows (tdavid, anarchism, kjv)
+  std::string kind = "text";        ///< text | markov | hidden_markov | teacher | digits
+  std::string corpus = "tdavid";    ///< text without files: a corpus that fetch_corpus knows (tdavid, anarchism, kjv)
   std::vector<std::string> files;   ///< text: UTF-8 files; digits: one CSV
   std::string tokenizer = "bytes";  ///< bytes | bpe
   std::int64_t vocabulary = 256;    ///< of bpe and of synthetic sources
   double validation_fraction = 0.05;
-  std::int64_t order = 1;           ///< of the Markov source
-  std::int64_t states = 8;          ///< of the hidden Markov source
+  std::int64_t order = 1;   ///< of the Markov source
+  std::int64_t states = 8;  ///< of the hidden Markov source
   double zipf_exponent = 1.0;
   double coupling = 0.8;
   std::int64_t inputs = 32, hidden = 32, outputs = 1;  ///< of the teacher
@@ -54,19 +54,19 @@ struct DataSpec {
 /// One architecture with its training length; every model is trained once per seed.
 struct ModelSpec {
   std::string name;
-  std::string kind = "llama";    ///< llama | gpt2 | mlp
-  std::string data;              ///< name of a [[data]]
+  std::string kind = "llama";  ///< llama | gpt2 | mlp
+  std::string data;            ///< name of a [[data]]
   std::int64_t layers = 2, width = 64, heads = 4, kv_heads = 0, mlp_width = 192, context = 128;
-  std::string rope = "half";     ///< half | interleaved
-  std::string head = "untied";   ///< untied | tied
-  std::vector<std::int64_t> widths;     ///< mlp: hidden widths
-  std::string activation = "gelu_tanh"; ///< mlp: tanh | relu | gelu | gelu_tanh | silu
-  std::int64_t tokens = 1000000;        ///< training tokens (mlp: examples), D at the last trunk checkpoint
-  std::int64_t first_tokens = 100000;   ///< at the first checkpoint
-  std::int64_t checkpoints = 6;         ///< log-spaced from first_tokens to tokens
-  double lr = 3e-3;                     ///< peak learning rate
-  std::string schedule = "constant";    ///< constant | cosine | linear | one_sqrt
-  double decay_fraction = 0.2;          ///< linear, one_sqrt: share of the updates at the end
+  std::string rope = "half";              ///< half | interleaved
+  std::string head = "untied";            ///< untied | tied
+  std::vector<std::int64_t> widths;       ///< mlp: hidden widths
+  std::string activation = "gelu_tanh";   ///< mlp: tanh | relu | gelu | gelu_tanh | silu
+  std::int64_t tokens = 1000000;          ///< training tokens (mlp: examples), D at the last trunk checkpoint
+  std::int64_t first_tokens = 100000;     ///< at the first checkpoint
+  std::int64_t checkpoints = 6;           ///< log-spaced from first_tokens to tokens
+  double lr = 3e-3;                       ///< peak learning rate
+  std::string schedule = "constant";      ///< constant | cosine | linear | one_sqrt
+  double decay_fraction = 0.2;            ///< linear, one_sqrt: share of the updates at the end
   std::vector<std::int64_t> cooldown_at;  ///< checkpoints (1, 2, …) from which a cooled branch leaves the trunk
   double cooldown_fraction = 0.2;         ///< length of a branch over the updates before it
   std::int64_t line = 0;                  ///< of the study file, for messages
@@ -85,13 +85,13 @@ struct ModelSpec {
 };
 
 struct TrainSpec {
-  std::int64_t batch = 32;          ///< sequences (mlp: examples) per update
+  std::int64_t batch = 32;  ///< sequences (mlp: examples) per update
   std::int64_t warmup_steps = 50;
   std::string optimizer = "adamw";  ///< adamw | sgd
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_norm = 1.0, final_lr_ratio = 0.0;
-  double ema_decay = 0.0;           ///< above 0: the average is measured too, as variant ema
+  double ema_decay = 0.0;                          ///< above 0: the average is measured too, as variant ema
   std::int64_t lawa_window = 0, lawa_every = 100;  ///< above 0: variant lawa
-  std::int64_t chunk_rows = 256;    ///< tokens per unit of parallel work
+  std::int64_t chunk_rows = 256;                   ///< tokens per unit of parallel work
 
   template <class V>
   void fields(V& v) {
@@ -112,11 +112,12 @@ struct MeasureSpec {
   std::int64_t eigenpairs = 8, lanczos_steps = 80;
   double lanczos_tolerance = 1e-4;
   std::int64_t slq_probes = 2, slq_steps = 40, trace_probes = 12;
-  std::int64_t cache_mib = 2048;          ///< memory for activations kept between Hessian products
+  std::int64_t cache_mib = 2048;  ///< memory for activations kept between Hessian products
 
   template <class V>
   void fields(V& v) {
-    v("evaluation_windows", evaluation_windows, Range{2, 1e9}), v("curvature_windows", curvature_windows, Range{1, 1e9});
+    v("evaluation_windows", evaluation_windows, Range{2, 1e9}),
+        v("curvature_windows", curvature_windows, Range{1, 1e9});
     v("precision", precision), v("eigenpairs", eigenpairs, Range{1, 1000});
     v("lanczos_steps", lanczos_steps, Range{2, 5000}), v("lanczos_tolerance", lanczos_tolerance, Range{1e-14, 1});
     v("slq_probes", slq_probes, Range{1, 1000}), v("slq_steps", slq_steps, Range{2, 2000});
@@ -126,12 +127,12 @@ struct MeasureSpec {
 
 struct QuantizeSpec {
   std::vector<std::int64_t> bits = {2, 3, 4, 5, 6, 8};  ///< of weights, after training; 16 = not quantized
-  std::string grid = "restricted";           ///< see sim/layers/quantizer.hpp
-  std::string granularity = "row";           ///< of weights: tensor | row | group
-  std::string activation_granularity = "row";  ///< row = per token; tensor = per sequence
+  std::string grid = "restricted";                      ///< see sim/layers/quantizer.hpp
+  std::string granularity = "row";                      ///< of weights: tensor | row | group
+  std::string activation_granularity = "row";           ///< row = per token; tensor = per sequence
   std::int64_t group = 0;
   std::vector<std::int64_t> factorial_w, factorial_a;  ///< bits of the W×A table; 16 = not quantized
-  std::vector<std::int64_t> factorial_kv;    ///< bits of keys and values, alone and together with equal W and A
+  std::vector<std::int64_t> factorial_kv;  ///< bits of keys and values, alone and together with equal W and A
 
   template <class V>
   void fields(V& v) {

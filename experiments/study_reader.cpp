@@ -46,8 +46,10 @@ class TableReader {
   }
 
   void read(const toml::node& node, const std::string& key, std::string& value, Range) {
-    if (const auto text = node.value_exact<std::string>()) value = *text;
-    else complain(node, key, value_text(node) + " is not text; write it in quotes");
+    if (const auto text = node.value_exact<std::string>())
+      value = *text;
+    else
+      complain(node, key, value_text(node) + " is not text; write it in quotes");
   }
   void read(const toml::node& node, const std::string& key, std::int64_t& value, Range range) {
     const auto number = node.value_exact<std::int64_t>();
@@ -58,7 +60,8 @@ class TableReader {
   }
   void read(const toml::node& node, const std::string& key, double& value, Range range) {
     const auto number = node.value<double>();
-    if (!number || node.is_boolean()) return complain(node, key, value_text(node) + " is not a number; write digits without quotes");
+    if (!number || node.is_boolean())
+      return complain(node, key, value_text(node) + " is not a number; write digits without quotes");
     if (!std::isfinite(*number) || *number < range.low || *number > range.high)
       return complain(node, key, fmt::format("= {} (expected {} to {})", *number, range.low, range.high));
     value = *number;
@@ -110,8 +113,10 @@ void read_list(const toml::table& file, const char* name, std::vector<Part>& par
   for (const toml::node& element : *list) {
     const std::string where = fmt::format("{}[{}]", name, parts.size());
     parts.emplace_back().line = element.source().begin.line;
-    if (const toml::table* table = element.as_table()) read_part(*table, where, parts.back(), complaints);
-    else complaints.push_back(fmt::format("line {}: {} is not a table", element.source().begin.line, where));
+    if (const toml::table* table = element.as_table())
+      read_part(*table, where, parts.back(), complaints);
+    else
+      complaints.push_back(fmt::format("line {}: {} is not a table", element.source().begin.line, where));
   }
 }
 
@@ -127,13 +132,15 @@ void read_thresholds(const toml::table& file, Study& study, std::vector<std::str
   const toml::node* node = file.get("thresholds");
   if (!node) return;
   if (!node->as_table()) {
-    complaints.push_back(fmt::format("line {}: thresholds is not a table; write [thresholds]", node->source().begin.line));
+    complaints.push_back(
+        fmt::format("line {}: thresholds is not a table; write [thresholds]", node->source().begin.line));
     return;
   }
   for (const auto& [key, value] : *node->as_table()) {
     const auto number = value.value<double>();
     if (!number) {
-      complaints.push_back(fmt::format("line {}: thresholds.{} is not a number; write digits without quotes", value.source().begin.line, key.str()));
+      complaints.push_back(fmt::format("line {}: thresholds.{} is not a number; write digits without quotes",
+                                       value.source().begin.line, key.str()));
       continue;
     }
     study.thresholds[std::string(key.str())] = *number;
@@ -154,8 +161,8 @@ Study read_study(const std::filesystem::path& path) {
   try {
     file = toml::parse(study.text, path.string());
   } catch (const toml::parse_error& error) {
-    throw OptionError(fmt::format("{}: line {}: {}; mend the TOML", path.string(), error.source().begin.line,
-                                  error.description()));
+    throw OptionError(
+        fmt::format("{}: line {}: {}; mend the TOML", path.string(), error.source().begin.line, error.description()));
   }
   std::vector<std::string> complaints;
   HeadPart head{study};
@@ -171,12 +178,10 @@ Study read_study(const std::filesystem::path& path) {
                                              "measure", "quantize", "noise",  "thresholds"};
   for (const auto& [key, node] : file)
     if (std::find(sections.begin(), sections.end(), std::string(key.str())) == sections.end())
-      complaints.push_back(fmt::format("line {}: section {} is unknown; did you mean \"{}\"?",
-                                       node.source().begin.line, key.str(),
-                                       nearest_name(std::string(key.str()), sections)));
+      complaints.push_back(fmt::format("line {}: section {} is unknown; did you mean \"{}\"?", node.source().begin.line,
+                                       key.str(), nearest_name(std::string(key.str()), sections)));
   if (study.name.empty()) study.name = path.stem().string();
-  if (!complaints.empty())
-    throw OptionError(fmt::format("{}: {}", path.string(), fmt::join(complaints, "; ")));
+  if (!complaints.empty()) throw OptionError(fmt::format("{}: {}", path.string(), fmt::join(complaints, "; ")));
   try {
     study.validate();
   } catch (const OptionError& error) {

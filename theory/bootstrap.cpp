@@ -47,8 +47,7 @@ void draw_sample(const std::vector<std::vector<Rows>>& cells, const Stream& stre
 
 }  // namespace
 
-std::vector<Interval> bootstrap(const std::vector<RowKey>& keys,
-                                const Statistic& statistic,
+std::vector<Interval> bootstrap(const std::vector<RowKey>& keys, const Statistic& statistic,
                                 const BootstrapOptions& options) {
   EXPECTS(!keys.empty(), "bootstrap: no rows");
   EXPECTS(options.replicates >= 1, "bootstrap: {} replicates, expected ≥ 1", options.replicates);
@@ -63,10 +62,7 @@ std::vector<Interval> bootstrap(const std::vector<RowKey>& keys,
   for (int r = 0; r < options.replicates; ++r) {
     draw_sample(cells, {options.seed, Domain::bootstrap, static_cast<std::uint32_t>(r)}, sample);
     const std::vector<double> values = statistic(sample);
-    EXPECTS(values.size() == draws.size(),
-            "bootstrap: {} values, then {}",
-            draws.size(),
-            values.size());
+    EXPECTS(values.size() == draws.size(), "bootstrap: {} values, then {}", draws.size(), values.size());
     for (std::size_t k = 0; k < values.size(); ++k)
       if (std::isfinite(values[k])) draws[k].push_back(values[k]);
   }

@@ -42,8 +42,7 @@ struct Interval {
 ///         time
 /// ensures equal keys, statistic and options give equal bits; low and high are NaN when more than
 ///         half of the replicates failed
-std::vector<Interval> bootstrap(const std::vector<RowKey>& keys,
-                                const Statistic& statistic,
+std::vector<Interval> bootstrap(const std::vector<RowKey>& keys, const Statistic& statistic,
                                 const BootstrapOptions& options);
 
 }  // namespace hone::theory

@@ -12,30 +12,23 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 bool is_candidate(const PtqRow& r, const std::string& variant, const Thresholds& thresholds) {
-  return r.architecture == "transformer" && r.variant == variant &&
-         r.P >= value_of(thresholds, "ptq_bits_min") && r.P <= value_of(thresholds, "ptq_bits_max");
+  return r.architecture == "transformer" && r.variant == variant && r.P >= value_of(thresholds, "ptq_bits_min") &&
+         r.P <= value_of(thresholds, "ptq_bits_max");
 }
 
 /// A usable place in the design: logs of N and D exist.
-bool has_place(const Subject& s) {
-  return std::isfinite(s.N) && std::isfinite(s.D) && s.N > 0 && s.D > 0;
-}
+bool has_place(const Subject& s) { return std::isfinite(s.N) && std::isfinite(s.D) && s.N > 0 && s.D > 0; }
 
 /// Rows of the variant for which `signal` exceeds the noise of the measured damage.
 template <class Signal>
-std::vector<PtqRow> select(const std::vector<PtqRow>& rows,
-                           const std::string& variant,
-                           const Thresholds& thresholds,
-                           Dropped& dropped,
-                           Signal&& signal,
-                           double (*noise)(const PtqRow&)) {
+std::vector<PtqRow> select(const std::vector<PtqRow>& rows, const std::string& variant, const Thresholds& thresholds,
+                           Dropped& dropped, Signal&& signal, double (*noise)(const PtqRow&)) {
   const double snr = value_of(thresholds, "ptq_min_snr");
   std::vector<PtqRow> kept;
   for (const PtqRow& r : rows) {
     if (!is_candidate(r, variant, thresholds)) continue;
     const double value = signal(r);
-    if (!has_place(r) || !std::isfinite(r.delta) || !std::isfinite(r.delta_se) ||
-        !std::isfinite(value))
+    if (!has_place(r) || !std::isfinite(r.delta) || !std::isfinite(r.delta_se) || !std::isfinite(value))
       ++dropped.not_finite;
     else if (!(r.delta > 0) || !(value > 0))
       ++dropped.not_positive;
@@ -55,30 +48,17 @@ int count_cells(const std::vector<RowKey>& keys) {
   return static_cast<int>(cells.size());
 }
 
-std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows,
-                                  const std::string& variant,
-                                  const Thresholds& thresholds,
-                                  Dropped& dropped) {
+std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const std::string& variant,
+                                  const Thresholds& thresholds, Dropped& dropped) {
   return select(
-      rows,
-      variant,
-      thresholds,
-      dropped,
-      [](const PtqRow& r) { return r.delta; },
+      rows, variant, thresholds, dropped, [](const PtqRow& r) { return r.delta; },
       [](const PtqRow& r) { return r.delta_se; });
 }
 
-std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows,
-                                     const std::string& variant,
-                                     const Thresholds& thresholds,
-                                     Dropped& dropped) {
+std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const std::string& variant,
+                                     const Thresholds& thresholds, Dropped& dropped) {
   return select(
-      rows,
-      variant,
-      thresholds,
-      dropped,
-      [](const PtqRow& r) { return r.predicted; },
-      rounding_noise);
+      rows, variant, thresholds, dropped, [](const PtqRow& r) { return r.predicted; }, rounding_noise);
 }
 
 double rounding_noise(const PtqRow& row) { return combined_sigma({row.delta_se, row.gradient}, 0); }
@@ -95,10 +75,8 @@ BootstrapOptions bootstrap_options(const Thresholds& thresholds) {
           .level = value_of(thresholds, "level")};
 }
 
-std::vector<double> regress(const std::vector<std::vector<double>>& columns,
-                            const std::vector<double>& y,
-                            const std::vector<double>& sigma,
-                            const std::vector<std::size_t>& rows) {
+std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
+                            const std::vector<double>& sigma, const std::vector<std::size_t>& rows) {
   const Index n = static_cast<Index>(rows.size()), p = static_cast<Index>(columns.size());
   const std::vector<double> undefined(columns.size() + 1, nan);
   if (n <= p + 1) return undefined;
@@ -120,8 +98,7 @@ std::vector<double> regress(const std::vector<std::vector<double>>& columns,
     scaled.col(j) /= norm(j);
   }
   if (!(condition_number(scaled) < 1 / rank_tolerance)) return undefined;
-  const Vector<double> slopes =
-      solve_least_squares(scaled, (weight.array() * (target.array() - target_mean)).matrix());
+  const Vector<double> slopes = solve_least_squares(scaled, (weight.array() * (target.array() - target_mean)).matrix());
   std::vector<double> coefficients{target_mean};
   for (Index j = 0; j < p; ++j) {
     coefficients.push_back(slopes(j) / norm(j));
@@ -130,11 +107,8 @@ std::vector<double> regress(const std::vector<std::vector<double>>& columns,
   return coefficients;
 }
 
-double slope_within(const std::vector<double>& x,
-                    const std::vector<double>& y,
-                    const std::vector<double>& sigma,
-                    const std::vector<std::size_t>& group,
-                    const std::vector<std::size_t>& rows) {
+double slope_within(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& sigma,
+                    const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows) {
   struct Sums {
     double w = 0, x = 0, y = 0;
   };
@@ -156,8 +130,7 @@ double slope_within(const std::vector<double>& x,
   return xx > 1e-20 * spread ? xy / xx : nan;
 }
 
-double weighted_mean(const std::vector<double>& y,
-                     const std::vector<double>& sigma,
+double weighted_mean(const std::vector<double>& y, const std::vector<double>& sigma,
                      const std::vector<std::size_t>& rows) {
   double sum = 0, weight = 0;
   for (const std::size_t i : rows) {
@@ -168,9 +141,7 @@ double weighted_mean(const std::vector<double>& y,
   return weight > 0 ? sum / weight : nan;
 }
 
-Interval mean_interval(const std::vector<RowKey>& keys,
-                       const std::vector<double>& y,
-                       const std::vector<double>& sigma,
+Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
                        const BootstrapOptions& options) {
   if (keys.empty()) return {nan, nan, nan, 0};
   const auto mean = [&](const std::vector<std::size_t>& rows) {
@@ -179,12 +150,8 @@ Interval mean_interval(const std::vector<RowKey>& keys,
   return bootstrap(keys, mean, options)[0];
 }
 
-Verdict open_verdict(std::string id,
-                     std::string question,
-                     std::string hypothesis,
-                     std::string rule,
-                     const Thresholds& thresholds,
-                     const std::vector<std::string>& names) {
+Verdict open_verdict(std::string id, std::string question, std::string hypothesis, std::string rule,
+                     const Thresholds& thresholds, const std::vector<std::string>& names) {
   Verdict v;
   v.id = std::move(id);
   v.question = std::move(question);
@@ -195,11 +162,8 @@ Verdict open_verdict(std::string id,
   for (const std::string& name : names)
     for (const Threshold& t : thresholds)
       if (t.name == name) v.thresholds.push_back(t);
-  EXPECTS(v.thresholds.size() == names.size(),
-          "open_verdict: {} of {} thresholds of {} known",
-          v.thresholds.size(),
-          names.size(),
-          v.id);
+  EXPECTS(v.thresholds.size() == names.size(), "open_verdict: {} of {} thresholds of {} known", v.thresholds.size(),
+          names.size(), v.id);
   return v;
 }
 
@@ -237,8 +201,7 @@ PredictionRows prediction_rows(const Table& table, const Thresholds& thresholds,
     p.log_delta.push_back(std::log(r.delta));
     p.log_predicted.push_back(std::log(r.predicted));
     // Relative to the prediction: relative to the damage, rows that fluctuated up would weigh more.
-    p.sigma.push_back(combined_sigma(
-        {rounding_noise(r) / r.predicted, r.predicted_se / r.predicted}, scatter));
+    p.sigma.push_back(combined_sigma({rounding_noise(r) / r.predicted, r.predicted_se / r.predicted}, scatter));
   }
   return p;
 }

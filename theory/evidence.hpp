@@ -45,18 +45,14 @@ int count_cells(const std::vector<RowKey>& keys);
 /// Weight quantization rows of transformers with bits within the study's range whose damage is
 /// positive and above the noise. Rows of other architectures or bits do not count as dropped.
 /// expects thresholds ptq_bits_min, ptq_bits_max, ptq_min_snr
-std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows,
-                                  const std::string& variant,
-                                  const Thresholds& thresholds,
-                                  Dropped& dropped);
+std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const std::string& variant,
+                                  const Thresholds& thresholds, Dropped& dropped);
 
 /// The same rows selected by the prediction instead of the damage: selection on the regressor does
 /// not bend a slope, selection on the outcome does. The noise here is that of the windows and the
 /// first-order term g'e of the one rounding that was drawn.
-std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows,
-                                     const std::string& variant,
-                                     const Thresholds& thresholds,
-                                     Dropped& dropped);
+std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const std::string& variant,
+                                     const Thresholds& thresholds, Dropped& dropped);
 
 /// Standard error of a row's damage around its expectation over roundings: windows and g'e.
 double rounding_noise(const PtqRow& row);
@@ -68,37 +64,25 @@ BootstrapOptions bootstrap_options(const Thresholds& thresholds);
 
 /// Coefficients of weighted least squares with a constant, constant first; NaN when rank-deficient.
 /// shapes  columns[j][row], y[row], sigma[row]; `rows` selects with repeats
-std::vector<double> regress(const std::vector<std::vector<double>>& columns,
-                            const std::vector<double>& y,
-                            const std::vector<double>& sigma,
-                            const std::vector<std::size_t>& rows);
+std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
+                            const std::vector<double>& sigma, const std::vector<std::size_t>& rows);
 
 /// Weighted slope of y on x within groups, each group with its own constant; linear in y for fixed
 /// x.
-double slope_within(const std::vector<double>& x,
-                    const std::vector<double>& y,
-                    const std::vector<double>& sigma,
-                    const std::vector<std::size_t>& group,
-                    const std::vector<std::size_t>& rows);
+double slope_within(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& sigma,
+                    const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows);
 
 /// Σ w y / Σ w with w = 1/sigma²; NaN for no rows.
-double weighted_mean(const std::vector<double>& y,
-                     const std::vector<double>& sigma,
+double weighted_mean(const std::vector<double>& y, const std::vector<double>& sigma,
                      const std::vector<std::size_t>& rows);
 
 /// Interval of the weighted mean of y over the whole sample; all NaN for no rows.
-Interval mean_interval(const std::vector<RowKey>& keys,
-                       const std::vector<double>& y,
-                       const std::vector<double>& sigma,
+Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
                        const BootstrapOptions& options);
 
 /// A verdict with its words and the named thresholds, still inconclusive and without numbers.
-Verdict open_verdict(std::string id,
-                     std::string question,
-                     std::string hypothesis,
-                     std::string rule,
-                     const Thresholds& thresholds,
-                     const std::vector<std::string>& names);
+Verdict open_verdict(std::string id, std::string question, std::string hypothesis, std::string rule,
+                     const Thresholds& thresholds, const std::vector<std::string>& names);
 
 void add_control(Verdict& verdict, const std::string& name, bool was_run);
 void add_detail(Verdict& verdict, const std::string& name, double value);

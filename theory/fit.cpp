@@ -15,10 +15,7 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// The affine parts of a log-linear law: design row (without the constant) and offset.
-void fill_design_row(LawKind kind,
-                     const Point& x,
-                     Eigen::Ref<Eigen::RowVectorXd> row,
-                     double& offset) {
+void fill_design_row(LawKind kind, const Point& x, Eigen::Ref<Eigen::RowVectorXd> row, double& offset) {
   double p[parameters_max] = {};
   offset = log_value(kind, p, x);
   for (Index j = 0; j < row.size(); ++j) {
@@ -73,16 +70,13 @@ CentredDesign make_design(LawKind kind, const std::vector<Observation>& rows) {
 
 }  // namespace
 
-FitSummary fit_linear(LawKind kind,
-                      const std::vector<Observation>& rows,
-                      const FitOptions& options) {
+FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
   EXPECTS(law(kind).form == Form::log_linear, "fit_linear: {} is not log-linear", law(kind).name);
   const int n = static_cast<int>(rows.size());
   const std::size_t p = law(kind).parameters.size();
   if (rows.size() <= p) return empty_summary(kind, n, Stop::too_few_rows);
   const CentredDesign design = make_design(kind, rows);
-  if (!design.raw.allFinite() || !design.target.allFinite())
-    return empty_summary(kind, n, Stop::failed);
+  if (!design.raw.allFinite() || !design.target.allFinite()) return empty_summary(kind, n, Stop::failed);
 
   FitSummary summary = empty_summary(kind, n, Stop::solved);
   std::vector<Index> active;
@@ -91,10 +85,8 @@ FitSummary fit_linear(LawKind kind,
     if (design.scale(j) > 0) active.push_back(j);
   }
   Matrix<double> a(n, static_cast<Index>(active.size()));
-  for (std::size_t k = 0; k < active.size(); ++k)
-    a.col(static_cast<Index>(k)) = design.scaled.col(active[k]);
-  if (!(condition_number(a) < 1 / rank_tolerance))
-    return empty_summary(kind, n, Stop::rank_deficient);
+  for (std::size_t k = 0; k < active.size(); ++k) a.col(static_cast<Index>(k)) = design.scaled.col(active[k]);
+  if (!(condition_number(a) < 1 / rank_tolerance)) return empty_summary(kind, n, Stop::rank_deficient);
 
   const Vector<double> slopes = solve_least_squares(a, design.target);
   std::fill(summary.parameters.begin(), summary.parameters.end(), 0.0);
@@ -117,13 +109,10 @@ FitSummary fit_linear(LawKind kind,
 }
 
 FitSummary fit(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
-  return law(kind).form == Form::log_linear ? fit_linear(kind, rows, options)
-                                            : fit_nonlinear(kind, rows, options);
+  return law(kind).form == Form::log_linear ? fit_linear(kind, rows, options) : fit_nonlinear(kind, rows, options);
 }
 
-HeldOut held_out_error(LawKind kind,
-                       const std::vector<Observation>& rows,
-                       const FitOptions& options) {
+HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
   std::set<std::int64_t> cells;
   for (const Observation& o : rows) cells.insert(o.cell);
   FitOptions refit = options;

@@ -23,8 +23,8 @@ struct Observation {
 };
 
 enum class Stop {
-  solved,     ///< log-linear: n > p and the least singular value ≥ 1e-8 of the largest
-  converged,  ///< |Δcost| ≤ 1e-12·cost, or a gradient or step below 1e-12, at the best start
+  solved,              ///< log-linear: n > p and the least singular value ≥ 1e-8 of the largest
+  converged,           ///< |Δcost| ≤ 1e-12·cost, or a gradient or step below 1e-12, at the best start
   iterations_used_up,  ///< iterations = iterations_max at the best start; the best point seen
   too_few_rows,        ///< n ≤ p
   rank_deficient,      ///< log-linear: the least singular value < 1e-8 of the largest
@@ -46,20 +46,18 @@ struct FitSummary {
   Stop stop = Stop::failed;
   std::vector<double> parameters;       ///< NaN unless is_usable
   std::vector<double> standard_errors;  ///< from covariance
-  Matrix<double> covariance;  ///< s²(J'J)⁻¹, s² = Σ residual²/(n-p), residuals in log_sigma
-  double cost = 0;            ///< ½ Σ rho(residual²)
-  double r2 = 0;              ///< weighted, of ln y
-  double rmse_log = 0;        ///< unweighted, of ln y
+  Matrix<double> covariance;            ///< s²(J'J)⁻¹, s² = Σ residual²/(n-p), residuals in log_sigma
+  double cost = 0;                      ///< ½ Σ rho(residual²)
+  double r2 = 0;                        ///< weighted, of ln y
+  double rmse_log = 0;                  ///< unweighted, of ln y
   int n = 0;
   int iterations = 0;
-  double condition = 0;    ///< of the Jacobian, constant projected out, columns scaled to norm 1
-  bool collinear = false;  ///< condition > condition_max
+  double condition = 0;              ///< of the Jacobian, constant projected out, columns scaled to norm 1
+  bool collinear = false;            ///< condition > condition_max
   std::vector<bool> at_bound;        ///< at or beyond a bound of the law, within 1e-6 of its width
   std::vector<bool> not_identified;  ///< log-linear: regressor constant; parameter held at 0
 
-  bool is_usable() const {
-    return stop == Stop::solved || stop == Stop::converged || stop == Stop::iterations_used_up;
-  }
+  bool is_usable() const { return stop == Stop::solved || stop == Stop::converged || stop == Stop::iterations_used_up; }
 };
 
 /// Weighted least squares of a log-linear law.
@@ -68,17 +66,13 @@ struct FitSummary {
 /// expects law(kind).form == log_linear; log_sigma > 0
 /// errors  ContractError; Stop::solved, too_few_rows, rank_deficient or failed come back
 /// cost    O(n p²), no iteration
-FitSummary fit_linear(LawKind kind,
-                      const std::vector<Observation>& rows,
-                      const FitOptions& options);
+FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
 
 /// Nonlinear least squares within the law's bounds, Huber loss, Ceres with automatic derivatives.
 /// math    minimises ½ Σ rho(((ln y - ln prediction)/log_sigma)²)
 /// ensures the start of least cost; ties go to the earlier start; independent of thread count
 /// errors  ContractError; Stop::converged, iterations_used_up, too_few_rows or failed come back
-FitSummary fit_nonlinear(LawKind kind,
-                         const std::vector<Observation>& rows,
-                         const FitOptions& options);
+FitSummary fit_nonlinear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
 
 /// fit_linear for log-linear laws, fit_nonlinear for the others.
 FitSummary fit(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
@@ -90,8 +84,6 @@ struct HeldOut {
 };
 
 /// Leave-one-cell-out cross-validation: each cell is predicted by a fit to all others.
-HeldOut held_out_error(LawKind kind,
-                       const std::vector<Observation>& rows,
-                       const FitOptions& options);
+HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
 
 }  // namespace hone::theory

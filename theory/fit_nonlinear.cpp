@@ -35,13 +35,10 @@ class Residual {
 
 /// Uniform within the bounds; where the law has an additive constant it is set to its optimum
 /// afterwards, so that starts differ only in what is nonlinear.
-std::vector<double> random_start(LawKind kind,
-                                 const std::vector<Observation>& rows,
-                                 const Stream& s) {
+std::vector<double> random_start(LawKind kind, const std::vector<Observation>& rows, const Stream& s) {
   const auto& bounds = law(kind).parameters;
   std::vector<double> p(bounds.size());
-  for (std::size_t j = 0; j < p.size(); ++j)
-    p[j] = bounds[j].low + (bounds[j].high - bounds[j].low) * uniform(s, j);
+  for (std::size_t j = 0; j < p.size(); ++j) p[j] = bounds[j].low + (bounds[j].high - bounds[j].low) * uniform(s, j);
   if (kind == LawKind::chinchilla) return p;
   double shift = 0, weight = 0;
   for (const Observation& o : rows) {
@@ -60,16 +57,13 @@ struct Attempt {
   int iterations = 0;
 };
 
-Attempt solve_from(LawKind kind,
-                   const std::vector<Observation>& rows,
-                   const FitOptions& options,
+Attempt solve_from(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options,
                    std::vector<double> p) {
   const auto& bounds = law(kind).parameters;
   const int size = static_cast<int>(p.size());
   ceres::Problem problem;
   for (const Observation& o : rows) {
-    auto cost = std::make_unique<ceres::DynamicAutoDiffCostFunction<Residual, parameters_max>>(
-        new Residual(kind, o));
+    auto cost = std::make_unique<ceres::DynamicAutoDiffCostFunction<Residual, parameters_max>>(new Residual(kind, o));
     cost->AddParameterBlock(size);
     cost->SetNumResiduals(1);
     problem.AddResidualBlock(cost.release(), new ceres::HuberLoss(options.huber_scale), p.data());
@@ -91,25 +85,18 @@ Attempt solve_from(LawKind kind,
   ceres::Solve(solver, &problem, &summary);
   Attempt attempt{p, summary.final_cost, Stop::failed, static_cast<int>(summary.iterations.size())};
   if (std::isfinite(summary.final_cost) && summary.IsSolutionUsable())
-    attempt.stop =
-        summary.termination_type == ceres::CONVERGENCE ? Stop::converged : Stop::iterations_used_up;
+    attempt.stop = summary.termination_type == ceres::CONVERGENCE ? Stop::converged : Stop::iterations_used_up;
   return attempt;
 }
 
 }  // namespace
 
-FitSummary fit_nonlinear(LawKind kind,
-                         const std::vector<Observation>& rows,
-                         const FitOptions& options) {
+FitSummary fit_nonlinear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
   const int n = static_cast<int>(rows.size());
   const std::size_t p = law(kind).parameters.size();
   EXPECTS(options.start.empty() || options.start.size() == p,
-          "fit_nonlinear: start has {} values, {} has {} parameters",
-          options.start.size(),
-          law(kind).name,
-          p);
-  for (const Observation& o : rows)
-    EXPECTS(o.log_sigma > 0, "fit_nonlinear: log_sigma {}, expected > 0", o.log_sigma);
+          "fit_nonlinear: start has {} values, {} has {} parameters", options.start.size(), law(kind).name, p);
+  for (const Observation& o : rows) EXPECTS(o.log_sigma > 0, "fit_nonlinear: log_sigma {}, expected > 0", o.log_sigma);
   if (rows.size() <= p) return empty_summary(kind, n, Stop::too_few_rows);
 
   Attempt best;
@@ -117,10 +104,7 @@ FitSummary fit_nonlinear(LawKind kind,
   for (int i = 0; i < starts; ++i) {
     const Stream stream{options.seed, Domain::starts, static_cast<std::uint32_t>(i)};
     Attempt attempt =
-        solve_from(kind,
-                   rows,
-                   options,
-                   options.start.empty() ? random_start(kind, rows, stream) : options.start);
+        solve_from(kind, rows, options, options.start.empty() ? random_start(kind, rows, stream) : options.start);
     if (attempt.stop == Stop::failed) continue;
     if (best.stop == Stop::failed || attempt.cost < best.cost) best = std::move(attempt);
   }

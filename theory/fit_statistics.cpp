@@ -28,11 +28,8 @@ FitSummary empty_summary(LawKind kind, int n, Stop stop) {
   return s;
 }
 
-void describe_solution(FitSummary& summary,
-                       const std::vector<Observation>& rows,
-                       const Matrix<double>& jacobian,
-                       const Vector<double>& residual,
-                       double condition_max) {
+void describe_solution(FitSummary& summary, const std::vector<Observation>& rows, const Matrix<double>& jacobian,
+                       const Vector<double>& residual, double condition_max) {
   const Index n = jacobian.rows();
   std::vector<Index> active;
   for (Index j = 0; j < jacobian.cols(); ++j)
@@ -57,8 +54,7 @@ void describe_solution(FitSummary& summary,
   for (Index k = 0; k < p; ++k) j.col(k) = jacobian.col(active[static_cast<std::size_t>(k)]);
   const Vector<double> column_norm = j.colwise().norm().transpose();
   Matrix<double> slopes = j;
-  const Vector<double> constant =
-      weight.normalized();  // the Jacobian column of an additive constant
+  const Vector<double> constant = weight.normalized();  // the Jacobian column of an additive constant
   slopes -= constant * (constant.transpose() * slopes);
   std::vector<Index> kept;
   for (Index k = 0; k < p; ++k) {
@@ -77,8 +73,7 @@ void describe_solution(FitSummary& summary,
     const double s2 = residual.squaredNorm() / static_cast<double>(n - p);
     for (Index a = 0; a < p; ++a)
       for (Index b = 0; b < p; ++b)
-        summary.covariance(active[static_cast<std::size_t>(a)],
-                           active[static_cast<std::size_t>(b)]) =
+        summary.covariance(active[static_cast<std::size_t>(a)], active[static_cast<std::size_t>(b)]) =
             s2 * inverse(a, b) / (column_norm(a) * column_norm(b));
   }
   const auto& bounds = law(summary.kind).parameters;

@@ -21,19 +21,13 @@ Law make_law(LawKind kind) {
     case LawKind::ptq_exponential:
       return {kind, "exponential in bits", Form::log_linear, {log_c, gamma_d, gamma_n, kappa}};
     case LawKind::ptq_bit_power:
-      return {kind,
-              "power of bits",
-              Form::log_linear,
-              {log_c, gamma_d, gamma_n, {"gamma_P", 0, 30, "1"}}};
-    case LawKind::ptq_step:
-      return {kind, "squared step", Form::log_linear, {log_c, gamma_d, gamma_n}};
+      return {kind, "power of bits", Form::log_linear, {log_c, gamma_d, gamma_n, {"gamma_P", 0, 30, "1"}}};
+    case LawKind::ptq_step: return {kind, "squared step", Form::log_linear, {log_c, gamma_d, gamma_n}};
     case LawKind::ptq_saturating:
       return {kind, "saturating in D/N", Form::nonlinear, {log_c, gamma_n, log_r, growth, kappa}};
-    case LawKind::sharpness_power:
-      return {kind, "power law of sharpness", Form::log_linear, {log_s, gamma_d, gamma_n}};
+    case LawKind::sharpness_power: return {kind, "power law of sharpness", Form::log_linear, {log_s, gamma_d, gamma_n}};
     case LawKind::sharpness_saturating:
-      return {
-          kind, "sharpness saturating in D/N", Form::nonlinear, {log_s, gamma_n, log_r, growth}};
+      return {kind, "sharpness saturating in D/N", Form::nonlinear, {log_s, gamma_n, log_r, growth}};
     case LawKind::chinchilla:
       return {kind,
               "Chinchilla loss",
@@ -60,17 +54,12 @@ const Law& law(LawKind kind) {
 
 double predict(LawKind kind, const std::vector<double>& parameters, const Point& point) {
   const std::size_t wanted = law(kind).parameters.size();
-  EXPECTS(parameters.size() == wanted,
-          "predict: {} has {} parameters, {} given",
-          law(kind).name,
-          wanted,
+  EXPECTS(parameters.size() == wanted, "predict: {} has {} parameters, {} given", law(kind).name, wanted,
           parameters.size());
   return std::exp(log_value(kind, parameters.data(), point));
 }
 
-std::vector<double> kumar_ptq_parameters() {
-  return {std::log(0.0598) + 1.1277, 0.5068, 0.3439, 1 / 0.5907};
-}
+std::vector<double> kumar_ptq_parameters() { return {std::log(0.0598) + 1.1277, 0.5068, 0.3439, 1 / 0.5907}; }
 
 std::vector<double> kumar_chinchilla_parameters() {
   return {std::log(4.299e3), 0.4965, std::log(1.806e4), 0.4965, 2.7648};

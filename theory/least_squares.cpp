@@ -18,8 +18,7 @@ Eigen::MatrixXd upper_factor(const Qr& qr, Index p) {
 
 double condition_of(const Eigen::MatrixXd& r) {
   if (!r.allFinite()) return std::numeric_limits<double>::infinity();
-  const Eigen::VectorXd values =
-      Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner>(r).singularValues();
+  const Eigen::VectorXd values = Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner>(r).singularValues();
   const double least = values(values.size() - 1);
   return least > 0 ? values(0) / least : std::numeric_limits<double>::infinity();
 }
@@ -34,16 +33,14 @@ double condition_number(const Matrix<double>& a) {
 
 Vector<double> solve_least_squares(const Matrix<double>& a, const Vector<double>& b) {
   if (a.cols() == 0) return {};
-  if (!a.allFinite())
-    return Vector<double>::Constant(a.cols(), std::numeric_limits<double>::quiet_NaN());
+  if (!a.allFinite()) return Vector<double>::Constant(a.cols(), std::numeric_limits<double>::quiet_NaN());
   return Qr(a).solve(b);
 }
 
 Matrix<double> gram_inverse(const Matrix<double>& a) {
   const Index p = a.cols();
   if (p == 0) return Matrix<double>(0, 0);
-  if (!a.allFinite())
-    return Matrix<double>::Constant(p, p, std::numeric_limits<double>::quiet_NaN());
+  if (!a.allFinite()) return Matrix<double>::Constant(p, p, std::numeric_limits<double>::quiet_NaN());
   const Qr qr(a);
   const Eigen::MatrixXd r = upper_factor(qr, p);
   if (!(condition_of(r) < 1 / rank_tolerance))

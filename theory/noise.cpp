@@ -14,9 +14,7 @@ namespace {
 using std::numbers::pi;
 
 /// P(max |x_i| > x) of n standard normals, accurate in the tail.
-double absmax_tail(double x, int n) {
-  return -std::expm1(n * std::log1p(-std::erfc(x / std::numbers::sqrt2)));
-}
+double absmax_tail(double x, int n) { return -std::expm1(n * std::log1p(-std::erfc(x / std::numbers::sqrt2))); }
 
 double density(double x) { return std::exp(-0.5 * x * x) / std::sqrt(2 * pi); }
 double upper_tail(double x) { return 0.5 * std::erfc(x / std::numbers::sqrt2); }
@@ -50,13 +48,11 @@ class HalfQuantizer {
     if (!is_ordered() || !(mse() <= error + rounding)) {
       y_ = before;
       std::vector<double> centroids;
-      for (std::size_t i = 0; i < y_.size(); ++i)
-        centroids.push_back(cell(i).moment / cell(i).mass);
+      for (std::size_t i = 0; i < y_.size(); ++i) centroids.push_back(cell(i).moment / cell(i).mass);
       y_ = centroids;
     }
     double largest = 0;
-    for (std::size_t i = 0; i < y_.size(); ++i)
-      largest = std::max(largest, std::abs(y_[i] - before[i]));
+    for (std::size_t i = 0; i < y_.size(); ++i) largest = std::max(largest, std::abs(y_[i] - before[i]));
     return largest;
   }
 
@@ -105,9 +101,7 @@ class HalfQuantizer {
     const bool last = i + 1 == y_.size();
     const double left = i > 0 ? 0.5 * (y_[i - 1] + y_[i]) : 0;
     const double right = last ? INFINITY : 0.5 * (y_[i] + y_[i + 1]);
-    return {left,
-            right,
-            upper_tail(left) - (last ? 0 : upper_tail(right)),
+    return {left, right, upper_tail(left) - (last ? 0 : upper_tail(right)),
             density(left) - (last ? 0 : density(right))};
   }
 
@@ -132,8 +126,7 @@ double rtn_relative_mse(int bits, int n) {
 }
 
 UniformNoise uniform_noise(double sigma_over_step) {
-  EXPECTS(
-      sigma_over_step >= 1e-3, "uniform_noise: s/Delta = {}, expected ≥ 0.001", sigma_over_step);
+  EXPECTS(sigma_over_step >= 1e-3, "uniform_noise: s/Delta = {}, expected ≥ 0.001", sigma_over_step);
   const double exponent = 2 * pi * pi * sigma_over_step * sigma_over_step;
   double square = 0, cross = 0, sign = -1;
   for (double k = 1; exponent * k * k < 40; ++k, sign = -sign) {
@@ -171,18 +164,12 @@ double lloyd_max_mse(int bits) {
   return half.mse();
 }
 
-LossChange second_order_change(const Vector<double>& gradient,
-                               const Matrix<double>& hessian,
-                               const Vector<double>& mean,
-                               const Vector<double>& variance) {
+LossChange second_order_change(const Vector<double>& gradient, const Matrix<double>& hessian,
+                               const Vector<double>& mean, const Vector<double>& variance) {
   const Index n = gradient.size();
   EXPECTS(hessian.rows() == n && hessian.cols() == n && mean.size() == n && variance.size() == n,
-          "second_order_change: gradient {}, hessian {}x{}, mean {}, variance {}",
-          n,
-          hessian.rows(),
-          hessian.cols(),
-          mean.size(),
-          variance.size());
+          "second_order_change: gradient {}, hessian {}x{}, mean {}, variance {}", n, hessian.rows(), hessian.cols(),
+          mean.size(), variance.size());
   const Vector<double> curved = hessian * mean;
   const Vector<double> slope = gradient + curved;
   const Matrix<double> hs = hessian * variance.asDiagonal();

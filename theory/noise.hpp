@@ -40,8 +40,7 @@ UniformNoise uniform_noise(double sigma_over_step);
 /// Mean squared error of stochastic rounding at fraction f between two levels, in units of Delta².
 /// math    f (1 - f); averaged over f it is stochastic_rounding_mse_mean
 double stochastic_rounding_mse(double fraction);
-inline constexpr double stochastic_rounding_mse_mean =
-    1.0 / 6;  ///< twice that of rounding to nearest
+inline constexpr double stochastic_rounding_mse_mean = 1.0 / 6;  ///< twice that of rounding to nearest
 
 /// Delta² at `bits` over Delta² at `bits + 1` for an absmax grid.
 /// math    ((2^b - 1)/(2^(b-1) - 1))²; tends to 4
@@ -69,10 +68,8 @@ struct LossChange {
 /// math    mean = g·mu + ½ Σ_i s_i² H_ii + ½ mu'H mu; variance = (g + H mu)'S(g + H mu) + ½
 ///         tr((HS)²), S = diag(s²)
 /// shapes  gradient, mean, variance (n); hessian (n,n) symmetric
-LossChange second_order_change(const Vector<double>& gradient,
-                               const Matrix<double>& hessian,
-                               const Vector<double>& mean,
-                               const Vector<double>& variance);
+LossChange second_order_change(const Vector<double>& gradient, const Matrix<double>& hessian,
+                               const Vector<double>& mean, const Vector<double>& variance);
 
 /// Share of the damage of isotropic noise that falls into the k largest eigendirections.
 /// math    Σ_{i≤k} lambda_i / Σ lambda_i

@@ -99,11 +99,8 @@ void add_trace_contrast(Verdict& v, const Table& table, const Thresholds& thresh
   }
   add_control(v, "trace of cooled and trunk at equal tokens", !matched.empty());
   if (matched.empty()) return;
-  add_detail(v,
-             "ln trace, cooled - trunk",
-             mean_interval(keys_of(matched),
-                           contrast,
-                           std::vector<double>(contrast.size(), 1.0),
+  add_detail(v, "ln trace, cooled - trunk",
+             mean_interval(keys_of(matched), contrast, std::vector<double>(contrast.size(), 1.0),
                            bootstrap_options(thresholds)));
 }
 
@@ -119,15 +116,13 @@ double trunk_slope(const Table& table, const Thresholds& thresholds) {
 }  // namespace
 
 Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
-  Verdict v = open_verdict(
-      "Q5",
-      "At equal tokens, does a cooled checkpoint follow its curvature?",
-      "cooling changes the damage just as it changes the prediction",
-      "supported: interval of the residual inside ± q5_tolerance while that of the predicted "
-      "change lies outside it, so that the residual of a damage that ignored cooling would not; "
-      "refuted: the residual's interval disjoint from ± q5_tolerance; inconclusive otherwise",
-      thresholds,
-      {"q5_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
+  Verdict v = open_verdict("Q5", "At equal tokens, does a cooled checkpoint follow its curvature?",
+                           "cooling changes the damage just as it changes the prediction",
+                           "supported: interval of the residual inside ± q5_tolerance while that of the predicted "
+                           "change lies outside it, so that the residual of a damage that ignored cooling would not; "
+                           "refuted: the residual's interval disjoint from ± q5_tolerance; inconclusive otherwise",
+                           thresholds,
+                           {"q5_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
   Dropped dropped;
   const Contrast c = contrast_with_trunk(table, thresholds, dropped);
   const double slope = trunk_slope(table, thresholds);
@@ -138,20 +133,16 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
   add_detail(v, "slope of ln delta on ln predicted, trunk", slope);
   add_control(v, "cooled and trunk from the same seed", !c.rows.empty());
   add_trace_contrast(v, table, thresholds);
-  const int cells = count_cells(keys),
-            cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  const int cells = count_cells(keys), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (cells < cells_min || !std::isfinite(slope)) {
     v.prose = fmt::format(
         "Nothing can be said: {} cooled cells have a trunk at the same tokens (at least {} "
         "needed){}.",
-        cells,
-        cells_min,
-        std::isfinite(slope) ? "" : ", and the trunk gives no slope");
+        cells, cells_min, std::isfinite(slope) ? "" : ", and the trunk gives no slope");
     return v;
   }
   std::vector<double> residual;
-  for (std::size_t i = 0; i < c.rows.size(); ++i)
-    residual.push_back(c.delta[i] - slope * c.predicted[i]);
+  for (std::size_t i = 0; i < c.rows.size(); ++i) residual.push_back(c.delta[i] - slope * c.predicted[i]);
   const BootstrapOptions options = bootstrap_options(thresholds);
   const Interval r = mean_interval(keys, residual, c.sigma, options);
   const Interval moved = mean_interval(keys, c.predicted, c.sigma, options);
@@ -169,14 +160,10 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
   v.prose = fmt::format(
       "At equal tokens cooling changes ln damage by {} and its prediction by {}; {} is left "
       "unexplained over {} cells.{}",
-      in_words(damage),
-      in_words(moved),
-      in_words(r),
-      cells,
-      has_moved
-          ? ""
-          : " The predicted change is not beyond the tolerance, so cooling did not put the prediction "
-            "to a test.");
+      in_words(damage), in_words(moved), in_words(r), cells,
+      has_moved ? ""
+                : " The predicted change is not beyond the tolerance, so cooling did not put the prediction "
+                  "to a test.");
   return v;
 }
 
@@ -197,10 +184,8 @@ struct Interaction : Subject {
 };
 
 /// The interactions that the factorial holds for one pair of sites, all else unquantized.
-std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows,
-                                         const SitePair& pair,
-                                         const Thresholds& thresholds,
-                                         Dropped& dropped) {
+std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows, const SitePair& pair,
+                                         const Thresholds& thresholds, Dropped& dropped) {
   using Checkpoint = std::tuple<std::string, std::int64_t, double, double, std::string>;
   std::map<Checkpoint, std::map<Bits, FactorialRow>> checkpoints;
   for (const FactorialRow& r : rows)
@@ -223,8 +208,7 @@ std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows,
         ++dropped.not_positive;
       } else if (!(sum > value_of(thresholds, "ptq_min_snr") * se)) {
         ++dropped.below_noise;
-      } else if (!(std::min(first->second.delta, second->second.delta) >=
-                   value_of(thresholds, "q6_balance") * sum)) {
+      } else if (!(std::min(first->second.delta, second->second.delta) >= value_of(thresholds, "q6_balance") * sum)) {
         ++dropped.unbalanced;
       } else {
         Interaction i;
@@ -232,8 +216,7 @@ std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows,
         i.first_bits = bits[pair.first];
         i.second_bits = bits[pair.second];
         i.relative = (joint.delta - sum) / sum;
-        i.sigma =
-            combined_sigma({se / sum, joint.delta_se / sum}, value_of(thresholds, "fit_scatter"));
+        i.sigma = combined_sigma({se / sum, joint.delta_se / sum}, value_of(thresholds, "fit_scatter"));
         interactions.push_back(i);
       }
     }
@@ -272,19 +255,11 @@ std::string add_cells(Verdict& v, const std::vector<Interaction>& rows, const Th
 
 Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict(
-      "Q6",
-      "Do weight and activation precision act independently?",
-      "quantizing both costs the sum of quantizing each",
+      "Q6", "Do weight and activation precision act independently?", "quantizing both costs the sum of quantizing each",
       "supported: interval of the relative interaction inside ± q6_tolerance; refuted: disjoint "
       "from it; inconclusive "
       "otherwise",
-      thresholds,
-      {"q6_tolerance",
-       "q6_balance",
-       "q6_channel_length",
-       "ptq_min_snr",
-       "fit_scatter",
-       "cells_min"});
+      thresholds, {"q6_tolerance", "q6_balance", "q6_channel_length", "ptq_min_snr", "fit_scatter", "cells_min"});
   Dropped dropped, of_others;
   const auto rows = interactions_of(table.factorial, {"WxA", 0, 1}, thresholds, dropped);
   v.n = static_cast<int>(rows.size());
@@ -294,21 +269,15 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   for (const SitePair& pair : {SitePair{"WxKV", 0, 2}, SitePair{"AxKV", 1, 2}}) {
     const auto others = interactions_of(table.factorial, pair, thresholds, of_others);
     add_control(v, "interaction " + pair.name, !others.empty());
-    if (!others.empty())
-      add_detail(v, "relative interaction " + pair.name, interaction_interval(others, thresholds));
+    if (!others.empty()) add_detail(v, "relative interaction " + pair.name, interaction_interval(others, thresholds));
   }
-  const bool has_three_bits = std::any_of(rows.begin(), rows.end(), [](const Interaction& i) {
-    return i.first_bits <= 3 || i.second_bits <= 3;
-  });
+  const bool has_three_bits = std::any_of(rows.begin(), rows.end(),
+                                          [](const Interaction& i) { return i.first_bits <= 3 || i.second_bits <= 3; });
   add_control(v, "cells of 3 bits or fewer, where independence should fail", has_three_bits);
-  const int cells = count_cells(keys_of(rows)),
-            cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  const int cells = count_cells(keys_of(rows)), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (cells < cells_min) {
-    v.prose =
-        fmt::format("Nothing can be said: {} interactions in {} cells, at least {} cells needed.",
-                    v.n,
-                    cells,
-                    cells_min);
+    v.prose = fmt::format("Nothing can be said: {} interactions in {} cells, at least {} cells needed.", v.n, cells,
+                          cells_min);
     return v;
   }
   const Interval relative = interaction_interval(rows, thresholds);
@@ -321,9 +290,7 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   v.prose = fmt::format(
       "The damage of both together differs from the sum of each by {} of that sum (positive: more "
       "than the sum), over {} checkpoint cells, where each site has at least {:g} of the sum.{}",
-      in_words(relative),
-      cells,
-      value_of(thresholds, "q6_balance"),
+      in_words(relative), cells, value_of(thresholds, "q6_balance"),
       beyond.empty() ? "" : " Beyond both 0 and independent Gaussian noise: " + beyond + ".");
   return v;
 }

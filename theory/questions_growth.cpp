@@ -18,8 +18,8 @@ constexpr const char* growth_rule =
 struct Growth {
   FitSummary fit;
   std::vector<Interval> parameters;  // of the power law, in its order
-  Interval bend{NAN, NAN, NAN, 0};  // half the change of the local exponent per e-fold of tokens
-  Interval last{NAN, NAN, NAN, 0};  // exponent between the last two token counts of each size
+  Interval bend{NAN, NAN, NAN, 0};   // half the change of the local exponent per e-fold of tokens
+  Interval last{NAN, NAN, NAN, 0};   // exponent between the last two token counts of each size
   HeldOut power;
   HeldOut saturating;
   int cells = 0;
@@ -32,9 +32,7 @@ std::vector<RowKey> keys_of(const std::vector<Observation>& rows) {
 }
 
 /// The shape of ln y over ln D within each (N, P): quadratic term, and the exponent at the end of the tokens.
-void measure_shape(Growth& growth,
-                   const std::vector<Observation>& rows,
-                   const Thresholds& thresholds) {
+void measure_shape(Growth& growth, const std::vector<Observation>& rows, const Thresholds& thresholds) {
   std::map<std::pair<double, double>, std::size_t> groups;
   std::map<double, std::set<double>> tokens;  // of each size
   for (const Observation& o : rows) {
@@ -64,8 +62,7 @@ void measure_shape(Growth& growth,
       w[i] = y[i] - of_y * x[i];
       if (is_last[i]) last.push_back(i);
     }
-    return std::vector<double>{slope_within(u, w, sigma, group, sample),
-                               slope_within(x, y, sigma, group, last)};
+    return std::vector<double>{slope_within(u, w, sigma, group, sample), slope_within(x, y, sigma, group, last)};
   };
   const auto intervals = bootstrap(keys_of(rows), shape, bootstrap_options(thresholds));
   growth.bend = intervals[0];
@@ -74,9 +71,7 @@ void measure_shape(Growth& growth,
 
 /// Fit, hierarchical bootstrap and held-out errors; a regressor that a resample no longer varies is
 /// a failure of that replicate, not an exponent of 0.
-Growth measure_growth(LawKind power,
-                      LawKind saturating,
-                      const std::vector<Observation>& rows,
+Growth measure_growth(LawKind power, LawKind saturating, const std::vector<Observation>& rows,
                       const Thresholds& thresholds) {
   const FitOptions options;
   const auto parameters = [&](const std::vector<std::size_t>& sample) {
@@ -106,21 +101,13 @@ const char* why_unusable(const Growth& growth) {
 }
 
 /// Sets outcome, estimate and prose from the growth exponent (parameter 1 of every power law).
-void decide_growth(Verdict& v,
-                   const Growth& growth,
-                   const std::string& what,
-                   double minimum,
-                   double equivalence,
+void decide_growth(Verdict& v, const Growth& growth, const std::string& what, double minimum, double equivalence,
                    const Thresholds& thresholds) {
   const int cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
   if (!growth.fit.is_usable() || growth.cells < cells_min) {
-    v.prose = fmt::format(
-        "Nothing can be said about the growth of {}: {} ({} rows in {} cells, at least {} needed).",
-        what,
-        growth.fit.is_usable() ? "the grid has too few cells" : why_unusable(growth),
-        v.n,
-        growth.cells,
-        cells_min);
+    v.prose = fmt::format("Nothing can be said about the growth of {}: {} ({} rows in {} cells, at least {} needed).",
+                          what, growth.fit.is_usable() ? "the grid has too few cells" : why_unusable(growth), v.n,
+                          growth.cells, cells_min);
     return;
   }
   const Interval& g = growth.parameters[1];
@@ -128,8 +115,7 @@ void decide_growth(Verdict& v,
   const std::string number =
       fmt::format("{} goes as D^{} over {} rows in {} cells", what, in_words(g), v.n, growth.cells);
   const double margin = value_of(thresholds, "form_margin");
-  const bool saturates = growth.saturating.failures == 0 &&
-                         growth.saturating.rmse_log < margin * growth.power.rmse_log;
+  const bool saturates = growth.saturating.failures == 0 && growth.saturating.rmse_log < margin * growth.power.rmse_log;
   if (!std::isfinite(g.low) || !std::isfinite(g.high)) {
     v.prose = fmt::format(
         "{}, but too many bootstrap replicates failed for an interval; more model sizes or token "
@@ -140,24 +126,19 @@ void decide_growth(Verdict& v,
     v.prose = fmt::format(
         "{}, yet a form that levels off in D/N predicts left-out cells better ({:.3g} against "
         "{:.3g} in ln units).",
-        number,
-        growth.saturating.rmse_log,
-        growth.power.rmse_log);
+        number, growth.saturating.rmse_log, growth.power.rmse_log);
   } else if (g.low > minimum && growth.bend.high < 0) {
     v.outcome = Outcome::refuted;
     v.prose = fmt::format(
         "{}: it grows, but not as one power. The local exponent falls with tokens; between the last "
         "two checkpoints of each size it is {}.",
-        number,
-        in_words(growth.last));
+        number, in_words(growth.last));
   } else if (g.low > minimum) {
     v.outcome = Outcome::supported;
     v.prose = fmt::format(
         "{}: the interval lies above {:g}; between the last two checkpoints of each size the "
         "exponent is {}.",
-        number,
-        minimum,
-        in_words(growth.last));
+        number, minimum, in_words(growth.last));
   } else if (g.high < minimum) {
     v.outcome = Outcome::refuted;
     v.prose = fmt::format("{}: the interval lies below {:g}.", number, minimum);
@@ -165,23 +146,20 @@ void decide_growth(Verdict& v,
     v.outcome = Outcome::refuted;
     v.prose = fmt::format("{}: no growth within {:g} of {:g}.", number, equivalence, minimum);
   } else {
-    v.prose = fmt::format(
-        "{}: the interval holds {:g} but is too wide to exclude growth.", number, minimum);
+    v.prose = fmt::format("{}: the interval holds {:g} but is too wide to exclude growth.", number, minimum);
   }
 }
 
 void add_controls(Verdict& v, const Growth& growth, const std::vector<Observation>& rows) {
   std::set<double> sizes, tokens;
   std::set<std::int64_t> seeds;
-  for (const Observation& o : rows)
-    sizes.insert(o.point.N), tokens.insert(o.point.D), seeds.insert(o.seed);
+  for (const Observation& o : rows) sizes.insert(o.point.N), tokens.insert(o.point.D), seeds.insert(o.seed);
   const double decades = tokens.empty() ? 0 : std::log10(*tokens.rbegin() / *tokens.begin());
   add_control(v, "several seeds", seeds.size() > 1);
   add_control(v, "several model sizes", sizes.size() > 1);
   add_control(v, "N and D not collinear", growth.fit.is_usable() && !growth.fit.collinear);
   add_control(v, "tokens span 1.5 decades", decades >= 1.5);
-  add_control(
-      v, "saturating rival fitted to the same rows", std::isfinite(growth.saturating.rmse_log));
+  add_control(v, "saturating rival fitted to the same rows", std::isfinite(growth.saturating.rmse_log));
   add_detail(v, "decades of tokens", decades);
 }
 
@@ -191,10 +169,8 @@ void add_schedule_controls(Verdict& v, const std::vector<Row>& rows) {
   std::set<std::string> schedules;
   std::set<double> rates;
   for (const Row& r : rows)
-    if (r.architecture == "transformer" && r.variant == "trunk")
-      schedules.insert(r.schedule), rates.insert(r.peak_lr);
-  add_control(v,
-              "one schedule (constant learning rate trunk) for all rows",
+    if (r.architecture == "transformer" && r.variant == "trunk") schedules.insert(r.schedule), rates.insert(r.peak_lr);
+  add_control(v, "one schedule (constant learning rate trunk) for all rows",
               schedules == std::set<std::string>{"constant"});
   add_control(v, "one peak learning rate for all sizes", rates.size() == 1 && *rates.begin() > 0);
 }
@@ -237,41 +213,24 @@ void add_exponent_by_bits(Verdict& v, const std::vector<Observation>& rows) {
       if (o.point.P == p) some.push_back(o);
     const FitSummary s = fit_linear(LawKind::ptq_step, some, FitOptions{});
     if (s.is_usable() && !s.not_identified[1])
-      v.details.push_back({fmt::format("gamma_D at {:g} bits", p),
-                           s.parameters[1],
-                           s.parameters[1] - 2 * s.standard_errors[1],
-                           s.parameters[1] + 2 * s.standard_errors[1]});
+      v.details.push_back({fmt::format("gamma_D at {:g} bits", p), s.parameters[1],
+                           s.parameters[1] - 2 * s.standard_errors[1], s.parameters[1] + 2 * s.standard_errors[1]});
   }
 }
 
 }  // namespace
 
 Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
-  Verdict v = open_verdict("Q1",
-                           "Does the damage of quantizing weights grow with training tokens?",
-                           "the damage grows as a power of the tokens at fixed model size",
-                           growth_rule,
-                           thresholds,
-                           {"q1_gamma_d_min",
-                            "q1_equivalence",
-                            "form_margin",
-                            "ptq_bits_min",
-                            "ptq_bits_max",
-                            "ptq_min_snr",
-                            "fit_scatter",
-                            "cells_min"});
+  Verdict v = open_verdict("Q1", "Does the damage of quantizing weights grow with training tokens?",
+                           "the damage grows as a power of the tokens at fixed model size", growth_rule, thresholds,
+                           {"q1_gamma_d_min", "q1_equivalence", "form_margin", "ptq_bits_min", "ptq_bits_max",
+                            "ptq_min_snr", "fit_scatter", "cells_min"});
   Dropped dropped;
   const std::vector<PtqRow> rows = select_damage(table.ptq, "trunk", thresholds, dropped);
-  const std::vector<Observation> observations =
-      damage_observations(rows, value_of(thresholds, "fit_scatter"));
+  const std::vector<Observation> observations = damage_observations(rows, value_of(thresholds, "fit_scatter"));
   v.n = static_cast<int>(rows.size());
-  const Growth growth =
-      measure_growth(LawKind::ptq_exponential, LawKind::ptq_saturating, observations, thresholds);
-  decide_growth(v,
-                growth,
-                "the damage",
-                value_of(thresholds, "q1_gamma_d_min"),
-                value_of(thresholds, "q1_equivalence"),
+  const Growth growth = measure_growth(LawKind::ptq_exponential, LawKind::ptq_saturating, observations, thresholds);
+  decide_growth(v, growth, "the damage", value_of(thresholds, "q1_gamma_d_min"), value_of(thresholds, "q1_equivalence"),
                 thresholds);
   if (dropped.below_noise + dropped.not_positive > 0)
     v.prose += fmt::format(
@@ -289,12 +248,8 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
     if (by_power.is_usable()) add_detail(v, "gamma_P", by_power.parameters[3]);
     const Interval& k = growth.parameters[3];
     const bool has_interval = k.low > 0;  // otherwise the inverse has no bounded interval
-    add_detail(v,
-               "gamma_post",
-               Interval{1 / k.estimate,
-                        has_interval ? 1 / k.high : NAN,
-                        has_interval ? 1 / k.low : NAN,
-                        k.failures});
+    add_detail(v, "gamma_post",
+               Interval{1 / k.estimate, has_interval ? 1 / k.high : NAN, has_interval ? 1 / k.low : NAN, k.failures});
     add_held_out(v, "exponential in bits", growth.power);
     add_held_out(v, "power of bits", held_out_error(LawKind::ptq_bit_power, observations, {}));
     add_held_out(v, "squared step", held_out_error(LawKind::ptq_step, observations, {}));
@@ -310,9 +265,7 @@ namespace {
 /// Observations of one curvature number; rows where it is missing or not positive are dropped and
 /// counted.
 template <class Value>
-std::vector<Observation> curvature_observations(const std::vector<SharpnessRow>& all,
-                                                double scatter,
-                                                Dropped& dropped,
+std::vector<Observation> curvature_observations(const std::vector<SharpnessRow>& all, double scatter, Dropped& dropped,
                                                 Value&& value) {
   std::vector<SharpnessRow> rows;
   for (const SharpnessRow& r : all) {
@@ -335,12 +288,9 @@ std::vector<Observation> curvature_observations(const std::vector<SharpnessRow>&
   return observations;
 }
 
-void add_sharpness(Verdict& v,
-                   const std::string& name,
-                   const std::vector<Observation>& rows,
+void add_sharpness(Verdict& v, const std::string& name, const std::vector<Observation>& rows,
                    const Thresholds& thresholds) {
-  const Growth growth =
-      measure_growth(LawKind::sharpness_power, LawKind::sharpness_saturating, rows, thresholds);
+  const Growth growth = measure_growth(LawKind::sharpness_power, LawKind::sharpness_saturating, rows, thresholds);
   if (!growth.fit.is_usable()) return;
   add_detail(v, "c of " + name, growth.parameters[0]);
   add_detail(v, "gamma_D of " + name, growth.parameters[1]);
@@ -352,25 +302,17 @@ void add_sharpness(Verdict& v,
 }  // namespace
 
 Verdict judge_sharpness_growth(const Table& table, const Thresholds& thresholds) {
-  Verdict v = open_verdict(
-      "Q2",
-      "Does sharpness grow with training tokens, and which sharpness?",
-      "the trace of the Hessian on the quantized weights grows as a power of the tokens",
-      growth_rule,
-      thresholds,
-      {"q2_gamma_d_min", "q2_equivalence", "form_margin", "fit_scatter", "cells_min"});
+  Verdict v =
+      open_verdict("Q2", "Does sharpness grow with training tokens, and which sharpness?",
+                   "the trace of the Hessian on the quantized weights grows as a power of the tokens", growth_rule,
+                   thresholds, {"q2_gamma_d_min", "q2_equivalence", "form_margin", "fit_scatter", "cells_min"});
   const double scatter = value_of(thresholds, "fit_scatter");
   Dropped dropped, of_others;
-  const auto trace = curvature_observations(
-      table.sharpness, scatter, dropped, [](const SharpnessRow& r) { return r.trace; });
+  const auto trace =
+      curvature_observations(table.sharpness, scatter, dropped, [](const SharpnessRow& r) { return r.trace; });
   v.n = static_cast<int>(trace.size());
-  const Growth growth =
-      measure_growth(LawKind::sharpness_power, LawKind::sharpness_saturating, trace, thresholds);
-  decide_growth(v,
-                growth,
-                "the trace",
-                value_of(thresholds, "q2_gamma_d_min"),
-                value_of(thresholds, "q2_equivalence"),
+  const Growth growth = measure_growth(LawKind::sharpness_power, LawKind::sharpness_saturating, trace, thresholds);
+  decide_growth(v, growth, "the trace", value_of(thresholds, "q2_gamma_d_min"), value_of(thresholds, "q2_equivalence"),
                 thresholds);
   add_controls(v, growth, trace);
   add_schedule_controls(v, table.sharpness);
@@ -381,14 +323,12 @@ Verdict judge_sharpness_growth(const Table& table, const Thresholds& thresholds)
     add_held_out(v, "power", growth.power);
     add_held_out(v, "saturating in D/N", growth.saturating);
   }
-  const auto largest = curvature_observations(
-      table.sharpness, scatter, of_others, [](const SharpnessRow& r) { return r.lambda_max; });
-  const auto weighted = curvature_observations(
-      table.sharpness, scatter, of_others, [](const SharpnessRow& r) { return r.weighted_trace; });
-  const auto scale_free =
-      curvature_observations(table.sharpness, scatter, of_others, [](const SharpnessRow& r) {
-        return r.trace * r.weight_norm2;
-      });
+  const auto largest =
+      curvature_observations(table.sharpness, scatter, of_others, [](const SharpnessRow& r) { return r.lambda_max; });
+  const auto weighted = curvature_observations(table.sharpness, scatter, of_others,
+                                               [](const SharpnessRow& r) { return r.weighted_trace; });
+  const auto scale_free = curvature_observations(table.sharpness, scatter, of_others,
+                                                 [](const SharpnessRow& r) { return r.trace * r.weight_norm2; });
   add_sharpness(v, "lambda_max", largest, thresholds);
   add_sharpness(v, "the step-weighted trace", weighted, thresholds);
   add_sharpness(v, "trace times squared weight norm", scale_free, thresholds);

@@ -54,12 +54,10 @@ std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& pla
       row.lr = 1e-3;
       row.loss = 2;
       const double log_prediction = planted.log_c + planted.gamma_d * std::log(row.D) -
-                                    planted.gamma_n * std::log(row.N) - row.P / planted.gamma_post +
-                                    run;
+                                    planted.gamma_n * std::log(row.N) - row.P / planted.gamma_post + run;
       row.predicted = std::exp(log_prediction);
       row.quadratic = row.predicted;
-      row.delta =
-          std::exp(log_prediction + planted.row_noise * normal(stream_of(grid, draw, rows), k));
+      row.delta = std::exp(log_prediction + planted.row_noise * normal(stream_of(grid, draw, rows), k));
       row.delta_se = planted.relative_se * row.delta;
       row.predicted_se = planted.relative_se * row.predicted;
       row.gradient = row.delta - row.quadratic;
@@ -76,8 +74,8 @@ std::vector<SharpnessRow> planted_sharpness(const SyntheticGrid& grid, const Pla
     SharpnessRow row;
     static_cast<Subject&>(row) = subject;
     const double run = planted.run_noise * normal(stream_of(grid, draw, trace), 0);
-    row.trace = std::exp(planted.curvature_share * planted.gamma_d * std::log(row.D) -
-                         planted.gamma_n * std::log(row.N) + run);
+    row.trace =
+        std::exp(planted.curvature_share * planted.gamma_d * std::log(row.D) - planted.gamma_n * std::log(row.N) + run);
     row.trace_se = planted.relative_se * row.trace;
     row.weighted_trace = row.trace;
     row.lambda_max = -std::expm1(-row.D / row.N / 10) * std::exp(run);
@@ -102,9 +100,8 @@ std::vector<PtqRow> quadratic_null(const SyntheticGrid& grid) {
       double trace_h = 0, damage = 0;
       for (int i = 0; i < dimension; ++i) {
         const double h = 1.0 / (i + 1);
-        const double error = step * (uniform(stream_of(grid, draw, rounding),
-                                             k * dimension + static_cast<std::uint64_t>(i)) -
-                                     0.5);
+        const double error =
+            step * (uniform(stream_of(grid, draw, rounding), k * dimension + static_cast<std::uint64_t>(i)) - 0.5);
         trace_h += h;
         damage += 0.5 * h * error * error;
       }

@@ -22,26 +22,18 @@ constexpr double reference_bits_min = 3;
 class Column {
  public:
   Column() = default;
-  Column(const Dataset& group,
-         const std::string& name,
-         const std::vector<std::string>& dims,
+  Column(const Dataset& group, const std::string& name, const std::vector<std::string>& dims,
          const std::string& source) {
     if (!group.has(name)) return;
     const Variable& variable = group.at(name);
     if (variable.dims != dims)
-      throw FormatError(
-          fmt::format("{}: variable {} has dimensions ({}), expected ({}); run the study again",
-                      source,
-                      name,
-                      fmt::join(variable.dims, ", "),
-                      fmt::join(dims, ", ")));
+      throw FormatError(fmt::format("{}: variable {} has dimensions ({}), expected ({}); run the study again", source,
+                                    name, fmt::join(variable.dims, ", "), fmt::join(dims, ", ")));
     std::visit([&](const auto& values) { assign(values, name, source); }, variable.values);
     if (dims.size() > 1) stride_ = static_cast<std::size_t>(variable.shape[1]);
   }
   double at(std::size_t i) const { return values_.empty() ? nan : values_[i]; }
-  double at(std::size_t i, std::size_t j) const {
-    return values_.empty() ? nan : values_[i * stride_ + j];
-  }
+  double at(std::size_t i, std::size_t j) const { return values_.empty() ? nan : values_[i * stride_ + j]; }
   double at(std::size_t i, std::size_t j, std::size_t k, std::size_t depth) const {
     return values_.empty() ? nan : values_[(i * stride_ + j) * depth + k];
   }
@@ -53,8 +45,7 @@ class Column {
     if constexpr (std::is_arithmetic_v<T>)
       values_.assign(values.begin(), values.end());
     else
-      throw FormatError(fmt::format(
-          "{}: variable {} holds text, expected numbers; run the study again", source, name));
+      throw FormatError(fmt::format("{}: variable {} holds text, expected numbers; run the study again", source, name));
   }
 
   std::vector<double> values_;
@@ -76,8 +67,7 @@ class Reader {
     const std::vector<std::string> dims{"checkpoint"};
     const Column tokens(points, "tokens", dims, source_ + ": /checkpoints");
     if (!tokens.is_present())
-      throw FormatError(fmt::format(
-          "{}: group /checkpoints has no variable tokens; run the study again", source_));
+      throw FormatError(fmt::format("{}: group /checkpoints has no variable tokens; run the study again", source_));
     lr_ = Column(points, "lr", dims, source_);
     loss_ = Column(points, "loss_nats", dims, source_);
     weight_norm2_ = Column(points, "weight_norm2", dims, source_);
@@ -93,14 +83,11 @@ class Reader {
     const Dataset* ptq = group("ptq");
     if (ptq == nullptr) return;
     const std::vector<std::string> dims{"checkpoint", "bits"};
-    const auto column = [&](const char* name) {
-      return Column(*ptq, name, dims, source_ + ": /ptq");
-    };
+    const auto column = [&](const char* name) { return Column(*ptq, name, dims, source_ + ": /ptq"); };
     const Column bits(*ptq, "bits", {"bits"}, source_ + ": /ptq");
-    const Column delta = column("delta_nats"), delta_se = column("delta_se_nats"),
-                 predicted = column("predicted_nats"), predicted_se = column("predicted_se_nats"),
-                 gradient = column("gradient_nats"), quadratic = column("quadratic_nats"),
-                 step2 = column("mean_step2");
+    const Column delta = column("delta_nats"), delta_se = column("delta_se_nats"), predicted = column("predicted_nats"),
+                 predicted_se = column("predicted_se_nats"), gradient = column("gradient_nats"),
+                 quadratic = column("quadratic_nats"), step2 = column("mean_step2");
     const auto count = static_cast<std::size_t>(ptq->length("bits"));
     expect_checkpoints(*ptq, "ptq");
     for (std::size_t i = 0; i < subjects_.size(); ++i)
@@ -129,8 +116,7 @@ class Reader {
     const Column trace(*curvature, "trace", {"checkpoint"}, where);
     const Column trace_se(*curvature, "trace_se", {"checkpoint"}, where);
     const Column lambda(*curvature, "lambda", {"checkpoint", "rank"}, where);
-    const std::size_t ranks =
-        lambda.is_present() ? static_cast<std::size_t>(curvature->length("rank")) : 0;
+    const std::size_t ranks = lambda.is_present() ? static_cast<std::size_t>(curvature->length("rank")) : 0;
     expect_checkpoints(*curvature, "curvature");
     for (std::size_t i = 0; i < subjects_.size(); ++i) {
       SharpnessRow row;
@@ -175,8 +161,7 @@ class Reader {
     const std::string where = source_ + ": /noise";
     const std::vector<std::string> dims{"checkpoint", "subspace", "amplitude"};
     const Column energy(*noise, "energy", {"checkpoint", "amplitude"}, where);
-    const Column delta(*noise, "delta_nats", dims, where),
-        delta_se(*noise, "delta_se_nats", dims, where),
+    const Column delta(*noise, "delta_nats", dims, where), delta_se(*noise, "delta_se_nats", dims, where),
         predicted(*noise, "predicted_nats", dims, where);
     const Column residual(*noise, "residual_share", {"checkpoint"}, where);
     const Column null(*noise, "null_share", {"checkpoint"}, where);
@@ -207,9 +192,7 @@ class Reader {
   std::string text(const Dataset& group, const std::string& name) const {
     if (const auto* value = std::get_if<std::string>(&group.attribute(name))) return *value;
     throw FormatError(
-        fmt::format("{}: attribute {} of /manifest is a number, expected text; run the study again",
-                    source_,
-                    name));
+        fmt::format("{}: attribute {} of /manifest is a number, expected text; run the study again", source_, name));
   }
 
   /// Seeds are recorded as an integer or as decimal text, so that all 64 bits survive.
@@ -222,8 +205,7 @@ class Reader {
       const auto result = std::from_chars(digits->data(), end, seed);
       if (result.ec == std::errc() && result.ptr == end) return static_cast<std::int64_t>(seed);
     }
-    throw FormatError(
-        fmt::format("{}: attribute seed of /manifest is no integer; run the study again", source_));
+    throw FormatError(fmt::format("{}: attribute seed of /manifest is no integer; run the study again", source_));
   }
 
   /// Model name, schedule and learning rate, where they are recorded.
@@ -240,12 +222,10 @@ class Reader {
 
   double model_params_of(const Dataset& manifest) const {
     const Attribute& value = manifest.attribute("model_params");
-    if (const auto* integer = std::get_if<std::int64_t>(&value))
-      return static_cast<double>(*integer);
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
     if (const auto* real = std::get_if<double>(&value)) return *real;
     throw FormatError(fmt::format(
-        "{}: attribute model_params of /manifest is text, expected a number; run the study again",
-        source_));
+        "{}: attribute model_params of /manifest is text, expected a number; run the study again", source_));
   }
 
   const Dataset* group(const std::string& name) const {
@@ -255,12 +235,8 @@ class Reader {
 
   void expect_checkpoints(const Dataset& group, const std::string& name) const {
     if (group.length("checkpoint") != static_cast<std::int64_t>(subjects_.size()))
-      throw FormatError(
-          fmt::format("{}: group /{} has {} checkpoints, /checkpoints has {}; run the study again",
-                      source_,
-                      name,
-                      group.length("checkpoint"),
-                      subjects_.size()));
+      throw FormatError(fmt::format("{}: group /{} has {} checkpoints, /checkpoints has {}; run the study again",
+                                    source_, name, group.length("checkpoint"), subjects_.size()));
   }
 
   /// The step-weighted trace at the least usable bits of checkpoint i; NaN when not measured.

@@ -22,10 +22,10 @@ struct Subject {
   std::int64_t seed = 0;
   double N = 0;
   double D = 0;
-  std::string variant;  ///< trunk | cooled | ema | lawa
-  std::string model;    ///< name in the study; equal architectures may differ in schedule
-  std::string schedule; ///< of the trunk; empty where it is not recorded
-  double peak_lr = 0;   ///< peak learning rate; 0 where it is not recorded
+  std::string variant;   ///< trunk | cooled | ema | lawa
+  std::string model;     ///< name in the study; equal architectures may differ in schedule
+  std::string schedule;  ///< of the trunk; empty where it is not recorded
+  double peak_lr = 0;    ///< peak learning rate; 0 where it is not recorded
 };
 
 /// Damage of quantizing the weights to P bits, and its prediction. Unknown numbers are NaN in all
@@ -49,8 +49,7 @@ struct SharpnessRow : Subject {
   double trace_se = 0;
   double lambda_max = 0;
   double weight_norm2 = 0;
-  double weighted_trace =
-      0;  ///< 24 predicted / mean_step2 at the least bits ≥ 3 that were measured
+  double weighted_trace = 0;  ///< 24 predicted / mean_step2 at the least bits ≥ 3 that were measured
 };
 
 /// Damage of one cell of the weight, activation and KV factorial; 16 bits = not quantized.
@@ -70,8 +69,8 @@ struct NoiseRow : Subject {
   double delta = 0;
   double delta_se = 0;
   double predicted = 0;
-  double residual_share = 0;  ///< norm share of the real rounding error in the top directions
-  double null_share = 0;      ///< √(k/n)
+  double residual_share = 0;        ///< norm share of the real rounding error in the top directions
+  double null_share = 0;            ///< √(k/n)
   double curvature_share = 0;       ///< share of that error's e'He that lies in the top directions
   double curvature_null_share = 0;  ///< Σλ/tr H, that of a random error
 };

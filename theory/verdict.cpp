@@ -25,8 +25,7 @@ Outcome outcome_of(const std::string& name, const std::string& source) {
   throw FormatError(
       fmt::format("{}: field outcome = \"{}\", expected supported, refuted or inconclusive; run "
                   "`hone judge` again",
-                  source,
-                  name));
+                  source, name));
 }
 
 Json to_object(const Verdict& v) {
@@ -43,15 +42,11 @@ Json to_object(const Verdict& v) {
          {"rule", v.rule}};
   o["thresholds"] = o["controls"] = o["details"] = Json::array();
   for (const Threshold& t : v.thresholds)
-    o["thresholds"].push_back(
-        {{"name", t.name}, {"value", number(t.value)}, {"meaning", t.meaning}});
-  for (const Control& c : v.controls)
-    o["controls"].push_back({{"name", c.name}, {"was_run", c.was_run}});
+    o["thresholds"].push_back({{"name", t.name}, {"value", number(t.value)}, {"meaning", t.meaning}});
+  for (const Control& c : v.controls) o["controls"].push_back({{"name", c.name}, {"was_run", c.was_run}});
   for (const Detail& d : v.details)
-    o["details"].push_back({{"name", d.name},
-                            {"value", number(d.value)},
-                            {"low", number(d.low)},
-                            {"high", number(d.high)}});
+    o["details"].push_back(
+        {{"name", d.name}, {"value", number(d.value)}, {"low", number(d.low)}, {"high", number(d.high)}});
   return o;
 }
 
@@ -72,8 +67,7 @@ Verdict from_object(const Json& o, const std::string& source) {
     v.thresholds.push_back({t.at("name"), number_of(t, "value"), t.at("meaning")});
   for (const Json& c : o.at("controls")) v.controls.push_back({c.at("name"), c.at("was_run")});
   for (const Json& d : o.at("details"))
-    v.details.push_back(
-        {d.at("name"), number_of(d, "value"), number_of(d, "low"), number_of(d, "high")});
+    v.details.push_back({d.at("name"), number_of(d, "value"), number_of(d, "low"), number_of(d, "high")});
   return v;
 }
 
@@ -81,12 +75,9 @@ Verdict from_object(const Json& o, const std::string& source) {
 
 std::string_view outcome_name(Outcome outcome) {
   switch (outcome) {
-    case Outcome::supported:
-      return "supported";
-    case Outcome::refuted:
-      return "refuted";
-    case Outcome::inconclusive:
-      return "inconclusive";
+    case Outcome::supported: return "supported";
+    case Outcome::refuted: return "refuted";
+    case Outcome::inconclusive: return "inconclusive";
   }
   return "";
 }
@@ -100,21 +91,13 @@ std::vector<Threshold> default_thresholds() {
       {"ptq_bits_max", 6, "most bits per weight that enter a fit"},
       {"ptq_min_snr", 2, "least damage, in its standard errors, that enters a fit"},
       {"cells_min", 3, "fewest cells (N, D, variant) that can give an outcome"},
-      {"form_margin",
-       0.8,
-       "held-out error of the saturating over the power form that refutes growth"},
+      {"form_margin", 0.8, "held-out error of the saturating over the power form that refutes growth"},
       {"q1_gamma_d_min", 0, "growth exponent of the damage above which it grows"},
-      {"q1_equivalence",
-       0.1,
-       "half-width of the band around q1_gamma_d_min that counts as no growth"},
+      {"q1_equivalence", 0.1, "half-width of the band around q1_gamma_d_min that counts as no growth"},
       {"q2_gamma_d_min", 0, "growth exponent of the trace above which it grows"},
-      {"q2_equivalence",
-       0.1,
-       "half-width of the band around q2_gamma_d_min that counts as no growth"},
+      {"q2_equivalence", 0.1, "half-width of the band around q2_gamma_d_min that counts as no growth"},
       {"q3_tolerance", 0.1, "distance from 1 of the slope of ln delta on ln prediction"},
-      {"q4_tolerance",
-       0.1,
-       "excess over 1 of the residual's share in the top directions over its null"},
+      {"q4_tolerance", 0.1, "excess over 1 of the residual's share in the top directions over its null"},
       {"q5_tolerance", 0.15, "distance from 0 of the cooled residual, ln units"},
       {"q6_tolerance", 0.1, "distance from 0 of the interaction relative to the sum"},
       {"q6_balance", 0.2, "least share of the smaller of the two damages in their sum"},
@@ -122,8 +105,7 @@ std::vector<Threshold> default_thresholds() {
   };
 }
 
-std::vector<Threshold> with_values(std::vector<Threshold> thresholds,
-                                   const std::map<std::string, double>& values) {
+std::vector<Threshold> with_values(std::vector<Threshold> thresholds, const std::map<std::string, double>& values) {
   std::vector<std::string> names;
   for (const Threshold& t : thresholds) names.push_back(t.name);
   for (const auto& [name, value] : values) {
@@ -131,10 +113,8 @@ std::vector<Threshold> with_values(std::vector<Threshold> thresholds,
     for (Threshold& t : thresholds)
       if (t.name == name) t.value = value, is_known = true;
     if (!is_known)
-      throw OptionError(fmt::format(
-          "thresholds: unknown name {}; did you mean {}?", name, nearest_name(name, names)));
-    if (!std::isfinite(value))
-      throw OptionError(fmt::format("thresholds: {} = {}; give a finite number", name, value));
+      throw OptionError(fmt::format("thresholds: unknown name {}; did you mean {}?", name, nearest_name(name, names)));
+    if (!std::isfinite(value)) throw OptionError(fmt::format("thresholds: {} = {}; give a finite number", name, value));
   }
   return thresholds;
 }
@@ -162,16 +142,13 @@ std::vector<Verdict> verdicts_from_json(std::string_view text, const std::string
   try {
     const Json all = Json::parse(text);
     if (all.at("schema") != schema)
-      throw FormatError(fmt::format("{}: field schema = {}, expected {}; run `hone judge` again",
-                                    source,
-                                    all.at("schema").dump(),
-                                    schema));
+      throw FormatError(fmt::format("{}: field schema = {}, expected {}; run `hone judge` again", source,
+                                    all.at("schema").dump(), schema));
     std::vector<Verdict> verdicts;
     for (const Json& o : all.at("verdicts")) verdicts.push_back(from_object(o, source));
     return verdicts;
   } catch (const nlohmann::json::exception& e) {
-    throw FormatError(
-        fmt::format("{}: not a verdict file ({}); run `hone judge` again", source, e.what()));
+    throw FormatError(fmt::format("{}: not a verdict file ({}); run `hone judge` again", source, e.what()));
   }
 }
 

@@ -27,8 +27,7 @@ std::vector<Threshold> default_thresholds();
 /// The defaults with some values replaced.
 /// errors  OptionError for an unknown name (nearest known one in the message) or a value that is
 ///         not finite
-std::vector<Threshold> with_values(std::vector<Threshold> thresholds,
-                                   const std::map<std::string, double>& values);
+std::vector<Threshold> with_values(std::vector<Threshold> thresholds, const std::map<std::string, double>& values);
 
 /// The value of a threshold.   errors  ContractError when there is none of that name
 double value_of(const std::vector<Threshold>& thresholds, std::string_view name);

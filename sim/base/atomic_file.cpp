@@ -48,8 +48,8 @@ void write_atomically(const fs::path& path, const std::function<void(const fs::p
     std::error_code error;
     fs::rename(temporary, path, error);
     if (error)
-      throw IoError(fmt::format("{}: cannot be renamed into place ({}); check the folder's permissions",
-                                path.string(), error.message()));
+      throw IoError(fmt::format("{}: cannot be renamed into place ({}); check the folder's permissions", path.string(),
+                                error.message()));
     sync_path(folder_of(path), O_RDONLY | O_DIRECTORY);
   } catch (...) {
     std::error_code ignored;
@@ -64,8 +64,8 @@ void write_text_atomically(const fs::path& path, std::string_view text) {
     out.write(text.data(), static_cast<std::streamsize>(text.size()));
     out.close();
     if (!out)
-      throw IoError(fmt::format("{}: cannot be written ({}); free some space or choose another --out",
-                                path.string(), std::strerror(errno)));
+      throw IoError(fmt::format("{}: cannot be written ({}); free some space or choose another --out", path.string(),
+                                std::strerror(errno)));
   });
 }
 
@@ -82,8 +82,8 @@ void ensure_writable_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error || !fs::is_directory(folder))
-    throw IoError(fmt::format("{}: cannot be made a folder ({}); choose another --out",
-                              folder.string(), error ? error.message() : "a file is in the way"));
+    throw IoError(fmt::format("{}: cannot be made a folder ({}); choose another --out", folder.string(),
+                              error ? error.message() : "a file is in the way"));
   const fs::path probe = temporary_name(folder / "probe");
   std::ofstream out(probe);
   out << "x";

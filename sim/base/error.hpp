@@ -67,10 +67,9 @@ namespace detail {
 }  // namespace hone
 
 /// Precondition, checked in every build; the remaining arguments are a fmt message with the values.
-#define EXPECTS(condition, ...)                                                                  \
-  do {                                                                                           \
-    if (!(condition))                                                                            \
-      ::hone::detail::contract_failed(#condition, __FILE__, __LINE__, ::fmt::format(__VA_ARGS__)); \
+#define EXPECTS(condition, ...)                                                                                    \
+  do {                                                                                                             \
+    if (!(condition)) ::hone::detail::contract_failed(#condition, __FILE__, __LINE__, ::fmt::format(__VA_ARGS__)); \
   } while (false)
 
 /// Precondition of an inner loop: checked only with HONE_DEV_CHECKS.

@@ -43,9 +43,7 @@ struct AlignedAllocator {
   AlignedAllocator() = default;
   template <class U>
   AlignedAllocator(const AlignedAllocator<U>&) {}
-  T* allocate(std::size_t n) {
-    return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(alignment)));
-  }
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(alignment))); }
   void deallocate(T* p, std::size_t) { ::operator delete(p, std::align_val_t(alignment)); }
   template <class U>
   bool operator==(const AlignedAllocator<U>&) const {

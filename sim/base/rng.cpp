@@ -9,10 +9,8 @@ namespace hone {
 
 std::array<std::uint32_t, 4> bits(const Stream& stream, std::uint64_t counter) {
   r123::Philox4x32 philox;
-  const r123::Philox4x32::ctr_type c = {{static_cast<std::uint32_t>(counter),
-                                         static_cast<std::uint32_t>(counter >> 32),
-                                         static_cast<std::uint32_t>(stream.domain),
-                                         stream.substream}};
+  const r123::Philox4x32::ctr_type c = {{static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
+                                         static_cast<std::uint32_t>(stream.domain), stream.substream}};
   const r123::Philox4x32::key_type k = {
       {static_cast<std::uint32_t>(stream.seed), static_cast<std::uint32_t>(stream.seed >> 32)}};
   const r123::Philox4x32::ctr_type r = philox(c, k);
@@ -43,8 +41,6 @@ std::uint64_t below(const Stream& stream, std::uint64_t counter, std::uint64_t b
   return static_cast<std::uint64_t>((static_cast<unsigned __int128>(word) * bound) >> 64);
 }
 
-double rademacher(const Stream& stream, std::uint64_t counter) {
-  return (bits(stream, counter)[0] & 1u) ? 1.0 : -1.0;
-}
+double rademacher(const Stream& stream, std::uint64_t counter) { return (bits(stream, counter)[0] & 1u) ? 1.0 : -1.0; }
 
 }  // namespace hone

@@ -17,8 +17,8 @@ struct DensityOptions {
 /// Per probe the Gauss quadrature of its spectral measure: Σ_i weight(p,i) f(node(p,i)) ≈ tr f(A)/n, exact for
 /// v'f(A)v when f is a polynomial of degree below 2·steps.
 struct SpectralDensity {
-  Matrix<double> nodes;    ///< (probes, steps); ascending in a row
-  Matrix<double> weights;  ///< (probes, steps), non-negative, each row sums to 1; zeros pad an early end
+  Matrix<double> nodes;          ///< (probes, steps); ascending in a row
+  Matrix<double> weights;        ///< (probes, steps), non-negative, each row sums to 1; zeros pad an early end
   Vector<double> first_moment;   ///< v'Av per probe, from the recurrence: certificate C3a
   Vector<double> second_moment;  ///< ‖Av‖² per probe
   std::int64_t products = 0;

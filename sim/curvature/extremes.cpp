@@ -33,8 +33,10 @@ Eigenpairs largest_eigenpairs(const LinearOperator& op, const ExtremesOptions& o
   for (int target = std::min(limit, o.count + 10);; target = std::min(limit, target + 10)) {
     extend(lanczos, op, target);
     ritz = lanczos.ritz();
-    if (lanczos.stop == LanczosStop::invariant_subspace) pairs.stop = ExtremesStop::invariant_subspace;
-    else if (is_converged(ritz, o.count, o.tolerance)) pairs.stop = ExtremesStop::converged;
+    if (lanczos.stop == LanczosStop::invariant_subspace)
+      pairs.stop = ExtremesStop::invariant_subspace;
+    else if (is_converged(ritz, o.count, o.tolerance))
+      pairs.stop = ExtremesStop::converged;
     if (pairs.stop != ExtremesStop::steps_exhausted || lanczos.steps >= limit) break;
   }
   const Index m = ritz.values.size(), k = std::min<Index>(o.count, m);

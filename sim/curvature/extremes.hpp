@@ -9,10 +9,10 @@
 namespace hone {
 
 struct ExtremesOptions {
-  int count = 10;            ///< k
-  int steps_max = 120;       ///< Lanczos steps, also the memory: n·steps_max·8 bytes
-  double tolerance = 1e-6;   ///< on |β s|/‖T‖ of each wanted pair; not below 10x the rounding of the products
-  std::uint64_t seed = 1;    ///< of the random start vector
+  int count = 10;           ///< k
+  int steps_max = 120;      ///< Lanczos steps, also the memory: n·steps_max·8 bytes
+  double tolerance = 1e-6;  ///< on |β s|/‖T‖ of each wanted pair; not below 10x the rounding of the products
+  std::uint64_t seed = 1;   ///< of the random start vector
 };
 
 enum class ExtremesStop {

@@ -15,9 +15,9 @@ using Basis = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic>;  ///< colum
 
 /// A factorization that can be extended step by step.
 struct Lanczos {
-  Basis basis;               ///< (n, capacity); the first `steps` columns are V, the next is v_m
-  Vector<double> alpha;      ///< first `steps` entries valid
-  Vector<double> beta;       ///< beta[j] links v_j and v_{j+1}; beta[steps-1] is the last residual
+  Basis basis;           ///< (n, capacity); the first `steps` columns are V, the next is v_m
+  Vector<double> alpha;  ///< first `steps` entries valid
+  Vector<double> beta;   ///< beta[j] links v_j and v_{j+1}; beta[steps-1] is the last residual
   int steps = 0;
   LanczosStop stop = LanczosStop::steps_done;
 

@@ -40,8 +40,13 @@ class Linearization {
   using Acts = typename Model::Acts;
 
   Linearization(const Model& model, const double* theta, const Data& data, CurvatureOptions options)
-      : model_(model), data_(data), options_(options), plan_(model, Model::example_count(data), options.chunks.rows),
-        theta_(theta, theta + model.layout().size()), tangent_(theta_.size()), gradient_(model.layout().size()),
+      : model_(model),
+        data_(data),
+        options_(options),
+        plan_(model, Model::example_count(data), options.chunks.rows),
+        theta_(theta, theta + model.layout().size()),
+        tangent_(theta_.size()),
+        gradient_(model.layout().size()),
         workers_(size_t(options.chunks.threads)) {
     EXPECTS(plan_.examples > 0, "linearization: the set has no example");
     evaluate();
@@ -81,13 +86,15 @@ class Linearization {
     reserve_cache();
     std::vector<double> sums(size_t(plan_.count()));
     gradient_.setZero();
-    for_waves([&](Index chunk, Worker& worker, S* part) {
-      const bool kept = chunk < cached_chunks();
-      Acts& x = kept ? *cache_[size_t(chunk)].x : worker.x.get(model_, plan_.size(chunk));
-      Acts& dx = kept ? *cache_[size_t(chunk)].dx : worker.dx.get(model_, plan_.size(chunk));
-      sums[size_t(chunk)] = model_.forward(theta_.data(), data_, plan_.first(chunk), x, Precision{});
-      model_.backward(theta_.data(), x, dx, weight(), part);
-    }, gradient_);
+    for_waves(
+        [&](Index chunk, Worker& worker, S* part) {
+          const bool kept = chunk < cached_chunks();
+          Acts& x = kept ? *cache_[size_t(chunk)].x : worker.x.get(model_, plan_.size(chunk));
+          Acts& dx = kept ? *cache_[size_t(chunk)].dx : worker.dx.get(model_, plan_.size(chunk));
+          sums[size_t(chunk)] = model_.forward(theta_.data(), data_, plan_.first(chunk), x, Precision{});
+          model_.backward(theta_.data(), x, dx, weight(), part);
+        },
+        gradient_);
     loss_ = 0;
     for (double s : sums) loss_ += s;
     loss_ /= double(plan_.examples * model_.rows_per_example());
@@ -108,23 +115,25 @@ class Linearization {
     EXPECTS(v.size() == size(), "curvature product: vector of {}, expected {}", v.size(), size());
     for (Index i = 0; i < size(); ++i) tangent_[size_t(i)] = S(v[i]);
     result.setZero(size());
-    for_waves([&](Index chunk, Worker& worker, S* part) {
-      const Index count = plan_.size(chunk);
-      const bool kept = chunk < cached_chunks();
-      Acts& x = kept ? *cache_[size_t(chunk)].x : worker.x.get(model_, count);
-      Acts* dx = kept ? cache_[size_t(chunk)].dx.get() : nullptr;
-      Acts& tx = worker.tx.get(model_, count);
-      Acts& tdx = worker.tdx.get(model_, count);
-      if (!kept) model_.forward(theta_.data(), data_, plan_.first(chunk), x, Precision{});
-      model_.tforward(theta_.data(), tangent_.data(), x, tx);
-      if (kind == Kind::ggn) return model_.ggn_backward(theta_.data(), x, tx, tdx, weight(), part);
-      if (!kept) {  // the adjoints again; the gradient they add to is thrown away
-        dx = &worker.dx.get(model_, count);
-        model_.backward(theta_.data(), x, *dx, weight(), part);
-        std::fill_n(part, size(), S(0));
-      }
-      model_.tbackward(theta_.data(), tangent_.data(), x, *dx, tx, tdx, weight(), part);
-    }, result);
+    for_waves(
+        [&](Index chunk, Worker& worker, S* part) {
+          const Index count = plan_.size(chunk);
+          const bool kept = chunk < cached_chunks();
+          Acts& x = kept ? *cache_[size_t(chunk)].x : worker.x.get(model_, count);
+          Acts* dx = kept ? cache_[size_t(chunk)].dx.get() : nullptr;
+          Acts& tx = worker.tx.get(model_, count);
+          Acts& tdx = worker.tdx.get(model_, count);
+          if (!kept) model_.forward(theta_.data(), data_, plan_.first(chunk), x, Precision{});
+          model_.tforward(theta_.data(), tangent_.data(), x, tx);
+          if (kind == Kind::ggn) return model_.ggn_backward(theta_.data(), x, tx, tdx, weight(), part);
+          if (!kept) {  // the adjoints again; the gradient they add to is thrown away
+            dx = &worker.dx.get(model_, count);
+            model_.backward(theta_.data(), x, *dx, weight(), part);
+            std::fill_n(part, size(), S(0));
+          }
+          model_.tbackward(theta_.data(), tangent_.data(), x, *dx, tx, tdx, weight(), part);
+        },
+        result);
   }
 
   /// body(chunk, worker, zeroed partial sum) for all chunks in waves; the parts are added to total in chunk order.
@@ -138,7 +147,8 @@ class Linearization {
         std::fill(part.begin(), part.end(), S(0));
         body(wave + i, workers_[size_t(worker)], part.data());
       });
-      for (Index i = 0; i < count; ++i) total += VecView<S>(partials_[size_t(i)].data(), size()).template cast<double>();
+      for (Index i = 0; i < count; ++i)
+        total += VecView<S>(partials_[size_t(i)].data(), size()).template cast<double>();
     }
   }
 

@@ -26,8 +26,7 @@ std::vector<TraceEstimate> weighted_traces(const LinearOperator& op, const std::
   Vector<double> z(op.size), product, diagonal(op.size);
   Vector<double> exact = Vector<double>::Zero(op.size);
   if (known)
-    for (Index k = 0; k < known->values.size(); ++k)
-      exact += known->values[k] * known->vectors.col(k).cwiseAbs2();
+    for (Index k = 0; k < known->values.size(); ++k) exact += known->values[k] * known->vectors.col(k).cwiseAbs2();
   for (int p = 0; p < o.probes; ++p) {
     const Stream stream{o.seed, Domain::probe, static_cast<std::uint32_t>(0x10000 + p)};
     for (Index i = 0; i < op.size; ++i) z[i] = rademacher(stream, std::uint64_t(i));

@@ -16,44 +16,31 @@ constexpr std::uint32_t first_epoch_substream = 2;
 
 }  // namespace
 
-TokenBatch stacked_windows(Index sequences,
-                           Index positions,
+TokenBatch stacked_windows(Index sequences, Index positions,
                            const std::function<std::vector<std::uint16_t>(Index)>& window) {
-  EXPECTS(sequences >= 1 && positions >= 1,
-          "batch of {} sequences of {} positions",
-          sequences,
-          positions);
+  EXPECTS(sequences >= 1 && positions >= 1, "batch of {} sequences of {} positions", sequences, positions);
   TokenBatch out{sequences, positions, {}};
   out.tokens.reserve(static_cast<size_t>(sequences * (positions + 1)));
   for (Index b = 0; b < sequences; ++b) {
     const std::vector<std::uint16_t> tokens = window(b);
-    EXPECTS(
-        static_cast<Index>(tokens.size()) == positions + 1, "window of {} tokens", tokens.size());
+    EXPECTS(static_cast<Index>(tokens.size()) == positions + 1, "window of {} tokens", tokens.size());
     out.tokens.insert(out.tokens.end(), tokens.begin(), tokens.end());
   }
   return out;
 }
 
-TextBatches::TextBatches(const TokenStream& stream,
-                         Index sequences,
-                         Index positions,
-                         std::uint64_t seed)
+TextBatches::TextBatches(const TokenStream& stream, Index sequences, Index positions, std::uint64_t seed)
     : tokens_(stream.train), sequences_(sequences), positions_(positions), seed_(seed) {
-  EXPECTS(sequences >= 1 && positions >= 1,
-          "batch of {} sequences of {} positions",
-          sequences,
-          positions);
+  EXPECTS(sequences >= 1 && positions >= 1, "batch of {} sequences of {} positions", sequences, positions);
   const Index window = positions + 1, available = static_cast<Index>(tokens_.size());
   if (available / window < sequences)
     throw OptionError(
         fmt::format("corpus {} has {} tokens of training text, one batch needs {}; give a longer "
                     "corpus or smaller batch/context",
-                    stream.name,
-                    available,
-                    sequences * window));
+                    stream.name, available, sequences * window));
   const Index spare = std::min(positions, available - sequences * window);
-  offset_ = static_cast<Index>(
-      below({seed, Domain::batch, offset_substream}, 0, static_cast<std::uint64_t>(spare) + 1));
+  offset_ =
+      static_cast<Index>(below({seed, Domain::batch, offset_substream}, 0, static_cast<std::uint64_t>(spare) + 1));
   windows_ = (available - offset_) / window;
 }
 
@@ -67,8 +54,7 @@ TokenBatch TextBatches::batch(std::int64_t step) const {
     const auto epoch = static_cast<std::uint32_t>(visit / windows_);
     const Stream order{seed_, Domain::batch, first_epoch_substream + epoch};
     const Index place = permuted(visit % windows_, windows_, order);
-    std::copy_n(
-        tokens_.begin() + offset_ + place * window, window, out.tokens.begin() + b * window);
+    std::copy_n(tokens_.begin() + offset_ + place * window, window, out.tokens.begin() + b * window);
   }
   return out;
 }
@@ -78,25 +64,18 @@ std::int64_t TextBatches::epoch_of(std::int64_t step) const {
   return (step * sequences_ + sequences_ - 1) / windows_;
 }
 
-TokenBatch evaluation_windows(const TokenStream& stream,
-                              Index positions,
-                              Index count,
-                              std::uint64_t seed) {
+TokenBatch evaluation_windows(const TokenStream& stream, Index positions, Index count, std::uint64_t seed) {
   EXPECTS(count >= 1 && positions >= 1, "{} evaluation windows of {} positions", count, positions);
   const Index window = positions + 1, available = static_cast<Index>(stream.validation.size());
   if (available / window < count)
     throw OptionError(
         fmt::format("corpus {} has {} tokens of validation text, {} windows of {} need {}; give a "
                     "longer corpus, a larger validation_fraction or fewer windows",
-                    stream.name,
-                    available,
-                    count,
-                    window,
-                    count * window));
+                    stream.name, available, count, window, count * window));
   const Index spacing = available / count;
   const Index last_start = available - window - (count - 1) * spacing;
-  const Index phase = static_cast<Index>(below(
-      {seed, Domain::batch, evaluation_substream}, 0, static_cast<std::uint64_t>(last_start) + 1));
+  const Index phase = static_cast<Index>(
+      below({seed, Domain::batch, evaluation_substream}, 0, static_cast<std::uint64_t>(last_start) + 1));
   TokenBatch out{count, positions, {}};
   out.tokens.reserve(static_cast<size_t>(count * window));
   for (Index k = 0; k < count; ++k) {

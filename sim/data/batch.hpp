@@ -20,8 +20,7 @@ struct TokenBatch {
 
 /// Windows 0 … sequences-1 of a batch, one below the other.
 /// expects  window(b) has positions+1 tokens
-TokenBatch stacked_windows(Index sequences,
-                           Index positions,
+TokenBatch stacked_windows(Index sequences, Index positions,
                            const std::function<std::vector<std::uint16_t>(Index)>& window);
 
 /// Training batches that repeat no window within an epoch: the text is cut into windows without
@@ -52,9 +51,6 @@ class TextBatches {
 /// `count` windows of the validation text, evenly spaced and without overlap: the same for every
 /// model and step.
 /// errors   OptionError when the validation text is too short
-TokenBatch evaluation_windows(const TokenStream& stream,
-                              Index positions,
-                              Index count,
-                              std::uint64_t seed);
+TokenBatch evaluation_windows(const TokenStream& stream, Index positions, Index count, std::uint64_t seed);
 
 }  // namespace hone

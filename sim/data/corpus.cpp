@@ -64,8 +64,7 @@ std::string content_key(const std::vector<fs::path>& files) {
 }
 
 std::string cached_text(const CorpusOptions& options, const std::vector<fs::path>& files) {
-  const fs::path text_file =
-      options.cache / fmt::format("{}-{}.txt", options.name, content_key(files));
+  const fs::path text_file = options.cache / fmt::format("{}-{}.txt", options.name, content_key(files));
   const fs::path hash_file = fs::path(text_file).concat(".sha256");
   if (fs::is_regular_file(text_file) && fs::is_regular_file(hash_file)) {
     std::string text = read_text(text_file);
@@ -82,17 +81,13 @@ std::string cached_text(const CorpusOptions& options, const std::vector<fs::path
 
 void CorpusOptions::validate() const {
   std::string complaints;
-  const auto complain = [&](const std::string& what) {
-    complaints += (complaints.empty() ? "" : "; ") + what;
-  };
+  const auto complain = [&](const std::string& what) { complaints += (complaints.empty() ? "" : "; ") + what; };
   if (name.empty() || name.find('/') != name.npos)
     complain(fmt::format("corpus name is '{}', give a word without '/'", name));
   if (files.empty()) complain("corpus files is empty, give at least one file or folder");
   if (!(validation_fraction > 0 && validation_fraction < 1))
-    complain(fmt::format("corpus validation_fraction is {}, give a value between 0 and 1",
-                         validation_fraction));
-  if (block_bytes < 8)
-    complain(fmt::format("corpus block_bytes is {}, give at least 8", block_bytes));
+    complain(fmt::format("corpus validation_fraction is {}, give a value between 0 and 1", validation_fraction));
+  if (block_bytes < 8) complain(fmt::format("corpus block_bytes is {}, give at least 8", block_bytes));
   if (!complaints.empty()) throw OptionError(complaints);
 }
 
@@ -106,8 +101,7 @@ Corpus::Corpus(const CorpusOptions& options) : name_(options.name) {
             fmt::format("{}: no such file; check the path or fetch the corpus with "
                         "experiments/fetch_corpus",
                         read.string()));
-  const std::string text =
-      options.cache.empty() ? extract_text(files) : cached_text(options, files);
+  const std::string text = options.cache.empty() ? extract_text(files) : cached_text(options, files);
   sha256_ = hone::sha256(text);
   const std::vector<std::size_t> ends = block_ends(text, options.block_bytes);
   blocks_ = static_cast<Index>(ends.size());
@@ -115,10 +109,7 @@ Corpus::Corpus(const CorpusOptions& options) : name_(options.name) {
     throw OptionError(
         fmt::format("corpus {} ({}) has {} bytes, one block of block_bytes = {}, and the split "
                     "needs two; give a longer corpus or smaller block_bytes",
-                    name_,
-                    files.front().string(),
-                    text.size(),
-                    options.block_bytes));
+                    name_, files.front().string(), text.size(), options.block_bytes));
   const std::vector<bool> validates = held_out(blocks_, options.validation_fraction);
   std::size_t begin = 0;
   for (Index k = 0; k < blocks_; ++k) {

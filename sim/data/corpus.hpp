@@ -14,12 +14,11 @@
 namespace hone {
 
 struct CorpusOptions {
-  std::string name = "corpus";  ///< used in messages and in names of cached files
-  std::vector<std::filesystem::path> files =
-      {};                            ///< files, or folders (their text files in order of name)
-  std::filesystem::path cache = {};  ///< folder for the cleaned text; empty = extract every time
-  double validation_fraction = 0.1;  ///< of the blocks, in (0, 1)
-  Index block_bytes = 65536;         ///< least length of a block (half of it where a document ends)
+  std::string name = "corpus";                    ///< used in messages and in names of cached files
+  std::vector<std::filesystem::path> files = {};  ///< files, or folders (their text files in order of name)
+  std::filesystem::path cache = {};               ///< folder for the cleaned text; empty = extract every time
+  double validation_fraction = 0.1;               ///< of the blocks, in (0, 1)
+  Index block_bytes = 65536;                      ///< least length of a block (half of it where a document ends)
 
   /// errors  OptionError with all complaints
   void validate() const;
@@ -56,11 +55,10 @@ std::vector<std::size_t> block_ends(std::string_view text, Index block_bytes);
 struct TokenStream {
   std::vector<std::uint16_t> train, validation;
   Index vocabulary = 0;
-  std::string name;       ///< of the corpus
-  std::string sha256;     ///< of the corpus's cleaned text
-  std::string tokenizer;  ///< name and sha256 of the tokenizer
-  double bytes_per_token =
-      1;  ///< of the validation text: bits per byte = loss_nats / (ln 2 · this)
+  std::string name;            ///< of the corpus
+  std::string sha256;          ///< of the corpus's cleaned text
+  std::string tokenizer;       ///< name and sha256 of the tokenizer
+  double bytes_per_token = 1;  ///< of the validation text: bits per byte = loss_nats / (ln 2 · this)
 };
 
 }  // namespace hone

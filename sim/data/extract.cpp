@@ -18,9 +18,7 @@ namespace {
 constexpr std::uint64_t largest_unpacked = std::uint64_t(2) << 30;
 constexpr std::uint64_t deflate_ratio = 1032;  // the most that deflate can pack; more is a lie
 
-bool ends_with(const fs::path& file, std::string_view ending) {
-  return file.filename().string().ends_with(ending);
-}
+bool ends_with(const fs::path& file, std::string_view ending) { return file.filename().string().ends_with(ending); }
 
 bool is_sword_index(const fs::path& file) {
   const std::string extension = file.extension().string();
@@ -49,16 +47,12 @@ std::vector<SwordBlock> sword_blocks(const fs::path& index_file, std::uint64_t d
   constexpr size_t record_bytes = 12;
   const std::string index = read_text(index_file);
   if (index.size() % record_bytes != 0)
-    throw FormatError(
-        fmt::format("{}: {} bytes are not whole records of {}; fetch the module again",
-                    index_file.string(),
-                    index.size(),
-                    record_bytes));
+    throw FormatError(fmt::format("{}: {} bytes are not whole records of {}; fetch the module again",
+                                  index_file.string(), index.size(), record_bytes));
   std::vector<SwordBlock> blocks;
   std::uint64_t previous_end = 0;
   for (size_t at = 0; at < index.size(); at += record_bytes) {
-    const SwordBlock block{little_endian_32(&index[at]),
-                           little_endian_32(&index[at + 4]),
+    const SwordBlock block{little_endian_32(&index[at]), little_endian_32(&index[at + 4]),
                            little_endian_32(&index[at + 8])};
     if (block.packed == 0 && block.unpacked == 0) continue;
     // Overlapping blocks would let a small file unpack to any size.
@@ -68,13 +62,8 @@ std::vector<SwordBlock> sword_blocks(const fs::path& index_file, std::uint64_t d
           fmt::format("{}: record {} names bytes {} to {} unpacking to {}, but the data file has "
                       "{} bytes and earlier "
                       "records end at {}; fetch the module again",
-                      index_file.string(),
-                      at / record_bytes,
-                      block.offset,
-                      block.offset + block.packed,
-                      block.unpacked,
-                      data_bytes,
-                      previous_end));
+                      index_file.string(), at / record_bytes, block.offset, block.offset + block.packed, block.unpacked,
+                      data_bytes, previous_end));
     previous_end = block.offset + block.packed;
     blocks.push_back(block);
   }
@@ -84,37 +73,28 @@ std::vector<SwordBlock> sword_blocks(const fs::path& index_file, std::uint64_t d
 void require_utf8(const fs::path& file, std::string_view text, std::string_view where) {
   const size_t at = first_invalid_utf8(text);
   if (at == text.npos) return;
-  throw FormatError(fmt::format(
-      "{}: not UTF-8 at byte {}{} (value 0x{:02x}); convert it, e.g. iconv -f latin1 -t utf-8",
-      file.string(),
-      at,
-      where,
-      static_cast<unsigned char>(text[at])));
+  throw FormatError(
+      fmt::format("{}: not UTF-8 at byte {}{} (value 0x{:02x}); convert it, e.g. iconv -f latin1 -t utf-8",
+                  file.string(), at, where, static_cast<unsigned char>(text[at])));
 }
 
 std::vector<std::string> sword_documents(const fs::path& index_file) {
   const fs::path data_file = sword_data_of(index_file);
   if (!fs::is_regular_file(data_file))
-    throw IoError(fmt::format("{}: its data file {} is missing; put both into one folder",
-                              index_file.string(),
+    throw IoError(fmt::format("{}: its data file {} is missing; put both into one folder", index_file.string(),
                               data_file.filename().string()));
   const std::string data = read_text(data_file);
   std::vector<std::string> documents;
   for (const SwordBlock& block : sword_blocks(index_file, data.size())) {
     std::string markup(block.unpacked, '\0');
     uLongf length = markup.size();
-    const int status = uncompress(reinterpret_cast<Bytef*>(markup.data()),
-                                  &length,
-                                  reinterpret_cast<const Bytef*>(data.data() + block.offset),
-                                  block.packed);
+    const int status = uncompress(reinterpret_cast<Bytef*>(markup.data()), &length,
+                                  reinterpret_cast<const Bytef*>(data.data() + block.offset), block.packed);
     if (status != Z_OK || length != block.unpacked)
       throw FormatError(
           fmt::format("{}: the block at byte {} does not unpack to {} bytes (zlib status {}); "
                       "fetch the module again",
-                      data_file.string(),
-                      block.offset,
-                      block.unpacked,
-                      status));
+                      data_file.string(), block.offset, block.unpacked, status));
     require_utf8(data_file, markup, fmt::format(" of the block at byte {}", block.offset));
     documents.push_back(text_of_sword_markup(markup));
   }
@@ -208,8 +188,7 @@ std::vector<std::string> extract_documents(const fs::path& file) {
   } else {
     const bool packed = file.extension() == ".gz";
     const std::string raw = packed ? read_gzip(file) : read_text(file);
-    if (raw.empty())
-      throw FormatError(fmt::format("{}: the file is empty; give a file with text", file.string()));
+    if (raw.empty()) throw FormatError(fmt::format("{}: the file is empty; give a file with text", file.string()));
     require_utf8(file, raw, "");
     documents.push_back(is_html(packed ? file.stem() : file) ? text_of_html(raw) : plain_text(raw));
   }

@@ -50,23 +50,18 @@ double entropy(const Vector<double>& law) {
 
 void HiddenMarkovOptions::validate() const {
   std::string complaints;
-  const auto complain = [&](const std::string& what) {
-    complaints += (complaints.empty() ? "" : "; ") + what;
-  };
+  const auto complain = [&](const std::string& what) { complaints += (complaints.empty() ? "" : "; ") + what; };
   if (vocabulary < 2 || vocabulary > 65536)
     complain(fmt::format("hidden_markov vocabulary is {}, give 2 to 65536", vocabulary));
   if (states < 2 || states > std::min<Index>(vocabulary, 4096))
-    complain(fmt::format(
-        "hidden_markov states is {}, give 2 to {}", states, std::min<Index>(vocabulary, 4096)));
+    complain(fmt::format("hidden_markov states is {}, give 2 to {}", states, std::min<Index>(vocabulary, 4096)));
   if (emission == Emission::revealing && states >= 2 && vocabulary % states != 0)
-    complain(fmt::format(
-        "hidden_markov vocabulary {} is not a multiple of the {} states, which a revealing "
-        "emission needs; change one of them",
-        vocabulary,
-        states));
-  if (!(zipf_exponent >= 0 && zipf_exponent <= 8))
     complain(
-        fmt::format("hidden_markov zipf_exponent is {}, give a value from 0 to 8", zipf_exponent));
+        fmt::format("hidden_markov vocabulary {} is not a multiple of the {} states, which a revealing "
+                    "emission needs; change one of them",
+                    vocabulary, states));
+  if (!(zipf_exponent >= 0 && zipf_exponent <= 8))
+    complain(fmt::format("hidden_markov zipf_exponent is {}, give a value from 0 to 8", zipf_exponent));
   if (!(coupling >= 0 && coupling < 1))
     complain(fmt::format("hidden_markov coupling is {}, give a value from 0 to below 1", coupling));
   if (!complaints.empty()) throw OptionError(complaints);
@@ -90,14 +85,10 @@ HiddenMarkovSource::HiddenMarkovSource(const HiddenMarkovOptions& options)
   }
 }
 
-std::vector<std::uint16_t> HiddenMarkovSource::draw(const Stream& stream,
-                                                    std::int64_t s,
-                                                    Index length) const {
-  std::vector<std::uint16_t> tokens =
-      chain_.draw(stream, s, length);  // of hidden states, replaced in place
+std::vector<std::uint16_t> HiddenMarkovSource::draw(const Stream& stream, std::int64_t s, Index length) const {
+  std::vector<std::uint16_t> tokens = chain_.draw(stream, s, length);  // of hidden states, replaced in place
   for (Index t = 0; t < length; ++t) {
-    const auto counter =
-        static_cast<std::uint64_t>(s) * longest_sequence + static_cast<std::uint64_t>(t);
+    const auto counter = static_cast<std::uint64_t>(s) * longest_sequence + static_cast<std::uint64_t>(t);
     const double u = uniform(emissions_of(stream), counter);
     const auto found = std::upper_bound(cumulative_.begin(), cumulative_.end(), u);
     const Index rank = std::min<Index>(found - cumulative_.begin(), cumulative_.size() - 1);
@@ -111,8 +102,7 @@ std::vector<std::uint16_t> HiddenMarkovSource::sequence(std::int64_t s, Index le
 }
 
 TokenBatch HiddenMarkovSource::batch(std::int64_t step, Index sequences, Index positions) const {
-  return stacked_windows(
-      sequences, positions, [&](Index b) { return sequence(step * sequences + b, positions + 1); });
+  return stacked_windows(sequences, positions, [&](Index b) { return sequence(step * sequences + b, positions + 1); });
 }
 
 TokenBatch HiddenMarkovSource::evaluation_windows(Index positions, Index count) const {
@@ -140,8 +130,7 @@ double HiddenMarkovSource::source_loss_nats(const TokenBatch& windows) const {
   const Index width = windows.positions + 1;
   double sum = 0;
   for (Index b = 0; b < windows.sequences; ++b)
-    for (const double surprise :
-         surprises({windows.tokens.data() + b * width, static_cast<size_t>(width)}))
+    for (const double surprise : surprises({windows.tokens.data() + b * width, static_cast<size_t>(width)}))
       sum += surprise;
   return sum / static_cast<double>(windows.sequences * windows.positions);
 }
@@ -161,8 +150,7 @@ EntropyEstimate HiddenMarkovSource::estimate_entropy_rate(Index sequences, Index
     for (Index t = skipped; t < length - 1; ++t) mean[s] += surprise[t] / static_cast<double>(kept);
   }
   EntropyEstimate estimate{.nats = mean.mean(), .sequences = sequences, .tokens = sequences * kept};
-  const double variance =
-      (mean.array() - estimate.nats).square().sum() / static_cast<double>(sequences - 1);
+  const double variance = (mean.array() - estimate.nats).square().sum() / static_cast<double>(sequences - 1);
   estimate.standard_error = std::sqrt(variance / static_cast<double>(sequences));
   return estimate;
 }

@@ -21,8 +21,7 @@ std::optional<double> parsed(std::string_view field) {
   while (!field.empty() && (field.back() == ' ' || field.back() == '\r')) field.remove_suffix(1);
   double value = 0;
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
-  if (error != std::errc() || end != field.data() + field.size() || !std::isfinite(value))
-    return std::nullopt;
+  if (error != std::errc() || end != field.data() + field.size() || !std::isfinite(value)) return std::nullopt;
   return value;
 }
 
@@ -41,45 +40,27 @@ std::vector<double> fields_of(const fs::path& file, Index line, std::string_view
     const std::string_view field = next_part(text, ',');
     const std::optional<double> value = parsed(field);
     if (!value)
-      throw FormatError(
-          fmt::format("{} line {} column {}: '{}' is not a finite number; mend or remove the line",
-                      file.string(),
-                      line,
-                      fields.size() + 1,
-                      field.substr(0, 40)));
+      throw FormatError(fmt::format("{} line {} column {}: '{}' is not a finite number; mend or remove the line",
+                                    file.string(), line, fields.size() + 1, field.substr(0, 40)));
     fields.push_back(*value);
   }
   return fields;
 }
 
-void append_fields(VectorBatch& table,
-                   const fs::path& file,
-                   Index line,
-                   const std::vector<double>& fields) {
+void append_fields(VectorBatch& table, const fs::path& file, Index line, const std::vector<double>& fields) {
   const Index width = static_cast<Index>(fields.size());
   if (width < 2)
     throw FormatError(
         fmt::format("{} line {}: {} column; give at least one input and the class, separated by "
                     "commas",
-                    file.string(),
-                    line,
-                    width));
+                    file.string(), line, width));
   if (table.examples > 0 && width != table.inputs + 1)
-    throw FormatError(
-        fmt::format("{} line {}: {} columns, earlier lines have {}; mend or remove the line",
-                    file.string(),
-                    line,
-                    width,
-                    table.inputs + 1));
+    throw FormatError(fmt::format("{} line {}: {} columns, earlier lines have {}; mend or remove the line",
+                                  file.string(), line, width, table.inputs + 1));
   const double label = fields.back();
   if (label != std::floor(label) || label < 0 || label > largest_label)
-    throw FormatError(
-        fmt::format("{} line {} column {}: the class is {}; give whole numbers from 0 to {}",
-                    file.string(),
-                    line,
-                    width,
-                    label,
-                    largest_label));
+    throw FormatError(fmt::format("{} line {} column {}: the class is {}; give whole numbers from 0 to {}",
+                                  file.string(), line, width, label, largest_label));
   table.inputs = width - 1;
   table.x.insert(table.x.end(), fields.begin(), fields.end() - 1);
   table.labels.push_back(static_cast<std::int32_t>(label));
@@ -105,8 +86,7 @@ VectorBatch load_labelled_csv(const fs::path& file) {
     append_fields(table, file, line, fields_of(file, line, content));
   }
   if (table.examples == 0)
-    throw FormatError(
-        fmt::format("{}: no rows; give a CSV file whose last column is the class", file.string()));
+    throw FormatError(fmt::format("{}: no rows; give a CSV file whose last column is the class", file.string()));
   double largest = 0;
   for (const double value : table.x) largest = std::max(largest, std::abs(value));
   if (largest > 0)

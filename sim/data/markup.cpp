@@ -57,14 +57,13 @@ void append_utf8(std::string& out, std::uint32_t code) {
 }
 
 constexpr std::array<std::pair<std::string_view, std::uint32_t>, 40> named_entities = {{
-    {"amp", '&'},      {"lt", '<'},       {"gt", '>'},       {"quot", '"'},      {"apos", '\''},
-    {"nbsp", ' '},     {"copy", 0xa9},    {"reg", 0xae},     {"deg", 0xb0},      {"sect", 0xa7},
-    {"pound", 0xa3},   {"euro", 0x20ac},  {"laquo", 0xab},   {"raquo", 0xbb},    {"frac12", 0xbd},
-    {"middot", 0xb7},  {"mdash", 0x2014}, {"ndash", 0x2013}, {"hellip", 0x2026}, {"bull", 0x2022},
-    {"lsquo", 0x2018}, {"rsquo", 0x2019}, {"ldquo", 0x201c}, {"rdquo", 0x201d},  {"agrave", 0xe0},
-    {"aacute", 0xe1},  {"acirc", 0xe2},   {"auml", 0xe4},    {"ccedil", 0xe7},   {"egrave", 0xe8},
-    {"eacute", 0xe9},  {"ecirc", 0xea},   {"euml", 0xeb},    {"iacute", 0xed},   {"ntilde", 0xf1},
-    {"oacute", 0xf3},  {"ocirc", 0xf4},   {"ouml", 0xf6},    {"uuml", 0xfc},     {"aelig", 0xe6},
+    {"amp", '&'},       {"lt", '<'},      {"gt", '>'},       {"quot", '"'},     {"apos", '\''},    {"nbsp", ' '},
+    {"copy", 0xa9},     {"reg", 0xae},    {"deg", 0xb0},     {"sect", 0xa7},    {"pound", 0xa3},   {"euro", 0x20ac},
+    {"laquo", 0xab},    {"raquo", 0xbb},  {"frac12", 0xbd},  {"middot", 0xb7},  {"mdash", 0x2014}, {"ndash", 0x2013},
+    {"hellip", 0x2026}, {"bull", 0x2022}, {"lsquo", 0x2018}, {"rsquo", 0x2019}, {"ldquo", 0x201c}, {"rdquo", 0x201d},
+    {"agrave", 0xe0},   {"aacute", 0xe1}, {"acirc", 0xe2},   {"auml", 0xe4},    {"ccedil", 0xe7},  {"egrave", 0xe8},
+    {"eacute", 0xe9},   {"ecirc", 0xea},  {"euml", 0xeb},    {"iacute", 0xed},  {"ntilde", 0xf1},  {"oacute", 0xf3},
+    {"ocirc", 0xf4},    {"ouml", 0xf6},   {"uuml", 0xfc},    {"aelig", 0xe6},
 }};
 
 std::optional<std::uint32_t> code_of_entity(std::string_view name) {
@@ -155,38 +154,14 @@ bool contains(const std::array<std::string_view, N>& names, std::string_view nam
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-constexpr std::array<std::string_view, 15> unread_elements = {"script",
-                                                              "style",
-                                                              "nav",
-                                                              "header",
-                                                              "footer",
-                                                              "head",
-                                                              "pre",
-                                                              "code",
-                                                              "table",
-                                                              "form",
-                                                              "button",
-                                                              "select",
-                                                              "svg",
-                                                              "aside",
-                                                              "title"};
-constexpr std::array<std::string_view, 20> html_blocks = {
-    "p",  "div", "li", "h1", "h2", "h3",      "h4",      "h5", "h6", "blockquote",
-    "dd", "dt",  "br", "tr", "dl", "section", "article", "ul", "ol", "hr"};
-constexpr std::array<std::string_view, 14> sword_blocks = {"p",
-                                                           "br",
-                                                           "l",
-                                                           "lg",
-                                                           "div",
-                                                           "milestone",
-                                                           "title",
-                                                           "chapter",
-                                                           "item",
-                                                           "list",
-                                                           "table",
-                                                           "row",
-                                                           "cm",
-                                                           "cl"};
+constexpr std::array<std::string_view, 15> unread_elements = {"script", "style",  "nav",  "header", "footer",
+                                                              "head",   "pre",    "code", "table",  "form",
+                                                              "button", "select", "svg",  "aside",  "title"};
+constexpr std::array<std::string_view, 20> html_blocks = {"p",  "div",     "li",         "h1", "h2", "h3", "h4",
+                                                          "h5", "h6",      "blockquote", "dd", "dt", "br", "tr",
+                                                          "dl", "section", "article",    "ul", "ol", "hr"};
+constexpr std::array<std::string_view, 14> sword_blocks = {
+    "p", "br", "l", "lg", "div", "milestone", "title", "chapter", "item", "list", "table", "row", "cm", "cl"};
 
 std::string prose_lines(std::string_view text) {
   constexpr size_t least_bytes = 60;

@@ -17,9 +17,8 @@ std::vector<bool> held_out(Index count, double fraction) {
   for (Index i = 0; i < count; ++i) draw[i] = uniform(stream, static_cast<std::uint64_t>(i));
   std::vector<Index> order(static_cast<size_t>(count));
   std::iota(order.begin(), order.end(), Index(0));
-  std::sort(order.begin(), order.end(), [&](Index a, Index b) {
-    return draw[a] != draw[b] ? draw[a] < draw[b] : a < b;
-  });
+  std::sort(order.begin(), order.end(),
+            [&](Index a, Index b) { return draw[a] != draw[b] ? draw[a] < draw[b] : a < b; });
   const Index wanted = static_cast<Index>(std::llround(fraction * static_cast<double>(count)));
   const Index chosen = std::clamp<Index>(wanted, 1, count - 1);
   std::vector<bool> flags(static_cast<size_t>(count), false);

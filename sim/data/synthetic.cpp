@@ -32,8 +32,7 @@ class RowEntropy {
     for (const double b : base_) base_sum_ += x_log_x(b);
   }
 
-  double operator()(std::span<const CouplingKernel::Entry> lag1,
-                    std::span<const CouplingKernel::Entry> lag2) {
+  double operator()(std::span<const CouplingKernel::Entry> lag1, std::span<const CouplingKernel::Entry> lag2) {
     for (const auto& entry : lag1) extra_[entry.next] += weight_ * entry.probability;
     for (const auto& entry : lag2) extra_[entry.next] += weight_ * entry.probability;
     double sum = base_sum_;
@@ -62,9 +61,7 @@ Vector<double> zipf_law(Index vocabulary, double exponent) {
   return law / law.sum();
 }
 
-CouplingKernel::CouplingKernel(const Vector<double>& marginal,
-                               const Stream& rows_order,
-                               const Stream& columns_order) {
+CouplingKernel::CouplingKernel(const Vector<double>& marginal, const Stream& rows_order, const Stream& columns_order) {
   const Index states = marginal.size();
   begin_.resize(static_cast<size_t>(states));
   end_.resize(static_cast<size_t>(states));
@@ -108,29 +105,22 @@ double CouplingKernel::probability(Index state, Index next) const {
 
 Index CouplingKernel::draw(Index state, double u) const {
   const auto entries = row(state);
-  const auto found =
-      std::upper_bound(entries.begin(), entries.end(), u, [](double value, const Entry& e) {
-        return value < e.cumulative;
-      });
+  const auto found = std::upper_bound(entries.begin(), entries.end(), u,
+                                      [](double value, const Entry& e) { return value < e.cumulative; });
   return found == entries.end() ? entries.back().next : found->next;
 }
 
 void MarkovOptions::validate() const {
   std::string complaints;
-  const auto complain = [&](const std::string& what) {
-    complaints += (complaints.empty() ? "" : "; ") + what;
-  };
+  const auto complain = [&](const std::string& what) { complaints += (complaints.empty() ? "" : "; ") + what; };
   const bool order_known = order == 1 || order == 2;
   if (!order_known) complain(fmt::format("markov order is {}, give 1 or 2", order));
   const Index largest = order == 2 ? largest_pair_vocabulary : 65536;
   if (vocabulary < 2 || vocabulary > largest)
-    complain(fmt::format(
-        "markov vocabulary is {}, give 2 to {} for order {}", vocabulary, largest, order));
-  const double rarest =
-      std::pow(static_cast<double>(std::max<Index>(vocabulary, 1)), -zipf_exponent);
+    complain(fmt::format("markov vocabulary is {}, give 2 to {} for order {}", vocabulary, largest, order));
+  const double rarest = std::pow(static_cast<double>(std::max<Index>(vocabulary, 1)), -zipf_exponent);
   if (!(zipf_exponent >= 0) || !(rarest >= 1e-10))
-    complain(fmt::format("markov zipf_exponent is {}, give a value from 0 to {:.2f}",
-                         zipf_exponent,
+    complain(fmt::format("markov zipf_exponent is {}, give a value from 0 to {:.2f}", zipf_exponent,
                          10 * std::log(10.0) / std::log(std::max<double>(2, double(vocabulary)))));
   if (!(coupling >= 0 && coupling < 1))
     complain(fmt::format("markov coupling is {}, give a value from 0 to below 1", coupling));
@@ -144,8 +134,7 @@ MarkovSource::MarkovSource(const MarkovOptions& options) : options_(options) {
   double sum = 0;
   for (Index j = 0; j < marginal_.size(); ++j) cumulative_[j] = sum += marginal_[j];
   for (std::uint32_t lag = 1; lag <= static_cast<std::uint32_t>(options_.order); ++lag)
-    kernels_.emplace_back(marginal_,
-                          Stream{options_.source_seed, Domain::synthetic, 2 * lag},
+    kernels_.emplace_back(marginal_, Stream{options_.source_seed, Domain::synthetic, 2 * lag},
                           Stream{options_.source_seed, Domain::synthetic, 2 * lag + 1});
   if (options_.order == 2) find_pair_law();
   find_entropies();
@@ -156,8 +145,7 @@ void MarkovSource::find_pair_law() {
   const Index V = vocabulary();
   Matrix<double> fixed = (1 - options_.coupling) * marginal_ * marginal_.transpose();
   for (Index i = 0; i < V; ++i)
-    for (const auto& entry : kernels_[0].row(i))
-      fixed(i, entry.next) += weight() * marginal_[i] * entry.probability;
+    for (const auto& entry : kernels_[0].row(i)) fixed(i, entry.next) += weight() * marginal_[i] * entry.probability;
   pair_law_ = fixed;
   Matrix<double> next_transposed(V, V);
   double change = 1;
@@ -191,11 +179,8 @@ void MarkovSource::find_entropies() {
   first_entropy_nats_ = options_.order == 1 ? rate : first;
 }
 
-std::vector<std::uint16_t> MarkovSource::draw(const Stream& stream,
-                                              std::int64_t s,
-                                              Index length) const {
-  EXPECTS(
-      s >= 0 && length >= 0 && length <= longest_sequence, "sequence {} of length {}", s, length);
+std::vector<std::uint16_t> MarkovSource::draw(const Stream& stream, std::int64_t s, Index length) const {
+  EXPECTS(s >= 0 && length >= 0 && length <= longest_sequence, "sequence {} of length {}", s, length);
   const std::uint64_t base = static_cast<std::uint64_t>(s) * 2 * longest_sequence;
   std::vector<std::uint16_t> tokens(static_cast<size_t>(length));
   for (Index t = 0; t < length; ++t) {
@@ -224,8 +209,7 @@ std::vector<std::uint16_t> MarkovSource::sequence(std::int64_t s, Index length) 
 }
 
 TokenBatch MarkovSource::batch(std::int64_t step, Index sequences, Index positions) const {
-  return stacked_windows(
-      sequences, positions, [&](Index b) { return sequence(step * sequences + b, positions + 1); });
+  return stacked_windows(sequences, positions, [&](Index b) { return sequence(step * sequences + b, positions + 1); });
 }
 
 TokenBatch MarkovSource::evaluation_windows(Index positions, Index count) const {
@@ -234,12 +218,10 @@ TokenBatch MarkovSource::evaluation_windows(Index positions, Index count) const 
 }
 
 double MarkovSource::probability(std::span<const std::uint16_t> past, std::uint16_t next) const {
-  EXPECTS(
-      !past.empty() && next < vocabulary(), "probability of token {} after {}", next, past.size());
+  EXPECTS(!past.empty() && next < vocabulary(), "probability of token {} after {}", next, past.size());
   const Index last = past.back();
   if (options_.order == 2 && past.size() == 1) return pair_law_(last, next) / marginal_[last];
-  double p =
-      (1 - options_.coupling) * marginal_[next] + weight() * kernels_[0].probability(last, next);
+  double p = (1 - options_.coupling) * marginal_[next] + weight() * kernels_[0].probability(last, next);
   if (options_.order == 2) p += weight() * kernels_[1].probability(past[past.size() - 2], next);
   return p;
 }
@@ -248,8 +230,7 @@ double MarkovSource::source_loss_nats(const TokenBatch& windows) const {
   const Index width = windows.positions + 1;
   double sum = 0;
   for (Index b = 0; b < windows.sequences; ++b) {
-    const std::span<const std::uint16_t> window(windows.tokens.data() + b * width,
-                                                static_cast<size_t>(width));
+    const std::span<const std::uint16_t> window(windows.tokens.data() + b * width, static_cast<size_t>(width));
     for (Index t = 1; t < width; ++t) sum -= std::log(probability(window.first(t), window[t]));
   }
   return sum / static_cast<double>(windows.sequences * windows.positions);

@@ -27,9 +27,7 @@ class CouplingKernel {
   };
   /// expects  marginal positive with sum 1;
   /// cost     linear in V, at most 2V-1 entries
-  CouplingKernel(const Vector<double>& marginal,
-                 const Stream& rows_order,
-                 const Stream& columns_order);
+  CouplingKernel(const Vector<double>& marginal, const Stream& rows_order, const Stream& columns_order);
 
   std::span<const Entry> row(Index state) const;
   double probability(Index state, Index next) const;
@@ -42,10 +40,10 @@ class CouplingKernel {
 };
 
 struct MarkovOptions {
-  Index vocabulary = 256;    ///< 2 … 65536; for order 2 at most 2048 (a table of V² doubles)
-  int order = 1;             ///< 1 or 2
-  double zipf_exponent = 1;  ///< s ≥ 0 of the token frequencies, V^-s ≥ 1e-10; 0 = uniform
-  double coupling = 0.8;     ///< a in [0, 1): weight of the past; 0 = independent tokens
+  Index vocabulary = 256;         ///< 2 … 65536; for order 2 at most 2048 (a table of V² doubles)
+  int order = 1;                  ///< 1 or 2
+  double zipf_exponent = 1;       ///< s ≥ 0 of the token frequencies, V^-s ≥ 1e-10; 0 = uniform
+  double coupling = 0.8;          ///< a in [0, 1): weight of the past; 0 = independent tokens
   std::uint64_t source_seed = 0;  ///< the language: transition kernels and evaluation windows
   std::uint64_t data_seed = 0;    ///< the training text
 

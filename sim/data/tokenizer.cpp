@@ -82,9 +82,7 @@ class PairCounts {
   struct Entry {
     std::int64_t count;
     std::uint32_t key;
-    bool operator<(const Entry& other) const {
-      return count != other.count ? count < other.count : key > other.key;
-    }
+    bool operator<(const Entry& other) const { return count != other.count ? count < other.count : key > other.key; }
   };
 
   void count_pairs(size_t w, int sign) {
@@ -115,8 +113,7 @@ class PairCounts {
 };
 
 FormatError bad_line(const fs::path& file, size_t line, std::string_view fact) {
-  return FormatError(
-      fmt::format("{} line {}: {}; train the tokenizer again", file.string(), line, fact));
+  return FormatError(fmt::format("{} line {}: {}; train the tokenizer again", file.string(), line, fact));
 }
 
 }  // namespace
@@ -152,11 +149,8 @@ Tokenizer Tokenizer::bytes() { return Tokenizer({}); }
 
 Tokenizer Tokenizer::train_bpe(std::string_view text, Index vocabulary) {
   if (vocabulary <= byte_tokens || vocabulary > largest_vocabulary)
-    throw OptionError(
-        fmt::format("tokenizer vocabulary is {}, give {} to {} (or the tokenizer 'bytes')",
-                    vocabulary,
-                    byte_tokens + 1,
-                    largest_vocabulary));
+    throw OptionError(fmt::format("tokenizer vocabulary is {}, give {} to {} (or the tokenizer 'bytes')", vocabulary,
+                                  byte_tokens + 1, largest_vocabulary));
   PairCounts pairs(distinct_words(text));
   std::vector<Merge> merges;
   for (Index token = byte_tokens; token < vocabulary; ++token) {
@@ -165,9 +159,7 @@ Tokenizer Tokenizer::train_bpe(std::string_view text, Index vocabulary) {
       throw OptionError(
           fmt::format("a training text of {} bytes has repeated pairs for {} tokens only, not for "
                       "the vocabulary of {}; give a longer corpus or a smaller vocabulary",
-                      text.size(),
-                      token,
-                      vocabulary));
+                      text.size(), token, vocabulary));
     merges.push_back({static_cast<std::uint16_t>(key >> 16), static_cast<std::uint16_t>(key)});
     pairs.merge(key, static_cast<std::uint16_t>(token));
   }
@@ -216,9 +208,7 @@ std::string Tokenizer::decode(std::span<const std::uint16_t> tokens) const {
   return text;
 }
 
-std::string Tokenizer::name() const {
-  return merges_.empty() ? "bytes" : fmt::format("bpe-{}", vocabulary());
-}
+std::string Tokenizer::name() const { return merges_.empty() ? "bytes" : fmt::format("bpe-{}", vocabulary()); }
 
 std::string Tokenizer::as_text() const {
   std::string text = fmt::format("hone-tokenizer 1\nmerges {}\n", merges_.size());
@@ -245,12 +235,10 @@ Tokenizer Tokenizer::load(const fs::path& file) {
     Index value = -1;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (error != std::errc() || end != digits.data() + digits.size() || value < 0 || value >= bound)
-      throw bad_line(
-          file, line, fmt::format("'{}' is not a number from 0 to {}", digits, bound - 1));
+      throw bad_line(file, line, fmt::format("'{}' is not a number from 0 to {}", digits, bound - 1));
     return value;
   };
-  if (next_line() != "hone-tokenizer 1")
-    throw bad_line(file, line, "the file is not a tokenizer of version 1");
+  if (next_line() != "hone-tokenizer 1") throw bad_line(file, line, "the file is not a tokenizer of version 1");
   const std::string_view header = next_line();
   if (!header.starts_with("merges ")) throw bad_line(file, line, "'merges COUNT' is missing");
   const Index count = number(header.substr(7), largest_vocabulary - byte_tokens + 1);
@@ -265,8 +253,7 @@ Tokenizer Tokenizer::load(const fs::path& file) {
     const auto right = static_cast<std::uint16_t>(number(pair.substr(gap + 1), byte_tokens + k));
     length.push_back(length[left] + length[right]);
     if (length.back() > longest_word) throw bad_line(file, line, "the token is too long");
-    if (!seen.insert(pair_key(left, right)).second)
-      throw bad_line(file, line, "the pair is repeated");
+    if (!seen.insert(pair_key(left, right)).second) throw bad_line(file, line, "the pair is repeated");
     merges.push_back({left, right});
   }
   if (at != text.size()) throw bad_line(file, line + 1, "there is text after the last merge");
@@ -281,8 +268,8 @@ TokenStream tokenize(const Corpus& corpus, const Tokenizer& tokenizer) {
   stream.name = corpus.name();
   stream.sha256 = corpus.sha256();
   stream.tokenizer = fmt::format("{} {}", tokenizer.name(), tokenizer.sha256());
-  stream.bytes_per_token = static_cast<double>(corpus.validation().size()) /
-                           static_cast<double>(stream.validation.size());
+  stream.bytes_per_token =
+      static_cast<double>(corpus.validation().size()) / static_cast<double>(stream.validation.size());
   return stream;
 }
 

@@ -40,8 +40,7 @@ void TableOptions::validate() const {
   if (file.empty()) complaints = "table file is empty, give the path of a CSV file";
   if (!(validation_fraction > 0 && validation_fraction < 1))
     complaints += fmt::format("{}table validation_fraction is {}, give a value between 0 and 1",
-                              complaints.empty() ? "" : "; ",
-                              validation_fraction);
+                              complaints.empty() ? "" : "; ", validation_fraction);
   if (!complaints.empty()) throw OptionError(complaints);
 }
 
@@ -49,15 +48,12 @@ VectorTable::VectorTable(const TableOptions& options) : file_(options.file), see
   options.validate();
   const VectorBatch all = load_labelled_csv(file_);
   if (all.examples < 2)
-    throw OptionError(
-        fmt::format("{}: {} row cannot be split into training and validation; give more rows",
-                    file_.string(),
-                    all.examples));
+    throw OptionError(fmt::format("{}: {} row cannot be split into training and validation; give more rows",
+                                  file_.string(), all.examples));
   sha256_ = sha256_of_file(file_);
   train_ = validation_ = same_shape(all);
   const std::vector<bool> validates = held_out(all.examples, options.validation_fraction);
-  for (Index row = 0; row < all.examples; ++row)
-    append_row(validates[row] ? validation_ : train_, all, row);
+  for (Index row = 0; row < all.examples; ++row) append_row(validates[row] ? validation_ : train_, all, row);
 }
 
 VectorBatch VectorTable::batch(std::int64_t step, Index examples) const {
@@ -66,9 +62,7 @@ VectorBatch VectorTable::batch(std::int64_t step, Index examples) const {
     throw OptionError(
         fmt::format("{}: {} training rows, one batch needs {}; give a longer table or a smaller "
                     "batch",
-                    file_.string(),
-                    train_.examples,
-                    examples));
+                    file_.string(), train_.examples, examples));
   VectorBatch out = same_shape(train_);
   for (Index k = 0; k < examples; ++k) {
     const std::int64_t visit = step * examples + k;
@@ -86,19 +80,15 @@ std::int64_t VectorTable::epoch_of(std::int64_t step, Index examples) const {
 
 void TeacherOptions::validate() const {
   std::string complaints;
-  const auto complain = [&](const std::string& what) {
-    complaints += (complaints.empty() ? "" : "; ") + what;
-  };
+  const auto complain = [&](const std::string& what) { complaints += (complaints.empty() ? "" : "; ") + what; };
   const auto check_width = [&](std::string_view name, Index width) {
-    if (width < 1 || width > 65536)
-      complain(fmt::format("teacher {} is {}, give 1 to 65536", name, width));
+    if (width < 1 || width > 65536) complain(fmt::format("teacher {} is {}, give 1 to 65536", name, width));
   };
   check_width("inputs", inputs);
   check_width("hidden", hidden);
   check_width("outputs", outputs);
   if (!(spectrum_exponent >= 0 && spectrum_exponent <= 100))
-    complain(fmt::format("teacher spectrum_exponent is {}, give a value from 0 to 100",
-                         spectrum_exponent));
+    complain(fmt::format("teacher spectrum_exponent is {}, give a value from 0 to 100", spectrum_exponent));
   if (!(noise_sd >= 0 && std::isfinite(noise_sd)))
     complain(fmt::format("teacher noise_sd is {}, give a value of 0 or more", noise_sd));
   if (!complaints.empty()) throw OptionError(complaints);
@@ -108,8 +98,7 @@ TeacherTask::TeacherTask(const TeacherOptions& options) : options_(options) {
   options_.validate();
   const Index I = options_.inputs, H = options_.hidden, O = options_.outputs;
   input_sd_.resize(I);
-  for (Index i = 0; i < I; ++i)
-    input_sd_[i] = std::pow(static_cast<double>(i + 1), -options_.spectrum_exponent / 2);
+  for (Index i = 0; i < I; ++i) input_sd_[i] = std::pow(static_cast<double>(i + 1), -options_.spectrum_exponent / 2);
   const double input_scale = 1 / input_sd_.norm();
   const double output_scale = 1 / std::sqrt(static_cast<double>(H));
   const Stream stream{options_.source_seed, Domain::synthetic, teacher_substream};
@@ -122,8 +111,7 @@ TeacherTask::TeacherTask(const TeacherOptions& options) : options_(options) {
 
 VectorBatch TeacherTask::batch(std::int64_t step, Index examples) const {
   EXPECTS(step >= 0 && examples >= 1, "batch of {} examples at step {}", examples, step);
-  return draw(
-      {options_.data_seed, Domain::synthetic, training_substream}, step * examples, examples);
+  return draw({options_.data_seed, Domain::synthetic, training_substream}, step * examples, examples);
 }
 
 VectorBatch TeacherTask::validation(Index examples) const {
@@ -132,16 +120,14 @@ VectorBatch TeacherTask::validation(Index examples) const {
 }
 
 Matrix<double> TeacherTask::noiseless(const Matrix<double>& x) const {
-  EXPECTS(
-      x.cols() == options_.inputs, "teacher: {} inputs, expected {}", x.cols(), options_.inputs);
+  EXPECTS(x.cols() == options_.inputs, "teacher: {} inputs, expected {}", x.cols(), options_.inputs);
   // Row by row and not one product: blocking would make an example's last bits depend on its batch.
   Matrix<double> y(x.rows(), options_.outputs);
   Matrix<double> hidden(1, options_.hidden), output(1, options_.outputs);
   for (Index k = 0; k < x.rows(); ++k) {
     hidden.setZero(), output.setZero();
     for (Index i = 0; i < options_.inputs; ++i) hidden += x(k, i) * input_weights_.row(i);
-    for (Index h = 0; h < options_.hidden; ++h)
-      output += std::tanh(hidden(0, h)) * output_weights_.row(h);
+    for (Index h = 0; h < options_.hidden; ++h) output += std::tanh(hidden(0, h)) * output_weights_.row(h);
     y.row(k) = output;
   }
   return y;

@@ -26,9 +26,7 @@ namespace detail {
 template <class S, class M>
 auto head_of(M& x, const AttentionShape& a, Index b, Index head, Index first, Index count) {
   using View = std::conditional_t<std::is_const_v<M>, ConstStridedView<S>, StridedView<S>>;
-  return View(x.data() + (b * a.positions + first) * x.cols() + head * a.head_width,
-              count,
-              a.head_width,
+  return View(x.data() + (b * a.positions + first) * x.cols() + head * a.head_width, count, a.head_width,
               Eigen::OuterStride<>(x.cols()));
 }
 
@@ -36,9 +34,7 @@ auto head_of(M& x, const AttentionShape& a, Index b, Index head, Index first, In
 template <class S, class M>
 auto scores_of(M& x, const AttentionShape& a, Index b, Index head, Index first, Index count) {
   using View = std::conditional_t<std::is_const_v<M>, ConstStridedView<S>, StridedView<S>>;
-  return View(x.data() + ((b * a.heads + head) * a.positions + first) * a.positions,
-              count,
-              first + count,
+  return View(x.data() + ((b * a.heads + head) * a.positions + first) * a.positions, count, first + count,
               Eigen::OuterStride<>(a.positions));
 }
 
@@ -86,15 +82,15 @@ void attention_backward(MatView<S> dq, MatView<S> dk, MatView<S> dv, MatView<S> 
     const auto p = detail::scores_of<S>(att, a, b, h, first, count);
     const auto doh = detail::head_of<S>(d_o, a, b, h, first, count);
     StridedView<S> ds(scratch.data(), count, visible, Eigen::OuterStride<>(visible));
-    gemm_tn<S>(detail::head_of<S>(dv, a, b, g, 0, visible), p, doh, Write::add);      // B1 from F3
-    gemm_nt<S>(ds, doh, detail::head_of<S>(v, a, b, g, 0, visible));                  // B2 from F3
-    for (Index i = 0; i < count; ++i) {                                               // B3 from F2
+    gemm_tn<S>(detail::head_of<S>(dv, a, b, g, 0, visible), p, doh, Write::add);  // B1 from F3
+    gemm_nt<S>(ds, doh, detail::head_of<S>(v, a, b, g, 0, visible));              // B2 from F3
+    for (Index i = 0; i < count; ++i) {                                           // B3 from F2
       const S mean = (ds.row(i).array() * p.row(i).array()).sum();
       ds.row(i).array() = p.row(i).array() * (ds.row(i).array() - mean) * scale;
     }
     gemm_nn<S>(detail::head_of<S>(dq, a, b, h, first, count), ds, detail::head_of<S>(k, a, b, g, 0, visible));  // B4
     gemm_tn<S>(detail::head_of<S>(dk, a, b, g, 0, visible), ds, detail::head_of<S>(q, a, b, h, first, count),
-               Write::add);                                                           // B5 from F1
+               Write::add);  // B5 from F1
   });
 }
 
@@ -108,14 +104,14 @@ void attention_tforward(MatView<S> to, MatView<S> tatt, MatView<S> tq, MatView<S
     auto tp = detail::scores_of<S>(tatt, a, b, h, first, count);
     gemm_nt<S>(tp, detail::head_of<S>(tq, a, b, h, first, count), detail::head_of<S>(k, a, b, g, 0, visible));
     gemm_nt<S>(tp, detail::head_of<S>(q, a, b, h, first, count), detail::head_of<S>(tk, a, b, g, 0, visible),
-               Write::add);                                                           // R F1
-    for (Index i = 0; i < count; ++i) {                                               // R F2
+               Write::add);              // R F1
+    for (Index i = 0; i < count; ++i) {  // R F2
       const S mean = (tp.row(i).array() * p.row(i).array()).sum();
       tp.row(i).array() = p.row(i).array() * (tp.row(i).array() - mean) * scale;
     }
     auto toh = detail::head_of<S>(to, a, b, h, first, count);
     gemm_nn<S>(toh, tp, detail::head_of<S>(v, a, b, g, 0, visible));
-    gemm_nn<S>(toh, p, detail::head_of<S>(tv, a, b, g, 0, visible), Write::add);      // R F3
+    gemm_nn<S>(toh, p, detail::head_of<S>(tv, a, b, g, 0, visible), Write::add);  // R F3
   });
 }
 
@@ -143,14 +139,13 @@ void attention_tbackward(MatView<S> tdq, MatView<S> tdk, MatView<S> tdv, MatView
     auto tdkh = detail::head_of<S>(tdk, a, b, g, 0, visible);
     auto tdvh = detail::head_of<S>(tdv, a, b, g, 0, visible);
     StridedView<S> ds(scratch.data(), count, visible, Eigen::OuterStride<>(visible));
-    StridedView<S> tds(scratch.data() + attention_block * a.positions, count, visible,
-                       Eigen::OuterStride<>(visible));
-    gemm_tn<S>(tdvh, tp, doh, Write::add);   // R B1
+    StridedView<S> tds(scratch.data() + attention_block * a.positions, count, visible, Eigen::OuterStride<>(visible));
+    gemm_tn<S>(tdvh, tp, doh, Write::add);  // R B1
     gemm_tn<S>(tdvh, p, tdoh, Write::add);
-    gemm_nt<S>(ds, doh, vh);                 // B2 again
-    gemm_nt<S>(tds, tdoh, vh);               // R B2
+    gemm_nt<S>(ds, doh, vh);    // B2 again
+    gemm_nt<S>(tds, tdoh, vh);  // R B2
     gemm_nt<S>(tds, doh, tvh, Write::add);
-    for (Index i = 0; i < count; ++i) {      // B3 again, R B3
+    for (Index i = 0; i < count; ++i) {  // B3 again, R B3
       auto dsr = ds.row(i).array();
       auto tdsr = tds.row(i).array();
       const auto pr = p.row(i).array();
@@ -160,9 +155,9 @@ void attention_tbackward(MatView<S> tdq, MatView<S> tdk, MatView<S> tdv, MatView
       tdsr = (tpr * (dsr - mean) + pr * (tdsr - tmean)) * scale;
       dsr = pr * (dsr - mean) * scale;
     }
-    gemm_nn<S>(tdqh, tds, kh);               // R B4
+    gemm_nn<S>(tdqh, tds, kh);  // R B4
     gemm_nn<S>(tdqh, ds, tkh, Write::add);
-    gemm_tn<S>(tdkh, tds, qh, Write::add);   // R B5
+    gemm_tn<S>(tdkh, tds, qh, Write::add);  // R B5
     gemm_tn<S>(tdkh, ds, tqh, Write::add);
   });
 }

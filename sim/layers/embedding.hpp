@@ -13,9 +13,10 @@ template <class S>
 void embedding_forward(MatView<S> y, const std::uint16_t* tokens, ConstMatView<S> e, const S* p, Index positions) {
   const Index channels = y.cols();
   for (Index m = 0; m < y.rows(); ++m) {
-    y.row(m) = e.row(tokens[m]);                                                                   // F1
-    if (p) y.row(m) += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(p + (m % positions) * channels,
-                                                                             channels);            // F2
+    y.row(m) = e.row(tokens[m]);  // F1
+    if (p)
+      y.row(m) += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(p + (m % positions) * channels,
+                                                                        channels);  // F2
   }
 }
 
@@ -24,9 +25,10 @@ template <class S>
 void embedding_backward(MatView<S> de, S* dp, const std::uint16_t* tokens, ConstMatView<S> dy, Index positions) {
   const Index channels = dy.cols();
   for (Index m = 0; m < dy.rows(); ++m) {
-    de.row(tokens[m]) += dy.row(m);                                                                // B1 from F1
-    if (dp) Eigen::Map<Eigen::Matrix<S, 1, Eigen::Dynamic>>(dp + (m % positions) * channels, channels) +=
-        dy.row(m);                                                                                 // B2 from F2
+    de.row(tokens[m]) += dy.row(m);  // B1 from F1
+    if (dp)
+      Eigen::Map<Eigen::Matrix<S, 1, Eigen::Dynamic>>(dp + (m % positions) * channels, channels) +=
+          dy.row(m);  // B2 from F2
   }
 }
 

@@ -16,7 +16,7 @@ void add_rows(S* sum, ConstMatRef<S> a) {
 /// y = x W' + b.   cost  2·M·I·O flops
 template <class S>
 void linear_forward(MatRef<S> y, ConstMatRef<S> x, ConstMatRef<S> w, const S* b) {
-  gemm_nt<S>(y, x, w);  // F1
+  gemm_nt<S>(y, x, w);                                                                       // F1
   if (b) y.rowwise() += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(b, w.rows());  // F2
 }
 
@@ -24,30 +24,29 @@ void linear_forward(MatRef<S> y, ConstMatRef<S> x, ConstMatRef<S> w, const S* b)
 template <class S>
 void linear_backward(MatRef<S> dx, MatRef<S> dw, S* db, ConstMatRef<S> dy, ConstMatRef<S> x, ConstMatRef<S> w,
                      Write write = Write::assign) {
-  gemm_nn<S>(dx, dy, w, write);        // B1 from F1
-  gemm_tn<S>(dw, dy, x, Write::add);   // B2 from F1
-  if (db) add_rows<S>(db, dy);         // B3 from F2
+  gemm_nn<S>(dx, dy, w, write);       // B1 from F1
+  gemm_tn<S>(dw, dy, x, Write::add);  // B2 from F1
+  if (db) add_rows<S>(db, dy);        // B3 from F2
 }
 
 /// ty = tx W' + x tW' + tb.
 template <class S>
 void linear_tforward(MatRef<S> ty, ConstMatRef<S> tx, ConstMatRef<S> x, ConstMatRef<S> w, ConstMatRef<S> tw,
                      const S* tb) {
-  gemm_nt<S>(ty, tx, w);               // R F1, factor x
-  gemm_nt<S>(ty, x, tw, Write::add);   // R F1, factor W
+  gemm_nt<S>(ty, tx, w);                                                                        // R F1, factor x
+  gemm_nt<S>(ty, x, tw, Write::add);                                                            // R F1, factor W
   if (tb) ty.rowwise() += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(tb, w.rows());  // R F2
 }
 
 /// tdx = tdy W + dy tW,  tdW += tdy' x + dy' tx,  tdb += Σ tdy.   cost  8·M·I·O flops
 template <class S>
-void linear_tbackward(MatRef<S> tdx, MatRef<S> tdw, S* tdb, ConstMatRef<S> tdy, ConstMatRef<S> dy,
-                      ConstMatRef<S> tx, ConstMatRef<S> x, ConstMatRef<S> w, ConstMatRef<S> tw,
-                      Write write = Write::assign) {
-  gemm_nn<S>(tdx, tdy, w, write);        // R B1, factor dy
-  gemm_nn<S>(tdx, dy, tw, Write::add);   // R B1, factor W
-  gemm_tn<S>(tdw, tdy, x, Write::add);   // R B2, factor dy
-  gemm_tn<S>(tdw, dy, tx, Write::add);   // R B2, factor x
-  if (tdb) add_rows<S>(tdb, tdy);        // R B3
+void linear_tbackward(MatRef<S> tdx, MatRef<S> tdw, S* tdb, ConstMatRef<S> tdy, ConstMatRef<S> dy, ConstMatRef<S> tx,
+                      ConstMatRef<S> x, ConstMatRef<S> w, ConstMatRef<S> tw, Write write = Write::assign) {
+  gemm_nn<S>(tdx, tdy, w, write);       // R B1, factor dy
+  gemm_nn<S>(tdx, dy, tw, Write::add);  // R B1, factor W
+  gemm_tn<S>(tdw, tdy, x, Write::add);  // R B2, factor dy
+  gemm_tn<S>(tdw, dy, tx, Write::add);  // R B2, factor x
+  if (tdb) add_rows<S>(tdb, tdy);       // R B3
 }
 
 }  // namespace hone

@@ -21,7 +21,7 @@ double softmax_xent_forward(MatView<S> p, S* row_loss, ConstMatView<S> z, const 
     p.row(m).array() = (z.row(m).array() - top).exp();  // F1
     const S sum = p.row(m).sum();                       // F2
     p.row(m).array() *= S(1) / sum;
-    row_loss[m] = log(sum) + top - z(m, targets[m]);    // F3
+    row_loss[m] = log(sum) + top - z(m, targets[m]);  // F3
     total += static_cast<double>(row_loss[m]);
   }
   return total;

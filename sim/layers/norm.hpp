@@ -50,8 +50,8 @@ void rmsnorm_tforward(MatView<S> ty, S* tr, ConstMatView<S> tx, ConstMatView<S> 
   for (Index m = 0; m < x.rows(); ++m) {
     const auto xm = x.row(m).array();
     const auto txm = tx.row(m).array();
-    tr[m] = -r[m] * r[m] * r[m] / S(double(x.cols())) * (xm * txm).sum();            // R F1
-    ty.row(m).array() = (txm * r[m] + xm * tr[m]) * weight + xm * r[m] * tweight;    // R F2
+    tr[m] = -r[m] * r[m] * r[m] / S(double(x.cols())) * (xm * txm).sum();          // R F1
+    ty.row(m).array() = (txm * r[m] + xm * tr[m]) * weight + xm * r[m] * tweight;  // R F2
   }
 }
 
@@ -85,16 +85,16 @@ void layernorm_forward(MatView<S> y, S* mean, S* r, ConstMatView<S> x, const S* 
   const ConstRow<S> weight(w, x.cols()), bias(b, x.cols());
   for (Index m = 0; m < x.rows(); ++m) {
     const auto xm = x.row(m).array();
-    mean[m] = xm.sum() / channels;                                                // F1
-    r[m] = S(1) / sqrt((xm - mean[m]).square().sum() / channels + S(eps));        // F2
-    y.row(m).array() = (xm - mean[m]) * r[m] * weight + bias;                     // F3
+    mean[m] = xm.sum() / channels;                                          // F1
+    r[m] = S(1) / sqrt((xm - mean[m]).square().sum() / channels + S(eps));  // F2
+    y.row(m).array() = (xm - mean[m]) * r[m] * weight + bias;               // F3
   }
 }
 
 /// dx += r·(g - mean g - h·mean(g h))  with g = w·dy, h = (x-mean)·r;   dw += dy·h;   db += dy.
 template <class S>
-void layernorm_backward(MatView<S> dx, S* dw, S* db, ConstMatView<S> dy, ConstMatView<S> x, const S* mean,
-                        const S* r, const S* w) {
+void layernorm_backward(MatView<S> dx, S* dw, S* db, ConstMatView<S> dy, ConstMatView<S> x, const S* mean, const S* r,
+                        const S* w) {
   const S channels = S(double(x.cols()));
   const ConstRow<S> weight(w, x.cols());
   Row<S> dweight(dw, x.cols()), dbias(db, x.cols());
@@ -118,17 +118,17 @@ void layernorm_tforward(MatView<S> ty, S* tmean, S* tr, ConstMatView<S> tx, Cons
   for (Index m = 0; m < x.rows(); ++m) {
     const auto xc = x.row(m).array() - mean[m];
     const auto txm = tx.row(m).array();
-    tmean[m] = txm.sum() / channels;                                                     // R F1
-    tr[m] = -r[m] * r[m] * r[m] * (xc * txm).sum() / channels;                           // R F2
+    tmean[m] = txm.sum() / channels;                                                                    // R F1
+    tr[m] = -r[m] * r[m] * r[m] * (xc * txm).sum() / channels;                                          // R F2
     ty.row(m).array() = ((txm - tmean[m]) * r[m] + xc * tr[m]) * weight + xc * r[m] * tweight + tbias;  // R F3
   }
 }
 
 /// Tangents of B1-B3; tdx, tdw and tdb are added to.
 template <class S>
-void layernorm_tbackward(MatView<S> tdx, S* tdw, S* tdb, ConstMatView<S> tdy, ConstMatView<S> dy,
-                         ConstMatView<S> tx, ConstMatView<S> x, const S* tmean, const S* tr, const S* mean,
-                         const S* r, const S* w, const S* tw) {
+void layernorm_tbackward(MatView<S> tdx, S* tdw, S* tdb, ConstMatView<S> tdy, ConstMatView<S> dy, ConstMatView<S> tx,
+                         ConstMatView<S> x, const S* tmean, const S* tr, const S* mean, const S* r, const S* w,
+                         const S* tw) {
   const S channels = S(double(x.cols()));
   const ConstRow<S> weight(w, x.cols()), tweight(tw, x.cols());
   Row<S> tdweight(tdw, x.cols()), tdbias(tdb, x.cols());
@@ -142,8 +142,8 @@ void layernorm_tbackward(MatView<S> tdx, S* tdw, S* tdb, ConstMatView<S> tdy, Co
     const S m1 = g.sum() / channels, tm1 = tg.sum() / channels;
     const S m2 = (g * h).sum() / channels, tm2 = (tg * h + g * th).sum() / channels;
     tdx.row(m).array() += (g - m1 - h * m2) * tr[m] + (tg - tm1 - th * m2 - h * tm2) * r[m];  // R B1
-    tdweight += tdym * h + dym * th;                                                         // R B2
-    tdbias += tdym;                                                                          // R B3
+    tdweight += tdym * h + dym * th;                                                          // R B2
+    tdbias += tdym;                                                                           // R B3
   }
 }
 

@@ -45,19 +45,14 @@ std::string_view find_name(const NameTable<Value, count>& table, Value value) {
 }
 
 template <class Value, std::size_t count>
-Value find_value(const NameTable<Value, count>& table,
-                 std::string_view what,
-                 std::string_view wanted) {
+Value find_value(const NameTable<Value, count>& table, std::string_view what, std::string_view wanted) {
   std::array<std::string_view, count> names;
   for (std::size_t i = 0; i < count; ++i) {
     if (table[i].second == wanted) return table[i].first;
     names[i] = table[i].second;
   }
-  throw OptionError(fmt::format("{} = '{}' is not known; did you mean '{}'? (known: {})",
-                                what,
-                                wanted,
-                                nearest_name(wanted, names),
-                                joined(names, ", ")));
+  throw OptionError(fmt::format("{} = '{}' is not known; did you mean '{}'? (known: {})", what, wanted,
+                                nearest_name(wanted, names), joined(names, ", ")));
 }
 
 template <class S>
@@ -91,13 +86,8 @@ template <class S>
       EXPECTS(std::isfinite(values[r * stride + c]),
               "quantizer: the value at row {}, column {} of a group of {} x {} is {}; quantize "
               "finite values only",
-              r,
-              c,
-              rows,
-              cols,
-              values[r * stride + c]);
-  throw ContractError(
-      "quantizer: a non-finite value vanished between two passes over the same group");
+              r, c, rows, cols, values[r * stride + c]);
+  throw ContractError("quantizer: a non-finite value vanished between two passes over the same group");
 }
 
 /// A grid in the scalar of the data, with the zero point folded into the clip range.
@@ -132,8 +122,7 @@ S rounded(S v, Rounding rounding, double u) {
 
 /// Quantizes one row of a group; `first` is the number of the draw of its first value.
 template <class S>
-void quantize_row(
-    S* row, Index cols, const Clip<S>& clip, Rounding rounding, const Stream& stream, Index first) {
+void quantize_row(S* row, Index cols, const Clip<S>& clip, Rounding rounding, const Stream& stream, Index first) {
   switch (rounding) {
     case Rounding::nearest_even:
       for (Index c = 0; c < cols; ++c) row[c] = std::nearbyint(clip(row[c])) * clip.step;
@@ -154,39 +143,29 @@ void quantize_row(
 
 std::string_view name_of(Grid grid) { return find_name(grid_names, grid); }
 std::string_view name_of(Rounding rounding) { return find_name(rounding_names, rounding); }
-std::string_view name_of(Granularity granularity) {
-  return find_name(granularity_names, granularity);
-}
+std::string_view name_of(Granularity granularity) { return find_name(granularity_names, granularity); }
 
 Grid grid_from_name(std::string_view name) { return find_value(grid_names, "grid", name); }
-Rounding rounding_from_name(std::string_view name) {
-  return find_value(rounding_names, "rounding", name);
-}
-Granularity granularity_from_name(std::string_view name) {
-  return find_value(granularity_names, "granularity", name);
-}
+Rounding rounding_from_name(std::string_view name) { return find_value(rounding_names, "rounding", name); }
+Granularity granularity_from_name(std::string_view name) { return find_value(granularity_names, "granularity", name); }
 
 void Quantizer::validate(std::string_view where) const {
   std::vector<std::string> problems;
   if (bits < 1 || bits > 16)
-    problems.push_back(fmt::format(
-        "{}.bits = {} is outside 1..16; use 2..8, or 16 for full precision", where, bits));
+    problems.push_back(fmt::format("{}.bits = {} is outside 1..16; use 2..8, or 16 for full precision", where, bits));
   if (bits == 1 && grid != Grid::asymmetric)
-    problems.push_back(fmt::format(
-        "{}.bits = 1 leaves grid '{}' without two-sided levels; use bits = 2 or more, or "
-        "grid = 'asymmetric'",
-        where,
-        name_of(grid)));
+    problems.push_back(
+        fmt::format("{}.bits = 1 leaves grid '{}' without two-sided levels; use bits = 2 or more, or "
+                    "grid = 'asymmetric'",
+                    where, name_of(grid)));
   if (granularity == Granularity::group && group < 1)
-    problems.push_back(fmt::format(
-        "{}.group = {} with granularity 'group'; give a group of 1 or more columns", where, group));
+    problems.push_back(
+        fmt::format("{}.group = {} with granularity 'group'; give a group of 1 or more columns", where, group));
   if (granularity != Granularity::group && group != 0)
-    problems.push_back(fmt::format(
-        "{}.group = {} is not read with granularity '{}'; remove it or set granularity = "
-        "'group'",
-        where,
-        group,
-        name_of(granularity)));
+    problems.push_back(
+        fmt::format("{}.group = {} is not read with granularity '{}'; remove it or set granularity = "
+                    "'group'",
+                    where, group, name_of(granularity)));
   if (!problems.empty()) throw OptionError(joined(problems, "; "));
 }
 
@@ -198,25 +177,16 @@ StepRange step_range(const S* values, Index rows, Index cols, Index stride, cons
   const S absmax = std::max(-e.low, e.high);
   const double half = std::ldexp(1.0, q.bits - 1);
   StepRange range{.code_min = -half, .code_max = half - 1};
-  const S levels = static_cast<S>(half), top = static_cast<S>(half - 1),
-          span = static_cast<S>(2 * half - 1);
+  const S levels = static_cast<S>(half), top = static_cast<S>(half - 1), span = static_cast<S>(2 * half - 1);
   S step = 0;
   switch (q.grid) {
-    case Grid::restricted:
-      range.code_min = 1 - half;
-      [[fallthrough]];
-    case Grid::full:
-      step = absmax / top;
-      break;
+    case Grid::restricted: range.code_min = 1 - half; [[fallthrough]];
+    case Grid::full: step = absmax / top; break;
     case Grid::midrise:
       step = absmax / (span / 2);  // equals 2·absmax/span, without its overflow
       break;
-    case Grid::no_clip:
-      step = std::max(-e.low / levels, e.high / top);
-      break;
-    case Grid::signed_absmax:
-      step = (-e.low >= e.high ? e.low : e.high) / -levels;
-      break;
+    case Grid::no_clip: step = std::max(-e.low / levels, e.high / top); break;
+    case Grid::signed_absmax: step = (-e.low >= e.high ? e.low : e.high) / -levels; break;
     case Grid::asymmetric:
       range.code_min = 0;
       range.code_max = 2 * half - 1;
@@ -224,10 +194,7 @@ StepRange step_range(const S* values, Index rows, Index cols, Index stride, cons
       if (step > 0) range.zero_point = static_cast<double>(std::nearbyint(-e.low / step));
       break;
   }
-  EXPECTS(std::isfinite(step),
-          "quantizer: the step of values in [{}, {}] overflows; rescale them",
-          e.low,
-          e.high);
+  EXPECTS(std::isfinite(step), "quantizer: the step of values in [{}, {}] overflows; rescale them", e.low, e.high);
   range.step = static_cast<double>(step);
   return range;
 }
@@ -247,10 +214,7 @@ S quantize_value(S x, const StepRange& range, Rounding rounding, double u) {
 }
 
 template <class S>
-void fake_quantize(MatRef<S> x,
-                   const Quantizer& q,
-                   Index rows_per_tensor,
-                   std::vector<double>* steps) {
+void fake_quantize(MatRef<S> x, const Quantizer& q, Index rows_per_tensor, std::vector<double>* steps) {
   if (steps != nullptr) steps->clear();
   if (!q.is_on()) return;
   const Stream stream{q.seed, Domain::rounding, q.substream};
@@ -269,16 +233,14 @@ void fake_quantize(MatRef<S> x,
   });
 }
 
-double bits_per_weight(
-    const Quantizer& q, Index rows, Index cols, int scale_bits, std::optional<int> zero_bits) {
+double bits_per_weight(const Quantizer& q, Index rows, Index cols, int scale_bits, std::optional<int> zero_bits) {
   if (!q.is_on()) return 16;
   EXPECTS(rows > 0 && cols > 0, "bits per weight of {} x {} weights", rows, cols);
   const bool has_zero_point = q.grid == Grid::asymmetric;
   const int metadata = scale_bits + (has_zero_point ? zero_bits.value_or(q.bits) : 0);
   Index groups = 0;
   for_each_group(q, rows, cols, rows, [&](const StepGroup&) { ++groups; });
-  return q.bits + static_cast<double>(metadata) * static_cast<double>(groups) /
-                      static_cast<double>(rows * cols);
+  return q.bits + static_cast<double>(metadata) * static_cast<double>(groups) / static_cast<double>(rows * cols);
 }
 
 template StepRange step_range<float>(const float*, Index, Index, Index, const Quantizer&);

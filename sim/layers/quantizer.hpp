@@ -24,8 +24,8 @@ enum class Grid {
   no_clip,        ///< s = max(-min/2^(b-1), max/(2^(b-1)-1)), codes as full
   signed_absmax,  ///< s = m/(-2^(b-1)), m the signed extreme (of two equal ones the negative),
                   ///< codes as full; s may be negative
-  asymmetric,  ///< s = (max-min)/(2^b-1) with 0 forced into the range; zero point -min/s, rounded
-               ///< to nearest even whatever the rounding of the values
+  asymmetric,     ///< s = (max-min)/(2^b-1) with 0 forced into the range; zero point -min/s, rounded
+                  ///< to nearest even whatever the rounding of the values
 };
 
 enum class Rounding { nearest_even, half_away, stochastic };
@@ -57,7 +57,7 @@ struct Quantizer {
 /// Step and zero point of one group of values that share them. The codes of the grid are integers
 /// in [code_min, code_max]; code c stands for the value step·(c - zero_point).
 struct StepRange {
-  double step = 0;  ///< 0 when all values are 0: everything maps to 0; < 0 only for signed_absmax
+  double step = 0;        ///< 0 when all values are 0: everything maps to 0; < 0 only for signed_absmax
   double zero_point = 0;  ///< asymmetric only
   double code_min = 0;
   double code_max = 0;
@@ -109,29 +109,20 @@ void for_each_group(const Quantizer& q, Index rows, Index cols, Index rows_per_t
 /// errors   ContractError as step_range
 /// cost     two passes over x, no allocation but that of `steps`
 template <class S>
-void fake_quantize(MatRef<S> x,
-                   const Quantizer& q,
-                   Index rows_per_tensor,
-                   std::vector<double>* steps = nullptr);
+void fake_quantize(MatRef<S> x, const Quantizer& q, Index rows_per_tensor, std::vector<double>* steps = nullptr);
 
 /// Storage per weight of a (rows,cols) matrix that is one tensor, metadata included.
 /// math     bits + (scale_bits + zero_bits)·groups/weights; zero_bits counts for Grid::asymmetric
 ///          alone and is `bits` unless given
 /// units    bits; 16 when the quantizer is off
-double bits_per_weight(const Quantizer& q,
-                       Index rows,
-                       Index cols,
-                       int scale_bits = 16,
+double bits_per_weight(const Quantizer& q, Index rows, Index cols, int scale_bits = 16,
                        std::optional<int> zero_bits = std::nullopt);
 
 template <class Body>
-void for_each_group(
-    const Quantizer& q, Index rows, Index cols, Index rows_per_tensor, Body&& body) {
+void for_each_group(const Quantizer& q, Index rows, Index cols, Index rows_per_tensor, Body&& body) {
   Index height = 1, width = cols;
   if (q.granularity == Granularity::tensor) {
-    EXPECTS(rows_per_tensor >= 1 && rows % rows_per_tensor == 0,
-            "quantizer: {} rows in tensors of {} rows",
-            rows,
+    EXPECTS(rows_per_tensor >= 1 && rows % rows_per_tensor == 0, "quantizer: {} rows in tensors of {} rows", rows,
             rows_per_tensor);
     height = rows_per_tensor;
   }
@@ -150,13 +141,7 @@ extern template float code<float>(float, const StepRange&, Rounding, double);
 extern template double code<double>(double, const StepRange&, Rounding, double);
 extern template float quantize_value<float>(float, const StepRange&, Rounding, double);
 extern template double quantize_value<double>(double, const StepRange&, Rounding, double);
-extern template void fake_quantize<float>(MatRef<float>,
-                                          const Quantizer&,
-                                          Index,
-                                          std::vector<double>*);
-extern template void fake_quantize<double>(MatRef<double>,
-                                           const Quantizer&,
-                                           Index,
-                                           std::vector<double>*);
+extern template void fake_quantize<float>(MatRef<float>, const Quantizer&, Index, std::vector<double>*);
+extern template void fake_quantize<double>(MatRef<double>, const Quantizer&, Index, std::vector<double>*);
 
 }  // namespace hone

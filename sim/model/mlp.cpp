@@ -4,7 +4,8 @@ namespace hone {
 
 void MlpOptions::validate() const {
   std::vector<std::string> wrong;
-  if (widths.size() < 2) wrong.push_back(fmt::format("widths has {} values (expected inputs, hidden …, outputs)", widths.size()));
+  if (widths.size() < 2)
+    wrong.push_back(fmt::format("widths has {} values (expected inputs, hidden …, outputs)", widths.size()));
   for (size_t i = 0; i < widths.size(); ++i)
     if (widths[i] < 1) wrong.push_back(fmt::format("widths[{}] = {} (expected at least 1)", i, widths[i]));
   if (loss == MlpLoss::softmax_xent && !widths.empty() && widths.back() < 2)

@@ -47,17 +47,18 @@ void Mlp<S>::check(const Data& data) const {
                                   data.inputs, options_.widths.front()));
   if (options_.loss == MlpLoss::squared_error) {
     if (data.outputs != options_.widths.back() || data.y.empty())
-      throw OptionError(fmt::format("data has {} regression targets per example, the model's last width is {}; set "
-                                    "both alike, or loss = \"softmax_xent\" for classes",
-                                    data.y.empty() ? 0 : data.outputs, options_.widths.back()));
+      throw OptionError(
+          fmt::format("data has {} regression targets per example, the model's last width is {}; set "
+                      "both alike, or loss = \"softmax_xent\" for classes",
+                      data.y.empty() ? 0 : data.outputs, options_.widths.back()));
     return;
   }
   if (data.labels.empty())
     throw OptionError("data has no class labels; use loss = \"squared_error\" for regression data");
   for (std::int32_t label : data.labels)
     if (label < 0 || label >= options_.widths.back())
-      throw OptionError(fmt::format("data holds class {}, the model's last width is {}; widen it", label,
-                                    options_.widths.back()));
+      throw OptionError(
+          fmt::format("data holds class {}, the model's last width is {}; widen it", label, options_.widths.back()));
 }
 
 template <class S>
@@ -85,7 +86,7 @@ double Mlp<S>::forward(const S* theta, const Data& data, Index first, Acts& x, c
     const size_t s = size_t(l);
     if (l > 0) activation_forward<S>(x.in[s].data, x.z[s - 1].data, x.in[s].size(), options_.activation);  // 1
     fake_quantize<S>(x.in[s], precision.activation, 1);
-    linear_forward<S>(x.z[s], x.in[s], weight_of(theta, l), bias_of(theta, l));                            // 2
+    linear_forward<S>(x.z[s], x.in[s], weight_of(theta, l), bias_of(theta, l));  // 2
   }
   if (options_.loss == MlpLoss::squared_error) {
     for (Index i = 0; i < count * outputs; ++i) x.wanted.data[i] = S(data.y[size_t(first * outputs + i)]);

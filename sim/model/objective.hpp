@@ -105,8 +105,7 @@ class Objective {
         sums[size_t(chunk)] = model_.forward(theta, data, plan.first(chunk), x, precision);
         model_.backward(theta, x, dx, S(1 / total_rows), part.data());
       });
-      for (Index i = 0; i < count; ++i)
-        VecView<S>(gradient, size) += VecView<S>(partials_[size_t(i)].data(), size);
+      for (Index i = 0; i < count; ++i) VecView<S>(gradient, size) += VecView<S>(partials_[size_t(i)].data(), size);
     }
     double sum = 0;
     for (double s : sums) sum += s;

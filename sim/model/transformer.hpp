@@ -26,9 +26,9 @@ struct TransformerOptions {
   Index vocabulary = 256;  ///< tokens
   Index positions = 128;   ///< context length T in tokens
   Index layers = 2;
-  Index width = 64;      ///< C, a multiple of heads
-  Index heads = 4;       ///< H
-  Index kv_heads = 4;    ///< divides heads
+  Index width = 64;    ///< C, a multiple of heads
+  Index heads = 4;     ///< H
+  Index kv_heads = 4;  ///< divides heads
   Index mlp_width = 192;
   Norm norm = Norm::rms;
   Positions position = Positions::rope_half;
@@ -133,8 +133,8 @@ class Transformer {
                      int b) const;
   void norm_tforward(Block<S> ty, Block<S> tstat, Block<S> tx, Block<S> x, Block<S> stat, const S* theta,
                      const S* ttheta, int w, int b) const;
-  void norm_tbackward(Block<S> tdx, Block<S> tdy, Block<S> dy, Block<S> tx, Block<S> x, Block<S> tstat,
-                      Block<S> stat, const S* theta, const S* ttheta, S* tdtheta, int w, int b) const;
+  void norm_tbackward(Block<S> tdx, Block<S> tdy, Block<S> dy, Block<S> tx, Block<S> x, Block<S> tstat, Block<S> stat,
+                      const S* theta, const S* ttheta, S* tdtheta, int w, int b) const;
 
   TransformerOptions options_;
   ParamLayout layout_;

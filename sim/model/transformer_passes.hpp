@@ -71,9 +71,9 @@ void Transformer<S>::map_blocks() {
   head_ = options_.head == Head::tied ? embedding_ : find("head.weight");
   for (Index l = 0; l < options_.layers; ++l) {
     const auto in = [&](const char* name) { return find(fmt::format("layers.{}.{}", l, name)); };
-    layers_.push_back({in("attn_norm.weight"), in("attn_norm.bias"), in("wq"), in("bq"), in("wk"), in("bk"),
-                       in("wv"), in("bv"), in("wo"), in("bo"), in("mlp_norm.weight"), in("mlp_norm.bias"),
-                       in("w_gate"), in("w_up"), in("b_up"), in("w_down"), in("b_down")});
+    layers_.push_back({in("attn_norm.weight"), in("attn_norm.bias"), in("wq"), in("bq"), in("wk"), in("bk"), in("wv"),
+                       in("bv"), in("wo"), in("bo"), in("mlp_norm.weight"), in("mlp_norm.bias"), in("w_gate"),
+                       in("w_up"), in("b_up"), in("w_down"), in("b_down")});
   }
 }
 
@@ -118,8 +118,8 @@ void Transformer<S>::norm_backward(Block<S> dx, Block<S> dy, Block<S> x, Block<S
 }
 
 template <class S>
-void Transformer<S>::norm_tforward(Block<S> ty, Block<S> tstat, Block<S> tx, Block<S> x, Block<S> stat,
-                                   const S* theta, const S* ttheta, int w, int b) const {
+void Transformer<S>::norm_tforward(Block<S> ty, Block<S> tstat, Block<S> tx, Block<S> x, Block<S> stat, const S* theta,
+                                   const S* ttheta, int w, int b) const {
   if (options_.norm == Norm::rms)
     rmsnorm_tforward<S>(ty, tstat.data, tx, x, stat.data, at(theta, w), at(ttheta, w));
   else
@@ -128,9 +128,8 @@ void Transformer<S>::norm_tforward(Block<S> ty, Block<S> tstat, Block<S> tx, Blo
 }
 
 template <class S>
-void Transformer<S>::norm_tbackward(Block<S> tdx, Block<S> tdy, Block<S> dy, Block<S> tx, Block<S> x,
-                                    Block<S> tstat, Block<S> stat, const S* theta, const S* ttheta, S* tdtheta, int w,
-                                    int b) const {
+void Transformer<S>::norm_tbackward(Block<S> tdx, Block<S> tdy, Block<S> dy, Block<S> tx, Block<S> x, Block<S> tstat,
+                                    Block<S> stat, const S* theta, const S* ttheta, S* tdtheta, int w, int b) const {
   if (options_.norm == Norm::rms)
     rmsnorm_tbackward<S>(tdx, at(tdtheta, w), tdy, dy, tx, x, tstat.data, stat.data, at(theta, w), at(ttheta, w));
   else
@@ -166,21 +165,21 @@ void Transformer<S>::layer_forward(const S* theta, int layer, Acts& x, const Pre
     if (q.granularity == Granularity::row) q.granularity = Granularity::group, q.group = options_.head_width();
     fake_quantize<S>(block, q, options_.positions);
   };
-  norm_forward(a.norm1, a.stat1, a.in, theta, p.norm1, p.norm1_bias);            // 1
+  norm_forward(a.norm1, a.stat1, a.in, theta, p.norm1, p.norm1_bias);  // 1
   quantize_input(a.norm1);
-  linear_forward<S>(a.q, a.norm1, mat(theta, p.wq), at(theta, p.bq));            // 2
+  linear_forward<S>(a.q, a.norm1, mat(theta, p.wq), at(theta, p.bq));  // 2
   linear_forward<S>(a.k, a.norm1, mat(theta, p.wk), at(theta, p.bk));
   linear_forward<S>(a.v, a.norm1, mat(theta, p.wv), at(theta, p.bv));
-  rotate(a.q, a.k, Turn::forward);                                               // 3
+  rotate(a.q, a.k, Turn::forward);  // 3
   quantize_kv(a.k, precision.key);
   quantize_kv(a.v, precision.value);
-  attention_forward<S>(a.o, a.att, a.q, a.k, a.v, attention_shape(x.sequences)); // 4
+  attention_forward<S>(a.o, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
   quantize_input(a.o);
-  linear_forward<S>(a.mid, a.o, mat(theta, p.wo), at(theta, p.bo));              // 5
+  linear_forward<S>(a.mid, a.o, mat(theta, p.wo), at(theta, p.bo));  // 5
   a.mid.view() += a.in.view();
-  norm_forward(a.norm2, a.stat2, a.mid, theta, p.norm2, p.norm2_bias);           // 6
+  norm_forward(a.norm2, a.stat2, a.mid, theta, p.norm2, p.norm2_bias);  // 6
   quantize_input(a.norm2);
-  if (options_.mlp == MlpKind::swiglu) {                                         // 7
+  if (options_.mlp == MlpKind::swiglu) {  // 7
     linear_forward<S>(a.gate, a.norm2, mat(theta, p.gate), nullptr);
     linear_forward<S>(a.up, a.norm2, mat(theta, p.up), at(theta, p.up_bias));
     swiglu_forward<S>(a.act.data, a.gate.data, a.up.data, a.act.size());
@@ -189,7 +188,7 @@ void Transformer<S>::layer_forward(const S* theta, int layer, Acts& x, const Pre
     activation_forward<S>(a.act.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
   }
   quantize_input(a.act);
-  linear_forward<S>(out, a.act, mat(theta, p.down), at(theta, p.down_bias));     // 8
+  linear_forward<S>(out, a.act, mat(theta, p.down), at(theta, p.down_bias));  // 8
   out.view() += a.mid.view();
 }
 
@@ -200,8 +199,7 @@ void Transformer<S>::backward(const S* theta, const Acts& x, Acts& dx, S weight,
 }
 
 template <class S>
-void Transformer<S>::ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight,
-                                  S* gtheta) const {
+void Transformer<S>::ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight, S* gtheta) const {
   softmax_xent_tbackward<S>(dx.logits, tx.logits, x.probs, weight);
   backward_from_logits(theta, x, dx, gtheta);
 }
@@ -226,22 +224,21 @@ void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Ac
   if (options_.mlp == MlpKind::swiglu) {                                                                     // 7
     swiglu_backward<S>(d.gate.data, d.up.data, d.act.data, a.gate.data, a.up.data, a.act.size());
     linear_backward<S>(d.norm2, mat(dtheta, p.gate), nullptr, d.gate, a.norm2, mat(theta, p.gate));
-    linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.up, a.norm2, mat(theta, p.up),
-                       Write::add);
+    linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.up, a.norm2, mat(theta, p.up), Write::add);
   } else {
     activation_backward<S>(d.gate.data, d.act.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
     linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.gate, a.norm2, mat(theta, p.up));
   }
   d.mid.view() = dout.view();
-  norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);                       // 6
-  linear_backward<S>(d.o, mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.o, mat(theta, p.wo));                // 5
-  attention_backward<S>(d.q, d.k, d.v, d.o, a.att, a.q, a.k, a.v, dx.scratch, attention_shape(x.sequences)); // 4
-  rotate(d.q, d.k, Turn::inverse);                                                                           // 3
-  linear_backward<S>(d.norm1, mat(dtheta, p.wq), at(dtheta, p.bq), d.q, a.norm1, mat(theta, p.wq));          // 2
+  norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);                        // 6
+  linear_backward<S>(d.o, mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.o, mat(theta, p.wo));                 // 5
+  attention_backward<S>(d.q, d.k, d.v, d.o, a.att, a.q, a.k, a.v, dx.scratch, attention_shape(x.sequences));  // 4
+  rotate(d.q, d.k, Turn::inverse);                                                                            // 3
+  linear_backward<S>(d.norm1, mat(dtheta, p.wq), at(dtheta, p.bq), d.q, a.norm1, mat(theta, p.wq));           // 2
   linear_backward<S>(d.norm1, mat(dtheta, p.wk), at(dtheta, p.bk), d.k, a.norm1, mat(theta, p.wk), Write::add);
   linear_backward<S>(d.norm1, mat(dtheta, p.wv), at(dtheta, p.bv), d.v, a.norm1, mat(theta, p.wv), Write::add);
   d.in.view() = d.mid.view();
-  norm_backward(d.in, d.norm1, a.in, a.stat1, theta, dtheta, p.norm1, p.norm1_bias);                         // 1
+  norm_backward(d.in, d.norm1, a.in, a.stat1, theta, dtheta, p.norm1, p.norm1_bias);  // 1
 }
 
 template <class S>
@@ -262,16 +259,16 @@ void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, 
   const auto linear = [&](Block<S> ty, Block<S> tin, Block<S> in, int w, int b) {
     linear_tforward<S>(ty, tin, in, mat(theta, w), mat(ttheta, w), at(ttheta, b));
   };
-  norm_tforward(t.norm1, t.stat1, t.in, a.in, a.stat1, theta, ttheta, p.norm1, p.norm1_bias);                // 1
-  linear(t.q, t.norm1, a.norm1, p.wq, p.bq);                                                                 // 2
+  norm_tforward(t.norm1, t.stat1, t.in, a.in, a.stat1, theta, ttheta, p.norm1, p.norm1_bias);  // 1
+  linear(t.q, t.norm1, a.norm1, p.wq, p.bq);                                                   // 2
   linear(t.k, t.norm1, a.norm1, p.wk, p.bk);
   linear(t.v, t.norm1, a.norm1, p.wv, p.bv);
-  rotate(t.q, t.k, Turn::forward);                                                                           // 3
-  attention_tforward<S>(t.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, attention_shape(x.sequences));      // 4
-  linear(t.mid, t.o, a.o, p.wo, p.bo);                                                                       // 5
+  rotate(t.q, t.k, Turn::forward);                                                                       // 3
+  attention_tforward<S>(t.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
+  linear(t.mid, t.o, a.o, p.wo, p.bo);                                                                   // 5
   t.mid.view() += t.in.view();
-  norm_tforward(t.norm2, t.stat2, t.mid, a.mid, a.stat2, theta, ttheta, p.norm2, p.norm2_bias);              // 6
-  if (options_.mlp == MlpKind::swiglu) {                                                                     // 7
+  norm_tforward(t.norm2, t.stat2, t.mid, a.mid, a.stat2, theta, ttheta, p.norm2, p.norm2_bias);  // 6
+  if (options_.mlp == MlpKind::swiglu) {                                                         // 7
     linear(t.gate, t.norm2, a.norm2, p.gate, -1);
     linear(t.up, t.norm2, a.norm2, p.up, p.up_bias);
     swiglu_tforward<S>(t.act.data, t.gate.data, t.up.data, a.gate.data, a.up.data, a.act.size());
@@ -279,7 +276,7 @@ void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, 
     linear(t.gate, t.norm2, a.norm2, p.up, p.up_bias);
     activation_tforward<S>(t.act.data, t.gate.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
   }
-  linear(tout, t.act, a.act, p.down, p.down_bias);                                                           // 8
+  linear(tout, t.act, a.act, p.down, p.down_bias);  // 8
   tout.view() += t.mid.view();
 }
 
@@ -287,8 +284,8 @@ template <class S>
 void Transformer<S>::tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx,
                                Acts& tdx, S weight, S* tdtheta) const {
   softmax_xent_tbackward<S>(tdx.logits, tx.logits, x.probs, weight);
-  linear_tbackward<S>(tdx.norm, mat(tdtheta, head_), nullptr, tdx.logits, dx.logits, tx.norm, x.norm,
-                      mat(theta, head_), mat(ttheta, head_));
+  linear_tbackward<S>(tdx.norm, mat(tdtheta, head_), nullptr, tdx.logits, dx.logits, tx.norm, x.norm, mat(theta, head_),
+                      mat(ttheta, head_));
   tdx.layers.back().in.view().setZero();
   norm_tbackward(tdx.layers.back().in, tdx.norm, dx.norm, tx.layers.back().in, x.layers.back().in, tx.stat, x.stat,
                  theta, ttheta, tdtheta, norm_, norm_bias_);
@@ -311,8 +308,8 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
                           Write write = Write::assign) {
     linear_tbackward<S>(tdin, mat(tdtheta, w), at(tdtheta, b), tdy, dy, tin, in, mat(theta, w), mat(ttheta, w), write);
   };
-  linear(td.act, tdout, dout, t.act, a.act, p.down, p.down_bias);                                            // 8
-  if (options_.mlp == MlpKind::swiglu) {                                                                     // 7
+  linear(td.act, tdout, dout, t.act, a.act, p.down, p.down_bias);  // 8
+  if (options_.mlp == MlpKind::swiglu) {                           // 7
     swiglu_tbackward<S>(td.gate.data, td.up.data, td.act.data, d.act.data, t.gate.data, t.up.data, a.gate.data,
                         a.up.data, a.act.size());
     linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.gate, -1);
@@ -324,17 +321,17 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
   }
   td.mid.view() = tdout.view();
   norm_tbackward(td.mid, td.norm2, d.norm2, t.mid, a.mid, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
-                 p.norm2_bias);                                                                              // 6
-  linear(td.o, td.mid, d.mid, t.o, a.o, p.wo, p.bo);                                                         // 5
+                 p.norm2_bias);                       // 6
+  linear(td.o, td.mid, d.mid, t.o, a.o, p.wo, p.bo);  // 5
   attention_tbackward<S>(td.q, td.k, td.v, td.o, d.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, tdx.scratch,
-                         attention_shape(x.sequences));                                                      // 4
-  rotate(td.q, td.k, Turn::inverse);                                                                         // 3
-  linear(td.norm1, td.q, d.q, t.norm1, a.norm1, p.wq, p.bq);                                                 // 2
+                         attention_shape(x.sequences));       // 4
+  rotate(td.q, td.k, Turn::inverse);                          // 3
+  linear(td.norm1, td.q, d.q, t.norm1, a.norm1, p.wq, p.bq);  // 2
   linear(td.norm1, td.k, d.k, t.norm1, a.norm1, p.wk, p.bk, Write::add);
   linear(td.norm1, td.v, d.v, t.norm1, a.norm1, p.wv, p.bv, Write::add);
   td.in.view() = td.mid.view();
   norm_tbackward(td.in, td.norm1, d.norm1, t.in, a.in, t.stat1, a.stat1, theta, ttheta, tdtheta, p.norm1,
-                 p.norm1_bias);                                                                              // 1
+                 p.norm1_bias);  // 1
 }
 
 template <class S>

@@ -17,8 +17,7 @@ Basis random_basis(Index size, Index k, const Stream& stream) {
   Basis q(size, k);
   for (Index j = 0; j < k; ++j) {
     q.col(j) = gaussian(size, stream, std::uint64_t(j) * std::uint64_t(size));
-    for (int pass = 0; pass < 2; ++pass)
-      q.col(j) -= q.leftCols(j) * (q.leftCols(j).transpose() * q.col(j)).eval();
+    for (int pass = 0; pass < 2; ++pass) q.col(j) -= q.leftCols(j) * (q.leftCols(j).transpose() * q.col(j)).eval();
     q.col(j).normalize();
   }
   return q;

@@ -37,7 +37,7 @@ double predicted_rise(Subspace subspace, double energy, const Vector<double>& to
 double residual_share(const Basis& top, const Vector<double>& e);
 
 struct NoiseOptions {
-  int draws = 4;           ///< antithetic pairs per subspace and energy
+  int draws = 4;  ///< antithetic pairs per subspace and energy
   std::uint64_t seed = 1;
 };
 

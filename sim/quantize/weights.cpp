@@ -18,10 +18,7 @@ bool is_clipped(S x, const StepRange& range, Rounding rounding) {
 
 /// Compares a block before and after; the quantizer is on.
 template <class S>
-void measure(ConstMatView<S> before,
-             ConstMatView<S> after,
-             const Quantizer& q,
-             BlockReport& report) {
+void measure(ConstMatView<S> before, ConstMatView<S> after, const Quantizer& q, BlockReport& report) {
   double error2 = 0, power = 0, step2 = 0;
   Index clipped = 0;
   for_each_group(q, before.rows(), before.cols(), before.rows(), [&](const StepGroup& g) {
@@ -47,9 +44,7 @@ void measure(ConstMatView<S> before,
 }  // namespace
 
 template <class S>
-QuantizedWeights<S> quantize_weights(const S* theta,
-                                     const ParamLayout& layout,
-                                     const Quantizer& q) {
+QuantizedWeights<S> quantize_weights(const S* theta, const ParamLayout& layout, const Quantizer& q) {
   q.validate("weights");
   QuantizedWeights<S> result;
   result.theta.assign(theta, theta + layout.size());
@@ -74,9 +69,7 @@ QuantizedWeights<S> quantize_weights(const S* theta,
   return result;
 }
 
-std::vector<double> step2_per_parameter(const double* theta,
-                                        const ParamLayout& layout,
-                                        const Quantizer& q) {
+std::vector<double> step2_per_parameter(const double* theta, const ParamLayout& layout, const Quantizer& q) {
   q.validate("weights");
   std::vector<double> step2(static_cast<size_t>(layout.size()), 0.0);
   if (!q.is_on()) return step2;
@@ -86,18 +79,13 @@ std::vector<double> step2_per_parameter(const double* theta,
       const Index first = block.offset + g.row * block.cols + g.col;
       const double step = step_range<double>(theta + first, g.rows, g.cols, block.cols, q).step;
       for (Index r = 0; r < g.rows; ++r)
-        for (Index c = 0; c < g.cols; ++c)
-          step2[static_cast<size_t>(first + r * block.cols + c)] = step * step;
+        for (Index c = 0; c < g.cols; ++c) step2[static_cast<size_t>(first + r * block.cols + c)] = step * step;
     });
   }
   return step2;
 }
 
-template QuantizedWeights<float> quantize_weights(const float*,
-                                                  const ParamLayout&,
-                                                  const Quantizer&);
-template QuantizedWeights<double> quantize_weights(const double*,
-                                                   const ParamLayout&,
-                                                   const Quantizer&);
+template QuantizedWeights<float> quantize_weights(const float*, const ParamLayout&, const Quantizer&);
+template QuantizedWeights<double> quantize_weights(const double*, const ParamLayout&, const Quantizer&);
 
 }  // namespace hone

@@ -14,9 +14,9 @@ namespace hone {
 struct BlockReport {
   std::string name;
   Index count = 0;
-  double mse = 0;         ///< mean of (ŵ-w)²
-  double mean_step2 = 0;  ///< mean of the squared step; mse ≈ mean_step2/12 where rounding is fine
-  double sqnr_db = 0;     ///< 10 log10(Σw²/Σ(ŵ-w)²); +inf when nothing changed
+  double mse = 0;              ///< mean of (ŵ-w)²
+  double mean_step2 = 0;       ///< mean of the squared step; mse ≈ mean_step2/12 where rounding is fine
+  double sqnr_db = 0;          ///< 10 log10(Σw²/Σ(ŵ-w)²); +inf when nothing changed
   double clip_fraction = 0;    ///< share of weights whose nearest code lies outside the grid
   double bits_per_weight = 0;  ///< with 16-bit scales and the zero points
 };
@@ -42,15 +42,9 @@ QuantizedWeights<S> quantize_weights(const S* theta, const ParamLayout& layout, 
 /// shapes   (layout.size())
 /// errors   OptionError from Quantizer::validate
 /// source   uniform rounding noise: variance step²/12
-std::vector<double> step2_per_parameter(const double* theta,
-                                        const ParamLayout& layout,
-                                        const Quantizer& q);
+std::vector<double> step2_per_parameter(const double* theta, const ParamLayout& layout, const Quantizer& q);
 
-extern template QuantizedWeights<float> quantize_weights(const float*,
-                                                         const ParamLayout&,
-                                                         const Quantizer&);
-extern template QuantizedWeights<double> quantize_weights(const double*,
-                                                          const ParamLayout&,
-                                                          const Quantizer&);
+extern template QuantizedWeights<float> quantize_weights(const float*, const ParamLayout&, const Quantizer&);
+extern template QuantizedWeights<double> quantize_weights(const double*, const ParamLayout&, const Quantizer&);
 
 }  // namespace hone

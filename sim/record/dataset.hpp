@@ -13,10 +13,8 @@
 namespace hone {
 
 /// Row-major array data; float32 exists for parameters and optimizer state.
-using Values = std::variant<std::vector<double>,
-                            std::vector<std::int64_t>,
-                            std::vector<std::string>,
-                            std::vector<float>>;
+using Values =
+    std::variant<std::vector<double>, std::vector<std::int64_t>, std::vector<std::string>, std::vector<float>>;
 
 /// A scalar fact about a whole group or file.
 using Attribute = std::variant<double, std::int64_t, std::string>;
@@ -38,11 +36,8 @@ Variable scalar_variable(const Attribute& value, std::string unit, std::string m
 Variable vector_variable(std::string dim, Values values, std::string unit, std::string meaning);
 
 /// A row-major variable over two dimensions.   shapes  values (shape[0], shape[1])
-Variable matrix_variable(std::array<std::string, 2> dims,
-                         std::array<std::int64_t, 2> shape,
-                         Values values,
-                         std::string unit,
-                         std::string meaning);
+Variable matrix_variable(std::array<std::string, 2> dims, std::array<std::int64_t, 2> shape, Values values,
+                         std::string unit, std::string meaning);
 
 /// Number of entries, whatever their type.
 std::int64_t count_of(const Values& values);
@@ -51,8 +46,7 @@ std::int64_t count_of(const Values& values);
 bool same_bits(const Values& a, const Values& b);
 bool same_bits(const Attribute& a, const Attribute& b);
 bool same_bits(const Variable& a, const Variable& b);
-bool same_bits(const std::map<std::string, Attribute>& a,
-               const std::map<std::string, Attribute>& b);
+bool same_bits(const std::map<std::string, Attribute>& a, const std::map<std::string, Attribute>& b);
 
 /// Throws unless `name` can name a group, variable, dimension or attribute: not empty, no '/', no
 /// NUL, not ".". errors  ContractError naming `what` and the name

@@ -30,8 +30,8 @@ std::string unique_image_name() {
 
 Id memory_access() {
   const Id access = H5Pcreate(H5P_FILE_ACCESS);
-  if (access < 0 || (H5Pset_fapl_core(access, 1 << 16, false) >= 0 &&
-                     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0))
+  if (access < 0 ||
+      (H5Pset_fapl_core(access, 1 << 16, false) >= 0 && H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0))
     return access;
   H5Pclose(access);
   return -1;
@@ -40,9 +40,7 @@ Id memory_access() {
 // HDF5 copies an image three times while it opens it. These callbacks lend it the reader's own
 // bytes instead: every allocation is that string, every copy is one onto itself, and nothing is
 // freed. (H5LTopen_file_image does the same, but leaks.)
-void* lend_malloc(size_t, H5FD_file_image_op_t, void* udata) {
-  return static_cast<std::string*>(udata)->data();
-}
+void* lend_malloc(size_t, H5FD_file_image_op_t, void* udata) { return static_cast<std::string*>(udata)->data(); }
 void* lend_memcpy(void* to, const void*, size_t, H5FD_file_image_op_t, void*) { return to; }
 void* lend_realloc(void*, size_t, H5FD_file_image_op_t, void*) { return nullptr; }
 herr_t lend_free(void*, H5FD_file_image_op_t, void*) { return 0; }
@@ -51,8 +49,7 @@ herr_t lend_udata_free(void*) { return 0; }
 
 }  // namespace
 
-Object::Object(Id id, int (*close)(Id), std::string name)
-    : id_(id), close_(close), name_(std::move(name)) {}
+Object::Object(Id id, int (*close)(Id), std::string name) : id_(id), close_(close), name_(std::move(name)) {}
 
 Object::Object(Object&& other) noexcept
     : id_(std::exchange(other.id_, -1)), close_(other.close_), name_(std::move(other.name_)) {}
@@ -64,17 +61,13 @@ Object::~Object() {
 void expect_read(bool succeeded, const Object& object, const std::string& what) {
   if (!succeeded)
     throw FormatError(
-        fmt::format("{}: {}; the file is damaged or not of hone: restore it or measure it again",
-                    object.name(),
-                    what));
+        fmt::format("{}: {}; the file is damaged or not of hone: restore it or measure it again", object.name(), what));
 }
 
 void expect_written(bool succeeded, const Object& object, const std::string& what) {
   if (!succeeded)
     throw IoError(
-        fmt::format("{}: {}; HDF5 refused it: free some memory or record less in one file",
-                    object.name(),
-                    what));
+        fmt::format("{}: {}; HDF5 refused it: free some memory or record less in one file", object.name(), what));
 }
 
 Object read_handle(Id id, int (*close)(Id), const Object& of, const std::string& what) {
@@ -91,11 +84,8 @@ Object create_image(const std::string& name) {
   silence();
   const Object named(-1, nullptr, name);
   const Object access = write_handle(memory_access(), H5Pclose, named, "cannot be made in memory");
-  return write_handle(
-      H5Fcreate(unique_image_name().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()),
-      H5Fclose,
-      named,
-      "cannot be made in memory");
+  return write_handle(H5Fcreate(unique_image_name().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()), H5Fclose, named,
+                      "cannot be made in memory");
 }
 
 std::string bytes_of(const Object& file) {
@@ -103,9 +93,7 @@ std::string bytes_of(const Object& file) {
   const ssize_t size = H5Fget_file_image(file.id(), nullptr, 0);
   expect_written(size > 0, file, "its size cannot be found");
   std::string bytes(static_cast<std::size_t>(size), '\0');
-  expect_written(H5Fget_file_image(file.id(), bytes.data(), bytes.size()) == size,
-                 file,
-                 "its bytes cannot be copied");
+  expect_written(H5Fget_file_image(file.id(), bytes.data(), bytes.size()) == size, file, "its bytes cannot be copied");
   return bytes;
 }
 
@@ -113,29 +101,24 @@ Object open_image(std::string& bytes, const std::string& name) {
   silence();
   const Object named(-1, nullptr, name);
   const Object access = read_handle(memory_access(), H5Pclose, named, "cannot be opened in memory");
-  H5FD_file_image_callbacks_t lend = {
-      lend_malloc, lend_memcpy, lend_realloc, lend_free, lend_udata_copy, lend_udata_free, &bytes};
+  H5FD_file_image_callbacks_t lend = {lend_malloc,     lend_memcpy,     lend_realloc, lend_free,
+                                      lend_udata_copy, lend_udata_free, &bytes};
   expect_read(H5Pset_file_image_callbacks(access.id(), &lend) >= 0 &&
                   H5Pset_file_image(access.id(), bytes.data(), bytes.size()) >= 0,
-              named,
-              "cannot be opened in memory");
-  return read_handle(H5Fopen(unique_image_name().c_str(), H5F_ACC_RDONLY, access.id()),
-                     H5Fclose,
-                     named,
+              named, "cannot be opened in memory");
+  return read_handle(H5Fopen(unique_image_name().c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose, named,
                      "is no HDF5 file");
 }
 
 Object create_group(const Object& parent, const std::string& name) {
-  Object group(H5Gcreate2(parent.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
-               H5Gclose,
+  Object group(H5Gcreate2(parent.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Gclose,
                child_name(parent, name));
   expect_written(group.id() >= 0, group, "cannot be created");
   return group;
 }
 
 Object open_member(const Object& parent, const std::string& name) {
-  Object member(
-      H5Oopen(parent.id(), name.c_str(), H5P_DEFAULT), H5Oclose, child_name(parent, name));
+  Object member(H5Oopen(parent.id(), name.c_str(), H5P_DEFAULT), H5Oclose, child_name(parent, name));
   expect_read(member.id() >= 0, member, "cannot be opened");
   return member;
 }
@@ -146,8 +129,7 @@ std::vector<std::string> members(const Object& group, Kind kind) {
   std::vector<std::string> names;
   for (hsize_t i = 0; i < info.nlinks; ++i) {
     const auto name_at = [&](char* buffer, std::size_t size) {
-      return H5Lget_name_by_idx(
-          group.id(), ".", H5_INDEX_NAME, H5_ITER_INC, i, buffer, size, H5P_DEFAULT);
+      return H5Lget_name_by_idx(group.id(), ".", H5_INDEX_NAME, H5_ITER_INC, i, buffer, size, H5P_DEFAULT);
     };
     const ssize_t size = name_at(nullptr, 0);
     expect_read(size > 0, group, "its members cannot be listed");
@@ -156,12 +138,10 @@ std::vector<std::string> members(const Object& group, Kind kind) {
     name.resize(static_cast<std::size_t>(size));
 
     H5L_info_t link;
-    const bool is_hard = H5Lget_info(group.id(), name.c_str(), &link, H5P_DEFAULT) >= 0 &&
-                         link.type == H5L_TYPE_HARD;
+    const bool is_hard = H5Lget_info(group.id(), name.c_str(), &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD;
     expect_read(is_hard, group, fmt::format("member '{}' is a link that leads elsewhere", name));
     const Object member = open_member(group, name);
-    expect_read(H5Iget_type(member.id()) == (kind == Kind::group ? H5I_GROUP : H5I_DATASET),
-                member,
+    expect_read(H5Iget_type(member.id()) == (kind == Kind::group ? H5I_GROUP : H5I_DATASET), member,
                 kind == Kind::group ? "is no group" : "is no dataset");
     names.push_back(std::move(name));
   }

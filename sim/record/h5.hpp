@@ -85,9 +85,7 @@ std::vector<std::string> attribute_names(const Object& object);
 
 /// Writes a whole array; numbers above 4 KiB in chunks of at most 1 MiB with shuffle, gzip 4 and
 /// fletcher32. expects  as many values as the shape has entries
-void write_array(const Object& group,
-                 const std::string& name,
-                 const std::vector<std::int64_t>& shape,
+void write_array(const Object& group, const std::string& name, const std::vector<std::int64_t>& shape,
                  const Values& values);
 
 /// Reads a whole array and takes its entries off `entries_left`, which bounds what a file may make

@@ -15,10 +15,8 @@ constexpr std::size_t fixed_text_max = 4096;
 
 Object text_type(const Object& of) {
   Object type = write_handle(H5Tcopy(H5T_C_S1), H5Tclose, of, "its text type cannot be made");
-  expect_written(
-      H5Tset_size(type.id(), H5T_VARIABLE) >= 0 && H5Tset_cset(type.id(), H5T_CSET_UTF8) >= 0,
-      of,
-      "its text type cannot be made");
+  expect_written(H5Tset_size(type.id(), H5T_VARIABLE) >= 0 && H5Tset_cset(type.id(), H5T_CSET_UTF8) >= 0, of,
+                 "its text type cannot be made");
   return type;
 }
 
@@ -40,8 +38,7 @@ hid_t memory_type() {
 Object simple_space(const Object& of, const std::vector<std::int64_t>& shape) {
   const std::vector<hsize_t> extents(shape.begin(), shape.end());
   const hid_t space =
-      shape.empty() ? H5Screate(H5S_SCALAR)
-                    : H5Screate_simple(static_cast<int>(shape.size()), extents.data(), nullptr);
+      shape.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(shape.size()), extents.data(), nullptr);
   return write_handle(space, H5Sclose, of, "its shape cannot be made");
 }
 
@@ -58,79 +55,55 @@ std::vector<hsize_t> chunk_shape(const std::vector<std::int64_t>& shape, std::in
 }
 
 // Object times stay untracked: they would make equal content differ in bytes.
-Object creation_list(const Object& of,
-                     const std::vector<std::int64_t>& shape,
-                     std::int64_t count,
+Object creation_list(const Object& of, const std::vector<std::int64_t>& shape, std::int64_t count,
                      std::int64_t entry_bytes) {
-  Object list =
-      write_handle(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, of, "its layout cannot be made");
+  Object list = write_handle(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, of, "its layout cannot be made");
   bool is_made = H5Pset_obj_track_times(list.id(), false) >= 0;
   if (!shape.empty() && count * entry_bytes > chunk_from_bytes) {
     const std::vector<hsize_t> chunk = chunk_shape(shape, entry_bytes);
-    is_made = is_made &&
-              H5Pset_chunk(list.id(), static_cast<int>(chunk.size()), chunk.data()) >= 0 &&
-              H5Pset_shuffle(list.id()) >= 0 && H5Pset_deflate(list.id(), 4) >= 0 &&
-              H5Pset_fletcher32(list.id()) >= 0;
+    is_made = is_made && H5Pset_chunk(list.id(), static_cast<int>(chunk.size()), chunk.data()) >= 0 &&
+              H5Pset_shuffle(list.id()) >= 0 && H5Pset_deflate(list.id(), 4) >= 0 && H5Pset_fletcher32(list.id()) >= 0;
   }
   expect_written(is_made, of, "its layout cannot be made");
   return list;
 }
 
 template <class T>
-void write_numbers(const Object& group,
-                   const std::string& name,
-                   const std::vector<std::int64_t>& shape,
+void write_numbers(const Object& group, const std::string& name, const std::vector<std::int64_t>& shape,
                    const std::vector<T>& values) {
   const Object space = simple_space(group, shape);
   const Object list = creation_list(group, shape, std::ssize(values), sizeof(T));
-  const Object data(H5Dcreate2(group.id(),
-                               name.c_str(),
-                               file_type<T>(),
-                               space.id(),
-                               H5P_DEFAULT,
-                               list.id(),
-                               H5P_DEFAULT),
-                    H5Dclose,
-                    group.name() + "/" + name);
+  const Object data(
+      H5Dcreate2(group.id(), name.c_str(), file_type<T>(), space.id(), H5P_DEFAULT, list.id(), H5P_DEFAULT), H5Dclose,
+      group.name() + "/" + name);
   expect_written(data.id() >= 0, data, "cannot be created");
   if (!values.empty())
-    expect_written(
-        H5Dwrite(data.id(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0,
-        data,
-        "its values cannot be written");
+    expect_written(H5Dwrite(data.id(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0, data,
+                   "its values cannot be written");
 }
 
 // Texts are not chunked: filters would see only their addresses in the heap.
-void write_texts(const Object& group,
-                 const std::string& name,
-                 const std::vector<std::int64_t>& shape,
+void write_texts(const Object& group, const std::string& name, const std::vector<std::int64_t>& shape,
                  const std::vector<std::string>& values) {
   const Object space = simple_space(group, shape);
   const Object list = creation_list(group, shape, 0, 0);
   const Object type = text_type(group);
-  const Object data(
-      H5Dcreate2(
-          group.id(), name.c_str(), type.id(), space.id(), H5P_DEFAULT, list.id(), H5P_DEFAULT),
-      H5Dclose,
-      group.name() + "/" + name);
+  const Object data(H5Dcreate2(group.id(), name.c_str(), type.id(), space.id(), H5P_DEFAULT, list.id(), H5P_DEFAULT),
+                    H5Dclose, group.name() + "/" + name);
   expect_written(data.id() >= 0, data, "cannot be created");
   std::vector<const char*> pointers;
   for (const std::string& value : values) pointers.push_back(value.c_str());
   if (!values.empty())
-    expect_written(
-        H5Dwrite(data.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) >= 0,
-        data,
-        "its texts cannot be written");
+    expect_written(H5Dwrite(data.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, pointers.data()) >= 0, data,
+                   "its texts cannot be written");
 }
 
 template <class T>
 Values read_numbers(const Object& dataset, std::int64_t count) {
   std::vector<T> values(static_cast<std::size_t>(count));
   if (count > 0)
-    expect_read(
-        H5Dread(dataset.id(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0,
-        dataset,
-        "its values cannot be read");
+    expect_read(H5Dread(dataset.id(), memory_type<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0, dataset,
+                "its values cannot be read");
   return values;
 }
 
@@ -145,12 +118,9 @@ Values read_texts(const Object& dataset, const Object& space, std::int64_t count
   std::vector<std::string> values;
   if (count == 0) return values;
   const Object type = text_type(dataset);
-  HeapTexts texts{
-      type.id(), space.id(), std::vector<char*>(static_cast<std::size_t>(count), nullptr)};
-  expect_read(
-      H5Dread(dataset.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.pointers.data()) >= 0,
-      dataset,
-      "its texts cannot be read");
+  HeapTexts texts{type.id(), space.id(), std::vector<char*>(static_cast<std::size_t>(count), nullptr)};
+  expect_read(H5Dread(dataset.id(), type.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, texts.pointers.data()) >= 0, dataset,
+              "its texts cannot be read");
   for (const char* text : texts.pointers) values.emplace_back(text ? text : "");
   return values;
 }
@@ -159,9 +129,7 @@ std::string read_text(const Object& attribute, const Object& type, const Object&
   if (H5Tis_variable_str(type.id()) > 0) {
     const Object memory = text_type(attribute);
     HeapTexts texts{memory.id(), space.id(), {nullptr}};
-    expect_read(H5Aread(attribute.id(), memory.id(), texts.pointers.data()) >= 0,
-                attribute,
-                "cannot be read");
+    expect_read(H5Aread(attribute.id(), memory.id(), texts.pointers.data()) >= 0, attribute, "cannot be read");
     return texts.pointers[0] ? texts.pointers[0] : "";
   }
   const std::size_t size = H5Tget_size(type.id());
@@ -177,13 +145,10 @@ void write_attribute(const Object& object, const std::string& name, const Attrib
   const Object space = simple_space(object, {});
   const Object text = text_type(object);
   const auto write = [&](Id file, Id memory, const void* data) {
-    const Object attribute = write_handle(
-        H5Acreate2(object.id(), name.c_str(), file, space.id(), H5P_DEFAULT, H5P_DEFAULT),
-        H5Aclose,
-        object,
-        fmt::format("attribute '{}' cannot be created", name));
-    expect_written(H5Awrite(attribute.id(), memory, data) >= 0,
-                   object,
+    const Object attribute =
+        write_handle(H5Acreate2(object.id(), name.c_str(), file, space.id(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+                     object, fmt::format("attribute '{}' cannot be created", name));
+    expect_written(H5Awrite(attribute.id(), memory, data) >= 0, object,
                    fmt::format("attribute '{}' cannot be written", name));
   };
   std::visit(
@@ -199,24 +164,18 @@ void write_attribute(const Object& object, const std::string& name, const Attrib
       value);
 }
 
-bool has_attribute(const Object& object, const std::string& name) {
-  return H5Aexists(object.id(), name.c_str()) > 0;
-}
+bool has_attribute(const Object& object, const std::string& name) { return H5Aexists(object.id(), name.c_str()) > 0; }
 
 Attribute read_attribute(const Object& object, const std::string& name) {
-  const Object attribute(H5Aopen(object.id(), name.c_str(), H5P_DEFAULT),
-                         H5Aclose,
+  const Object attribute(H5Aopen(object.id(), name.c_str(), H5P_DEFAULT), H5Aclose,
                          fmt::format("{}: attribute '{}'", object.name(), name));
   expect_read(attribute.id() >= 0, attribute, "is missing");
   const Object type = read_handle(H5Aget_type(attribute.id()), H5Tclose, attribute, "has no type");
-  const Object space =
-      read_handle(H5Aget_space(attribute.id()), H5Sclose, attribute, "has no shape");
+  const Object space = read_handle(H5Aget_space(attribute.id()), H5Sclose, attribute, "has no shape");
   expect_read(H5Sget_simple_extent_type(space.id()) == H5S_SCALAR, attribute, "is not a scalar");
   if (H5Tget_class(type.id()) == H5T_STRING) return read_text(attribute, type, space);
   const auto read = [&](auto value) -> Attribute {
-    expect_read(H5Aread(attribute.id(), memory_type<decltype(value)>(), &value) >= 0,
-                attribute,
-                "cannot be read");
+    expect_read(H5Aread(attribute.id(), memory_type<decltype(value)>(), &value) >= 0, attribute, "cannot be read");
     return value;
   };
   if (H5Tequal(type.id(), H5T_IEEE_F64LE) > 0) return read(double{});
@@ -233,16 +192,12 @@ std::string read_text_attribute(const Object& object, const std::string& name) {
 
 std::vector<std::string> attribute_names(const Object& object) {
   H5O_info_t info;
-  expect_read(H5Oget_info2(object.id(), &info, H5O_INFO_NUM_ATTRS) >= 0,
-              object,
-              "its attributes cannot be listed");
+  expect_read(H5Oget_info2(object.id(), &info, H5O_INFO_NUM_ATTRS) >= 0, object, "its attributes cannot be listed");
   std::vector<std::string> names;
   for (hsize_t i = 0; i < info.num_attrs; ++i) {
-    const Object attribute = read_handle(
-        H5Aopen_by_idx(object.id(), ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT),
-        H5Aclose,
-        object,
-        "its attributes cannot be listed");
+    const Object attribute =
+        read_handle(H5Aopen_by_idx(object.id(), ".", H5_INDEX_NAME, H5_ITER_INC, i, H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+                    object, "its attributes cannot be listed");
     const ssize_t size = H5Aget_name(attribute.id(), 0, nullptr);
     expect_read(size > 0, object, "its attributes cannot be listed");
     std::string name(static_cast<std::size_t>(size) + 1, '\0');
@@ -253,9 +208,7 @@ std::vector<std::string> attribute_names(const Object& object) {
   return names;
 }
 
-void write_array(const Object& group,
-                 const std::string& name,
-                 const std::vector<std::int64_t>& shape,
+void write_array(const Object& group, const std::string& name, const std::vector<std::int64_t>& shape,
                  const Values& values) {
   std::visit(
       [&](const auto& v) {
@@ -275,17 +228,13 @@ Array read_array(const Object& dataset, std::int64_t& entries_left) {
   expect_read(rank >= 0, dataset, "has no shape");
   std::vector<hsize_t> extents(static_cast<std::size_t>(rank));
   if (rank > 0)
-    expect_read(H5Sget_simple_extent_dims(space.id(), extents.data(), nullptr) == rank,
-                dataset,
-                "has no shape");
+    expect_read(H5Sget_simple_extent_dims(space.id(), extents.data(), nullptr) == rank, dataset, "has no shape");
   std::int64_t count = 1;
   for (const hsize_t extent : extents)
     expect_read(extent <= static_cast<hsize_t>(INT64_MAX) &&
                     !__builtin_mul_overflow(count, static_cast<std::int64_t>(extent), &count),
-                dataset,
-                "claims more entries than can be counted");
-  expect_read(count <= entries_left,
-              dataset,
+                dataset, "claims more entries than can be counted");
+  expect_read(count <= entries_left, dataset,
               fmt::format("claims {} entries, far more than a file of this size holds", count));
   entries_left -= count;
 
@@ -297,8 +246,7 @@ Array read_array(const Object& dataset, std::int64_t& entries_left) {
   else if (H5Tequal(type.id(), H5T_IEEE_F32LE) > 0)
     array.values = read_numbers<float>(dataset, count);
   else
-    expect_read(H5Tequal(type.id(), H5T_STD_I64LE) > 0,
-                dataset,
+    expect_read(H5Tequal(type.id(), H5T_STD_I64LE) > 0, dataset,
                 "is not float64, float32, int64 or variable-length text"),
         array.values = read_numbers<std::int64_t>(dataset, count);
   return array;

@@ -27,11 +27,8 @@ std::string cpu_model(const std::string& cpuinfo) {
   return "unknown";
 }
 
-std::map<std::string, Attribute> manifest_attributes(
-    const BuildInfo& build,
-    std::uint64_t seed,
-    int threads,
-    const std::map<std::string, std::string>& input_sha256) {
+std::map<std::string, Attribute> manifest_attributes(const BuildInfo& build, std::uint64_t seed, int threads,
+                                                     const std::map<std::string, std::string>& input_sha256) {
   std::ostringstream cpuinfo;
   if (std::ifstream in("/proc/cpuinfo"); in) cpuinfo << in.rdbuf();
   std::map<std::string, Attribute> attributes{{"hone_version", build.version},

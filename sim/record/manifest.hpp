@@ -29,10 +29,7 @@ std::string cpu_model(const std::string& cpuinfo);
 /// Attributes of group /manifest: hone_version, git_id, git_dirty, compiler, flags, march, seed
 /// (decimal text, so that all 64 bits survive), threads, cpu_model, and input_sha256.NAME for each
 /// input.
-std::map<std::string, Attribute> manifest_attributes(
-    const BuildInfo& build,
-    std::uint64_t seed,
-    int threads,
-    const std::map<std::string, std::string>& input_sha256);
+std::map<std::string, Attribute> manifest_attributes(const BuildInfo& build, std::uint64_t seed, int threads,
+                                                     const std::map<std::string, std::string>& input_sha256);
 
 }  // namespace hone

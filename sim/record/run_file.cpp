@@ -54,9 +54,7 @@ void write_root(const h5::Object& file, const std::map<std::string, Attribute>& 
   if (!attributes.contains("title")) h5::write_attribute(file, "title", std::string(default_title));
   for (const auto& [name, value] : attributes) {
     expect_recordable_attribute(name, value);
-    EXPECTS(!owned_attributes.contains(name),
-            "attribute '{}' belongs to the run file; rename yours",
-            name);
+    EXPECTS(!owned_attributes.contains(name), "attribute '{}' belongs to the run file; rename yours", name);
     h5::write_attribute(file, name, value);
   }
 }
@@ -64,8 +62,7 @@ void write_root(const h5::Object& file, const std::map<std::string, Attribute>& 
 void write_group(const h5::Object& file, const std::string& name, const Dataset& data) {
   expect_recordable_name("group", name);
   const h5::Object group = h5::create_group(file, name);
-  for (const auto& [attribute, value] : data.attributes())
-    h5::write_attribute(group, attribute, value);
+  for (const auto& [attribute, value] : data.attributes()) h5::write_attribute(group, attribute, value);
   for (const auto& [dim, length] : data.dims()) {
     if (data.has(dim)) continue;
     std::vector<std::int64_t> index(static_cast<std::size_t>(length));
@@ -84,27 +81,22 @@ void write_group(const h5::Object& file, const std::string& name, const Dataset&
 }
 
 void check_schema(const h5::Object& file) {
-  const std::string schema =
-      h5::has_attribute(file, "schema") ? h5::read_text_attribute(file, "schema") : "";
+  const std::string schema = h5::has_attribute(file, "schema") ? h5::read_text_attribute(file, "schema") : "";
   if (schema != schema_name)
     throw FormatError(
         fmt::format("{}: attribute 'schema' is '{}', not '{}': it is not a run file; give a file "
                     "that hone wrote",
-                    file.name(),
-                    schema,
-                    schema_name));
+                    file.name(), schema, schema_name));
   const Attribute attribute = h5::read_attribute(file, "schema_version");
   const auto* version = std::get_if<std::int64_t>(&attribute);
   if (!version || *version < 1)
-    throw FormatError(fmt::format(
-        "{}: attribute 'schema_version' is no positive int64; measure it again", file.name()));
+    throw FormatError(
+        fmt::format("{}: attribute 'schema_version' is no positive int64; measure it again", file.name()));
   if (*version > run_schema_version)
     throw FormatError(
         fmt::format("{}: attribute 'schema_version' is {} and this hone reads up to {}; use the "
                     "newer hone that wrote it",
-                    file.name(),
-                    *version,
-                    run_schema_version));
+                    file.name(), *version, run_schema_version));
 }
 
 std::map<std::string, Attribute> read_attributes(const h5::Object& object) {
@@ -122,16 +114,11 @@ Dataset read_group(const h5::Object& group, std::int64_t& entries_left) {
     for (const auto& [name, dims] : axes) {
       const h5::Object dataset = h5::open_member(group, name);
       h5::Array array = h5::read_array(dataset, entries_left);
-      data.set(name,
-               {dims,
-                std::move(array.shape),
-                std::move(array.values),
-                h5::read_text_attribute(dataset, "units"),
-                h5::read_text_attribute(dataset, "long_name")});
+      data.set(name, {dims, std::move(array.shape), std::move(array.values), h5::read_text_attribute(dataset, "units"),
+                      h5::read_text_attribute(dataset, "long_name")});
     }
   } catch (const ContractError& error) {
-    throw FormatError(
-        fmt::format("{}: breaks the schema ({}); measure it again", group.name(), error.what()));
+    throw FormatError(fmt::format("{}: breaks the schema ({}); measure it again", group.name(), error.what()));
   }
   return data;
 }
@@ -143,9 +130,7 @@ const Dataset& RunFile::group(const std::string& name) const {
   if (found != groups.end()) return found->second;
   std::string known;
   for (const auto& [key, data] : groups) known += (known.empty() ? "/" : ", /") + key;
-  throw FormatError(fmt::format("{} has no group /{}; it has: {}",
-                                origin.empty() ? "run file" : origin,
-                                name,
+  throw FormatError(fmt::format("{} has no group /{}; it has: {}", origin.empty() ? "run file" : origin, name,
                                 known.empty() ? "none" : known));
 }
 
@@ -170,8 +155,7 @@ RunFile read_run_file(const fs::path& path) {
   RunFile run{read_attributes(file), {}, path.string()};
   for (const std::string& name : owned_attributes) run.attributes.erase(name);
   const auto title = run.attributes.find("title");
-  if (title != run.attributes.end() &&
-      same_bits(title->second, Attribute(std::string(default_title))))
+  if (title != run.attributes.end() && same_bits(title->second, Attribute(std::string(default_title))))
     run.attributes.erase(title);
   for (const std::string& name : h5::members(file, h5::Kind::group))
     run.groups.emplace(name, read_group(h5::open_member(file, name), entries_left));

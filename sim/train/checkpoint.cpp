@@ -82,9 +82,9 @@ TrainState<S> state_from_dataset(const Dataset& group, const TrainOptions& optio
   return state;
 }
 
-#define HONE_INSTANTIATE(S)                                                                     \
-  template std::string parameter_hash<S>(const AlignedVector<S>&);                              \
-  template Dataset to_dataset<S>(const TrainState<S>&);                                         \
+#define HONE_INSTANTIATE(S)                                        \
+  template std::string parameter_hash<S>(const AlignedVector<S>&); \
+  template Dataset to_dataset<S>(const TrainState<S>&);            \
   template TrainState<S> state_from_dataset<S>(const Dataset&, const TrainOptions&, Index);
 HONE_INSTANTIATE(float)
 HONE_INSTANTIATE(double)

@@ -96,11 +96,11 @@ AlignedVector<S> LatestWeightAverage<S>::mean() const {
   return mean;
 }
 
-#define HONE_INSTANTIATE(S)                                                                              \
-  template OptimizerState<S> make_state<S>(const OptimizerOptions&, const ParamLayout&);                 \
-  template double norm2<S>(const S*, Index);                                                             \
+#define HONE_INSTANTIATE(S)                                                                                   \
+  template OptimizerState<S> make_state<S>(const OptimizerOptions&, const ParamLayout&);                      \
+  template double norm2<S>(const S*, Index);                                                                  \
   template double update<S>(const OptimizerOptions&, const ParamLayout&, double, S*, S*, OptimizerState<S>&); \
-  template struct ExponentialAverage<S>;                                                                 \
+  template struct ExponentialAverage<S>;                                                                      \
   template struct LatestWeightAverage<S>;
 HONE_INSTANTIATE(float)
 HONE_INSTANTIATE(double)

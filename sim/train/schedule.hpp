@@ -16,11 +16,11 @@ enum class Decay {
 /// lr(step) = peak · warmup · decay. A WSD run is `linear` or `one_sqrt` with cooldown_steps < horizon_steps.
 struct Schedule {
   double peak = 3e-3;
-  std::int64_t warmup_steps = 50;    ///< lr = peak·(step+1)/warmup_steps before it
-  std::int64_t horizon_steps = 0;    ///< total updates
-  std::int64_t cooldown_steps = 0;   ///< last updates of linear and one_sqrt
+  std::int64_t warmup_steps = 50;   ///< lr = peak·(step+1)/warmup_steps before it
+  std::int64_t horizon_steps = 0;   ///< total updates
+  std::int64_t cooldown_steps = 0;  ///< last updates of linear and one_sqrt
   Decay decay = Decay::constant;
-  double final_ratio = 0;            ///< lr at the horizon over peak
+  double final_ratio = 0;  ///< lr at the horizon over peak
 
   /// Learning rate of update number `step` = 0, 1, …; beyond the horizon it stays at the final value.
   double operator()(std::int64_t step) const;

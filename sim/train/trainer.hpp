@@ -16,13 +16,13 @@
 namespace hone {
 
 struct TrainOptions {
-  std::uint64_t seed = 1;      ///< of the initial parameters and of the order of the data
+  std::uint64_t seed = 1;  ///< of the initial parameters and of the order of the data
   OptimizerOptions optimizer;
   Schedule schedule;
   ChunkOptions chunks;
-  double ema_decay = 0;        ///< 0 = no exponential average
-  int lawa_window = 0;         ///< snapshots in the latest-weight average; 0 = none
-  std::int64_t lawa_every = 1; ///< updates between snapshots
+  double ema_decay = 0;         ///< 0 = no exponential average
+  int lawa_window = 0;          ///< snapshots in the latest-weight average; 0 = none
+  std::int64_t lawa_every = 1;  ///< updates between snapshots
 };
 
 /// Everything a continued run needs, as a value: copy it to branch, write it to resume.
@@ -78,10 +78,10 @@ TrainState<typename Model::Scalar> initial_state(const Model& model, const Train
 /// ensures  observe(record) is called after every update, in order
 /// cost     6·P flops per token
 template <class Model, class Observe>
-TrainSummary train_to(std::int64_t target, TrainState<typename Model::Scalar>& state, Objective<Model>& objective,
-                      const BatchSource<typename Model::Data>& source, const TrainOptions& options,
-                      const Schedule& schedule, Observe&& observe,
-                      const std::function<bool()>& should_stop = [] { return false; }) {
+TrainSummary train_to(
+    std::int64_t target, TrainState<typename Model::Scalar>& state, Objective<Model>& objective,
+    const BatchSource<typename Model::Data>& source, const TrainOptions& options, const Schedule& schedule,
+    Observe&& observe, const std::function<bool()>& should_stop = [] { return false; }) {
   using S = typename Model::Scalar;
   const ParamLayout& layout = objective.model().layout();
   AlignedVector<S> gradient(size_t(layout.size()));
@@ -95,8 +95,8 @@ TrainSummary train_to(std::int64_t target, TrainState<typename Model::Scalar>& s
       return {TrainStop::diverged, state.step(),
               fmt::format("update {}: loss {} nats, gradient norm {}, lr {:.3g}", state.step() + 1, record.loss_nats,
                           norm, record.lr)};
-    record.gradient_norm = update(options.optimizer, layout, record.lr, state.theta.data(), gradient.data(),
-                                  state.optimizer);
+    record.gradient_norm =
+        update(options.optimizer, layout, record.lr, state.theta.data(), gradient.data(), state.optimizer);
     record.step = state.step();
     state.ema.observe(state.theta.data(), layout.size());
     if (options.lawa_every > 0 && state.step() % options.lawa_every == 0)

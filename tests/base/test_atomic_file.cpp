@@ -38,8 +38,7 @@ class ScratchFolder {
   /// Names of what the folder holds.
   std::set<std::string> names() const {
     std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(path_))
-      names.insert(entry.path().filename().string());
+    for (const auto& entry : fs::directory_iterator(path_)) names.insert(entry.path().filename().string());
     return names;
   }
 
@@ -51,8 +50,7 @@ class ScratchFolder {
 class SmallDisk {
  public:
   explicit SmallDisk(const fs::path& folder)
-      : folder_(folder),
-        is_mounted_(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") == 0) {}
+      : folder_(folder), is_mounted_(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") == 0) {}
   ~SmallDisk() {
     if (is_mounted_) ::umount(folder_.c_str());
   }
@@ -76,15 +74,12 @@ std::string io_message(Action&& action) {
   return "(no IoError was thrown)";
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 TEST_CASE("atomic_file: text comes back byte for byte and replaces what was there") {
   const ScratchFolder folder;
   const fs::path file = folder.path() / "a.txt";
-  for (const std::string& text :
-       {std::string("first\n\0\r\n", 9), std::string(), std::string(100000, 'x')}) {
+  for (const std::string& text : {std::string("first\n\0\r\n", 9), std::string(), std::string(100000, 'x')}) {
     write_text_atomically(file, text);
     CHECK(read_text(file) == text);
   }
@@ -118,14 +113,12 @@ TEST_CASE("atomic_file: the old content is visible until the writer returns") {
 
 TEST_CASE("atomic_file: a writer that writes nothing is an IoError") {
   const ScratchFolder folder;
-  const auto message =
-      io_message([&] { write_atomically(folder.path() / "a.txt", [](const fs::path&) {}); });
+  const auto message = io_message([&] { write_atomically(folder.path() / "a.txt", [](const fs::path&) {}); });
   CHECK(contains(message, "a.txt"));
   CHECK(folder.names().empty());
 }
 
-TEST_CASE(
-    "atomic_file: a missing folder is an IoError that names the path, the cause and the fix") {
+TEST_CASE("atomic_file: a missing folder is an IoError that names the path, the cause and the fix") {
   const ScratchFolder folder;
   const fs::path file = folder.path() / "missing" / "a.txt";
   const auto message = io_message([&] { write_text_atomically(file, "text"); });
@@ -159,10 +152,9 @@ TEST_CASE("atomic_file: a writable folder is made with its parents and left empt
 TEST_CASE("atomic_file: a folder that cannot be made or written is an IoError with cause and fix") {
   const ScratchFolder folder;
   write_text_atomically(folder.path() / "file", "text");
-  const std::pair<fs::path, std::string> cases[] = {
-      {folder.path() / "file", "cannot be made a folder"},
-      {folder.path() / "file" / "below", "cannot be made a folder"},
-      {"/proc", "files cannot be written there"}};
+  const std::pair<fs::path, std::string> cases[] = {{folder.path() / "file", "cannot be made a folder"},
+                                                    {folder.path() / "file" / "below", "cannot be made a folder"},
+                                                    {"/proc", "files cannot be written there"}};
   for (const auto& [bad, cause] : cases) {
     CAPTURE(bad.string());
     const auto message = io_message([&] { ensure_writable_folder(bad); });
@@ -171,8 +163,7 @@ TEST_CASE("atomic_file: a folder that cannot be made or written is an IoError wi
   }
 }
 
-TEST_CASE(
-    "atomic_file: temporary names never repeat, across threads as well, and lie beside the file") {
+TEST_CASE("atomic_file: temporary names never repeat, across threads as well, and lie beside the file") {
   std::vector<std::vector<std::string>> made(3);
   std::vector<std::thread> threads;
   for (auto& names : made)

@@ -27,8 +27,7 @@ TEST_CASE("error: edit distance is a metric [all words of up to 3 letters over {
       const int distance = edit_distance(a, b);
       CHECK((distance == 0) == (a == b));
       CHECK(distance == edit_distance(b, a));
-      for (const std::string& c : words)
-        CHECK(distance <= edit_distance(a, c) + edit_distance(c, b));
+      for (const std::string& c : words) CHECK(distance <= edit_distance(a, c) + edit_distance(c, b));
     }
 }
 

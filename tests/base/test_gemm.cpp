@@ -12,8 +12,7 @@ template <class S>
 Matrix<S> gaussian(Index rows, Index cols, std::uint32_t substream) {
   Matrix<S> m(rows, cols);
   for (Index i = 0; i < m.size(); ++i)
-    m.data()[i] =
-        static_cast<S>(normal({1, Domain::test, substream}, static_cast<std::uint64_t>(i)));
+    m.data()[i] = static_cast<S>(normal({1, Domain::test, substream}, static_cast<std::uint64_t>(i)));
   return m;
 }
 
@@ -32,13 +31,10 @@ void check_shape(Index m, Index n, Index k) {
   CAPTURE(m);
   CAPTURE(n);
   CAPTURE(k);
-  const double tolerance =
-      4 * static_cast<double>(std::numeric_limits<S>::epsilon()) * std::sqrt(double(k));
-  const Matrix<S> a = gaussian<S>(m, k + 3, 1), b = gaussian<S>(k, n + 5, 2),
-                  start = gaussian<S>(m, n + 2, 3);
+  const double tolerance = 4 * static_cast<double>(std::numeric_limits<S>::epsilon()) * std::sqrt(double(k));
+  const Matrix<S> a = gaussian<S>(m, k + 3, 1), b = gaussian<S>(k, n + 5, 2), start = gaussian<S>(m, n + 2, 3);
   const Matrix<S> at = a.leftCols(k).transpose(), bt = b.leftCols(n).transpose();
-  const Matrix<double> product =
-      naive(a.leftCols(k).template cast<double>(), b.leftCols(n).template cast<double>());
+  const Matrix<double> product = naive(a.leftCols(k).template cast<double>(), b.leftCols(n).template cast<double>());
   for (const Write write : {Write::assign, Write::add}) {
     Matrix<double> expected = product;
     if (write == Write::add) expected += start.middleCols(1, n).template cast<double>();
@@ -55,10 +51,7 @@ void check_shape(Index m, Index n, Index k) {
   }
 }
 
-TEST_CASE_TEMPLATE("gemm: the three products equal their definition on windows, assigned and added",
-                   S,
-                   float,
-                   double) {
+TEST_CASE_TEMPLATE("gemm: the three products equal their definition on windows, assigned and added", S, float, double) {
   const Index extents[] = {1, 2, 9, 31, 64};
   for (const Index m : extents)
     for (const Index n : extents)

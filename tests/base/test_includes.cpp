@@ -52,9 +52,7 @@ std::string quoted_include(const std::string& line) {
   const size_t word = line.find_first_not_of(" \t", hash + 1);
   if (word == std::string::npos || line.compare(word, 7, "include") != 0) return "";
   const size_t open = line.find_first_of("\"<", word), close = line.find_first_of("\">", open + 1);
-  return open == std::string::npos || close == std::string::npos
-             ? ""
-             : line.substr(open + 1, close - open - 1);
+  return open == std::string::npos || close == std::string::npos ? "" : line.substr(open + 1, close - open - 1);
 }
 
 /// Forbidden includes of one file, one line of text each.
@@ -62,8 +60,7 @@ std::vector<std::string> wrong_includes(const std::string& path, const std::stri
   std::vector<std::string> wrong;
   const std::string own = stage_of(path);
   const auto known = allowed_stages().find(own);
-  if (known == allowed_stages().end())
-    return {path + " lies in no known stage; add it to allowed_stages()"};
+  if (known == allowed_stages().end()) return {path + " lies in no known stage; add it to allowed_stages()"};
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     const std::string target = stage_of(quoted_include(line));
@@ -73,9 +70,7 @@ std::vector<std::string> wrong_includes(const std::string& path, const std::stri
   return wrong;
 }
 
-bool is_source(const fs::path& path) {
-  return path.extension() == ".cpp" || path.extension() == ".hpp";
-}
+bool is_source(const fs::path& path) { return path.extension() == ".cpp" || path.extension() == ".hpp"; }
 
 /// Source files below the folders, as paths relative to the source tree, sorted.
 std::vector<std::string> sources_below(const std::vector<std::string>& folders) {
@@ -101,14 +96,11 @@ TEST_CASE("includes: every include of sim and theory goes to a stage below its o
 }
 
 TEST_CASE("includes: the checker sees a planted edge in the wrong direction") {
-  const auto count = [](const std::string& path, const std::string& text) {
-    return wrong_includes(path, text).size();
-  };
+  const auto count = [](const std::string& path, const std::string& text) { return wrong_includes(path, text).size(); };
   CHECK(count("sim/base/x.hpp", "#include \"sim/record/h5.hpp\"\n") == 1);
   CHECK(count("sim/layers/x.cpp", "int a;\n#  include <sim/model/params.hpp>\n") == 1);
   CHECK(count("sim/curvature/x.cpp", "#include \"sim/quantize/weights.hpp\"\n") == 1);
-  CHECK(count("sim/quantize/x.cpp",
-              "#include \"sim/curvature/trace.hpp\"\n#include \"sim/perturb/noise.hpp\"\n") == 2);
+  CHECK(count("sim/quantize/x.cpp", "#include \"sim/curvature/trace.hpp\"\n#include \"sim/perturb/noise.hpp\"\n") == 2);
   CHECK(count("theory/x.hpp", "#include \"sim/model/params.hpp\"\n") == 1);
   CHECK(count("sim/base/x.hpp", "#include \"theory/law.hpp\"\n") == 1);
   CHECK(count("sim/train/x.hpp", "#include \"experiments/study.hpp\"\n") == 1);
@@ -117,15 +109,10 @@ TEST_CASE("includes: the checker sees a planted edge in the wrong direction") {
 }
 
 TEST_CASE("includes: the checker allows every edge downwards, other libraries and prose") {
-  const auto count = [](const std::string& path, const std::string& text) {
-    return wrong_includes(path, text).size();
-  };
-  CHECK(count("sim/perturb/x.cpp",
-              "#include \"sim/curvature/a.hpp\"\n#include \"sim/quantize/b.hpp\"\n") == 0);
-  CHECK(count("sim/base/x.cpp",
-              "#include \"sim/base/error.hpp\"\n#include <vector>\n#include <Eigen/Core>\n") == 0);
-  CHECK(count("theory/x.cpp", "#include \"theory/law.hpp\"\n#include \"sim/record/h5.hpp\"\n") ==
-        0);
+  const auto count = [](const std::string& path, const std::string& text) { return wrong_includes(path, text).size(); };
+  CHECK(count("sim/perturb/x.cpp", "#include \"sim/curvature/a.hpp\"\n#include \"sim/quantize/b.hpp\"\n") == 0);
+  CHECK(count("sim/base/x.cpp", "#include \"sim/base/error.hpp\"\n#include <vector>\n#include <Eigen/Core>\n") == 0);
+  CHECK(count("theory/x.cpp", "#include \"theory/law.hpp\"\n#include \"sim/record/h5.hpp\"\n") == 0);
   CHECK(count("sim/base/x.hpp", "// never #include \"sim/train/trainer.hpp\" here\n") == 0);
 }
 

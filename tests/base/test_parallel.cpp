@@ -72,9 +72,7 @@ TEST_CASE("parallel: sums in item order have the same bits on 1, 2 and 3 threads
   CHECK(sum_with(3) == one);
 }
 
-TEST_CASE("parallel: the process may use at least one hardware thread") {
-  CHECK(hardware_threads() >= 1);
-}
+TEST_CASE("parallel: the process may use at least one hardware thread") { CHECK(hardware_threads() >= 1); }
 
 }  // namespace
 }  // namespace hone::test

@@ -17,12 +17,11 @@ using Block = std::array<std::uint32_t, 4>;
 TEST_CASE("rng: bits equal the known answers of Philox4x32-10") {
   // The four counter words are counter low, counter high, domain and substream; the key is the
   // seed.
-  CHECK(bits({0, static_cast<Domain>(0), 0}, 0) ==
-        Block{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(bits({0, static_cast<Domain>(0), 0}, 0) == Block{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   CHECK(bits({~0ull, static_cast<Domain>(0xffffffff), 0xffffffff}, ~0ull) ==
         Block{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
-  CHECK(bits({0x299f31d0a4093822, static_cast<Domain>(0x13198a2e), 0x03707344},
-             0x85a308d3243f6a88) == Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+  CHECK(bits({0x299f31d0a4093822, static_cast<Domain>(0x13198a2e), 0x03707344}, 0x85a308d3243f6a88) ==
+        Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
 TEST_CASE("rng: every part of the address changes the draw") {
@@ -61,8 +60,7 @@ const double five_sigma = 5 / std::sqrt(double(many));
 TEST_CASE("rng: uniform draws lie inside (0, 1) and have the moments 1/2, 1/3, 1/4, 1/5") {
   const Stream stream{11, Domain::test, 0};
   bool inside = true;
-  for (std::uint64_t i = 0; i < many; ++i)
-    inside = inside && uniform(stream, i) > 0 && uniform(stream, i) < 1;
+  for (std::uint64_t i = 0; i < many; ++i) inside = inside && uniform(stream, i) > 0 && uniform(stream, i) < 1;
   CHECK(inside);
   const auto m = moments([&](std::uint64_t i) { return uniform(stream, i); }, many);
   for (int k = 1; k <= 4; ++k) {
@@ -88,11 +86,9 @@ TEST_CASE("rng: rademacher draws are +1 or -1, as often") {
   CHECK(m[3] == 1);
 }
 
-TEST_CASE(
-    "rng: streams that differ by one in seed, substream, counter or domain are uncorrelated") {
+TEST_CASE("rng: streams that differ by one in seed, substream, counter or domain are uncorrelated") {
   const Stream base{100, Domain::test, 40};
-  const Stream others[] = {
-      {101, Domain::test, 40}, {100, Domain::test, 41}, {100, Domain::noise, 40}, base};
+  const Stream others[] = {{101, Domain::test, 40}, {100, Domain::test, 41}, {100, Domain::noise, 40}, base};
   for (const Stream& other : others) {
     const std::uint64_t lag = &other == &others[3] ? 1 : 0;
     double product = 0, square_product = 0;
@@ -123,8 +119,7 @@ TEST_CASE("rng: below stays under its bound and is uniform") {
   // A bound near 2^64 needs the high half of a 128-bit product.
   const std::uint64_t huge = ~0ull - 5;
   double mean = 0;
-  for (std::uint64_t i = 0; i < 10000; ++i)
-    mean += static_cast<double>(below(stream, i, huge)) / 0x1p64 / 10000;
+  for (std::uint64_t i = 0; i < 10000; ++i) mean += static_cast<double>(below(stream, i, huge)) / 0x1p64 / 10000;
   CHECK_NEAR(mean, 0.5, 0, 5 * std::sqrt(1.0 / 12 / 10000));
 }
 

@@ -8,11 +8,8 @@
 namespace hone::test {
 namespace {
 
-TEST_CASE_TEMPLATE(
-    "workspace: every block starts at a multiple of 64 bytes and none overlaps the next",
-    S,
-    float,
-    double) {
+TEST_CASE_TEMPLATE("workspace: every block starts at a multiple of 64 bytes and none overlaps the next", S, float,
+                   double) {
   Workspace<S> workspace(1000);
   const S* free_from = nullptr;
   for (const Index cols : {1, 3, 16, 17, 5, 64}) {

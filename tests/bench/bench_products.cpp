@@ -38,8 +38,7 @@ struct Setting {
     options.mlp_width = 3 * options.width;
     model.emplace(options);
     data = {32, 128, std::vector<std::uint16_t>(32 * 129)};
-    for (size_t i = 0; i < data.tokens.size(); ++i)
-      data.tokens[i] = std::uint16_t(below({1, Domain::test, 0}, i, 256));
+    for (size_t i = 0; i < data.tokens.size(); ++i) data.tokens[i] = std::uint16_t(below({1, Domain::test, 0}, i, 256));
     theta = model->initial_parameters(1);
     gradient.resize(theta.size());
     threads = int(state.range(2));
@@ -56,8 +55,7 @@ void gradient(benchmark::State& state) {
   Objective<Transformer<S>> objective(*s.model, {256, s.threads});
   for (auto _ : state) benchmark::DoNotOptimize(objective.gradient(s.theta.data(), s.data, s.gradient.data()));
   const double flops = 6.0 * double(s.theta.size()) * 32 * 128;
-  const double seconds =
-      seconds_of([&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); }, 5);
+  const double seconds = seconds_of([&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); }, 5);
   state.counters["gflops"] = flops / seconds * 1e-9;
   state.counters["of_gemm"] = flops / seconds / gemm_flops<S>();
   state.counters["tokens_per_s"] = 32 * 128 / seconds;

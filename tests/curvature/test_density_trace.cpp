@@ -51,8 +51,8 @@ TEST_CASE("density: adjacent seeds and probes share no probe") {
 
 TEST_CASE("trace: exact with zero error for a diagonal matrix, any probes") {
   const Vector<double> diagonal = test::normals(30, 5);
-  const auto t = weighted_traces(test::operator_of(diagonal.asDiagonal().toDenseMatrix()),
-                                 {Vector<double>::Ones(30)}, {.probes = 3});
+  const auto t = weighted_traces(test::operator_of(diagonal.asDiagonal().toDenseMatrix()), {Vector<double>::Ones(30)},
+                                 {.probes = 3});
   CHECK_NEAR(t[0].mean, diagonal.sum(), 1e-13, 1e-13);
   CHECK(t[0].standard_error <= 1e-13);
 }

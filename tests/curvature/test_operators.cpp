@@ -148,8 +148,8 @@ void check_spectrum(const Model& model, const typename Model::Data& data, const 
   extend(lanczos, linear.hessian(), 3);
   const Lanczos::Ritz ritz = lanczos.ritz();
   for (int k = 0; k <= 4; ++k)
-    CHECK_NEAR((ritz.weights.array() * ritz.values.array().pow(k)).sum(), c.at("moments_v0").at(size_t(k)).get<double>(),
-               1e-10, 0);
+    CHECK_NEAR((ritz.weights.array() * ritz.values.array().pow(k)).sum(),
+               c.at("moments_v0").at(size_t(k)).get<double>(), 1e-10, 0);
 }
 
 TEST_CASE("hessian: spectrum of the reference perceptrons [float64 oracle, N = 1200 and 1258]") {
@@ -157,7 +157,8 @@ TEST_CASE("hessian: spectrum of the reference perceptrons [float64 oracle, N = 1
     CAPTURE(name);
     const auto c = reference(name);
     const bool bias = name.ends_with("_bias");
-    const Mlp<double> model({{16, 24, 24, 10}, bias ? Activation::gelu : Activation::tanh, MlpLoss::softmax_xent, bias});
+    const Mlp<double> model(
+        {{16, 24, 24, 10}, bias ? Activation::gelu : Activation::tanh, MlpLoss::softmax_xent, bias});
     VectorBatch data{32, 16, 10, {}, {}, {}};
     for (const auto& row : c.at("x"))
       for (double x : row) data.x.push_back(x);

@@ -12,8 +12,7 @@ namespace hone::test {
 
 class TemporaryFolder {
  public:
-  TemporaryFolder()
-      : path_(temporary_name(std::filesystem::temp_directory_path() / "hone_test_data")) {
+  TemporaryFolder() : path_(temporary_name(std::filesystem::temp_directory_path() / "hone_test_data")) {
     std::filesystem::create_directories(path_);
   }
   ~TemporaryFolder() { std::filesystem::remove_all(path_); }
@@ -44,8 +43,6 @@ std::string message_of(Act&& act) {
   return "";
 }
 
-inline bool mentions(std::string_view message, std::string_view part) {
-  return message.find(part) != message.npos;
-}
+inline bool mentions(std::string_view message, std::string_view part) { return message.find(part) != message.npos; }
 
 }  // namespace hone::test

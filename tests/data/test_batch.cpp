@@ -72,8 +72,7 @@ TEST_CASE("permuted: items go anywhere, and each stream has its own order") {
 TEST_CASE("permuted: every place is equally likely for an item") {
   constexpr Index count = 10, trials = 20000;
   std::vector<double> hits(count, 0);
-  for (Index k = 0; k < trials; ++k)
-    ++hits[permuted(3, count, {.seed = std::uint64_t(k), .domain = Domain::test})];
+  for (Index k = 0; k < trials; ++k) ++hits[permuted(3, count, {.seed = std::uint64_t(k), .domain = Domain::test})];
   for (const double h : hits) CHECK_NEAR(h / trials, 0.1, 0, 5 * std::sqrt(0.09 / trials));
 }
 
@@ -97,8 +96,7 @@ TEST_CASE("text batches: no window is repeated while epoch_of is 0, and epochs d
   const TextBatches batches(stream, 8, 15, 11);
   std::set<int> seen;
   std::vector<int> first, second;
-  for (std::int64_t step = 0; first.size() + second.size() < std::size_t(2 * batches.windows());
-       ++step) {
+  for (std::int64_t step = 0; first.size() + second.size() < std::size_t(2 * batches.windows()); ++step) {
     for (const int start : starts_of(batches.batch(step))) {
       if (batches.epoch_of(step) == 0) CHECK(seen.insert(start).second);
       (first.size() < std::size_t(batches.windows()) ? first : second).push_back(start);
@@ -158,8 +156,7 @@ TEST_CASE("evaluation windows: they do not overlap, are evenly spaced and stay i
   for (std::uint64_t seed = 0; seed < 20; ++seed)  // no room to move
     CHECK(starts_of(evaluation_windows(counting_stream(0, 7 * 32), 31, 7, seed)).back() == 6 * 32);
   const TokenStream stream = counting_stream(0, 100);
-  const std::string message =
-      message_of<OptionError>([&] { evaluation_windows(stream, 31, 4, 0); });
+  const std::string message = message_of<OptionError>([&] { evaluation_windows(stream, 31, 4, 0); });
   CHECK(mentions(message, "counting"));
   CHECK(mentions(message, "fewer windows"));
 }

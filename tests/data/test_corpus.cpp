@@ -22,8 +22,7 @@ namespace {
 /// `count` lines that all differ.
 std::string numbered_lines(int count) {
   std::string text;
-  for (int i = 0; i < count; ++i)
-    text += fmt::format("line number {} of a text{}", i, i % 7 == 6 ? "\n\n" : "\n");
+  for (int i = 0; i < count; ++i) text += fmt::format("line number {} of a text{}", i, i % 7 == 6 ? "\n\n" : "\n");
   return text;
 }
 
@@ -111,9 +110,7 @@ TEST_CASE("corpus: validation is the held-out blocks, joined") {
   const TemporaryFolder folder;
   const std::string text = numbered_lines(300);
   for (const double fraction : {0.1, 0.5, 0.9}) {
-    const Corpus corpus({.files = {folder.write("a.txt", text)},
-                         .validation_fraction = fraction,
-                         .block_bytes = 300});
+    const Corpus corpus({.files = {folder.write("a.txt", text)}, .validation_fraction = fraction, .block_bytes = 300});
     const auto ends = block_ends(text, 300);
     const auto flags = held_out(corpus.blocks(), fraction);
     REQUIRE(flags.size() == ends.size());
@@ -139,8 +136,7 @@ TEST_CASE("corpus: a damaged cache is noticed and written again") {
   const TemporaryFolder folder;
   const std::string text = numbered_lines(100);
   const fs::path file = folder.write("a.txt", text);
-  const CorpusOptions options{
-      .name = "lines", .files = {file}, .cache = folder.path() / "cache", .block_bytes = 500};
+  const CorpusOptions options{.name = "lines", .files = {file}, .cache = folder.path() / "cache", .block_bytes = 500};
   CHECK(Corpus(options).sha256() == sha256(text));
   fs::path cached;
   for (const auto& entry : fs::directory_iterator(options.cache))
@@ -156,13 +152,11 @@ TEST_CASE("corpus: a damaged cache is noticed and written again") {
 TEST_CASE("corpus: a sound cache is used in place of the extraction") {
   const TemporaryFolder folder;
   const fs::path file = folder.write("a.txt", numbered_lines(100));
-  const CorpusOptions options{
-      .files = {file}, .cache = folder.path() / "cache", .block_bytes = 500};
+  const CorpusOptions options{.files = {file}, .cache = folder.path() / "cache", .block_bytes = 500};
   CHECK(Corpus(options).name() == "corpus");
   const std::string other = numbered_lines(120);
   for (const auto& entry : fs::directory_iterator(options.cache))
-    std::ofstream(entry.path()) << (entry.path().extension() == ".txt" ? other
-                                                                       : sha256(other) + "\n");
+    std::ofstream(entry.path()) << (entry.path().extension() == ".txt" ? other : sha256(other) + "\n");
   CHECK(Corpus(options).sha256() == sha256(other));
 }
 
@@ -177,14 +171,12 @@ TEST_CASE("corpus: each error names the fact and the fix") {
       [&] { Corpus({.name = "a/b", .files = {}, .validation_fraction = NAN, .block_bytes = 0}); });
   for (const char* part : {"a/b", "files", "validation_fraction", "block_bytes", "give"})
     CHECK(mentions(options, part));
-  const std::string missing =
-      message_of<IoError>([&] { Corpus({.files = {folder.path() / "absent.czs"}}); });
+  const std::string missing = message_of<IoError>([&] { Corpus({.files = {folder.path() / "absent.czs"}}); });
   CHECK(mentions(missing, "absent.czs"));
   const fs::path page = folder.write("menu.html", "<p>menu</p>");
   CHECK(mentions(message_of<FormatError>([&] { Corpus({.files = {page}}); }), "menu.html"));
   fs::create_directory(folder.path() / "bare");
-  CHECK(
-      mentions(message_of<IoError>([&] { Corpus({.files = {folder.path() / "bare"}}); }), "bare"));
+  CHECK(mentions(message_of<IoError>([&] { Corpus({.files = {folder.path() / "bare"}}); }), "bare"));
 }
 
 TEST_CASE("corpus: the real corpus is prose, and BPE gives it back") {
@@ -203,8 +195,6 @@ TEST_CASE("corpus: the real corpus is prose, and BPE gives it back") {
   CHECK(tokenizer.decode(stream.validation) == corpus.validation());
   CHECK(stream.bytes_per_token > 2.0);
   MESSAGE(fmt::format("{} bytes, {} blocks, {} training tokens, {:.3f} bytes per token",
-                      corpus.train().size() + corpus.validation().size(),
-                      corpus.blocks(),
-                      stream.train.size(),
+                      corpus.train().size() + corpus.validation().size(), corpus.blocks(), stream.train.size(),
                       stream.bytes_per_token));
 }

@@ -19,9 +19,7 @@ namespace {
 std::string packed(std::string_view text) {
   uLongf length = compressBound(text.size());
   std::string out(length, '\0');
-  REQUIRE(compress(reinterpret_cast<Bytef*>(out.data()),
-                   &length,
-                   reinterpret_cast<const Bytef*>(text.data()),
+  REQUIRE(compress(reinterpret_cast<Bytef*>(out.data()), &length, reinterpret_cast<const Bytef*>(text.data()),
                    text.size()) == Z_OK);
   out.resize(length);
   return out;
@@ -36,8 +34,7 @@ std::string record(std::uint32_t offset, std::uint32_t packed_bytes, std::uint32
 
 void write_gzip(const fs::path& file, std::string_view text, const char* mode) {
   gzFile out = gzopen(file.c_str(), mode);
-  REQUIRE(gzwrite(out, text.data(), static_cast<unsigned>(text.size())) ==
-          static_cast<int>(text.size()));
+  REQUIRE(gzwrite(out, text.data(), static_cast<unsigned>(text.size())) == static_cast<int>(text.size()));
   REQUIRE(gzclose(out) == Z_OK);
 }
 
@@ -51,12 +48,11 @@ std::vector<std::string> module_of(std::string_view index, std::string_view data
 }  // namespace
 
 TEST_CASE("sword: the blocks of a module come out as text without markup") {
-  const std::string first =
-      "<div type=\"book\"/>In the  beginning<br/>was &amp; is <hi type=\"italic\">light</hi>.";
+  const std::string first = "<div type=\"book\"/>In the  beginning<br/>was &amp; is <hi type=\"italic\">light</hi>.";
   const std::string second = "<p>5 < 6 &#8212; caf\xc3\xa9 &unknown; \xc2\xa0 end</p>";
   const std::string a = packed(first), b = packed(second);
-  const std::string index = record(0, a.size(), first.size()) + record(0, 0, 0) +
-                            record(a.size() + 3, b.size(), second.size());
+  const std::string index =
+      record(0, a.size(), first.size()) + record(0, 0, 0) + record(a.size() + 3, b.size(), second.size());
   const auto documents = module_of(index, a + "gap" + b);
   REQUIRE(documents.size() == 2);
   CHECK(documents[0] == "In the beginning\nwas & is light.");
@@ -90,8 +86,7 @@ TEST_CASE("sword: a hostile index is refused and the message names file and fix"
   }
   CHECK(module_of(record(0, bytes, length), data).size() == 1);
   // Refused before any memory is taken for it.
-  const std::string greedy =
-      message_of<FormatError>([&] { module_of(record(0, bytes, 0xffffffffu), data); });
+  const std::string greedy = message_of<FormatError>([&] { module_of(record(0, bytes, 0xffffffffu), data); });
   CHECK(mentions(greedy, "record 0"));
 }
 
@@ -107,12 +102,10 @@ TEST_CASE("html: prose stays, menus, scripts and tables go") {
   const std::string prose =
       "This paragraph has <b>many</b> words\nin it, so that it is taken for prose "
       "&quot;indeed&quot;.";
-  const std::string html =
-      "<html><head><title>" + prose + "</title></head><body><p>menu</p><script>if (a<b) '" + prose +
-      "'</script><p>" + prose + "</p><!-- <p>" + prose + "</p> --><table><tr><td>" + prose +
-      "</td></tr></table><pre/><P class='x'>" + prose + "</body>";
-  const std::string line =
-      "This paragraph has many words in it, so that it is taken for prose \"indeed\".";
+  const std::string html = "<html><head><title>" + prose + "</title></head><body><p>menu</p><script>if (a<b) '" +
+                           prose + "'</script><p>" + prose + "</p><!-- <p>" + prose + "</p> --><table><tr><td>" +
+                           prose + "</td></tr></table><pre/><P class='x'>" + prose + "</body>";
+  const std::string line = "This paragraph has many words in it, so that it is taken for prose \"indeed\".";
   CHECK(text_of_html(html) == line + "\n" + line);
 }
 
@@ -125,8 +118,7 @@ TEST_CASE("markup: a break wins over the blanks around it") {
 }
 
 TEST_CASE("markup: what is not markup is text") {
-  CHECK(text_of_sword_markup("a < b & c &#xD800; &#0; <unclosed") ==
-        "a < b & c &#xD800; &#0; <unclosed");
+  CHECK(text_of_sword_markup("a < b & c &#xD800; &#0; <unclosed") == "a < b & c &#xD800; &#0; <unclosed");
   CHECK(text_of_sword_markup("") == "");
   CHECK(text_of_sword_markup("<>") == "<>");
   CHECK(text_of_sword_markup("&") == "&");
@@ -182,8 +174,7 @@ TEST_CASE("extract: each error names the file, the fact and the fix") {
   const std::string none = message_of<FormatError>([&] { extract_documents(empty); });
   CHECK(mentions(none, "empty.txt"));
   CHECK(mentions(none, "give a file with text"));
-  const std::string missing =
-      message_of<IoError>([&] { extract_documents(folder.path() / "absent.txt"); });
+  const std::string missing = message_of<IoError>([&] { extract_documents(folder.path() / "absent.txt"); });
   CHECK(mentions(missing, "absent.txt"));
   CHECK(mentions(missing, "fetch_corpus"));
 }

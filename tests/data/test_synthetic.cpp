@@ -18,8 +18,7 @@ namespace {
 template <class Source>
 EntropyEstimate loss_over_windows(const Source& source, Index positions, Index count) {
   Vector<double> loss(count);
-  for (Index k = 0; k < count; ++k)
-    loss[k] = source.source_loss_nats(source.batch(k, 1, positions));
+  for (Index k = 0; k < count; ++k) loss[k] = source.source_loss_nats(source.batch(k, 1, positions));
   EntropyEstimate estimate{.nats = loss.mean(), .sequences = count, .tokens = count * positions};
   const double variance = (loss.array() - estimate.nats).square().sum() / double(count - 1);
   estimate.standard_error = std::sqrt(variance / double(count));
@@ -74,8 +73,7 @@ TEST_CASE("markov: the law of pairs is stationary and has Zipf marginals [order 
   const MarkovSource source({.vocabulary = V, .order = 2, .zipf_exponent = 1, .coupling = 0.9});
   Matrix<double> pair(V, V), next = Matrix<double>::Zero(V, V);
   for (std::uint16_t i = 0; i < V; ++i)
-    for (std::uint16_t j = 0; j < V; ++j)
-      pair(i, j) = source.marginal()[i] * source.probability({&i, 1}, j);
+    for (std::uint16_t j = 0; j < V; ++j) pair(i, j) = source.marginal()[i] * source.probability({&i, 1}, j);
   for (std::uint16_t i = 0; i < V; ++i) {
     for (std::uint16_t j = 0; j < V; ++j) {
       const std::uint16_t past[] = {i, j};
@@ -115,18 +113,14 @@ TEST_CASE("markov: neighbours in a long sample follow the law of pairs") {
     Matrix<double> share = Matrix<double>::Zero(sequences, V * V);
     for (Index s = 0; s < sequences; ++s) {
       const auto tokens = source.sequence(s, length);
-      for (Index t = 1; t < length; ++t)
-        share(s, tokens[t - 1] * V + tokens[t]) += 1.0 / (length - 1);
+      for (Index t = 1; t < length; ++t) share(s, tokens[t - 1] * V + tokens[t]) += 1.0 / (length - 1);
     }
     for (std::uint16_t i = 0; i < V; ++i) {
       for (std::uint16_t j = 0; j < V; ++j) {
         const auto column = share.col(i * V + j);
         const double mean = column.mean();
         const double variance = (column.array() - mean).square().sum() / (sequences - 1);
-        CHECK_NEAR(mean,
-                   source.marginal()[i] * source.probability({&i, 1}, j),
-                   0,
-                   5 * std::sqrt(variance / sequences));
+        CHECK_NEAR(mean, source.marginal()[i] * source.probability({&i, 1}, j), 0, 5 * std::sqrt(variance / sequences));
       }
     }
   }
@@ -135,8 +129,7 @@ TEST_CASE("markov: neighbours in a long sample follow the law of pairs") {
 TEST_CASE("markov: the entropy rate is the sum over all pasts and nexts") {
   constexpr Index V = 9;
   for (const int order : {1, 2}) {
-    const MarkovSource source(
-        {.vocabulary = V, .order = order, .zipf_exponent = 0.8, .coupling = 0.85});
+    const MarkovSource source({.vocabulary = V, .order = order, .zipf_exponent = 0.8, .coupling = 0.85});
     double rate = 0;
     for (std::uint16_t i = 0; i < V; ++i) {
       for (std::uint16_t j = 0; j < V; ++j) {
@@ -184,8 +177,7 @@ TEST_CASE("markov: order 2 knows less from one token than from two") {
 
 TEST_CASE("synthetic: tokens are a function of seed, sequence and position") {
   const MarkovSource markov({.vocabulary = 50, .order = 2, .source_seed = 1, .data_seed = 2});
-  const HiddenMarkovSource hidden(
-      {.states = 5, .vocabulary = 50, .source_seed = 1, .data_seed = 2});
+  const HiddenMarkovSource hidden({.states = 5, .vocabulary = 50, .source_seed = 1, .data_seed = 2});
   const auto check = [](const auto& source) {
     const auto whole = source.sequence(9, 100);
     const auto beginning = source.sequence(9, 40);
@@ -239,10 +231,8 @@ TEST_CASE("hidden markov: an ambiguous source is estimated, and shorter contexts
 TEST_CASE("hidden markov: the forward algorithm is the sum over all hidden paths") {
   // Tokens of a revealing source name their states, so P(x₁|x₀) = A(s₀, s₁) P(x₁|s₁) by hand.
   constexpr int states = 9;
-  const HiddenMarkovSource source({.states = states,
-                                   .vocabulary = 2 * states,
-                                   .coupling = 0.6,
-                                   .emission = Emission::revealing});
+  const HiddenMarkovSource source(
+      {.states = states, .vocabulary = 2 * states, .coupling = 0.6, .emission = Emission::revealing});
   const MarkovSource chain({.vocabulary = states, .zipf_exponent = 0, .coupling = 0.6});
   const Vector<double> law = zipf_law(2, 1);
   for (std::uint16_t x0 = 0; x0 < 2 * states; ++x0) {
@@ -255,11 +245,8 @@ TEST_CASE("hidden markov: the forward algorithm is the sum over all hidden paths
 }
 
 TEST_CASE("hidden markov: states and emissions are drawn independently") {
-  const HiddenMarkovSource source({.states = 2,
-                                   .vocabulary = 4,
-                                   .zipf_exponent = 0,
-                                   .coupling = 0,
-                                   .emission = Emission::revealing});
+  const HiddenMarkovSource source(
+      {.states = 2, .vocabulary = 4, .zipf_exponent = 0, .coupling = 0, .emission = Emission::revealing});
   constexpr Index length = 4000;
   const auto tokens = source.sequence(0, length);
   // A draw of the state at t and one of the emission at t or 2t must not be the same number.
@@ -271,18 +258,14 @@ TEST_CASE("hidden markov: states and emissions are drawn independently") {
 }
 
 TEST_CASE("synthetic: each error names the field and the fix") {
-  const std::string markov = message_of<OptionError>(
-      [] { MarkovSource({.vocabulary = 1, .order = 3, .zipf_exponent = -1, .coupling = 1}); });
-  for (const char* part :
-       {"vocabulary is 1", "order is 3", "zipf_exponent is -1", "coupling is 1", "give"})
+  const std::string markov =
+      message_of<OptionError>([] { MarkovSource({.vocabulary = 1, .order = 3, .zipf_exponent = -1, .coupling = 1}); });
+  for (const char* part : {"vocabulary is 1", "order is 3", "zipf_exponent is -1", "coupling is 1", "give"})
     CHECK(mentions(markov, part));
-  CHECK(mentions(message_of<OptionError>([] { MarkovSource({.vocabulary = 4096, .order = 2}); }),
-                 "2048"));
+  CHECK(mentions(message_of<OptionError>([] { MarkovSource({.vocabulary = 4096, .order = 2}); }), "2048"));
   CHECK(mentions(message_of<OptionError>([] { MarkovSource({.zipf_exponent = NAN}); }), "zipf"));
-  const std::string hidden = message_of<OptionError>([] {
-    HiddenMarkovSource(
-        {.states = 5, .vocabulary = 64, .coupling = NAN, .emission = Emission::revealing});
-  });
+  const std::string hidden = message_of<OptionError>(
+      [] { HiddenMarkovSource({.states = 5, .vocabulary = 64, .coupling = NAN, .emission = Emission::revealing}); });
   CHECK(mentions(hidden, "multiple of the 5 states"));
   CHECK(mentions(hidden, "coupling"));
 }

@@ -27,8 +27,7 @@ std::string joined(const std::vector<std::string_view>& words) {
 std::string text_of(const std::vector<std::uint8_t>& bytes, bool prose) {
   constexpr std::string_view alphabet = "  \n\tthe cats\xe9";
   std::string text;
-  for (const std::uint8_t b : bytes)
-    text += prose ? alphabet[b % alphabet.size()] : static_cast<char>(b);
+  for (const std::uint8_t b : bytes) text += prose ? alphabet[b % alphabet.size()] : static_cast<char>(b);
   return text;
 }
 
@@ -41,8 +40,7 @@ TEST_CASE("words: they cover any bytes in order, none is empty, a blank belongs 
     RC_ASSERT(joined(words) == text);
     for (const auto word : words) RC_ASSERT(!word.empty() && word.size() <= 128u);
   }));
-  const std::vector<std::string_view> expected{
-      "ab", " cd", "  ", " e", "\n", " f", "\n\n", "g", " "};
+  const std::vector<std::string_view> expected{"ab", " cd", "  ", " e", "\n", " f", "\n\n", "g", " "};
   CHECK(words_of("ab cd   e\n f\n\ng ") == expected);
 }
 

@@ -36,9 +36,8 @@ std::vector<int> numbers_of(const VectorBatch& batch, int largest) {
 
 fs::path digits() {
   const char* folder = std::getenv("HONE_CORPUS_DIR");
-  for (const fs::path& file :
-       {fs::path("/usr/lib/python3/dist-packages/sklearn/datasets/data/digits.csv.gz"),
-        fs::path(folder ? folder : "") / "digits" / "digits.csv.gz"})
+  for (const fs::path& file : {fs::path("/usr/lib/python3/dist-packages/sklearn/datasets/data/digits.csv.gz"),
+                               fs::path(folder ? folder : "") / "digits" / "digits.csv.gz"})
     if (fs::exists(file)) return file;
   return {};
 }
@@ -47,8 +46,7 @@ fs::path digits() {
 
 TEST_CASE("csv: values, classes and their scale") {
   const TemporaryFolder folder;
-  const VectorBatch table =
-      load_labelled_csv(folder.write("t.csv", "a,b,class\r\n1, 4 ,0\r\n\n-2,+3.5,2\r\n"));
+  const VectorBatch table = load_labelled_csv(folder.write("t.csv", "a,b,class\r\n1, 4 ,0\r\n\n-2,+3.5,2\r\n"));
   CHECK(table.examples == 2);
   CHECK(table.inputs == 2);
   CHECK(table.outputs == 3);
@@ -94,21 +92,18 @@ TEST_CASE("csv: each error names the file, the line and the fix") {
     CHECK(mentions(message, part));
     CHECK((mentions(message, "mend") || mentions(message, "give")));
   }
-  CHECK(mentions(message_of<IoError>([&] { load_labelled_csv(folder.path() / "no.csv"); }),
-                 "no.csv"));
+  CHECK(mentions(message_of<IoError>([&] { load_labelled_csv(folder.path() / "no.csv"); }), "no.csv"));
 }
 
 TEST_CASE("table: the two sides share no row and together are the table") {
   const TemporaryFolder folder;
-  const VectorTable table(
-      {.file = folder.write("t.csv", table_text(200)), .validation_fraction = 0.25});
+  const VectorTable table({.file = folder.write("t.csv", table_text(200)), .validation_fraction = 0.25});
   CHECK(table.validation().examples == 50);
   std::vector<int> all = numbers_of(table.train(), 200);
   const std::vector<int> held = numbers_of(table.validation(), 200);
   all.insert(all.end(), held.begin(), held.end());
   CHECK(std::set<int>(all.begin(), all.end()).size() == 200);
-  for (Index k = 0; k < 150; ++k)
-    CHECK(table.train().labels[k] == numbers_of(table.train(), 200)[k] % 3);
+  for (Index k = 0; k < 150; ++k) CHECK(table.train().labels[k] == numbers_of(table.train(), 200)[k] % 3);
 }
 
 TEST_CASE("table: an epoch visits every training row once, and batches are pure") {
@@ -134,15 +129,13 @@ TEST_CASE("table: an epoch visits every training row once, and batches are pure"
   const std::string message = message_of<OptionError>([&] { table.batch(0, 1000); });
   CHECK(mentions(message, "t.csv"));
   CHECK(mentions(message, "smaller batch"));
-  CHECK(mentions(message_of<OptionError>([] { VectorTable({.validation_fraction = 2}); }),
-                 "fraction is 2"));
+  CHECK(mentions(message_of<OptionError>([] { VectorTable({.validation_fraction = 2}); }), "fraction is 2"));
 }
 
 TEST_CASE("table: the handwritten digits") {
   const fs::path file = digits();
   if (file.empty()) {
-    MESSAGE(
-        "SKIPPED: package python3-sklearn is not installed and HONE_CORPUS_DIR holds no digits");
+    MESSAGE("SKIPPED: package python3-sklearn is not installed and HONE_CORPUS_DIR holds no digits");
     return;
   }
   const VectorTable table({.file = file});
@@ -175,12 +168,11 @@ TEST_CASE("teacher: outputs are the noiseless teacher plus noise of the stated s
   const VectorBatch a = quiet.batch(0, 50), b = noisy.batch(0, examples);
   const Matrix<double> clean = quiet.noiseless(ConstMatView<double>(a.x.data(), 50, 6));
   CHECK(test::relative_error(ConstMatView<double>(a.y.data(), 50, 3), clean) < 1e-15);
-  const Matrix<double> noise = ConstMatView<double>(b.y.data(), examples, 3) -
-                               noisy.noiseless(ConstMatView<double>(b.x.data(), examples, 6));
+  const Matrix<double> noise =
+      ConstMatView<double>(b.y.data(), examples, 3) - noisy.noiseless(ConstMatView<double>(b.x.data(), examples, 6));
   const double variance = noise.squaredNorm() / double(noise.size());
   CHECK_NEAR(variance, 0.09, 5 * std::sqrt(2.0 / double(noise.size())), 0);
-  const double signal =
-      quiet.noiseless(ConstMatView<double>(b.x.data(), examples, 6)).squaredNorm();
+  const double signal = quiet.noiseless(ConstMatView<double>(b.x.data(), examples, 6)).squaredNorm();
   CHECK(signal / double(3 * examples) > 0.05);
 }
 
@@ -207,11 +199,8 @@ TEST_CASE("teacher: the data seed changes the examples and not the teacher or th
 }
 
 TEST_CASE("teacher: each error names the field and the fix") {
-  const std::string message = message_of<OptionError>([] {
-    TeacherTask(
-        {.inputs = 0, .hidden = -1, .outputs = 70000, .spectrum_exponent = NAN, .noise_sd = -1});
-  });
-  for (const char* part :
-       {"inputs is 0", "hidden is -1", "outputs is 70000", "spectrum_exponent", "noise_sd", "give"})
+  const std::string message = message_of<OptionError>(
+      [] { TeacherTask({.inputs = 0, .hidden = -1, .outputs = 70000, .spectrum_exponent = NAN, .noise_sd = -1}); });
+  for (const char* part : {"inputs is 0", "hidden is -1", "outputs is 70000", "spectrum_exponent", "noise_sd", "give"})
     CHECK(mentions(message, part));
 }

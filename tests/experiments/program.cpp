@@ -116,8 +116,7 @@ draws = 2
 )";
 }
 
-std::vector<std::string> Workplace::arguments(const std::string& command,
-                                              const std::vector<std::string>& more) const {
+std::vector<std::string> Workplace::arguments(const std::string& command, const std::vector<std::string>& more) const {
   std::vector<std::string> words = {command, file(), "--out", out().string()};
   words.insert(words.end(), more.begin(), more.end());
   return words;
@@ -131,13 +130,9 @@ std::vector<experiments::RunSpec> Workplace::runs() const {
   return experiments::plan_runs(experiments::read_study(file_));
 }
 
-fs::path Workplace::finished(size_t i) const {
-  return experiments::finished_path(out(), runs().at(i));
-}
+fs::path Workplace::finished(size_t i) const { return experiments::finished_path(out(), runs().at(i)); }
 
-fs::path Workplace::partial(size_t i) const {
-  return experiments::partial_path(out(), runs().at(i));
-}
+fs::path Workplace::partial(size_t i) const { return experiments::partial_path(out(), runs().at(i)); }
 
 const Workplace& quick() {
   static const Workplace place(quick_text());
@@ -162,8 +157,7 @@ std::string difference(RunFile a, RunFile b) {
   for (const RunFile* file : {&a, &b})
     for (const auto& [name, group] : file->groups) names.insert(name);
   for (const std::string& name : names)
-    if (!a.groups.contains(name) || !b.groups.contains(name) || !(a.group(name) == b.group(name)))
-      return "/" + name;
+    if (!a.groups.contains(name) || !b.groups.contains(name) || !(a.group(name) == b.group(name))) return "/" + name;
   return "";
 }
 

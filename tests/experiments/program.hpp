@@ -69,8 +69,7 @@ class Workplace {
     return folder_.write(name, content);
   }
   /// hone COMMAND STUDY --out OUT MORE…
-  std::vector<std::string> arguments(const std::string& command,
-                                     const std::vector<std::string>& more = {}) const;
+  std::vector<std::string> arguments(const std::string& command, const std::vector<std::string>& more = {}) const;
   Said says(const std::string& command, const std::vector<std::string>& more = {}) const;
   std::vector<experiments::RunSpec> runs() const;
   /// Finished file of the run number `i`.

@@ -60,11 +60,8 @@ TEST_CASE("hone: --help of the program and of every subcommand has text and exit
 }
 
 TEST_CASE("hone: no subcommand, an unknown one and unknown options do not exit with 0") {
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{},
-                                                    {"rum"},
-                                                    {"run"},
-                                                    {"plan", "x.toml", "--sed", "1"},
-                                                    {"inspect"}}) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{}, {"rum"}, {"run"}, {"plan", "x.toml", "--sed", "1"}, {"inspect"}}) {
     const Said said = hone_says(arguments);
     CHECK(said.code > 0);
     CHECK(said.err != "");

@@ -14,11 +14,10 @@ namespace {
 
 /// Sentences of words drawn with a steep preference for the first of a list.
 std::string english_like(size_t bytes) {
-  const std::vector<std::string> words = {
-      "the",     "of",     "and",     "a",      "to",    "in",    "he",    "was",
-      "that",    "his",    "water",   "stone",  "light", "under", "every", "house",
-      "morning", "letter", "spoke",   "never",  "would", "there", "which", "before",
-      "little",  "great",  "because", "should", "their", "found"};
+  const std::vector<std::string> words = {"the",     "of",     "and",     "a",      "to",    "in",    "he",    "was",
+                                          "that",    "his",    "water",   "stone",  "light", "under", "every", "house",
+                                          "morning", "letter", "spoke",   "never",  "would", "there", "which", "before",
+                                          "little",  "great",  "because", "should", "their", "found"};
   const Stream stream{.seed = 5, .domain = Domain::test};
   std::string text;
   for (std::uint64_t i = 0; text.size() < bytes; ++i) {
@@ -36,8 +35,7 @@ std::string text_model(const std::string& name, const std::string& file) {
       "[[models]]\nname = \"{0}\"\ndata = \"{0}\"\nlayers = 1\nwidth = 16\nheads = 2\n"
       "mlp_width = 32\ncontext = 32\ntokens = 61440\nfirst_tokens = 5120\ncheckpoints = 3\n"
       "lr = 1e-2\n",
-      name,
-      file);
+      name, file);
 }
 
 /// The line of `text` that holds `part`, "" when none or several do.
@@ -65,13 +63,10 @@ TEST_CASE("run: bad corpora are one line each, and the other runs of the study f
   const std::string latin = texts.write("latin.txt", english_like(20000) + "caf\xe9 noir\n");
   const std::string brief = texts.write("brief.txt", english_like(40));
   const std::string small = texts.write("small.txt", english_like(140000));
-  const std::string wide =
-      replaced(replaced(text_model("small", small), "context = 32", "context = 8192"),
-               "tokens = 61440\nfirst_tokens = 5120",
-               "tokens = 614400\nfirst_tokens = 512000");
-  const Workplace place(text_model("missing", missing) + text_model("empty", empty) +
-                        text_model("latin", latin) + text_model("brief", brief) + wide +
-                        tiny_text());
+  const std::string wide = replaced(replaced(text_model("small", small), "context = 32", "context = 8192"),
+                                    "tokens = 61440\nfirst_tokens = 5120", "tokens = 614400\nfirst_tokens = 512000");
+  const Workplace place(text_model("missing", missing) + text_model("empty", empty) + text_model("latin", latin) +
+                        text_model("brief", brief) + wide + tiny_text());
   const Said said = place.says("run", alone);
   CHECK(said.code == 1);
   CHECK_MESSAGE(mentions(said.out, "1 runs finished, 0 were done before, 5 failed"), said.out);
@@ -92,11 +87,10 @@ TEST_CASE("run: bad corpora are one line each, and the other runs of the study f
 }
 
 TEST_CASE("run: an unknown corpus fails without any download, and names the known ones") {
-  const Workplace place(replaced(
-      replaced(
-          tiny_text(), "kind = \"teacher\"\ninputs = 8", "kind = \"text\"\ncorpus = \"bible\""),
-      "kind = \"mlp\"\ndata = \"teacher\"\nwidths = [8]",
-      "data = \"teacher\"\nlayers = 1\nwidth = 16\nheads = 2\ncontext = 16"));
+  const Workplace place(
+      replaced(replaced(tiny_text(), "kind = \"teacher\"\ninputs = 8", "kind = \"text\"\ncorpus = \"bible\""),
+               "kind = \"mlp\"\ndata = \"teacher\"\nwidths = [8]",
+               "data = \"teacher\"\nlayers = 1\nwidth = 16\nheads = 2\ncontext = 16"));
   const Said said = place.says("run", alone);
   CHECK(said.code == 1);
   CHECK_MESSAGE(count_lines(said.err) == 1, said.err);
@@ -106,9 +100,8 @@ TEST_CASE("run: an unknown corpus fails without any download, and names the know
 TEST_CASE("run: a transformer learns a local text file, with bytes and with byte pairs") {
   const TemporaryFolder texts;
   const std::string file = texts.write("text.txt", english_like(300000));
-  const std::string bpe = replaced(text_model("bpe", file),
-                                   "kind = \"text\"",
-                                   "kind = \"text\"\ntokenizer = \"bpe\"\nvocabulary = 300");
+  const std::string bpe =
+      replaced(text_model("bpe", file), "kind = \"text\"", "kind = \"text\"\ntokenizer = \"bpe\"\nvocabulary = 300");
   std::string rest = tiny_text();
   rest = rest.substr(rest.find("[train]"));
   const Workplace place("[study]\nname = \"text\"\n" + text_model("bytes", file) + bpe + rest);

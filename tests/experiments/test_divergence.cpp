@@ -16,26 +16,20 @@ namespace {
 
 /// Plain gradient descent without a brake, so that a high learning rate diverges.
 std::string unbraked(const std::string& text) {
-  return replaced(
-      text, "warmup_steps = 10", "warmup_steps = 0\noptimizer = \"sgd\"\nclip_norm = 0");
+  return replaced(text, "warmup_steps = 10", "warmup_steps = 0\noptimizer = \"sgd\"\nclip_norm = 0");
 }
 
-std::string outcome(const RunFile& run) {
-  return std::get<std::string>(run.group("manifest").attribute("outcome"));
-}
+std::string outcome(const RunFile& run) { return std::get<std::string>(run.group("manifest").attribute("outcome")); }
 
 /// The rows of a variable whose first dimension is the checkpoint and whose variant is `variant`.
-Values rows_of(const Variable& variable,
-               const std::vector<std::string>& variants,
-               const std::string& variant) {
+Values rows_of(const Variable& variable, const std::vector<std::string>& variants, const std::string& variant) {
   return std::visit(
       [&](auto values) -> Values {
         decltype(values) kept;
         const size_t stride = values.size() / variants.size();
         for (size_t i = 0; i < variants.size(); ++i)
           if (variants[i] == variant)
-            kept.insert(kept.end(),
-                        values.begin() + std::ptrdiff_t(i * stride),
+            kept.insert(kept.end(), values.begin() + std::ptrdiff_t(i * stride),
                         values.begin() + std::ptrdiff_t((i + 1) * stride));
         return kept;
       },
@@ -129,9 +123,9 @@ TEST_CASE("run: a cooled branch does not disturb the trunk") {
     for (const char* name : {"checkpoints", "curvature", "ptq", "factorial", "noise"})
       for (const auto& [key, variable] : branched.group(name).variables()) {
         if (variable.dims.front() != "checkpoint") continue;
-        CHECK_MESSAGE(same_bits(rows_of(variable, variants, "trunk"),
-                                rows_of(plain.group(name).at(key), trunks, "trunk")),
-                      name << "/" << key);
+        CHECK_MESSAGE(
+            same_bits(rows_of(variable, variants, "trunk"), rows_of(plain.group(name).at(key), trunks, "trunk")),
+            name << "/" << key);
       }
   }
 }

@@ -32,8 +32,7 @@ struct Finished : Workplace {
 void expect_one_line(const Said& said, int code, const std::vector<std::string>& parts) {
   CHECK(said.code == code);
   CHECK_MESSAGE(count_lines(said.err) == 1, said.err);
-  for (const std::string& part : parts)
-    CHECK_MESSAGE(mentions(said.err, part), part << " not in " << said.err);
+  for (const std::string& part : parts) CHECK_MESSAGE(mentions(said.err, part), part << " not in " << said.err);
 }
 
 }  // namespace
@@ -43,8 +42,7 @@ TEST_CASE("run: an output folder that cannot be made is one line with the fix") 
   place.write("file", "in the way");
   const std::string under = place.path("file") / "out", itself = place.path("file");
   for (const std::string& out : {std::string("/proc/hone-out"), under, itself})
-    expect_one_line(
-        hone_says({"run", place.file(), "--out", out}), 1, {out, "choose another --out"});
+    expect_one_line(hone_says({"run", place.file(), "--out", out}), 1, {out, "choose another --out"});
   CHECK(read_text(place.path("file")) == "in the way");
 }
 
@@ -53,11 +51,8 @@ TEST_CASE("run: the folder of another study is refused and left as it was") {
   const std::string before = read_text(place.finished(0));
   const auto other = place.write("other.toml", replaced(tiny_text(), "lr = 3e-3", "lr = 2e-3"));
   const std::string out = place.out();
-  expect_one_line(hone_says({"run", other.string(), "--out", out}),
-                  2,
-                  {out, "other options", "choose another --out"});
-  const auto strict =
-      place.write("strict.toml", tiny_text() + "[thresholds]\nq3_tolerance = 0.2\n");
+  expect_one_line(hone_says({"run", other.string(), "--out", out}), 2, {out, "other options", "choose another --out"});
+  const auto strict = place.write("strict.toml", tiny_text() + "[thresholds]\nq3_tolerance = 0.2\n");
   expect_one_line(hone_says({"run", strict.string(), "--out", out}), 2, {"other thresholds"});
   CHECK(read_text(place.finished(0)) == before);
   CHECK(read_text(place.out() / "study.toml") == tiny_text());
@@ -94,8 +89,7 @@ TEST_CASE("run: a truncated finished file is reported and made again with the sa
 TEST_CASE("run: a damaged partial file is reported, and the run starts anew with the same bits") {
   const Finished whole;
   const std::string finished = read_text(whole.finished(0));
-  for (const std::string& content :
-       {finished.substr(0, finished.size() / 2), std::string("no run file"), finished}) {
+  for (const std::string& content : {finished.substr(0, finished.size() / 2), std::string("no run file"), finished}) {
     const Workplace place(tiny_text());
     fs::create_directories(place.out() / "work");
     place.write("out/study.toml", tiny_text());
@@ -130,8 +124,8 @@ TEST_CASE("judge, report, inspect: truncated, missing and foreign files are one 
 TEST_CASE("inspect: a foreign HDF5 file is one line [h5py]") {
   const Workplace place("");
   const std::string file = place.path("foreign.h5");
-  const std::string command = fmt::format(
-      "/usr/bin/python3 -c \"import h5py; h5py.File('{}', 'w')['x'] = 1\" 2>/dev/null", file);
+  const std::string command =
+      fmt::format("/usr/bin/python3 -c \"import h5py; h5py.File('{}', 'w')['x'] = 1\" 2>/dev/null", file);
   if (std::system(command.c_str()) != 0) {
     MESSAGE("SKIPPED: h5py is missing");
     return;
@@ -142,9 +136,7 @@ TEST_CASE("inspect: a foreign HDF5 file is one line [h5py]") {
 TEST_CASE("judge before run, report before judge: one line names the command to run first") {
   const Workplace empty(tiny_text());
   for (const char* command : {"judge", "report"})
-    expect_one_line(empty.says(command),
-                    2,
-                    {"hone run " + empty.file() + " --out " + empty.out().string() + " first"});
+    expect_one_line(empty.says(command), 2, {"hone run " + empty.file() + " --out " + empty.out().string() + " first"});
   const Finished place;
   expect_one_line(place.says("report"), 2, {"no verdict.json", "hone judge " + place.file()});
 }

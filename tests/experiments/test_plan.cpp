@@ -73,8 +73,7 @@ TEST_CASE("plan_runs: equal options give equal ids, models and seeds in file ord
 TEST_CASE("plan_runs: the order of tables and keys in the file does not change an id") {
   const std::string text = test::tiny_text();
   const std::string train = "[train]\nbatch = 16\nwarmup_steps = 10\n";
-  const std::string moved =
-      "[train]\nwarmup_steps = 10\nbatch = 16\n" + test::replaced(text, train, "");
+  const std::string moved = "[train]\nwarmup_steps = 10\nbatch = 16\n" + test::replaced(text, train, "");
   CHECK(Workplace(moved).runs()[0].id() == Workplace(text).runs()[0].id());
 }
 

@@ -34,8 +34,7 @@ void expect_refused(const Spoiled& spoiled) {
     const std::string line = fmt::format("line {}: ", line_of(text, spoiled.line_with));
     CHECK_MESSAGE(mentions(said.err, line), line << " not in " << said.err);
   }
-  for (const std::string& part : spoiled.parts)
-    CHECK_MESSAGE(mentions(said.err, part), part << " not in " << said.err);
+  for (const std::string& part : spoiled.parts) CHECK_MESSAGE(mentions(said.err, part), part << " not in " << said.err);
   CHECK(!std::filesystem::exists(place.out()));
 }
 
@@ -43,31 +42,22 @@ void expect_refused(const Spoiled& spoiled) {
 
 TEST_CASE("read_study: one line names file, line and fix [bad TOML, unknown keys]") {
   expect_refused({"open list", "seeds = [1, 2]", "seeds = [1, 2", "", {"line ", "mend the TOML"}});
-  expect_refused(
-      {"bare word", "title = \"Smallest", "title = Small # \"", "title = ", {"mend the TOML"}});
+  expect_refused({"bare word", "title = \"Smallest", "title = Small # \"", "title = ", {"mend the TOML"}});
   expect_refused({"key twice", "layers = 1", "layers = 1\nlayers = 2", "layers = 2", {"layers"}});
-  expect_refused({"unknown key",
-                  "heads = 2",
-                  "haeds = 2",
-                  "haeds",
-                  {"models[0].haeds", "did you mean \"heads\"?"}});
+  expect_refused({"unknown key", "heads = 2", "haeds = 2", "haeds", {"models[0].haeds", "did you mean \"heads\"?"}});
   expect_refused({"key of another section",
                   "[noise]",
                   "[noise]\nbits = [4]",
                   "bits = [4]",
                   {"noise.bits is unknown", "did you mean"}});
-  expect_refused(
-      {"unknown section", "[train]", "[trian]", "[trian]", {"trian", "did you mean \"train\"?"}});
+  expect_refused({"unknown section", "[train]", "[trian]", "[trian]", {"trian", "did you mean \"train\"?"}});
   expect_refused({"unknown threshold",
                   "[noise]",
                   "[thresholds]\nq3_tolerence = 1\n[noise]",
                   "q3_tolerence",
                   {"did you mean q3_tolerance?"}});
-  expect_refused({"thresholds no table",
-                  "# A few",
-                  "thresholds = 3\n# A few",
-                  "thresholds = 3",
-                  {"write [thresholds]"}});
+  expect_refused(
+      {"thresholds no table", "# A few", "thresholds = 3\n# A few", "thresholds = 3", {"write [thresholds]"}});
   expect_refused({"list for section", "[noise]", "[[noise]]", "[[noise]]", {"write [noise]"}});
 }
 
@@ -82,21 +72,14 @@ TEST_CASE("read_study: one line names line, field, value and fix [wrong type]") 
                   "tokens = 4.5",
                   "tokens = 4.5",
                   {"models[0].tokens = 4.5 is not a whole number"}});
-  expect_refused({"flag for number",
-                  "lr = 6e-3",
-                  "lr = true",
-                  "lr = true",
-                  {"models[0].lr = true is not a number"}});
+  expect_refused({"flag for number", "lr = 6e-3", "lr = true", "lr = true", {"models[0].lr = true is not a number"}});
   expect_refused({"number for text",
                   "kind = \"llama\"",
                   "kind = 5",
                   "kind = 5",
                   {"models[0].kind = 5 is not text; write it in quotes"}});
-  expect_refused({"number for list",
-                  "seeds = [1, 2]",
-                  "seeds = 3",
-                  "seeds",
-                  {"study.seeds = 3 is not a list; write it in [ ]"}});
+  expect_refused(
+      {"number for list", "seeds = [1, 2]", "seeds = 3", "seeds", {"study.seeds = 3 is not a list; write it in [ ]"}});
   expect_refused({"list for number",
                   "width = 16",
                   "width = [16]",
@@ -134,8 +117,7 @@ TEST_CASE("read_study: one line names line, field, value and limits [out of rang
 
 TEST_CASE("read_study: one line names the model, its line and the fix [fields that do not fit]") {
   expect_refused({"heads", "heads = 2", "heads = 3", first_model, {"heads = 3", "width = 16"}});
-  expect_refused(
-      {"kv_heads", "heads = 2", "heads = 2\nkv_heads = 3", first_model, {"kv_heads = 3", "heads"}});
+  expect_refused({"kv_heads", "heads = 2", "heads = 2\nkv_heads = 3", first_model, {"kv_heads = 3", "heads"}});
   expect_refused({"tokens below a batch",
                   "tokens = 40960\nfirst_tokens = 10240",
                   "tokens = 511\nfirst_tokens = 1",
@@ -189,88 +171,32 @@ TEST_CASE("read_study: one line names the model, its line and the fix [fields th
 }
 
 TEST_CASE("read_study: unknown names of things are refused with the nearest known one") {
-  const auto named = [](const char* what,
-                        const std::string& from,
-                        const std::string& to,
-                        const std::string& line_with,
-                        const std::string& value,
-                        const std::string& nearest) {
+  const auto named = [](const char* what, const std::string& from, const std::string& to, const std::string& line_with,
+                        const std::string& value, const std::string& nearest) {
     expect_refused({what, from, to, line_with, {what, value, nearest}});
   };
-  named("kind",
-        "kind = \"markov\"",
-        "kind = \"markof\"",
-        "[[data]]\nname = \"zipf\"",
-        "markof",
-        "\"markov\"");
-  named("tokenizer",
-        "vocabulary = 64",
-        "tokenizer = \"byte\"",
-        "[[data]]\nname = \"zipf\"",
-        "\"byte\"",
-        "\"bytes\"");
+  named("kind", "kind = \"markov\"", "kind = \"markof\"", "[[data]]\nname = \"zipf\"", "markof", "\"markov\"");
+  named("tokenizer", "vocabulary = 64", "tokenizer = \"byte\"", "[[data]]\nname = \"zipf\"", "\"byte\"", "\"bytes\"");
   named("kind", "kind = \"llama\"", "kind = \"lama\"", first_model, "\"lama\"", "\"llama\"");
-  named("schedule",
-        "lr = 6e-3",
-        "lr = 6e-3\nschedule = \"cosin\"",
-        first_model,
-        "\"cosin\"",
-        "\"cosine\"");
+  named("schedule", "lr = 6e-3", "lr = 6e-3\nschedule = \"cosin\"", first_model, "\"cosin\"", "\"cosine\"");
   named("rope", "lr = 6e-3", "lr = 6e-3\nrope = \"haf\"", first_model, "\"haf\"", "\"half\"");
   named("head", "lr = 6e-3", "lr = 6e-3\nhead = \"tide\"", first_model, "\"tide\"", "\"tied\"");
-  named("activation",
-        "widths = [16]",
-        "widths = [16]\nactivation = \"tahn\"",
-        second_model,
-        "\"tahn\"",
-        "\"tanh\"");
-  named("optimizer",
-        "batch = 16",
-        "batch = 16\noptimizer = \"adam\"",
-        first_model,
-        "\"adam\"",
-        "\"adamw\"");
-  named("precision",
-        "eigenpairs = 3",
-        "precision = \"float16\"",
-        "",
-        "\"float16\"",
-        "float32 or float64");
+  named("activation", "widths = [16]", "widths = [16]\nactivation = \"tahn\"", second_model, "\"tahn\"", "\"tanh\"");
+  named("optimizer", "batch = 16", "batch = 16\noptimizer = \"adam\"", first_model, "\"adam\"", "\"adamw\"");
+  named("precision", "eigenpairs = 3", "precision = \"float16\"", "", "\"float16\"", "float32 or float64");
   named("grid", "factorial_kv = [3]", "grid = \"midrize\"", "", "midrize", "midrise");
   named("granularity", "factorial_kv = [3]", "granularity = \"rows\"", "", "rows", "row");
-  named("granularity",
-        "factorial_kv = [3]",
-        "activation_granularity = \"tokn\"",
-        "",
-        "tokn",
-        "known");
+  named("granularity", "factorial_kv = [3]", "activation_granularity = \"tokn\"", "", "tokn", "known");
 }
 
 TEST_CASE("read_study: names that cannot name a folder, a file or one thing are refused") {
   expect_refused({"slash", "name = \"quick\"", "name = \"a/b\"", "", {"study.name = \"a/b\""}});
   expect_refused({"dots", "name = \"quick\"", "name = \"..\"", "", {"study.name = \"..\""}});
-  expect_refused(
-      {"model slash", "name = \"tiny\"", "name = \"a/b\"", "[[models]]\nname = \"a/b\"", {"a/b"}});
-  expect_refused({"model twice",
-                  "name = \"mlp\"",
-                  "name = \"tiny\"",
-                  "",
-                  {"models.name = \"tiny\"", "twice"}});
-  expect_refused({"data twice",
-                  "name = \"teacher\"",
-                  "name = \"zipf\"",
-                  "",
-                  {"data.name = \"zipf\"", "twice"}});
-  expect_refused({"no seed",
-                  "seeds = [1, 2]",
-                  "seeds = []",
-                  "",
-                  {"study.seeds is empty", "give at least one"}});
-  expect_refused({"seed twice",
-                  "seeds = [1, 2]",
-                  "seeds = [2, 2]",
-                  "",
-                  {"study.seeds = [2, 2]", "leave it out"}});
+  expect_refused({"model slash", "name = \"tiny\"", "name = \"a/b\"", "[[models]]\nname = \"a/b\"", {"a/b"}});
+  expect_refused({"model twice", "name = \"mlp\"", "name = \"tiny\"", "", {"models.name = \"tiny\"", "twice"}});
+  expect_refused({"data twice", "name = \"teacher\"", "name = \"zipf\"", "", {"data.name = \"zipf\"", "twice"}});
+  expect_refused({"no seed", "seeds = [1, 2]", "seeds = []", "", {"study.seeds is empty", "give at least one"}});
+  expect_refused({"seed twice", "seeds = [1, 2]", "seeds = [2, 2]", "", {"study.seeds = [2, 2]", "leave it out"}});
 }
 
 TEST_CASE("read_study: all errors of a file come in one line") {
@@ -284,9 +210,8 @@ TEST_CASE("read_study: all errors of a file come in one line") {
   for (const char* part : {"layers = 0", "haeds", "draws = \"two\""})
     CHECK_MESSAGE(mentions(said.err, fmt::format("line {}: ", line_of(text, part))), said.err);
 
-  const Workplace unfit(replaced(replaced(quick_text(), "heads = 2", "heads = 3"),
-                                 "curvature_windows = 8",
-                                 "curvature_windows = 33"));
+  const Workplace unfit(
+      replaced(replaced(quick_text(), "heads = 2", "heads = 3"), "curvature_windows = 8", "curvature_windows = 33"));
   const Said both = unfit.says("run");
   CHECK_MESSAGE(count_lines(both.err) == 1, both.err);
   CHECK_MESSAGE((mentions(both.err, "heads = 3") && mentions(both.err, "= 33")), both.err);
@@ -313,8 +238,7 @@ TEST_CASE("read_study: a study without models, an empty file and no file are one
 TEST_CASE("read_study: a spoiled study file leaves a finished folder as it was") {
   const Workplace& place = quick();
   const std::string before = read_text(place.finished(0));
-  const auto spoiled =
-      place.write("spoiled.toml", replaced(quick_text(), "heads = 2", "heads = 3"));
+  const auto spoiled = place.write("spoiled.toml", replaced(quick_text(), "heads = 2", "heads = 3"));
   CHECK(hone_says({"run", spoiled.string(), "--out", place.out().string()}).code == 2);
   CHECK(read_text(place.finished(0)) == before);
   CHECK(read_text(place.out() / "study.toml") == quick_text());

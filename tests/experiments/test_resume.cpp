@@ -21,15 +21,11 @@ using std::chrono::microseconds;
 /// four checkpoints.
 std::string long_text() {
   std::string text = replaced(quick_text(), "seeds = [1, 2]", "seeds = [1]");
-  text = replaced(text,
-                  "tokens = 40960\nfirst_tokens = 10240\ncheckpoints = 3\ncooldown_at = [2]",
+  text = replaced(text, "tokens = 40960\nfirst_tokens = 10240\ncheckpoints = 3\ncooldown_at = [2]",
                   "tokens = 204800\nfirst_tokens = 51200\ncheckpoints = 10\ncooldown_at = [2, 6]");
-  text = replaced(text,
-                  "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 2",
+  text = replaced(text, "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 2",
                   "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 4");
-  return replaced(text,
-                  "chunk_rows = 128",
-                  "chunk_rows = 128\nema_decay = 0.95\nlawa_window = 20\nlawa_every = 7");
+  return replaced(text, "chunk_rows = 128", "chunk_rows = 128\nema_decay = 0.95\nlawa_window = 20\nlawa_every = 7");
 }
 
 /// The long study, run undisturbed with one job and one thread.
@@ -134,15 +130,12 @@ TEST_CASE("run: Ctrl-C exits with 130, says how to go on, and the rest has the s
   CHECK(difference(place, undisturbed()) == "");
 }
 
-TEST_CASE(
-    "run: an interrupted run is partly done and holds its updates since the last checkpoint") {
+TEST_CASE("run: an interrupted run is partly done and holds its updates since the last checkpoint") {
   // One checkpoint at the end of 4 million updates: what is saved can only come from the interrupt.
-  const Workplace place(replaced(tiny_text(),
-                                 "tokens = 1600\nfirst_tokens = 400\ncheckpoints = 2",
+  const Workplace place(replaced(tiny_text(), "tokens = 1600\nfirst_tokens = 400\ncheckpoints = 2",
                                  "tokens = 64000000\nfirst_tokens = 64000000\ncheckpoints = 1"));
   Process process(place.arguments("run", alone));
-  while (process.is_running() && !fs::exists(place.out() / "work"))
-    std::this_thread::sleep_for(microseconds(300));
+  while (process.is_running() && !fs::exists(place.out() / "work")) std::this_thread::sleep_for(microseconds(300));
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   process.signal(SIGINT);
   const Said said = process.wait();
@@ -159,10 +152,9 @@ TEST_CASE(
 TEST_CASE("run: the text of a resumed run may not change under it") {
   const TemporaryFolder texts;
   std::string text = replaced(quick_text(), "seeds = [1, 2]", "seeds = [1]");
-  text = replaced(text,
-                  "kind = \"markov\"\nvocabulary = 64",
-                  fmt::format("kind = \"text\"\nvalidation_fraction = 0.2\nfiles = ['{}']",
-                              (texts.path() / "text.txt").string()));
+  text = replaced(
+      text, "kind = \"markov\"\nvocabulary = 64",
+      fmt::format("kind = \"text\"\nvalidation_fraction = 0.2\nfiles = ['{}']", (texts.path() / "text.txt").string()));
   const auto write_text = [&](char letter) {
     std::string words;
     for (int i = 0; i < 60000; ++i) words += fmt::format("{} {} ", i % 37, letter);
@@ -197,8 +189,7 @@ TEST_CASE("run: every variant is measured at its checkpoints") {
   const RunFile run = undisturbed().read(0);
   std::map<std::string, int> counts;
   for (const std::string& variant : run.group("checkpoints").strings("variant")) ++counts[variant];
-  CHECK(counts ==
-        std::map<std::string, int>{{"trunk", 10}, {"ema", 10}, {"lawa", 10}, {"cooled", 2}});
+  CHECK(counts == std::map<std::string, int>{{"trunk", 10}, {"ema", 10}, {"lawa", 10}, {"cooled", 2}});
 }
 
 }  // namespace hone::test

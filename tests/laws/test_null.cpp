@@ -26,8 +26,7 @@ struct Quadratic {
     for (Index i = 0; i < curvature.size(); ++i) curvature[i] = 1.0 / double(i + 1);
     const Stream order{.seed = 3, .domain = Domain::test};
     for (Index i = curvature.size() - 1; i > 0; --i)
-      std::swap(curvature[i],
-                curvature[Index(below(order, std::uint64_t(i), std::uint64_t(i + 1)))]);
+      std::swap(curvature[i], curvature[Index(below(order, std::uint64_t(i), std::uint64_t(i + 1)))]);
   }
 
   /// Trained weights of the same scale at every draw: normal, width 0.02.
@@ -41,8 +40,7 @@ struct Quadratic {
   double damage(const AlignedVector<double>& w, const Quantizer& q) const {
     const auto rounded = quantize_weights(w.data(), layout, q).theta;
     double sum = 0;
-    for (size_t i = 0; i < w.size(); ++i)
-      sum += 0.5 * curvature[Index(i)] * std::pow(rounded[i] - w[i], 2);
+    for (size_t i = 0; i < w.size(); ++i) sum += 0.5 * curvature[Index(i)] * std::pow(rounded[i] - w[i], 2);
     return sum;
   }
 
@@ -121,15 +119,14 @@ RunFile run_of(const std::vector<PtqRow>& rows, const std::vector<SharpnessRow>&
   }
   const auto count = std::int64_t(tokens.size()), widths = std::int64_t(bits.size());
   RunFile run;
-  Dataset &manifest = run.groups["manifest"], &points = run.groups["checkpoints"],
-          &ptq = run.groups["ptq"], &curvature = run.groups["curvature"];
+  Dataset &manifest = run.groups["manifest"], &points = run.groups["checkpoints"], &ptq = run.groups["ptq"],
+          &curvature = run.groups["curvature"];
   manifest.set_attribute("run_id", rows.front().run);
   manifest.set_attribute("architecture", rows.front().architecture);
   manifest.set_attribute("seed", rows.front().seed);
   manifest.set_attribute("model_params", std::int64_t(rows.front().N));
   points.set("tokens", vector_variable("checkpoint", tokens, "tokens", "seen"));
-  points.set("variant",
-             vector_variable("checkpoint", Strings(tokens.size(), "trunk"), "1", "variant"));
+  points.set("variant", vector_variable("checkpoint", Strings(tokens.size(), "trunk"), "1", "variant"));
   ptq.set("bits", vector_variable("bits", bits, "bits", "bits of a weight"));
   const auto table = [&](const char* name, const Doubles& values) {
     ptq.set(name, matrix_variable({"checkpoint", "bits"}, {count, widths}, values, "nats", name));
@@ -148,8 +145,7 @@ Table through_files(const PlantedLaw& law) {
   std::map<std::pair<double, std::int64_t>, std::vector<PtqRow>> damages;
   std::map<std::pair<double, std::int64_t>, std::vector<SharpnessRow>> traces;
   for (const PtqRow& row : planted_ptq(grid, law)) damages[{row.N, row.seed}].push_back(row);
-  for (const SharpnessRow& row : planted_sharpness(grid, law))
-    traces[{row.N, row.seed}].push_back(row);
+  for (const SharpnessRow& row : planted_sharpness(grid, law)) traces[{row.N, row.seed}].push_back(row);
   const test::TemporaryFolder folder;
   std::vector<std::filesystem::path> paths;
   for (const auto& [key, rows] : damages) {
@@ -166,12 +162,8 @@ bool holds(const Verdict& v, double value) { return v.low <= value && value <= v
 
 TEST_CASE("null model: damage of real rounding is 1/24 sum step^2 H [every grid, 5 to 8 bits]") {
   const Quadratic loss(8, 256);
-  for (const Grid grid : {Grid::restricted,
-                          Grid::full,
-                          Grid::midrise,
-                          Grid::no_clip,
-                          Grid::signed_absmax,
-                          Grid::asymmetric})
+  for (const Grid grid :
+       {Grid::restricted, Grid::full, Grid::midrise, Grid::no_clip, Grid::signed_absmax, Grid::asymmetric})
     for (const int bits : {5, 6, 7, 8}) {
       Quantizer q;
       q.bits = bits;
@@ -188,8 +180,7 @@ TEST_CASE("null model: damage of real rounding is 1/24 sum step^2 H [every grid,
 
 TEST_CASE("null model: the law holds for steps of a group, a row and a tensor [6 bits]") {
   const Quadratic loss(8, 256);
-  for (const Granularity granularity :
-       {Granularity::group, Granularity::row, Granularity::tensor}) {
+  for (const Granularity granularity : {Granularity::group, Granularity::row, Granularity::tensor}) {
     Quantizer q;
     q.bits = 6;
     q.granularity = granularity;

@@ -8,8 +8,8 @@
 namespace hone::test {
 namespace {
 
-constexpr std::array every_activation = {
-    Activation::tanh, Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::silu};
+constexpr std::array every_activation = {Activation::tanh, Activation::relu, Activation::gelu, Activation::gelu_tanh,
+                                         Activation::silu};
 
 struct ActivationLayer {
   Index n;
@@ -28,11 +28,7 @@ struct ActivationLayer {
   void tforward(const double* in, const double* tin, double* tout) const {
     activation_tforward<double>(tout, tin, in, n, kind);
   }
-  void tbackward(const double* in,
-                 const double* dout,
-                 const double* tin,
-                 const double* tdout,
-                 double* tdin) const {
+  void tbackward(const double* in, const double* dout, const double* tin, const double* tdout, double* tdin) const {
     activation_tbackward<double>(tdin, tdout, dout, tin, in, n, kind);
   }
   Vector<double> naive(const Vector<double>& in) const {
@@ -57,11 +53,7 @@ struct SwigluLayer {
   void tforward(const double* in, const double* tin, double* tout) const {
     swiglu_tforward<double>(tout, tin, tin + n, in, in + n, n);
   }
-  void tbackward(const double* in,
-                 const double* dout,
-                 const double* tin,
-                 const double* tdout,
-                 double* tdin) const {
+  void tbackward(const double* in, const double* dout, const double* tin, const double* tdout, double* tdin) const {
     swiglu_tbackward<double>(tdin, tdin + n, tdout, dout, tin, tin + n, in, in + n, n);
   }
   Vector<double> naive(const Vector<double>& in) const {
@@ -73,8 +65,7 @@ struct SwigluLayer {
 
 TEST_SUITE_BEGIN("layers");
 
-TEST_CASE(
-    "activation: the four passes agree with each other, with loops and with duals [all five]") {
+TEST_CASE("activation: the four passes agree with each other, with loops and with duals [all five]") {
   std::uint32_t number = 10000;
   for (Activation kind : every_activation)
     for (Index n : {1, 2, 7, 65}) {
@@ -84,10 +75,7 @@ TEST_CASE(
       Vector<double> in = normals(n, number);
       // Keeps the kink of ReLU out of the reach of a finite step.
       in = in.unaryExpr([](double x) { return x + (x > 0 ? 0.1 : -0.1); });
-      check_layer(ActivationLayer{n, kind},
-                  in,
-                  kind == Activation::relu ? Shape::flat : Shape::curved,
-                  number + 1);
+      check_layer(ActivationLayer{n, kind}, in, kind == Activation::relu ? Shape::flat : Shape::curved, number + 1);
     }
 }
 
@@ -102,10 +90,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE_TEMPLATE("activation: value and both derivatives stay finite far from 0 [|x| up to 1e4]",
-                   S,
-                   float,
-                   double) {
+TEST_CASE_TEMPLATE("activation: value and both derivatives stay finite far from 0 [|x| up to 1e4]", S, float, double) {
   for (Activation kind : every_activation)
     for (double x : {-1e4, -800.0, -90.0, -20.0, 0.0, 20.0, 90.0, 800.0, 1e4})
       with_activation<S>(kind, [&](auto jet) {
@@ -118,10 +103,7 @@ TEST_CASE_TEMPLATE("activation: value and both derivatives stay finite far from 
       });
 }
 
-TEST_CASE_TEMPLATE("swiglu: gates far from 0 give 0 or u·g, never NaN [|g| up to 1e4]",
-                   S,
-                   float,
-                   double) {
+TEST_CASE_TEMPLATE("swiglu: gates far from 0 give 0 or u·g, never NaN [|g| up to 1e4]", S, float, double) {
   for (double g : {-1e4, -800.0, -90.0, 90.0, 800.0, 1e4}) {
     CAPTURE(g);
     const std::array<S, 9> gate = {S(g), S(g), S(g), S(g), S(g), S(g), S(g), S(g), S(g)};

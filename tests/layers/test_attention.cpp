@@ -31,16 +31,12 @@ struct RopeLayer {
   void backward(const S*, const S* dout, S* din) const {
     turned(dout, din, Turn::inverse);
   }
-  void tforward(const double*, const double* tin, double* tout) const {
-    turned(tin, tout, Turn::forward);
-  }
-  void tbackward(
-      const double*, const double*, const double*, const double* tdout, double* tdin) const {
+  void tforward(const double*, const double* tin, double* tout) const { turned(tin, tout, Turn::forward); }
+  void tbackward(const double*, const double*, const double*, const double* tdout, double* tdin) const {
     turned(tdout, tdin, Turn::inverse);
   }
   Vector<double> naive(const Vector<double>& in) const {
-    return naive::rope(in.data(), rows(), positions, heads, head_width, 100, pairing)
-        .reshaped<Eigen::RowMajor>();
+    return naive::rope(in.data(), rows(), positions, heads, head_width, 100, pairing).reshaped<Eigen::RowMajor>();
   }
 };
 
@@ -92,63 +88,27 @@ struct AttentionLayer {
     Heads<S> x = saved(in, out.data()), d(a, din, count());
     Matrix<S> scratch(attention_block, a.positions);
     out = Eigen::Map<const Vector<S>>(dout, out.size());
-    attention_backward<S>(d.q(),
-                          d.k(),
-                          d.v(),
-                          MatView<S>(out.data(), rows(), query()),
-                          x.p(),
-                          x.q(),
-                          x.k(),
-                          x.v(),
-                          MatView<S>(scratch.data(), attention_block, a.positions),
-                          a);
+    attention_backward<S>(d.q(), d.k(), d.v(), MatView<S>(out.data(), rows(), query()), x.p(), x.q(), x.k(), x.v(),
+                          MatView<S>(scratch.data(), attention_block, a.positions), a);
     std::copy_n(d.flat.data(), count(), din);
   }
   Heads<double> tsaved(const double* in, const double* tin, double* tout) const {
     Vector<double> out(output_count());
     Heads<double> x = saved(in, out.data()), t(a, tin, count());
-    attention_tforward<double>(MatView<double>(tout, rows(), query()),
-                               t.p(),
-                               t.q(),
-                               t.k(),
-                               t.v(),
-                               x.p(),
-                               x.q(),
-                               x.k(),
-                               x.v(),
-                               a);
+    attention_tforward<double>(MatView<double>(tout, rows(), query()), t.p(), t.q(), t.k(), t.v(), x.p(), x.q(), x.k(),
+                               x.v(), a);
     return t;
   }
   void tforward(const double* in, const double* tin, double* tout) const { tsaved(in, tin, tout); }
-  void tbackward(const double* in,
-                 const double* dout,
-                 const double* tin,
-                 const double* tdout,
-                 double* tdin) const {
+  void tbackward(const double* in, const double* dout, const double* tin, const double* tdout, double* tdin) const {
     Vector<double> out(output_count());
     Heads<double> x = saved(in, out.data()), t = tsaved(in, tin, out.data()), td(a, tdin, count());
-    Matrix<double> scratch(2 * attention_block, a.positions), d_o(rows(), query()),
-        tdo(rows(), query());
+    Matrix<double> scratch(2 * attention_block, a.positions), d_o(rows(), query()), tdo(rows(), query());
     std::copy_n(dout, output_count(), d_o.data());
     std::copy_n(tdout, output_count(), tdo.data());
-    const auto view = [](Matrix<double>& m) {
-      return MatView<double>(m.data(), m.rows(), m.cols());
-    };
-    attention_tbackward<double>(td.q(),
-                                td.k(),
-                                td.v(),
-                                view(tdo),
-                                view(d_o),
-                                t.p(),
-                                t.q(),
-                                t.k(),
-                                t.v(),
-                                x.p(),
-                                x.q(),
-                                x.k(),
-                                x.v(),
-                                view(scratch),
-                                a);
+    const auto view = [](Matrix<double>& m) { return MatView<double>(m.data(), m.rows(), m.cols()); };
+    attention_tbackward<double>(td.q(), td.k(), td.v(), view(tdo), view(d_o), t.p(), t.q(), t.k(), t.v(), x.p(), x.q(),
+                                x.k(), x.v(), view(scratch), a);
     std::copy_n(td.flat.data(), count(), tdin);
   }
   Vector<double> naive(const Vector<double>& in) const {
@@ -159,8 +119,7 @@ struct AttentionLayer {
 
 TEST_SUITE_BEGIN("layers");
 
-TEST_CASE(
-    "rope: the four passes agree with each other, with loops and with duals [both pairings]") {
+TEST_CASE("rope: the four passes agree with each other, with loops and with duals [both pairings]") {
   std::uint32_t number = 6000;
   for (RopePairing pairing : {RopePairing::half, RopePairing::interleaved})
     for (const auto& [sequences, positions, heads, width] :
@@ -176,12 +135,10 @@ TEST_CASE("rope: scores depend on positions only through their distance [both pa
   const Index T = 9, hd = 6;
   for (RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
     const RopeTable<double> table(T, hd, 100, pairing);
-    Matrix<double> q = normals(hd, 1).transpose().replicate(T, 1),
-                   k = normals(hd, 2).transpose().replicate(T, 1);
+    Matrix<double> q = normals(hd, 1).transpose().replicate(T, 1), k = normals(hd, 2).transpose().replicate(T, 1);
     rope_rotate<double>(MatView<double>(q.data(), T, hd), table, Turn::forward);
     rope_rotate<double>(MatView<double>(k.data(), T, hd), table, Turn::forward);
-    for (Index t = 2; t < T; ++t)
-      CHECK_NEAR(q.row(t).dot(k.row(t - 2)), q.row(2).dot(k.row(0)), 1e-13, 1e-13);
+    for (Index t = 2; t < T; ++t) CHECK_NEAR(q.row(t).dot(k.row(t - 2)), q.row(2).dot(k.row(0)), 1e-13, 1e-13);
   }
 }
 
@@ -190,11 +147,9 @@ TEST_CASE(
     "crossed]") {
   std::uint32_t number = 7000;
   for (Index positions : {1, 5, 33, 70})
-    for (const AttentionShape& heads : {AttentionShape{1, 0, 1, 1, 1},
-                                        AttentionShape{3, 0, 2, 2, 4},
-                                        AttentionShape{2, 0, 4, 2, 3},
-                                        AttentionShape{1, 0, 6, 2, 2},
-                                        AttentionShape{2, 0, 4, 1, 2}}) {
+    for (const AttentionShape& heads :
+         {AttentionShape{1, 0, 1, 1, 1}, AttentionShape{3, 0, 2, 2, 4}, AttentionShape{2, 0, 4, 2, 3},
+          AttentionShape{1, 0, 6, 2, 2}, AttentionShape{2, 0, 4, 1, 2}}) {
       AttentionShape shape = heads;
       shape.positions = positions;
       number += 10;
@@ -202,10 +157,7 @@ TEST_CASE(
       CAPTURE(shape.heads);
       CAPTURE(shape.kv_heads);
       const AttentionLayer layer{shape};
-      check_layer(layer,
-                  normals(input_count(layer), number),
-                  positions == 1 ? Shape::flat : Shape::curved,
-                  number + 1);
+      check_layer(layer, normals(input_count(layer), number), positions == 1 ? Shape::flat : Shape::curved, number + 1);
     }
 }
 

@@ -20,8 +20,7 @@ struct SoftmaxXent {
   Vector<S> rows(const Vector<S>& z, Matrix<S>& p) const {
     Vector<S> loss(M);
     p.resize(M, V);
-    softmax_xent_forward<S>(
-        MatView<S>(p.data(), M, V), loss.data(), ConstMatView<S>(z.data(), M, V), targets.data());
+    softmax_xent_forward<S>(MatView<S>(p.data(), M, V), loss.data(), ConstMatView<S>(z.data(), M, V), targets.data());
     return loss;
   }
   template <class S>
@@ -29,23 +28,18 @@ struct SoftmaxXent {
     Matrix<S> p;
     rows(z, p);
     Vector<S> dz(M * V);
-    softmax_xent_backward<S>(
-        MatView<S>(dz.data(), M, V), ConstMatView<S>(p.data(), M, V), targets.data(), S(weight));
+    softmax_xent_backward<S>(MatView<S>(dz.data(), M, V), ConstMatView<S>(p.data(), M, V), targets.data(), S(weight));
     return dz;
   }
   Vector<double> tbackward(const Vector<double>& z, const Vector<double>& tz) const {
     Matrix<double> p;
     rows(z, p);
     Vector<double> tdz(M * V);
-    softmax_xent_tbackward<double>(MatView<double>(tdz.data(), M, V),
-                                   ConstMatView<double>(tz.data(), M, V),
-                                   ConstMatView<double>(p.data(), M, V),
-                                   weight);
+    softmax_xent_tbackward<double>(MatView<double>(tdz.data(), M, V), ConstMatView<double>(tz.data(), M, V),
+                                   ConstMatView<double>(p.data(), M, V), weight);
     return tdz;
   }
-  Vector<double> naive(const Vector<double>& z) const {
-    return naive::softmax_xent(z.data(), targets.data(), M, V);
-  }
+  Vector<double> naive(const Vector<double>& z) const { return naive::softmax_xent(z.data(), targets.data(), M, V); }
 };
 
 struct SquaredError {
@@ -56,8 +50,7 @@ struct SquaredError {
   Vector<S> rows(const Vector<S>& z, Matrix<S>& y) const {
     Vector<S> loss(M);
     y = Eigen::Map<const Matrix<double>>(wanted.data(), M, V).template cast<S>();
-    squared_error_forward<S>(
-        loss.data(), ConstMatView<S>(z.data(), M, V), ConstMatView<S>(y.data(), M, V));
+    squared_error_forward<S>(loss.data(), ConstMatView<S>(z.data(), M, V), ConstMatView<S>(y.data(), M, V));
     return loss;
   }
   template <class S>
@@ -65,16 +58,13 @@ struct SquaredError {
     Matrix<S> y;
     rows(z, y);
     Vector<S> dz(M * V);
-    squared_error_backward<S>(MatView<S>(dz.data(), M, V),
-                              ConstMatView<S>(z.data(), M, V),
-                              ConstMatView<S>(y.data(), M, V),
-                              S(weight));
+    squared_error_backward<S>(MatView<S>(dz.data(), M, V), ConstMatView<S>(z.data(), M, V),
+                              ConstMatView<S>(y.data(), M, V), S(weight));
     return dz;
   }
   Vector<double> tbackward(const Vector<double>&, const Vector<double>& tz) const {
     Vector<double> tdz(M * V);
-    squared_error_tbackward<double>(
-        MatView<double>(tdz.data(), M, V), ConstMatView<double>(tz.data(), M, V), weight);
+    squared_error_tbackward<double>(MatView<double>(tdz.data(), M, V), ConstMatView<double>(tz.data(), M, V), weight);
     return tdz;
   }
   Vector<double> naive(const Vector<double>& z) const {
@@ -87,19 +77,14 @@ struct SquaredError {
 template <class Loss>
 void check_loss(const Loss& loss, std::uint32_t number) {
   const Index size = loss.M * loss.V;
-  const Vector<double> z = normals(size, number), tz = normals(size, number + 1),
-                       other = normals(size, number + 2);
+  const Vector<double> z = normals(size, number), tz = normals(size, number + 1), other = normals(size, number + 2);
   Matrix<double> saved;
   CHECK(relative_error(loss.template rows<double>(z, saved), loss.naive(z)) <= 1e-12);
 
   Matrix<Dual> dual_saved;
-  const Vector<Dual> dual_z = dual_of(z, tz),
-                     dual_rows = loss.template rows<Dual>(dual_z, dual_saved);
+  const Vector<Dual> dual_z = dual_of(z, tz), dual_rows = loss.template rows<Dual>(dual_z, dual_saved);
   const Vector<double> dz = loss.template backward<double>(z);
-  CHECK_NEAR(dz.dot(tz),
-             weight * tangents(dual_rows.data(), loss.M).sum(),
-             0.0,
-             1e-12 * (dz.norm() * tz.norm()));
+  CHECK_NEAR(dz.dot(tz), weight * tangents(dual_rows.data(), loss.M).sum(), 0.0, 1e-12 * (dz.norm() * tz.norm()));
   const Vector<Dual> dual_dz = loss.template backward<Dual>(dual_z);
   CHECK((loss.tbackward(z, tz) - tangents(dual_dz.data(), size)).norm() <= 1e-12 * tz.norm());
 
@@ -108,9 +93,8 @@ void check_loss(const Loss& loss, std::uint32_t number) {
     return std::abs(weight * (there - loss.template rows<double>(z, saved)).sum() - h * dz.dot(tz));
   };
   if (loss.V > 1) CHECK_NEAR(std::log2(remainder(0x1p-10) / remainder(0x1p-11)), 2.0, 0.0, 0.05);
-  CHECK((loss.tbackward(z, 2 * tz - 3 * other) - 2 * loss.tbackward(z, tz) +
-         3 * loss.tbackward(z, other))
-            .norm() <= 1e-12 * tz.norm());
+  CHECK((loss.tbackward(z, 2 * tz - 3 * other) - 2 * loss.tbackward(z, tz) + 3 * loss.tbackward(z, other)).norm() <=
+        1e-12 * tz.norm());
   CHECK(loss.tbackward(z, Vector<double>::Zero(size)).cwiseAbs().maxCoeff() == 0);
 }
 
@@ -139,16 +123,12 @@ TEST_CASE("softmax_xent: the loss is unchanged by a shift of all logits and fini
   Matrix<double> p;
   const Vector<double> z = normals(21, 9);
   const double shift = 0x1p10;
-  CHECK(relative_error(loss.rows<double>((z.array() + shift).matrix(), p),
-                       loss.rows<double>(z, p)) <= 1e-12);
+  CHECK(relative_error(loss.rows<double>((z.array() + shift).matrix(), p), loss.rows<double>(z, p)) <= 1e-12);
   CHECK(loss.rows<double>(1e300 * z, p).allFinite());
   CHECK(p.allFinite());
 }
 
-TEST_CASE_TEMPLATE("softmax_xent: one NaN or +inf logit anywhere gives a loss that is not finite",
-                   S,
-                   float,
-                   double) {
+TEST_CASE_TEMPLATE("softmax_xent: one NaN or +inf logit anywhere gives a loss that is not finite", S, float, double) {
   for (Index V : {2, 3, 8, 17, 64})
     for (Index at = 0; at < V; ++at)
       for (double bad : {double(NAN), double(INFINITY)}) {

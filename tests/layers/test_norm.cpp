@@ -39,28 +39,15 @@ struct RmsNormLayer {
   Vector<double> tsaved(const double* in, const double* tin, double* tout) const {
     Vector<double> out(M * C), tr(M);
     const Vector<double> r = saved(in, out.data());
-    rmsnorm_tforward<double>(
-        MatView<double>(tout, M, C), tr.data(), x(tin), x(in), r.data(), in + M * C, tin + M * C);
+    rmsnorm_tforward<double>(MatView<double>(tout, M, C), tr.data(), x(tin), x(in), r.data(), in + M * C, tin + M * C);
     return tr;
   }
   void tforward(const double* in, const double* tin, double* tout) const { tsaved(in, tin, tout); }
-  void tbackward(const double* in,
-                 const double* dout,
-                 const double* tin,
-                 const double* tdout,
-                 double* tdin) const {
+  void tbackward(const double* in, const double* dout, const double* tin, const double* tdout, double* tdin) const {
     Vector<double> out(M * C);
     const Vector<double> r = saved(in, out.data()), tr = tsaved(in, tin, out.data());
-    rmsnorm_tbackward<double>(MatView<double>(tdin, M, C),
-                              tdin + M * C,
-                              x(tdout),
-                              x(dout),
-                              x(tin),
-                              x(in),
-                              tr.data(),
-                              r.data(),
-                              in + M * C,
-                              tin + M * C);
+    rmsnorm_tbackward<double>(MatView<double>(tdin, M, C), tdin + M * C, x(tdout), x(dout), x(tin), x(in), tr.data(),
+                              r.data(), in + M * C, tin + M * C);
   }
   Vector<double> naive(const Vector<double>& in) const {
     return naive::rmsnorm(in.data(), in.data() + M * C, eps, M, C).reshaped<Eigen::RowMajor>();
@@ -74,9 +61,7 @@ struct LayerNormLayer {
   Index w_at() const { return M * C; }
   Index b_at() const { return M * C + C; }
   Index output_count() const { return M * C; }
-  std::vector<InputPart> parts() const {
-    return {{M * C, Write::add}, {C, Write::add}, {C, Write::add}};
-  }
+  std::vector<InputPart> parts() const { return {{M * C, Write::add}, {C, Write::add}, {C, Write::add}}; }
   template <class S>
   ConstMatView<S> x(const S* in) const {
     return ConstMatView<S>(in, M, C);
@@ -84,13 +69,7 @@ struct LayerNormLayer {
   template <class S>
   Vector<S> saved(const S* in, S* out) const {
     Vector<S> stats(2 * M);
-    layernorm_forward<S>(MatView<S>(out, M, C),
-                         stats.data(),
-                         stats.data() + M,
-                         x(in),
-                         in + w_at(),
-                         in + b_at(),
-                         eps);
+    layernorm_forward<S>(MatView<S>(out, M, C), stats.data(), stats.data() + M, x(in), in + w_at(), in + b_at(), eps);
     return stats;
   }
   template <class S>
@@ -101,55 +80,25 @@ struct LayerNormLayer {
   void backward(const S* in, const S* dout, S* din) const {
     Vector<S> out(M * C);
     const Vector<S> s = saved(in, out.data());
-    layernorm_backward<S>(MatView<S>(din, M, C),
-                          din + w_at(),
-                          din + b_at(),
-                          x(dout),
-                          x(in),
-                          s.data(),
-                          s.data() + M,
+    layernorm_backward<S>(MatView<S>(din, M, C), din + w_at(), din + b_at(), x(dout), x(in), s.data(), s.data() + M,
                           in + w_at());
   }
   Vector<double> tsaved(const double* in, const double* tin, double* tout) const {
     Vector<double> out(M * C), ts(2 * M);
     const Vector<double> s = saved(in, out.data());
-    layernorm_tforward<double>(MatView<double>(tout, M, C),
-                               ts.data(),
-                               ts.data() + M,
-                               x(tin),
-                               x(in),
-                               s.data(),
-                               s.data() + M,
-                               in + w_at(),
-                               tin + w_at(),
-                               tin + b_at());
+    layernorm_tforward<double>(MatView<double>(tout, M, C), ts.data(), ts.data() + M, x(tin), x(in), s.data(),
+                               s.data() + M, in + w_at(), tin + w_at(), tin + b_at());
     return ts;
   }
   void tforward(const double* in, const double* tin, double* tout) const { tsaved(in, tin, tout); }
-  void tbackward(const double* in,
-                 const double* dout,
-                 const double* tin,
-                 const double* tdout,
-                 double* tdin) const {
+  void tbackward(const double* in, const double* dout, const double* tin, const double* tdout, double* tdin) const {
     Vector<double> out(M * C);
     const Vector<double> s = saved(in, out.data()), ts = tsaved(in, tin, out.data());
-    layernorm_tbackward<double>(MatView<double>(tdin, M, C),
-                                tdin + w_at(),
-                                tdin + b_at(),
-                                x(tdout),
-                                x(dout),
-                                x(tin),
-                                x(in),
-                                ts.data(),
-                                ts.data() + M,
-                                s.data(),
-                                s.data() + M,
-                                in + w_at(),
-                                tin + w_at());
+    layernorm_tbackward<double>(MatView<double>(tdin, M, C), tdin + w_at(), tdin + b_at(), x(tdout), x(dout), x(tin),
+                                x(in), ts.data(), ts.data() + M, s.data(), s.data() + M, in + w_at(), tin + w_at());
   }
   Vector<double> naive(const Vector<double>& in) const {
-    return naive::layernorm(in.data(), in.data() + w_at(), in.data() + b_at(), eps, M, C)
-        .reshaped<Eigen::RowMajor>();
+    return naive::layernorm(in.data(), in.data() + w_at(), in.data() + b_at(), eps, M, C).reshaped<Eigen::RowMajor>();
   }
 };
 

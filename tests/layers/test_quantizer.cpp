@@ -15,12 +15,8 @@
 namespace hone::test {
 namespace {
 
-constexpr Grid all_grids[] = {Grid::restricted,
-                              Grid::full,
-                              Grid::midrise,
-                              Grid::no_clip,
-                              Grid::signed_absmax,
-                              Grid::asymmetric};
+constexpr Grid all_grids[] = {Grid::restricted, Grid::full,          Grid::midrise,
+                              Grid::no_clip,    Grid::signed_absmax, Grid::asymmetric};
 
 template <class S = double>
 Matrix<S> gaussian(Index rows, Index cols, std::uint64_t seed) {
@@ -34,9 +30,7 @@ StepRange range_of(const Matrix<double>& m, const Quantizer& q) {
   return step_range(m.data(), m.rows(), m.cols(), m.cols(), q);
 }
 
-Matrix<double> quantized(Matrix<double> m,
-                         const Quantizer& q,
-                         std::vector<double>* steps = nullptr) {
+Matrix<double> quantized(Matrix<double> m, const Quantizer& q, std::vector<double>* steps = nullptr) {
   fake_quantize<double>(m, q, m.rows(), steps);
   return m;
 }
@@ -51,9 +45,7 @@ std::string message_of(Action&& action) {
   return "(nothing was thrown)";
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// A quantizer with two or more bits and a short vector with ties, zeros and outliers among its
 /// values.
@@ -65,8 +57,7 @@ struct Example {
 Example arbitrary_example() {
   Example example;
   example.q.bits = *rc::gen::inRange(2, 9);
-  example.q.grid =
-      *rc::gen::elementOf(std::vector<Grid>(std::begin(all_grids), std::end(all_grids)));
+  example.q.grid = *rc::gen::elementOf(std::vector<Grid>(std::begin(all_grids), std::end(all_grids)));
   example.q.granularity = Granularity::tensor;
   const auto halves = *rc::gen::container<std::vector<int>>(8, rc::gen::inRange(-40, 41));
   const double unit = *rc::gen::element(0.5, 1e-3, 7.3e5);
@@ -79,8 +70,7 @@ TEST_CASE("quantizer: codes are integers inside the grid and never decrease with
   CHECK(rc::check([] {
     const Example e = arbitrary_example();
     const StepRange range = range_of(e.values, e.q);
-    const Rounding rounding =
-        *rc::gen::element(Rounding::nearest_even, Rounding::half_away, Rounding::stochastic);
+    const Rounding rounding = *rc::gen::element(Rounding::nearest_even, Rounding::half_away, Rounding::stochastic);
     const double u = *rc::gen::inRange(0, 1000) / 1000.0;
     const double direction = range.step < 0 ? -1 : 1;
     double previous = -INFINITY;
@@ -90,8 +80,7 @@ TEST_CASE("quantizer: codes are integers inside the grid and never decrease with
       RC_ASSERT(c >= range.code_min && c <= range.code_max && c == std::nearbyint(c));
       RC_ASSERT(c >= previous);
       previous = c;
-      RC_ASSERT(
-          near(quantize_value(x, range, rounding, u), range.step * (c - range.zero_point), 1e-15));
+      RC_ASSERT(near(quantize_value(x, range, rounding, u), range.step * (c - range.zero_point), 1e-15));
     }
   }));
 }
@@ -201,13 +190,12 @@ TEST_CASE("quantizer: a constant row is reproduced on every grid but midrise") {
     }
 }
 
-TEST_CASE(
-    "quantizer: NaN and infinity are refused by place and value, an overflowing step as well") {
+TEST_CASE("quantizer: NaN and infinity are refused by place and value, an overflowing step as well") {
   for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)}) {
     Matrix<double> w = gaussian(5, 33, 1);
     w(3, 31) = bad;
-    const auto message = message_of<ContractError>(
-        [&] { quantized(w, {.bits = 4, .granularity = Granularity::tensor}); });
+    const auto message =
+        message_of<ContractError>([&] { quantized(w, {.bits = 4, .granularity = Granularity::tensor}); });
     CHECK(contains(message, "row 3, column 31"));
     CHECK(contains(message, fmt::format(" {};", bad)));
   }
@@ -226,8 +214,7 @@ TEST_CASE("quantizer: sixteen bits leave every value alone, NaN included") {
   CHECK(steps.empty());
 }
 
-TEST_CASE(
-    "quantizer: one step serves a tensor block, a row or a group, the last group being shorter") {
+TEST_CASE("quantizer: one step serves a tensor block, a row or a group, the last group being shorter") {
   const Matrix<double> w = gaussian(6, 10, 4);
   const auto absmax_step = [&](Index row, Index col, Index rows, Index cols) {
     return w.block(row, col, rows, cols).cwiseAbs().maxCoeff() / 7;
@@ -244,8 +231,7 @@ TEST_CASE(
   for (Index r = 0; r < 6; ++r)
     for (Index g = 0; g < 3; ++g)
       CHECK(steps[static_cast<size_t>(3 * r + g)] == absmax_step(r, 4 * g, 1, g == 2 ? 2 : 4));
-  CHECK_THROWS_AS(fake_quantize<double>(m, {.bits = 4, .granularity = Granularity::tensor}, 4),
-                  ContractError);
+  CHECK_THROWS_AS(fake_quantize<double>(m, {.bits = 4, .granularity = Granularity::tensor}, 4), ContractError);
 }
 
 TEST_CASE("quantizer: finer groups never have a larger step, and have a smaller mean error") {
@@ -263,8 +249,7 @@ TEST_CASE("quantizer: finer groups never have a larger step, and have a smaller 
 
 TEST_CASE("quantizer: a window of a wider matrix is quantized as its copy, its surroundings kept") {
   for (const Granularity granularity : {Granularity::tensor, Granularity::row, Granularity::group})
-    for (const Rounding rounding :
-         {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
+    for (const Rounding rounding : {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
       const Quantizer q{.bits = 3,
                         .granularity = granularity,
                         .group = granularity == Granularity::group ? 5 : 0,
@@ -280,11 +265,9 @@ TEST_CASE("quantizer: a window of a wider matrix is quantized as its copy, its s
     }
 }
 
-TEST_CASE(
-    "quantizer: the vectorized float loop equals quantize_value bit for bit, draws included") {
+TEST_CASE("quantizer: the vectorized float loop equals quantize_value bit for bit, draws included") {
   for (const Grid grid : all_grids)
-    for (const Rounding rounding :
-         {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
+    for (const Rounding rounding : {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
       const Quantizer q{.bits = 4, .grid = grid, .rounding = rounding, .seed = 21, .substream = 6};
       const Matrix<float> w = gaussian<float>(9, 77, 8);
       Matrix<float> loop = w, single(9, 77);
@@ -292,18 +275,15 @@ TEST_CASE(
       for (Index r = 0; r < 9; ++r) {
         const StepRange range = step_range(&w.coeffRef(r, 0), 1, 77, 77, q);
         for (Index c = 0; c < 77; ++c) {
-          const double u =
-              uniform({21, Domain::rounding, 6}, static_cast<std::uint64_t>(r * 77 + c));
+          const double u = uniform({21, Domain::rounding, 6}, static_cast<std::uint64_t>(r * 77 + c));
           single(r, c) = quantize_value(w(r, c), range, rounding, u);
         }
       }
-      CHECK(std::memcmp(
-                loop.data(), single.data(), sizeof(float) * static_cast<size_t>(w.size())) == 0);
+      CHECK(std::memcmp(loop.data(), single.data(), sizeof(float) * static_cast<size_t>(w.size())) == 0);
     }
 }
 
-TEST_CASE(
-    "quantizer: stochastic rounding repeats with its seed and differs with seed or substream") {
+TEST_CASE("quantizer: stochastic rounding repeats with its seed and differs with seed or substream") {
   const Matrix<double> w = gaussian(16, 64, 6);
   const Quantizer q{.bits = 4, .rounding = Rounding::stochastic, .seed = 1};
   Quantizer other_seed = q, other_substream = q;
@@ -320,20 +300,17 @@ TEST_CASE("quantizer: the mean squared error is step²/12 to nearest and step²/
     if (is_uniform)
       for (Index i = 0; i < w.size(); ++i)
         w(0, i) = 2 * uniform({11, Domain::test, 0}, static_cast<std::uint64_t>(i)) - 1;
-    for (const Rounding rounding :
-         {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
+    for (const Rounding rounding : {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
       std::vector<double> steps;
       const Quantizer q{.bits = 6, .rounding = rounding};
-      const double mse =
-          (quantized(w, q, &steps) - w).squaredNorm() / static_cast<double>(w.size());
+      const double mse = (quantized(w, q, &steps) - w).squaredNorm() / static_cast<double>(w.size());
       CHECK_NEAR(mse, steps[0] * steps[0] / (rounding == Rounding::stochastic ? 6 : 12), 0.01, 0);
     }
   }
 }
 
 TEST_CASE("quantizer: bits per weight count scales and zero points of every group") {
-  const Quantizer grouped{
-      .bits = 4, .grid = Grid::asymmetric, .granularity = Granularity::group, .group = 128};
+  const Quantizer grouped{.bits = 4, .grid = Grid::asymmetric, .granularity = Granularity::group, .group = 128};
   CHECK_NEAR(bits_per_weight(grouped, 64, 1024), 4 + 20.0 / 128, 1e-15, 0);
   CHECK_NEAR(bits_per_weight(grouped, 64, 1024, 16, 16), 4.25, 1e-15, 0);
   CHECK_NEAR(bits_per_weight(grouped, 1, 130), 4 + 40.0 / 130, 1e-15, 0);
@@ -350,42 +327,30 @@ TEST_CASE("quantizer: names are spelled as in records, and an unknown one finds 
                                                      {Grid::no_clip, "no_clip"},
                                                      {Grid::signed_absmax, "signed_absmax"},
                                                      {Grid::asymmetric, "asymmetric"}};
-  const std::pair<Rounding, std::string_view> roundings[] = {
-      {Rounding::nearest_even, "nearest_even"},
-      {Rounding::half_away, "half_away"},
-      {Rounding::stochastic, "stochastic"}};
+  const std::pair<Rounding, std::string_view> roundings[] = {{Rounding::nearest_even, "nearest_even"},
+                                                             {Rounding::half_away, "half_away"},
+                                                             {Rounding::stochastic, "stochastic"}};
   const std::pair<Granularity, std::string_view> granularities[] = {
       {Granularity::tensor, "tensor"}, {Granularity::row, "row"}, {Granularity::group, "group"}};
-  for (const auto& [grid, name] : grids)
-    CHECK((name_of(grid) == name && grid_from_name(name) == grid));
-  for (const auto& [r, name] : roundings)
-    CHECK((name_of(r) == name && rounding_from_name(name) == r));
-  for (const auto& [g, name] : granularities)
-    CHECK((name_of(g) == name && granularity_from_name(name) == g));
-  CHECK(contains(message_of<OptionError>([] { grid_from_name("mid-rise"); }),
-                 "did you mean 'midrise'"));
-  CHECK(contains(message_of<OptionError>([] { rounding_from_name("nearest"); }),
-                 "did you mean 'nearest_even'"));
-  CHECK(contains(message_of<OptionError>([] { granularity_from_name("rows"); }),
-                 "did you mean 'row'"));
+  for (const auto& [grid, name] : grids) CHECK((name_of(grid) == name && grid_from_name(name) == grid));
+  for (const auto& [r, name] : roundings) CHECK((name_of(r) == name && rounding_from_name(name) == r));
+  for (const auto& [g, name] : granularities) CHECK((name_of(g) == name && granularity_from_name(name) == g));
+  CHECK(contains(message_of<OptionError>([] { grid_from_name("mid-rise"); }), "did you mean 'midrise'"));
+  CHECK(contains(message_of<OptionError>([] { rounding_from_name("nearest"); }), "did you mean 'nearest_even'"));
+  CHECK(contains(message_of<OptionError>([] { granularity_from_name("rows"); }), "did you mean 'row'"));
 }
 
-TEST_CASE(
-    "quantizer: validate names every wrong field with its value, and accepts the right ones") {
+TEST_CASE("quantizer: validate names every wrong field with its value, and accepts the right ones") {
   const Quantizer wrong{.bits = 17, .granularity = Granularity::group, .group = 0};
   const auto message = message_of<OptionError>([&] { wrong.validate("precision.weights"); });
   CHECK(contains(message, "precision.weights.bits = 17"));
   CHECK(contains(message, "precision.weights.group = 0"));
-  CHECK(
-      contains(message_of<OptionError>([] { Quantizer{.bits = 0}.validate("w"); }), "w.bits = 0"));
-  CHECK(contains(message_of<OptionError>([] { Quantizer{.bits = 4, .group = 32}.validate("w"); }),
-                 "w.group = 32"));
+  CHECK(contains(message_of<OptionError>([] { Quantizer{.bits = 0}.validate("w"); }), "w.bits = 0"));
+  CHECK(contains(message_of<OptionError>([] { Quantizer{.bits = 4, .group = 32}.validate("w"); }), "w.group = 32"));
   for (const Grid grid : all_grids) {
     CHECK_NOTHROW((Quantizer{.bits = 2, .grid = grid}.validate("w")));
     if (grid != Grid::asymmetric)
-      CHECK(contains(
-          message_of<OptionError>([&] { Quantizer{.bits = 1, .grid = grid}.validate("w"); }),
-          "w.bits = 1"));
+      CHECK(contains(message_of<OptionError>([&] { Quantizer{.bits = 1, .grid = grid}.validate("w"); }), "w.bits = 1"));
   }
   CHECK_NOTHROW(Quantizer{}.validate("w"));
 }

@@ -14,15 +14,12 @@ namespace {
 
 using nlohmann::json;
 
-json load(const std::string& name) {
-  return json::parse(read_text(std::string(HONE_TEST_DATA "/quant/") + name));
-}
+json load(const std::string& name) { return json::parse(read_text(std::string(HONE_TEST_DATA "/quant/") + name)); }
 
 Matrix<double> matrix_of(const json& rows) {
   Matrix<double> m(static_cast<Index>(rows.size()), static_cast<Index>(rows[0].size()));
   for (Index r = 0; r < m.rows(); ++r)
-    for (Index c = 0; c < m.cols(); ++c)
-      m(r, c) = rows[static_cast<size_t>(r)][static_cast<size_t>(c)].get<double>();
+    for (Index c = 0; c < m.cols(); ++c) m(r, c) = rows[static_cast<size_t>(r)][static_cast<size_t>(c)].get<double>();
   return m;
 }
 
@@ -34,9 +31,7 @@ void flatten(const json& value, std::vector<double>& out) {
 Quantizer quantizer_of(const json& example, Index cols) {
   const auto mode = example["mode"].get<std::string>();
   Quantizer q{.bits = example["bits"].get<int>()};
-  q.grid = mode == "asym"     ? Grid::asymmetric
-           : mode == "noclip" ? Grid::no_clip
-                              : grid_from_name(mode);
+  q.grid = mode == "asym" ? Grid::asymmetric : mode == "noclip" ? Grid::no_clip : grid_from_name(mode);
   const json& granularity = example["granularity"];
   if (granularity.is_number())
     q.granularity = Granularity::group, q.group = granularity.get<Index>();
@@ -69,20 +64,15 @@ void check_example(const json& example, const Matrix<double>& w) {
       for (Index c = g.col; c < g.col + g.cols; ++c) {
         CHECK(quantize_value(w(r, c), range, q.rounding, 0.5) == quantized(r, c));
         if (!example.contains("codes") || example["codes"].is_null()) continue;
-        const double want =
-            example["codes"][static_cast<size_t>(r)][static_cast<size_t>(c)].get<double>();
+        const double want = example["codes"][static_cast<size_t>(r)][static_cast<size_t>(c)].get<double>();
         wrong_codes += !(code(w(r, c), range, q.rounding, 0.5) == want);
       }
   });
   CHECK(wrong_codes == 0);
-  CHECK_NEAR((quantized - w).squaredNorm() / static_cast<double>(w.size()),
-             example["mse"].get<double>(),
-             1e-9,
-             0);
+  CHECK_NEAR((quantized - w).squaredNorm() / static_cast<double>(w.size()), example["mse"].get<double>(), 1e-9, 0);
 }
 
-TEST_CASE(
-    "quantizer: steps, zero points, codes and errors equal the stored round-to-nearest vectors") {
+TEST_CASE("quantizer: steps, zero points, codes and errors equal the stored round-to-nearest vectors") {
   const Matrix<double> w = matrix_of(load("inputs.json")["W"]);
   const json cases = load("rtn_own.json")["cases"];
   REQUIRE(cases.size() == 48);
@@ -116,8 +106,7 @@ TEST_CASE("quantizer: stochastic rounding of (x, u) follows the stored table") {
   const StepRange wide{.step = 1, .code_min = -100, .code_max = 100};
   for (size_t i = 0; i < table["x"].size(); ++i) {
     const double u = table["u"][i].get<double>();
-    CHECK(quantize_value(table["x"][i].get<double>(), wide, Rounding::stochastic, u) ==
-          table["out"][i].get<double>());
+    CHECK(quantize_value(table["x"][i].get<double>(), wide, Rounding::stochastic, u) == table["out"][i].get<double>());
   }
 }
 
@@ -126,8 +115,7 @@ TEST_CASE("quantizer: stochastic rounding has the stored mean and variance at ev
   constexpr int draws = 20000;
   for (size_t m = 0; m < moments.size(); ++m) {
     const double x = moments[m]["x"].get<double>(), step = moments[m]["step"].get<double>();
-    const double mean = moments[m]["mean"].get<double>(),
-                 variance = moments[m]["var"].get<double>();
+    const double mean = moments[m]["mean"].get<double>(), variance = moments[m]["var"].get<double>();
     CAPTURE(x);
     CAPTURE(step);
     const StepRange range{.step = step, .code_min = -100, .code_max = 100};
@@ -135,18 +123,13 @@ TEST_CASE("quantizer: stochastic rounding has the stored mean and variance at ev
     double sum = 0, sum2 = 0;
     for (int i = 0; i < draws; ++i) {
       const double error =
-          quantize_value(
-              x, range, Rounding::stochastic, uniform(stream, static_cast<std::uint64_t>(i))) -
-          mean;
+          quantize_value(x, range, Rounding::stochastic, uniform(stream, static_cast<std::uint64_t>(i))) - mean;
       sum += error, sum2 += error * error;
     }
     CHECK_NEAR(sum / draws, 0, 0, 5 * std::sqrt(variance / draws) + 1e-12);
     // The squared error takes two values; its standard deviation is below step²/2.
     CHECK_NEAR(sum2 / draws, variance, 0, 5 * step * step / 2 / std::sqrt(draws) + 1e-12);
-    CHECK_NEAR(quantize_value(x, range, Rounding::nearest_even, 0.5),
-               moments[m]["rne"].get<double>(),
-               1e-15,
-               0);
+    CHECK_NEAR(quantize_value(x, range, Rounding::nearest_even, 0.5), moments[m]["rne"].get<double>(), 1e-15, 0);
   }
 }
 

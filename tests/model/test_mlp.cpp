@@ -56,16 +56,13 @@ TEST_CASE("mlp: data that do not fit the model -> OptionError with both numbers"
   VectorBatch data = random_vectors(2, 4, 3, 5);
   classifier.check(data);
   data.labels[1] = 3;
-  CHECK_THROWS_WITH_AS(classifier.check(data),
-                       "data holds class 3, the model's last width is 3; widen it",
+  CHECK_THROWS_WITH_AS(classifier.check(data), "data holds class 3, the model's last width is 3; widen it",
                        OptionError);
   data.labels.clear();
   CHECK_THROWS_AS(classifier.check(data), OptionError);
   data.inputs = 5;
-  CHECK_THROWS_WITH_AS(
-      classifier.check(data),
-      "data has 5 inputs per example, the model's first width is 4; set both alike",
-      OptionError);
+  CHECK_THROWS_WITH_AS(classifier.check(data),
+                       "data has 5 inputs per example, the model's first width is 4; set both alike", OptionError);
   const Mlp<double> regressor({.widths = {4, 2}, .loss = MlpLoss::squared_error});
   data = random_vectors(2, 4, 3, 6);
   CHECK_THROWS_AS(regressor.check(data), OptionError);

@@ -8,8 +8,8 @@
 namespace hone::test {
 namespace {
 
-constexpr std::array every_activation = {
-    Activation::tanh, Activation::relu, Activation::gelu, Activation::gelu_tanh, Activation::silu};
+constexpr std::array every_activation = {Activation::tanh, Activation::relu, Activation::gelu, Activation::gelu_tanh,
+                                         Activation::silu};
 constexpr std::array both_losses = {MlpLoss::softmax_xent, MlpLoss::squared_error};
 
 MlpOptions tiny_mlp(std::vector<Index> widths, Activation activation, MlpLoss loss, bool bias) {
@@ -21,9 +21,7 @@ VectorBatch data_for(const MlpOptions& options, Index examples, std::uint32_t nu
 }
 
 /// Hessian of the mean loss with respect to the outputs.
-Vector<double> output_hessian(const MlpOptions& options,
-                              const MlpActs<double>& acts,
-                              const Vector<double>& tz) {
+Vector<double> output_hessian(const MlpOptions& options, const MlpActs<double>& acts, const Vector<double>& tz) {
   if (options.loss == MlpLoss::softmax_xent) return xent_hessian(acts, tz);
   return 2 * tz / double(tz.size());
 }
@@ -45,10 +43,7 @@ TEST_CASE(
         const auto hessian = [&](const MlpActs<double>& acts, const Vector<double>& tz) {
           return output_hessian(options, acts, tz);
         };
-        check_model<Mlp>(options,
-                         data_for(options, 6, number),
-                         random_parameters(options.layout(), number),
-                         hessian);
+        check_model<Mlp>(options, data_for(options, 6, number), random_parameters(options.layout(), number), hessian);
       }
 }
 
@@ -64,8 +59,7 @@ TEST_CASE(
     const Vector<double> theta = random_parameters(model.layout(), 4);
     for (std::uint32_t draw = 0; draw < 5; ++draw) {
       const Vector<double> v = normals(theta.size(), 10 + draw);
-      CHECK(relative_error(passes.ggn_product(theta, v), passes.hessian_product(theta, v)) <=
-            1e-13);
+      CHECK(relative_error(passes.ggn_product(theta, v), passes.hessian_product(theta, v)) <= 1e-13);
     }
   }
 }
@@ -79,8 +73,7 @@ TEST_CASE("mlp: the Hessian of linear regression is 2X'X/M, whatever the paramet
   for (Index column = 0; column < 4; ++column) {
     const Vector<double> e = Vector<double>::Unit(4, column);
     const Vector<double> expected = x.transpose() * x.col(column) * (2.0 / 9);
-    CHECK(relative_error(passes.hessian_product(normals(4, std::uint32_t(column)), e), expected) <=
-          1e-13);
+    CHECK(relative_error(passes.hessian_product(normals(4, std::uint32_t(column)), e), expected) <= 1e-13);
   }
 }
 
@@ -102,8 +95,7 @@ TEST_CASE("mlp: Gauss-Newton equals J'LJ column by column, with J from duals [bo
       ggn.col(i) = passes.ggn_product(theta, e);
     }
     Matrix<double> image(15, size);
-    for (Index i = 0; i < size; ++i)
-      image.col(i) = output_hessian(options, passes.acts(), jacobian.col(i));
+    for (Index i = 0; i < size; ++i) image.col(i) = output_hessian(options, passes.acts(), jacobian.col(i));
     CHECK(relative_error(ggn, Matrix<double>(jacobian.transpose() * image)) <= 1e-13);
     CHECK(relative_error(ggn, Matrix<double>(ggn.transpose())) <= 1e-14);
   }

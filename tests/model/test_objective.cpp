@@ -27,10 +27,7 @@ struct Evaluation {
   AlignedVector<S> gradient;
 
   template <class Model>
-  Evaluation(const Model& model,
-             const AlignedVector<S>& theta,
-             const typename Model::Data& data,
-             ChunkOptions options)
+  Evaluation(const Model& model, const AlignedVector<S>& theta, const typename Model::Data& data, ChunkOptions options)
       : gradient(theta.size(), S(7)) {
     Objective<Model> objective(model, options);
     value = objective.value(theta.data(), data);
@@ -59,14 +56,10 @@ TEST_CASE("objective: float loss and gradient agree with double to 1e-5 [Llama- 
   }
 }
 
-TEST_CASE_TEMPLATE("objective: value and gradient have equal bits for 1, 2 and 3 threads",
-                   S,
-                   float,
-                   double) {
+TEST_CASE_TEMPLATE("objective: value and gradient have equal bits for 1, 2 and 3 threads", S, float, double) {
   const TransformerOptions options = tiny_llama();
   const Transformer<S> model(options);
-  const TokenBatch data =
-      random_tokens(options, 41, 3);  // more chunks than one wave, the last one ragged
+  const TokenBatch data = random_tokens(options, 41, 3);  // more chunks than one wave, the last one ragged
   const AlignedVector<S> theta = aligned<S>(random_parameters(options.layout(), 4));
   const Evaluation<S> one(model, theta, data, {.rows = 10, .threads = 1});
   for (int threads : {2, 3}) {
@@ -131,8 +124,7 @@ TEST_CASE("objective: works for the perceptron with one row per example") {
   const Mlp<double> model(options);
   const VectorBatch data = random_vectors(11, 4, 3, 12);
   const AlignedVector<double> theta = aligned<double>(random_parameters(options.layout(), 13));
-  const Evaluation<double> whole(model, theta, data, {.rows = 100}),
-      cut(model, theta, data, {.rows = 4, .threads = 2});
+  const Evaluation<double> whole(model, theta, data, {.rows = 100}), cut(model, theta, data, {.rows = 4, .threads = 2});
   CHECK_NEAR(cut.value, whole.value, 1e-14, 0.0);
   CHECK(relative_error(in_double(cut.gradient), in_double(whole.gradient)) <= 1e-12);
 }

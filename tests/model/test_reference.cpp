@@ -69,9 +69,7 @@ void check_adamw(const Model& model, const typename Model::Data& data, const jso
   Objective<Model> objective(model, {});
   Vector<double> theta = numbers(reference["theta"]), gradient(theta.size());
   for (size_t step = 0; step < 5; ++step) {
-    CHECK_NEAR(objective.gradient(theta.data(), data, gradient.data()),
-               stored["losses"][step].get<double>(),
-               1e-11,
+    CHECK_NEAR(objective.gradient(theta.data(), data, gradient.data()), stored["losses"][step].get<double>(), 1e-11,
                0.0);
     update(options, layout, stored["lr"], theta.data(), gradient.data(), state);
   }
@@ -135,8 +133,7 @@ TEST_CASE(
   check_adamw(model, data, reference);
 }
 
-TEST_CASE(
-    "mlp: logits, loss, derivatives and 5 AdamW updates equal PyTorch's [tanh; GELU with biases]") {
+TEST_CASE("mlp: logits, loss, derivatives and 5 AdamW updates equal PyTorch's [tanh; GELU with biases]") {
   check_mlp("mlp_16_24_24_10_tanh_nobias", Activation::tanh);
   check_mlp("mlp_16_24_24_10_gelu_bias", Activation::gelu);
 }

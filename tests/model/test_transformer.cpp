@@ -11,9 +11,7 @@ namespace hone::test {
 namespace {
 
 /// Losses of all rows of one pass.
-Vector<double> row_losses(const TransformerOptions& options,
-                          const TokenBatch& data,
-                          const Precision& precision) {
+Vector<double> row_losses(const TransformerOptions& options, const TokenBatch& data, const Precision& precision) {
   const Transformer<double> model(options);
   ModelPasses<Transformer<double>> passes(model, data);
   passes.loss(random_parameters(options.layout(), 1), precision);
@@ -119,13 +117,11 @@ TEST_CASE("transformer: blocks lie one behind the other, without gaps, each unde
     end += block.size();
   }
   CHECK(end == layout.size());
-  CHECK_THROWS_WITH_AS(layout.at("layers.0.wqq"),
-                       "no parameter block 'layers.0.wqq'; did you mean 'layers.0.wq'?",
+  CHECK_THROWS_WITH_AS(layout.at("layers.0.wqq"), "no parameter block 'layers.0.wqq'; did you mean 'layers.0.wq'?",
                        OptionError);
 }
 
-TEST_CASE(
-    "transformer: initial parameters are those of the seed alone, with the documented deviations") {
+TEST_CASE("transformer: initial parameters are those of the seed alone, with the documented deviations") {
   TransformerOptions options = tiny_llama();
   options.width = 64;
   options.mlp_width = 96;
@@ -171,13 +167,10 @@ TEST_CASE("transformer: data of another context or vocabulary -> OptionError wit
   TokenBatch data = random_tokens(options, 2, 4);
   model.check(data);
   data.tokens[3] = 11;
-  CHECK_THROWS_WITH_AS(
-      model.check(data),
-      "data holds token 11, the model's vocabulary is 11; use the data's tokenizer",
-      OptionError);
+  CHECK_THROWS_WITH_AS(model.check(data), "data holds token 11, the model's vocabulary is 11; use the data's tokenizer",
+                       OptionError);
   data.positions = 6;
-  CHECK_THROWS_WITH_AS(model.check(data),
-                       "data has sequences of 6 tokens, the model's context is 5; set both alike",
+  CHECK_THROWS_WITH_AS(model.check(data), "data has sequences of 6 tokens, the model's context is 5; set both alike",
                        OptionError);
 }
 

@@ -12,9 +12,7 @@ void check_transformer(const TransformerOptions& options, std::uint32_t number) 
   const auto hessian = [](const TransformerActs<double>& acts, const Vector<double>& tz) {
     return xent_hessian(acts, tz);
   };
-  check_model<Transformer>(options,
-                           random_tokens(options, 3, number),
-                           random_parameters(options.layout(), number),
+  check_model<Transformer>(options, random_tokens(options, 3, number), random_parameters(options.layout(), number),
                            hessian);
 }
 
@@ -49,8 +47,7 @@ TEST_CASE(
   check_transformer(options, 21);
 }
 
-TEST_CASE(
-    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [GPT-2-style]") {
+TEST_CASE("transformer: gradient, Hessian and Gauss-Newton products are those of duals [GPT-2-style]") {
   TransformerOptions options = gpt2_style(tiny_llama());
   check_transformer(options, 30);
   options.head = Head::untied;

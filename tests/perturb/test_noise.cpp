@@ -14,8 +14,9 @@ constexpr Stream stream_of(std::uint32_t draw) { return {5, Domain::noise, draw}
 Basis first_axes(Index n, Index k) { return Basis::Identity(n, n).leftCols(k); }
 
 TEST_CASE("noise: every direction has norm 1 and lies where its name says") {
-  const Basis top = Eigen::HouseholderQR<Basis>(test::matrix_with_spectrum(Vector<double>::LinSpaced(30, 1, 2), 1))
-                        .householderQ() * first_axes(30, 4);
+  const Basis top =
+      Eigen::HouseholderQR<Basis>(test::matrix_with_spectrum(Vector<double>::LinSpaced(30, 1, 2), 1)).householderQ() *
+      first_axes(30, 4);
   for (std::uint32_t draw = 0; draw < 20; ++draw) {
     for (Subspace s : all_subspaces) CHECK_NEAR(unit_noise(s, top, stream_of(draw)).norm(), 1, 1e-14, 0);
     const Vector<double> t = unit_noise(Subspace::top, top, stream_of(draw));
@@ -87,8 +88,7 @@ TEST_CASE("noise: on a quadratic loss the measured rise is e'He/2 exactly, odd o
   const auto reference = objective.example_losses(theta.data(), data);
   const NoiseOptions options{.draws = 4, .seed = 5};
   for (Subspace s : all_subspaces) {
-    const NoiseRise r =
-        measure_noise(objective, data, theta.data(), all, reference, s, pairs.vectors, 0.7, options);
+    const NoiseRise r = measure_noise(objective, data, theta.data(), all, reference, s, pairs.vectors, 0.7, options);
     double mean = 0;
     for (int draw = 0; draw < 4; ++draw) {
       const Vector<double> e =

@@ -27,8 +27,7 @@ ParamLayout small_layout() {
 template <class S>
 AlignedVector<S> gaussian_theta(Index size, std::uint64_t seed) {
   AlignedVector<S> theta(static_cast<size_t>(size));
-  for (size_t i = 0; i < theta.size(); ++i)
-    theta[i] = static_cast<S>(normal({seed, Domain::test, 0}, i));
+  for (size_t i = 0; i < theta.size(); ++i) theta[i] = static_cast<S>(normal({seed, Domain::test, 0}, i));
   return theta;
 }
 
@@ -37,17 +36,12 @@ bool same_bits(const S* a, const S* b, Index count) {
   return std::memcmp(a, b, sizeof(S) * static_cast<size_t>(count)) == 0;
 }
 
-TEST_CASE_TEMPLATE(
-    "weights: matrices equal fake_quantize bit for bit and all other blocks are kept",
-    S,
-    float,
-    double) {
+TEST_CASE_TEMPLATE("weights: matrices equal fake_quantize bit for bit and all other blocks are kept", S, float,
+                   double) {
   const ParamLayout layout = small_layout();
   const auto theta = gaussian_theta<S>(layout.size(), 1);
-  for (const Rounding rounding :
-       {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
-    Quantizer q{
-        .bits = 3, .granularity = Granularity::group, .group = 24, .rounding = rounding, .seed = 4};
+  for (const Rounding rounding : {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic}) {
+    Quantizer q{.bits = 3, .granularity = Granularity::group, .group = 24, .rounding = rounding, .seed = 4};
     const QuantizedWeights<S> result = quantize_weights(theta.data(), layout, q);
     for (size_t number = 0; number < layout.blocks().size(); ++number) {
       const ParamBlock& block = layout.blocks()[number];
@@ -56,8 +50,7 @@ TEST_CASE_TEMPLATE(
       q.substream = static_cast<std::uint32_t>(number);
       if (block.is_quantizable()) fake_quantize<S>(expected, q, block.rows);
       CHECK(same_bits(result.theta.data() + block.offset, expected.data(), block.size()));
-      CHECK(same_bits(expected.data(), theta.data() + block.offset, block.size()) ==
-            !block.is_quantizable());
+      CHECK(same_bits(expected.data(), theta.data() + block.offset, block.size()) == !block.is_quantizable());
     }
   }
 }
@@ -70,8 +63,7 @@ TEST_CASE("weights: stochastic rounding gives equal blocks different draws") {
   std::copy(theta.begin(), theta.begin() + 512, theta.begin() + 512);
   const auto nearest = quantize_weights(theta.data(), layout, {.bits = 4});
   CHECK(same_bits(nearest.theta.data(), nearest.theta.data() + 512, 512));
-  const auto drawn =
-      quantize_weights(theta.data(), layout, {.bits = 4, .rounding = Rounding::stochastic});
+  const auto drawn = quantize_weights(theta.data(), layout, {.bits = 4, .rounding = Rounding::stochastic});
   CHECK_FALSE(same_bits(drawn.theta.data(), drawn.theta.data() + 512, 512));
 }
 
@@ -80,8 +72,7 @@ TEST_CASE(
     "matrix") {
   const ParamLayout layout = small_layout();
   const auto theta = gaussian_theta<double>(layout.size(), 3);
-  const Quantizer q{
-      .bits = 5, .grid = Grid::asymmetric, .granularity = Granularity::group, .group = 40};
+  const Quantizer q{.bits = 5, .grid = Grid::asymmetric, .granularity = Granularity::group, .group = 40};
   const auto result = quantize_weights(theta.data(), layout, q);
   REQUIRE(result.blocks.size() == 2);
   const auto step2 = step2_per_parameter(theta.data(), layout, q);
@@ -95,15 +86,11 @@ TEST_CASE(
     CHECK_NEAR(report.mse, mse, 1e-12, 0);
     CHECK_NEAR(report.mean_step2, view(step2.data(), block).mean(), 1e-12, 0);
     CHECK_NEAR(report.mse, report.mean_step2 / 12, 0.1, 0);
-    CHECK_NEAR(report.sqnr_db,
-               10 * std::log10(before.squaredNorm() / (after - before).squaredNorm()),
-               1e-12,
-               0);
+    CHECK_NEAR(report.sqnr_db, 10 * std::log10(before.squaredNorm() / (after - before).squaredNorm()), 1e-12, 0);
     CHECK_NEAR(report.bits_per_weight, bits_per_weight(q, block.rows, block.cols), 1e-15, 0);
     all_bits += report.bits_per_weight * static_cast<double>(report.count);
   }
-  CHECK_NEAR(
-      result.bits_per_weight, all_bits / static_cast<double>(layout.quantizable_size()), 1e-15, 0);
+  CHECK_NEAR(result.bits_per_weight, all_bits / static_cast<double>(layout.quantizable_size()), 1e-15, 0);
 }
 
 TEST_CASE("weights: the clip fraction counts the codes that the grid lacks") {
@@ -112,14 +99,10 @@ TEST_CASE("weights: the clip fraction counts the codes that the grid lacks") {
   // Midrise at 4 bits with extreme 7.5: the step is 1 and +7.5 rounds to the missing code 8, -7.5
   // to -8.
   const double theta[] = {7.5, -7.5, 7.4, 1, 2, 0, -3, 0.2};
-  CHECK(
-      quantize_weights(theta, layout, {.bits = 4, .grid = Grid::midrise}).blocks[0].clip_fraction ==
-      1.0 / 8);
+  CHECK(quantize_weights(theta, layout, {.bits = 4, .grid = Grid::midrise}).blocks[0].clip_fraction == 1.0 / 8);
   CHECK(quantize_weights(theta, layout, {.bits = 4}).blocks[0].clip_fraction == 0);
   // Extreme -7.5 gives step 7.5/8: 7.5 and 7.4 lie nearest to code 8, one above the last.
-  CHECK(quantize_weights(theta, layout, {.bits = 4, .grid = Grid::signed_absmax})
-            .blocks[0]
-            .clip_fraction == 2.0 / 8);
+  CHECK(quantize_weights(theta, layout, {.bits = 4, .grid = Grid::signed_absmax}).blocks[0].clip_fraction == 2.0 / 8);
   // Here both ends of the asymmetric range lie on ties: the zero point 7.5 becomes 8 and 7.5 falls
   // on code 16.
   const Quantizer asymmetric{.bits = 4, .grid = Grid::asymmetric};
@@ -149,15 +132,13 @@ TEST_CASE("weights: a wrong quantizer is refused before any work") {
   CHECK_THROWS_AS(step2_per_parameter(theta.data(), layout, {.bits = 40}), OptionError);
 }
 
-TEST_CASE(
-    "weights: squared steps are those of each parameter's group, and 0 outside the matrices") {
+TEST_CASE("weights: squared steps are those of each parameter's group, and 0 outside the matrices") {
   const ParamLayout layout = small_layout();
   const auto theta = gaussian_theta<double>(layout.size(), 6);
-  for (const Granularity granularity :
-       {Granularity::tensor, Granularity::row, Granularity::group}) {
+  for (const Granularity granularity : {Granularity::tensor, Granularity::row, Granularity::group}) {
     const Index group = granularity == Granularity::group ? 24 : 0;
-    const auto step2 = step2_per_parameter(
-        theta.data(), layout, {.bits = 4, .granularity = granularity, .group = group});
+    const auto step2 =
+        step2_per_parameter(theta.data(), layout, {.bits = 4, .granularity = granularity, .group = group});
     REQUIRE(static_cast<Index>(step2.size()) == layout.size());
     for (const ParamBlock& block : layout.blocks()) {
       const auto w = view(theta.data(), block);
@@ -187,10 +168,8 @@ void check_damage_of_quadratic(Rounding rounding, double factor) {
   const Index n = layout.size();
   Vector<double> h(n);
   Matrix<double> v(4, n);
-  for (Index i = 0; i < n; ++i)
-    h(i) = std::exp(normal({7, Domain::test, 1}, static_cast<std::uint64_t>(i)));
-  for (Index i = 0; i < v.size(); ++i)
-    v.data()[i] = 0.5 * normal({7, Domain::test, 2}, static_cast<std::uint64_t>(i));
+  for (Index i = 0; i < n; ++i) h(i) = std::exp(normal({7, Domain::test, 1}, static_cast<std::uint64_t>(i)));
+  for (Index i = 0; i < v.size(); ++i) v.data()[i] = 0.5 * normal({7, Domain::test, 2}, static_cast<std::uint64_t>(i));
   const Vector<double> diagonal = h + v.colwise().squaredNorm().transpose();
   double damage = 0, predicted = 0;
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
@@ -198,8 +177,7 @@ void check_damage_of_quadratic(Rounding rounding, double factor) {
     const Quantizer q{.bits = 6, .rounding = rounding, .seed = seed};
     const auto result = quantize_weights(theta.data(), layout, q);
     const auto step2 = step2_per_parameter(theta.data(), layout, q);
-    const Vector<double> d =
-        ConstVecView<double>(result.theta.data(), n) - ConstVecView<double>(theta.data(), n);
+    const Vector<double> d = ConstVecView<double>(result.theta.data(), n) - ConstVecView<double>(theta.data(), n);
     damage += 0.5 * (d.dot(h.cwiseProduct(d)) + (v * d).squaredNorm());
     predicted += ConstVecView<double>(step2.data(), n).dot(diagonal) / 24;
   }
@@ -222,10 +200,7 @@ TEST_CASE("weights: the error per variance of a Gaussian row follows E[max²]/(1
   // E[max²] = 9.40 of 256 standard normals. At 2 bits the law fails: the weights shrink.
   for (const int bits : {3, 4, 5, 8}) {
     const double top = std::ldexp(1.0, bits - 1) - 1;
-    CHECK_NEAR(quantize_weights(theta.data(), layout, {.bits = bits}).blocks[0].mse,
-               9.40 / (12 * top * top),
-               0.03,
-               0);
+    CHECK_NEAR(quantize_weights(theta.data(), layout, {.bits = bits}).blocks[0].mse, 9.40 / (12 * top * top), 0.03, 0);
   }
 }
 

@@ -25,9 +25,7 @@ std::string message_of(Body&& body) {
   return "";
 }
 
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 Variable column(const std::string& dim, std::vector<double> values) {
   return vector_variable(dim, std::move(values), "nats", "test");
@@ -46,21 +44,17 @@ TEST_CASE("dataset: a variable must fill its shape -> ContractError with both si
   CHECK_THROWS_AS(data.set("loss", {{"a"}, {}, std::vector<double>{1}, "1", ""}), ContractError);
   CHECK_THROWS_AS(data.set("loss", {{"a"}, {-1}, std::vector<double>{}, "1", ""}), ContractError);
   const std::int64_t huge = std::int64_t{1} << 40;
-  CHECK_THROWS_AS(data.set("loss", {{"a", "b"}, {huge, huge}, std::vector<double>{}, "1", ""}),
-                  ContractError);
+  CHECK_THROWS_AS(data.set("loss", {{"a", "b"}, {huge, huge}, std::vector<double>{}, "1", ""}), ContractError);
 }
 
 TEST_CASE("dataset: a dimension has one length -> ContractError naming both variables") {
   Dataset data;
   data.set("loss", column("step", {1, 2}));
-  const auto message = message_of<ContractError>([&] {
-    data.set("lr", column("step", {1, 2, 3}));
-  });
+  const auto message = message_of<ContractError>([&] { data.set("lr", column("step", {1, 2, 3})); });
   CHECK(holds(message, "dimension 'step' has length 3 in variable 'lr' and 2 in 'loss'"));
   data.set("loss", column("step", {1, 2, 3}));  // replacing the only holder may change the length
   CHECK(data.length("step") == 3);
-  CHECK_THROWS_AS(data.set("x", {{"step", "step"}, {3, 3}, std::vector<double>(9), "1", ""}),
-                  ContractError);
+  CHECK_THROWS_AS(data.set("x", {{"step", "step"}, {3, 3}, std::vector<double>(9), "1", ""}), ContractError);
 }
 
 TEST_CASE("dataset: a variable named like a dimension is its coordinate [either order]") {
@@ -69,16 +63,14 @@ TEST_CASE("dataset: a variable named like a dimension is its coordinate [either 
   CHECK_THROWS_AS(data.set("step", scalar_variable(1.0, "1", "")), ContractError);
   CHECK_THROWS_AS(data.set("step", column("loss", {1, 2})), ContractError);
   CHECK_THROWS_AS(data.set("lr", column("loss", {1, 2})), ContractError);
-  CHECK_THROWS_AS(data.set("k", {{"k", "m"}, {1, 1}, std::vector<double>(1), "1", ""}),
-                  ContractError);
+  CHECK_THROWS_AS(data.set("k", {{"k", "m"}, {1, 1}, std::vector<double>(1), "1", ""}), ContractError);
   data.set("step", column("step", {10, 20}));
   CHECK(data.length("step") == 2);
 }
 
 TEST_CASE("dataset: names and texts that a file cannot hold -> ContractError") {
   Dataset data;
-  for (const std::string& bad :
-       {std::string(), std::string("a/b"), std::string("."), std::string("a\0b", 3)}) {
+  for (const std::string& bad : {std::string(), std::string("a/b"), std::string("."), std::string("a\0b", 3)}) {
     CHECK_THROWS_AS(data.set(bad, scalar_variable(1.0, "1", "")), ContractError);
     CHECK_THROWS_AS(data.set("x", column(bad, {1})), ContractError);
     CHECK_THROWS_AS(data.set_attribute(bad, 1.0), ContractError);
@@ -92,19 +84,15 @@ TEST_CASE("dataset: names and texts that a file cannot hold -> ContractError") {
 
 TEST_CASE("dataset: a missing name -> FormatError that lists what there is") {
   Dataset data("run.h5: group /ptq");
-  CHECK(message_of<FormatError>([&] { data.at("x"); }) ==
-        "run.h5: group /ptq has no variable 'x'; it has: none");
+  CHECK(message_of<FormatError>([&] { data.at("x"); }) == "run.h5: group /ptq has no variable 'x'; it has: none");
   data.set("mse", column("bits", {1}));
   data.set("delta", column("bits", {1}));
   data.set_attribute("grid", "int");
   CHECK(message_of<FormatError>([&] { data.doubles("delta_nats"); }) ==
         "run.h5: group /ptq has no variable 'delta_nats'; it has: delta, mse");
-  CHECK(holds(message_of<FormatError>([&] { data.length("step"); }),
-              "no dimension 'step'; it has: bits"));
-  CHECK(holds(message_of<FormatError>([&] { data.attribute("g"); }),
-              "no attribute 'g'; it has: grid"));
-  CHECK(holds(message_of<FormatError>([&] { data.strings("mse"); }),
-              "'mse' holds float64, not strings"));
+  CHECK(holds(message_of<FormatError>([&] { data.length("step"); }), "no dimension 'step'; it has: bits"));
+  CHECK(holds(message_of<FormatError>([&] { data.attribute("g"); }), "no attribute 'g'; it has: grid"));
+  CHECK(holds(message_of<FormatError>([&] { data.strings("mse"); }), "'mse' holds float64, not strings"));
   CHECK_THROWS_AS(data.ints("mse"), FormatError);
   CHECK_THROWS_AS(data.floats("mse"), FormatError);
   CHECK(data.doubles("mse") == std::vector<double>{1});
@@ -144,9 +132,7 @@ TEST_CASE("append: rows one by one give the whole table [random cuts]") {
       part.set("table", matrix_variable({"row", "col"}, {to - from, cols}, table, "1", ""));
       part.set("name", vector_variable("row", names, "1", ""));
       part.set("row", vector_variable("row", steps, "1", ""));
-      part.set(
-          "col",
-          vector_variable("col", std::vector<double>(static_cast<std::size_t>(cols), 2), "1", ""));
+      part.set("col", vector_variable("col", std::vector<double>(static_cast<std::size_t>(cols), 2), "1", ""));
       part.set_attribute("kind", "t");
       return part;
     };
@@ -176,25 +162,19 @@ TEST_CASE("append: a row that does not fit -> FormatError, and nothing changes")
     CHECK_MESSAGE(holds(message, why), message);
     CHECK(data == before);
   };
-  refuses("'grid' lacks that dimension and differs", [](Dataset& r) {
-    r.set("grid", column("bits", {3, 5}));
-  });
+  refuses("'grid' lacks that dimension and differs", [](Dataset& r) { r.set("grid", column("bits", {3, 5})); });
   refuses("'mse' is new in the row", [](Dataset& r) { r.set("mse", column("step", {3})); });
-  refuses("'kind' is an attribute with another value",
-          [](Dataset& r) { r.set_attribute("kind", "b"); });
-  refuses("'loss' differs in dims", [](Dataset& r) {
-    r.set("loss", vector_variable("step", std::vector<float>{3}, "nats", "test"));
-  });
-  refuses("'loss' differs in dims", [](Dataset& r) {
-    r.set("loss", vector_variable("step", std::vector<double>{3}, "bits", "test"));
-  });
+  refuses("'kind' is an attribute with another value", [](Dataset& r) { r.set_attribute("kind", "b"); });
+  refuses("'loss' differs in dims",
+          [](Dataset& r) { r.set("loss", vector_variable("step", std::vector<float>{3}, "nats", "test")); });
+  refuses("'loss' differs in dims",
+          [](Dataset& r) { r.set("loss", vector_variable("step", std::vector<double>{3}, "bits", "test")); });
   refuses("'wide' has that dimension, but not first", [](Dataset& r) {
     r.set("wide", matrix_variable({"bits", "step"}, {2, 1}, std::vector<double>{1, 2}, "1", ""));
   });
   Dataset lacking("row");
   lacking.set("loss", column("step", {3}));
-  CHECK(holds(message_of<FormatError>([&] { data.append(lacking, "step"); }),
-              "'grid' is missing in the row"));
+  CHECK(holds(message_of<FormatError>([&] { data.append(lacking, "step"); }), "'grid' is missing in the row"));
   CHECK_THROWS_AS(data.append(lacking, "checkpoint"), ContractError);
   CHECK_THROWS_AS(data.append(data, "step"), ContractError);
   CHECK(data == before);

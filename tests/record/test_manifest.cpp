@@ -13,23 +13,16 @@ TEST_SUITE_BEGIN("record");
 namespace hone {
 namespace {
 
-bool runs(const std::string& command) {
-  return std::system(("(" + command + ") > /dev/null 2>&1").c_str()) == 0;
-}
+bool runs(const std::string& command) { return std::system(("(" + command + ") > /dev/null 2>&1").c_str()) == 0; }
 
 /// Runs git_id.cmake on `source` and gives the header that it wrote.
 std::string git_header(const std::filesystem::path& source, const std::filesystem::path& header) {
-  CHECK(runs(fmt::format("'{}' -DSOURCE='{}' -DOUTPUT='{}' -P '{}/sim/record/git_id.cmake'",
-                         HONE_CMAKE,
-                         source.string(),
-                         header.string(),
-                         HONE_SOURCE_DIR)));
+  CHECK(runs(fmt::format("'{}' -DSOURCE='{}' -DOUTPUT='{}' -P '{}/sim/record/git_id.cmake'", HONE_CMAKE,
+                         source.string(), header.string(), HONE_SOURCE_DIR)));
   return read_text(header);
 }
 
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -44,8 +37,7 @@ TEST_CASE("manifest: this build names its version, compiler, flags and commit") 
 
 TEST_CASE("manifest: attributes hold build, seed of 64 bits, threads, CPU and inputs") {
   const BuildInfo build{"1.2.3", "abc", true, "GNU 12", "-O3", "native"};
-  const auto attributes =
-      manifest_attributes(build, 18446744073709551615u, 2, {{"corpus", "feed"}});
+  const auto attributes = manifest_attributes(build, 18446744073709551615u, 2, {{"corpus", "feed"}});
   const std::map<std::string, Attribute> expected{{"hone_version", "1.2.3"},
                                                   {"git_id", "abc"},
                                                   {"git_dirty", std::int64_t{1}},

@@ -74,10 +74,9 @@ TEST_CASE("run_file: h5py and xarray read names, axes, units, text and numbers")
   const test::TemporaryFolder folder;
   write_run_file(folder / "run.h5", test::example_run());
   write_text_atomically(folder / "check.py", script);
-  const std::string command = fmt::format("/usr/bin/python3 -X utf8 '{}' '{}' > '{}' 2>&1",
-                                          (folder / "check.py").string(),
-                                          (folder / "run.h5").string(),
-                                          (folder / "said").string());
+  const std::string command =
+      fmt::format("/usr/bin/python3 -X utf8 '{}' '{}' > '{}' 2>&1", (folder / "check.py").string(),
+                  (folder / "run.h5").string(), (folder / "said").string());
   const int status = std::system(command.c_str());
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   const std::string said = read_text(folder / "said");

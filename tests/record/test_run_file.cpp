@@ -19,14 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 
 std::size_t files_in(const fs::path& folder) {
-  return static_cast<std::size_t>(
-      std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+  return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
 }  // namespace
 
-TEST_CASE(
-    "run_file: read gives back what was written, bit for bit [all types, NaN, empty, UTF-8]") {
+TEST_CASE("run_file: read gives back what was written, bit for bit [all types, NaN, empty, UTF-8]") {
   const test::TemporaryFolder folder;
   const RunFile run = test::example_run();
   write_run_file(folder / "run.h5", run);
@@ -62,8 +60,7 @@ TEST_CASE("run_file: equal content gives equal bytes, seconds later and from a d
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));
   {
     std::vector<std::string> dirt;
-    for (int i = 0; i < 2000; ++i)
-      dirt.emplace_back(static_cast<std::size_t>(16 + 13 * i % 9000), '\xA5');
+    for (int i = 0; i < 2000; ++i) dirt.emplace_back(static_cast<std::size_t>(16 + 13 * i % 9000), '\xA5');
   }
   write_run_file(folder / "b.h5", read_run_file(folder / "a.h5"));
   CHECK(read_text(folder / "a.h5") == read_text(folder / "b.h5"));
@@ -83,15 +80,12 @@ TEST_CASE("run_file: a missing group -> FormatError naming the file and its grou
   write_run_file(folder / "run.h5", test::example_run());
   const RunFile run = read_run_file(folder / "run.h5");
   const std::string path = (folder / "run.h5").string();
-  CHECK_THROWS_WITH_AS(
-      run.group("noise"),
-      (path + " has no group /noise; it has: /manifest, /nothing, /ptq, /series, /state").c_str(),
-      FormatError);
+  CHECK_THROWS_WITH_AS(run.group("noise"),
+                       (path + " has no group /noise; it has: /manifest, /nothing, /ptq, /series, /state").c_str(),
+                       FormatError);
   CHECK_THROWS_WITH_AS(
       run.group("ptq").at("x"),
-      (path + ": /ptq has no variable 'x'; it has: bits, damage, delta_nats, variant, verdict")
-          .c_str(),
-      FormatError);
+      (path + ": /ptq has no variable 'x'; it has: bits, damage, delta_nats, variant, verdict").c_str(), FormatError);
 }
 
 TEST_CASE("run_file: an attribute of the file itself or a bad group name -> ContractError") {
@@ -125,8 +119,7 @@ TEST_CASE("run_file: missing or read-only folder -> IoError naming the path") {
 
 // A limit on file size makes write() fail half-way, as a full disk does, without a file system of
 // one's own.
-TEST_CASE(
-    "run_file: disk full -> IoError, the old file stays whole and no temporary file is left") {
+TEST_CASE("run_file: disk full -> IoError, the old file stays whole and no temporary file is left") {
   const test::TemporaryFolder folder;
   RunFile old;
   old.attributes["title"] = "old";

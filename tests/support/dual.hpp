@@ -54,8 +54,7 @@ inline Dual tanh(const Dual& a) {
   return {t, (1 - t * t) * a.tangent};
 }
 inline Dual erf(const Dual& a) {
-  return {std::erf(a.value),
-          2 * std::numbers::inv_sqrtpi * std::exp(-a.value * a.value) * a.tangent};
+  return {std::erf(a.value), 2 * std::numbers::inv_sqrtpi * std::exp(-a.value * a.value) * a.tangent};
 }
 
 }  // namespace hone::test

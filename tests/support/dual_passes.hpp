@@ -9,9 +9,6 @@
 namespace hone {
 
 template <>
-inline void fake_quantize<test::Dual>(MatRef<test::Dual>,
-                                      const Quantizer&,
-                                      Index,
-                                      std::vector<double>*) {}
+inline void fake_quantize<test::Dual>(MatRef<test::Dual>, const Quantizer&, Index, std::vector<double>*) {}
 
 }  // namespace hone

@@ -38,8 +38,7 @@ Vector<S> poisoned(const Layer& layer) {
   Index begin = 0;
   for (const InputPart& part : layer.parts()) {
     const bool adds = part.adjoint == Write::add;
-    din.segment(begin, part.size)
-        .setConstant(S(adds ? 1.0 : std::numeric_limits<double>::quiet_NaN()));
+    din.segment(begin, part.size).setConstant(S(adds ? 1.0 : std::numeric_limits<double>::quiet_NaN()));
     begin += part.size;
   }
   return din;
@@ -58,8 +57,7 @@ Vector<S> unpoisoned(const Layer& layer, Vector<S> din) {
 
 template <class S, class Layer>
 Vector<S> forward(const Layer& layer, const Vector<S>& in) {
-  Vector<S> out =
-      Vector<S>::Constant(layer.output_count(), S(std::numeric_limits<double>::quiet_NaN()));
+  Vector<S> out = Vector<S>::Constant(layer.output_count(), S(std::numeric_limits<double>::quiet_NaN()));
   layer.template forward<S>(in.data(), out.data());
   return out;
 }
@@ -71,17 +69,13 @@ Vector<S> backward(const Layer& layer, const Vector<S>& in, const Vector<S>& dou
 }
 template <class Layer>
 Vector<double> tforward(const Layer& layer, const Vector<double>& in, const Vector<double>& tin) {
-  Vector<double> tout =
-      Vector<double>::Constant(layer.output_count(), std::numeric_limits<double>::quiet_NaN());
+  Vector<double> tout = Vector<double>::Constant(layer.output_count(), std::numeric_limits<double>::quiet_NaN());
   layer.tforward(in.data(), tin.data(), tout.data());
   return tout;
 }
 template <class Layer>
-Vector<double> tbackward(const Layer& layer,
-                         const Vector<double>& in,
-                         const Vector<double>& dout,
-                         const Vector<double>& tin,
-                         const Vector<double>& tdout) {
+Vector<double> tbackward(const Layer& layer, const Vector<double>& in, const Vector<double>& dout,
+                         const Vector<double>& tin, const Vector<double>& tdout) {
   Vector<double> tdin = poisoned<double>(layer);
   layer.tbackward(in.data(), dout.data(), tin.data(), tdout.data(), tdin.data());
   return unpoisoned<double>(layer, tdin);
@@ -90,10 +84,7 @@ Vector<double> tbackward(const Layer& layer,
 /// f(x+hv) - f(x) - h·tf falls as h² where f is curved and is rounding where it is flat. It needs
 /// no dual number, so it also catches a mistake that the code shares with its duals.
 template <class Layer>
-void check_taylor(const Layer& layer,
-                  const Vector<double>& in,
-                  const Vector<double>& tin,
-                  Shape shape) {
+void check_taylor(const Layer& layer, const Vector<double>& in, const Vector<double>& tin, Shape shape) {
   const Vector<double> out = forward<double>(layer, in), tout = tforward(layer, in, tin);
   const auto remainder = [&](double h) {
     return (forward<double>(layer, Vector<double>(in + h * tin)) - out - h * tout).norm();
@@ -107,20 +98,16 @@ void check_taylor(const Layer& layer,
 
 /// Both tangent passes are linear in the tangents they get.
 template <class Layer>
-void check_linearity(const Layer& layer,
-                     const Vector<double>& in,
-                     const Vector<double>& dout,
-                     std::uint32_t number) {
+void check_linearity(const Layer& layer, const Vector<double>& in, const Vector<double>& dout, std::uint32_t number) {
   const Index inputs = in.size(), outputs = dout.size();
   const Vector<double> u = normals(inputs, number), v = normals(inputs, number + 1);
   const Vector<double> du = normals(outputs, number + 2), dv = normals(outputs, number + 3);
   const Vector<double> mixed = 2 * u - 3 * v, dmixed = 2 * du - 3 * dv;
   CHECK(relative_error(tforward(layer, in, mixed),
-                       Vector<double>(2 * tforward(layer, in, u) - 3 * tforward(layer, in, v))) <=
-        1e-12);
+                       Vector<double>(2 * tforward(layer, in, u) - 3 * tforward(layer, in, v))) <= 1e-12);
   CHECK(relative_error(tbackward(layer, in, dout, mixed, dmixed),
-                       Vector<double>(2 * tbackward(layer, in, dout, u, du) -
-                                      3 * tbackward(layer, in, dout, v, dv))) <= 1e-12);
+                       Vector<double>(2 * tbackward(layer, in, dout, u, du) - 3 * tbackward(layer, in, dout, v, dv))) <=
+        1e-12);
   const Vector<double> zero = Vector<double>::Zero(inputs), dzero = Vector<double>::Zero(outputs);
   CHECK(tforward(layer, in, zero).cwiseAbs().maxCoeff() == 0);
   CHECK(tbackward(layer, in, dout, zero, dzero).cwiseAbs().maxCoeff() == 0);
@@ -134,8 +121,7 @@ void check_layer(const Layer& layer, const Vector<double>& in, Shape shape, std:
   const Vector<double> tin = normals(inputs, number), dout = normals(outputs, number + 1);
   const Vector<double> tdout = normals(outputs, number + 2);
   const Vector<double> out = forward<double>(layer, in), din = backward<double>(layer, in, dout);
-  const Vector<double> tout = tforward(layer, in, tin),
-                       tdin = tbackward(layer, in, dout, tin, tdout);
+  const Vector<double> tout = tforward(layer, in, tin), tdin = tbackward(layer, in, dout, tin, tdout);
 
   CHECK(relative_error(out, layer.naive(in)) <= 1e-12);
   const Vector<Dual> dual_in = dual_of(in, tin);

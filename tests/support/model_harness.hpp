@@ -10,9 +10,7 @@ namespace hone::test {
 
 /// Tangents of all logits along v, from a forward pass on duals.
 template <class DualPasses>
-Vector<double> logit_tangents(DualPasses& duals,
-                              const Vector<double>& theta,
-                              const Vector<double>& v) {
+Vector<double> logit_tangents(DualPasses& duals, const Vector<double>& theta, const Vector<double>& v) {
   duals.loss(dual_of(theta, v));
   return tangents(duals.acts().logits.data, duals.acts().logits.size());
 }
@@ -21,9 +19,7 @@ Vector<double> logit_tangents(DualPasses& duals,
 /// `loss_hessian(acts, tz)` is the caller's formula for the Hessian of the mean loss with respect
 /// to the logits.
 template <template <class> class Model, class Options, class Data, class LossHessian>
-void check_model(const Options& options,
-                 const Data& data,
-                 const Vector<double>& theta,
+void check_model(const Options& options, const Data& data, const Vector<double>& theta,
                  const LossHessian& loss_hessian) {
   const Model<double> model(options);
   const Model<Dual> dual_model(options);
@@ -40,8 +36,7 @@ void check_model(const Options& options,
     CHECK_NEAR(gradient.dot(v), slope, 0.0, 1e-12 * gradient.norm() * v.norm());
     const Vector<Dual> dual_gradient = duals.gradient(dual_of(theta, v));
     CHECK(relative_error(hv, tangents(dual_gradient.data(), size)) <= 1e-11);
-    CHECK_NEAR(
-        u.dot(hv), v.dot(passes.hessian_product(theta, u)), 0.0, 1e-12 * hv.norm() * u.norm());
+    CHECK_NEAR(u.dot(hv), v.dot(passes.hessian_product(theta, u)), 0.0, 1e-12 * hv.norm() * u.norm());
 
     const Vector<double> ju = logit_tangents(duals, theta, u), jv = logit_tangents(duals, theta, v);
     passes.loss(theta);
@@ -61,8 +56,7 @@ Vector<double> xent_hessian(const Acts& acts, const Vector<double>& tz) {
     const double* p = acts.probs.data + m * columns;
     double mean = 0;
     for (Index v = 0; v < columns; ++v) mean += p[v] * tz[m * columns + v];
-    for (Index v = 0; v < columns; ++v)
-      out[m * columns + v] = p[v] * (tz[m * columns + v] - mean) / double(rows);
+    for (Index v = 0; v < columns; ++v) out[m * columns + v] = p[v] * (tz[m * columns + v] - mean) / double(rows);
   }
   return out;
 }

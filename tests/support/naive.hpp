@@ -16,8 +16,7 @@
 namespace hone::test::naive {
 
 /// y[m][o] = Σ_i x[m][i] W[o][i] + b[o]; b may be null.
-inline Matrix<double> linear(
-    const double* x, const double* w, const double* b, Index M, Index I, Index O) {
+inline Matrix<double> linear(const double* x, const double* w, const double* b, Index M, Index I, Index O) {
   Matrix<double> y(M, O);
   for (Index m = 0; m < M; ++m)
     for (Index o = 0; o < O; ++o) {
@@ -34,29 +33,25 @@ inline Matrix<double> rmsnorm(const double* x, const double* w, double eps, Inde
   for (Index m = 0; m < M; ++m) {
     double squares = 0;
     for (Index c = 0; c < C; ++c) squares += x[m * C + c] * x[m * C + c];
-    for (Index c = 0; c < C; ++c)
-      y(m, c) = x[m * C + c] / std::sqrt(squares / double(C) + eps) * w[c];
+    for (Index c = 0; c < C; ++c) y(m, c) = x[m * C + c] / std::sqrt(squares / double(C) + eps) * w[c];
   }
   return y;
 }
 
 /// y = (x - mean)·w / √(variance + eps) + b.
-inline Matrix<double> layernorm(
-    const double* x, const double* w, const double* b, double eps, Index M, Index C) {
+inline Matrix<double> layernorm(const double* x, const double* w, const double* b, double eps, Index M, Index C) {
   Matrix<double> y(M, C);
   for (Index m = 0; m < M; ++m) {
     double mean = 0, variance = 0;
     for (Index c = 0; c < C; ++c) mean += x[m * C + c] / double(C);
     for (Index c = 0; c < C; ++c) variance += std::pow(x[m * C + c] - mean, 2) / double(C);
-    for (Index c = 0; c < C; ++c)
-      y(m, c) = (x[m * C + c] - mean) / std::sqrt(variance + eps) * w[c] + b[c];
+    for (Index c = 0; c < C; ++c) y(m, c) = (x[m * C + c] - mean) / std::sqrt(variance + eps) * w[c] + b[c];
   }
   return y;
 }
 
 /// Each pair of each head as a complex number times e^{i t base^(-2j/hd)}.
-inline Matrix<double> rope(
-    const double* x, Index M, Index T, Index heads, Index hd, double base, RopePairing pairing) {
+inline Matrix<double> rope(const double* x, Index M, Index T, Index heads, Index hd, double base, RopePairing pairing) {
   Matrix<double> y(M, heads * hd);
   for (Index m = 0; m < M; ++m)
     for (Index h = 0; h < heads; ++h)
@@ -72,12 +67,8 @@ inline Matrix<double> rope(
 }
 
 /// o[t] = Σ_{s≤t} softmax_s(q[t]·k[s]/√hd) v[s], head by head.
-inline Matrix<double> attention(const double* q,
-                                const double* k,
-                                const double* v,
-                                const AttentionShape& a) {
-  const Index hd = a.head_width, T = a.positions, kv_stride = a.kv_heads * hd,
-              stride = a.heads * hd;
+inline Matrix<double> attention(const double* q, const double* k, const double* v, const AttentionShape& a) {
+  const Index hd = a.head_width, T = a.positions, kv_stride = a.kv_heads * hd, stride = a.heads * hd;
   Matrix<double> o = Matrix<double>::Zero(a.sequences * T, stride);
   for (Index b = 0; b < a.sequences; ++b)
     for (Index h = 0; h < a.heads; ++h)
@@ -94,8 +85,7 @@ inline Matrix<double> attention(const double* q,
         }
         for (Index s = 0; s <= t; ++s)
           for (Index i = 0; i < hd; ++i)
-            o(b * T + t, h * hd + i) +=
-                weight[size_t(s)] / total * v[(b * T + s) * kv_stride + g * hd + i];
+            o(b * T + t, h * hd + i) += weight[size_t(s)] / total * v[(b * T + s) * kv_stride + g * hd + i];
       }
   return o;
 }
@@ -104,17 +94,12 @@ inline double silu(double x) { return x / (1 + std::exp(-x)); }
 
 inline double activation(double x, Activation kind) {
   switch (kind) {
-    case Activation::tanh:
-      return std::tanh(x);
-    case Activation::relu:
-      return std::max(x, 0.0);
-    case Activation::gelu:
-      return x * 0.5 * std::erfc(-x / std::numbers::sqrt2);
+    case Activation::tanh: return std::tanh(x);
+    case Activation::relu: return std::max(x, 0.0);
+    case Activation::gelu: return x * 0.5 * std::erfc(-x / std::numbers::sqrt2);
     case Activation::gelu_tanh:
-      return 0.5 * x *
-             (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * std::pow(x, 3))));
-    case Activation::silu:
-      return silu(x);
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * std::pow(x, 3))));
+    case Activation::silu: return silu(x);
   }
   return NAN;
 }

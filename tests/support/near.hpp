@@ -28,10 +28,10 @@ double relative_error(const A& a, const B& b) {
 }  // namespace hone::test
 
 /// Checks |a-b| ≤ rel·|b| + floor and prints both values, their difference and the tolerance.
-#define CHECK_NEAR(a, b, rel, floor)                                                                    \
-  do {                                                                                                  \
-    const double a_ = static_cast<double>(a), b_ = static_cast<double>(b);                              \
-    CHECK_MESSAGE(::hone::test::near(a_, b_, rel, floor),                                               \
-                  ::fmt::format("{} = {:.17g}, {} = {:.17g}, difference {:.3g}, allowed {:.3g}", #a, a_, #b, \
-                                b_, a_ - b_, double(rel) * std::abs(b_) + double(floor)));              \
+#define CHECK_NEAR(a, b, rel, floor)                                                                             \
+  do {                                                                                                           \
+    const double a_ = static_cast<double>(a), b_ = static_cast<double>(b);                                       \
+    CHECK_MESSAGE(::hone::test::near(a_, b_, rel, floor),                                                        \
+                  ::fmt::format("{} = {:.17g}, {} = {:.17g}, difference {:.3g}, allowed {:.3g}", #a, a_, #b, b_, \
+                                a_ - b_, double(rel) * std::abs(b_) + double(floor)));                           \
   } while (false)

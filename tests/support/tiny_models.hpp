@@ -22,22 +22,14 @@ inline TransformerOptions tiny_llama() {
   return options;
 }
 
-inline TokenBatch random_tokens(const TransformerOptions& options,
-                                Index sequences,
-                                std::uint32_t number) {
-  return {sequences,
-          options.positions,
-          ids<std::uint16_t>(
-              sequences * (options.positions + 1), std::uint64_t(options.vocabulary), number)};
+inline TokenBatch random_tokens(const TransformerOptions& options, Index sequences, std::uint32_t number) {
+  return {sequences, options.positions,
+          ids<std::uint16_t>(sequences * (options.positions + 1), std::uint64_t(options.vocabulary), number)};
 }
 
 /// Inputs, classes and regression targets alike, so that either loss can read it.
-inline VectorBatch random_vectors(Index examples,
-                                  Index inputs,
-                                  Index outputs,
-                                  std::uint32_t number) {
-  const Vector<double> x = normals(examples * inputs, number),
-                       y = normals(examples * outputs, number + 1);
+inline VectorBatch random_vectors(Index examples, Index inputs, Index outputs, std::uint32_t number) {
+  const Vector<double> x = normals(examples * inputs, number), y = normals(examples * outputs, number + 1);
   return {examples,
           inputs,
           outputs,

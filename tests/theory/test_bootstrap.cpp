@@ -29,8 +29,7 @@ int covered(double run_noise) {
     std::vector<Observation> all;
     std::vector<RowKey> keys;
     for (const PtqRow& r : planted_ptq({.P = {3, 4}, .seed = replication}, planted)) {
-      const auto cell =
-          static_cast<std::int64_t>(std::lround(100 * std::log(r.N) + 1e6 * std::log(r.D)));
+      const auto cell = static_cast<std::int64_t>(std::lround(100 * std::log(r.N) + 1e6 * std::log(r.D)));
       all.push_back({{r.N, r.D, r.P}, std::log(r.delta), 1, cell, r.seed});
       keys.push_back({cell, r.seed});
     }
@@ -49,8 +48,7 @@ int covered(double run_noise) {
 }  // namespace
 
 TEST_SUITE("bootstrap") {
-  TEST_CASE(
-      "bootstrap: 90 % intervals of a planted exponent cover it in 48 to 60 of 60 replications") {
+  TEST_CASE("bootstrap: 90 % intervals of a planted exponent cover it in 48 to 60 of 60 replications") {
     for (const double noise : {0.01, 0.1, 0.5}) {
       const int hits = covered(noise);
       CHECK_MESSAGE(hits >= 48, "noise ", noise, ": ", hits, " of 60");
@@ -84,10 +82,8 @@ TEST_SUITE("bootstrap") {
     double squares = 0;
     for (const double v : y) squares += (v - mean) * (v - mean);
     const double se = std::sqrt(squares / 25 / 25);
-    const auto interval =
-        bootstrap(keys,
-                  [&](const auto& rows) { return std::vector<double>{mean_of(y, rows)}; },
-                  {.replicates = 4000})[0];
+    const auto interval = bootstrap(keys, [&](const auto& rows) { return std::vector<double>{mean_of(y, rows)}; },
+                                    {.replicates = 4000})[0];
     CHECK_NEAR(interval.estimate, mean, 1e-12, 0);
     CHECK_NEAR(interval.low, mean - 1.96 * se, 0, 0.2 * se);
     CHECK_NEAR(interval.high, mean + 1.96 * se, 0, 0.2 * se);
@@ -97,8 +93,7 @@ TEST_SUITE("bootstrap") {
     const std::vector<double> y{1, 2, 4, 8, 16};
     const std::vector<RowKey> keys{{0, 0}, {1, 0}, {2, 0}, {3, 0}, {4, 0}};
     const auto run = [&](std::uint64_t seed) {
-      return bootstrap(keys,
-                       [&](const auto& rows) { return std::vector<double>{mean_of(y, rows)}; },
+      return bootstrap(keys, [&](const auto& rows) { return std::vector<double>{mean_of(y, rows)}; },
                        {.replicates = 51, .seed = seed})[0];
     };
     CHECK(run(1).low == run(1).low);

@@ -13,10 +13,7 @@ using namespace hone::theory;
 namespace {
 
 /// Rows of a law on a 3 x 6 grid with `bits` levels and normal noise of ln y.
-std::vector<Observation> rows_of(LawKind kind,
-                                 const std::vector<double>& p,
-                                 double noise,
-                                 std::uint64_t seed,
+std::vector<Observation> rows_of(LawKind kind, const std::vector<double>& p, double noise, std::uint64_t seed,
                                  const std::vector<double>& bits) {
   std::vector<Observation> rows;
   std::int64_t cell = 0;
@@ -25,8 +22,7 @@ std::vector<Observation> rows_of(LawKind kind,
       for (const double b : bits) {
         const Point x{n, d, b};
         const double z = normal(Stream{seed, Domain::test}, rows.size());
-        rows.push_back(
-            {x, std::log(predict(kind, p, x)) + noise * z, std::max(noise, 0.01), cell, 0});
+        rows.push_back({x, std::log(predict(kind, p, x)) + noise * z, std::max(noise, 0.01), cell, 0});
       }
       ++cell;
     }
@@ -38,24 +34,21 @@ std::vector<Observation> rows_of(LawKind kind,
 TEST_SUITE("fit") {
   TEST_CASE("fit_linear: exact rows give back any planted parameters and R2 of 1") {
     rc::check([] {
-      const auto gd = *rc::gen::inRange(-100, 200), gn = *rc::gen::inRange(-100, 200),
-                 k = *rc::gen::inRange(50, 400);
+      const auto gd = *rc::gen::inRange(-100, 200), gn = *rc::gen::inRange(-100, 200), k = *rc::gen::inRange(50, 400);
       const std::vector<double> p{-3, gd / 100.0, gn / 100.0, k / 100.0};
-      const auto s = fit_linear(
-          LawKind::ptq_exponential, rows_of(LawKind::ptq_exponential, p, 0, 0, {3, 4, 5}), {});
+      const auto s = fit_linear(LawKind::ptq_exponential, rows_of(LawKind::ptq_exponential, p, 0, 0, {3, 4, 5}), {});
       RC_ASSERT(s.stop == Stop::solved);
       for (std::size_t j = 0; j < 4; ++j) RC_ASSERT(test::near(s.parameters[j], p[j], 1e-9, 1e-9));
       RC_ASSERT(test::near(s.r2, 1, 1e-9));
     });
   }
 
-  TEST_CASE(
-      "fit_linear: standardized errors of the exponents have unit variance [400 noisy samples]") {
+  TEST_CASE("fit_linear: standardized errors of the exponents have unit variance [400 noisy samples]") {
     const std::vector<double> p{-3, 0.5, 0.35, 1.6};
     double squares = 0;
     for (std::uint64_t seed = 0; seed < 400; ++seed) {
-      const auto s = fit_linear(
-          LawKind::ptq_exponential, rows_of(LawKind::ptq_exponential, p, 0.2, seed, {3, 4, 5}), {});
+      const auto s =
+          fit_linear(LawKind::ptq_exponential, rows_of(LawKind::ptq_exponential, p, 0.2, seed, {3, 4, 5}), {});
       const double z = (s.parameters[1] - p[1]) / s.standard_errors[1];
       squares += z * z;
     }
@@ -90,9 +83,8 @@ TEST_SUITE("fit") {
     CHECK(s.stop == Stop::solved);
     CHECK(s.collinear);
     CHECK(s.condition > 30);
-    const auto grid = fit_linear(LawKind::sharpness_power,
-                                 rows_of(LawKind::sharpness_power, {0, 0.5, 0.3}, 0.1, 0, {4}),
-                                 {});
+    const auto grid =
+        fit_linear(LawKind::sharpness_power, rows_of(LawKind::sharpness_power, {0, 0.5, 0.3}, 0.1, 0, {4}), {});
     CHECK_FALSE(grid.collinear);
     CHECK_NEAR(grid.condition, 1, 1e-6, 0);
   }
@@ -121,16 +113,14 @@ TEST_SUITE("fit") {
     const double loose = fit_linear(LawKind::sharpness_power, rows, {}).rmse_log;
     rows[0].log_sigma = 1e-6;
     const auto s = fit_linear(LawKind::sharpness_power, rows, {});
-    const double error =
-        rows[0].log_y - std::log(predict(LawKind::sharpness_power, s.parameters, rows[0].point));
+    const double error = rows[0].log_y - std::log(predict(LawKind::sharpness_power, s.parameters, rows[0].point));
     CHECK(std::abs(error) < 1e-6);
     CHECK(s.rmse_log > loose);
   }
 
   TEST_CASE("fit_nonlinear: exact rows of the saturating law give back its parameters") {
     const std::vector<double> p{-2, 0.35, std::log(300.0), 0.8, 1.6};
-    const auto s =
-        fit(LawKind::ptq_saturating, rows_of(LawKind::ptq_saturating, p, 0, 0, {3, 4, 5}), {});
+    const auto s = fit(LawKind::ptq_saturating, rows_of(LawKind::ptq_saturating, p, 0, 0, {3, 4, 5}), {});
     CHECK(s.stop == Stop::converged);
     for (std::size_t j = 0; j < p.size(); ++j) CHECK_NEAR(s.parameters[j], p[j], 1e-5, 0);
     for (const bool is_at_bound : s.at_bound) CHECK_FALSE(is_at_bound);
@@ -166,8 +156,7 @@ TEST_SUITE("fit") {
   TEST_CASE("fit_nonlinear: one iteration is not enough, and the summary says so") {
     const std::vector<double> p{1, 0.3, std::log(300.0), 0.8};
     const auto rows = rows_of(LawKind::sharpness_saturating, p, 0.02, 3, {4});
-    CHECK(fit(LawKind::sharpness_saturating, rows, {.iterations_max = 1}).stop ==
-          Stop::iterations_used_up);
+    CHECK(fit(LawKind::sharpness_saturating, rows, {.iterations_max = 1}).stop == Stop::iterations_used_up);
   }
 
   TEST_CASE("fit_nonlinear: rows that are not finite end as failed") {
@@ -178,8 +167,7 @@ TEST_SUITE("fit") {
     CHECK(std::isnan(s.parameters[0]));
   }
 
-  TEST_CASE(
-      "fit_nonlinear: equal calls give equal bits, and a warm start reaches the same optimum") {
+  TEST_CASE("fit_nonlinear: equal calls give equal bits, and a warm start reaches the same optimum") {
     const std::vector<double> p{1, 0.3, std::log(300.0), 0.8};
     const auto rows = rows_of(LawKind::sharpness_saturating, p, 0.1, 5, {4});
     const auto a = fit(LawKind::sharpness_saturating, rows, {});
@@ -211,8 +199,7 @@ TEST_SUITE("fit") {
   }
 
   TEST_CASE("held_out_error: rows of a plateau are predicted better by the saturating law") {
-    const auto rows =
-        rows_of(LawKind::sharpness_saturating, {1, 0.3, std::log(100.0), 0.8}, 0.03, 2, {4});
+    const auto rows = rows_of(LawKind::sharpness_saturating, {1, 0.3, std::log(100.0), 0.8}, 0.03, 2, {4});
     CHECK(held_out_error(LawKind::sharpness_saturating, rows, {}).rmse_log <
           0.5 * held_out_error(LawKind::sharpness_power, rows, {}).rmse_log);
   }

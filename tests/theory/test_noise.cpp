@@ -10,13 +10,8 @@ using namespace hone::theory;
 
 TEST_SUITE("noise") {
   TEST_CASE("absmax_moments: known table of E M and E M^2 [16 to 4096 normals]") {
-    const double table[][3] = {{16, 2.077, 4.55},
-                               {64, 2.596, 6.91},
-                               {128, 2.828, 8.15},
-                               {256, 3.044, 9.40},
-                               {512, 3.248, 10.68},
-                               {1024, 3.442, 11.96},
-                               {4096, 3.802, 14.55}};
+    const double table[][3] = {{16, 2.077, 4.55},   {64, 2.596, 6.91},    {128, 2.828, 8.15},  {256, 3.044, 9.40},
+                               {512, 3.248, 10.68}, {1024, 3.442, 11.96}, {4096, 3.802, 14.55}};
     for (const auto& [n, mean, square] : table) {
       CHECK_NEAR(absmax_moments(static_cast<int>(n)).mean, mean, 0, 6e-4);
       CHECK_NEAR(absmax_moments(static_cast<int>(n)).mean_square, square, 0, 6e-3);
@@ -40,15 +35,12 @@ TEST_SUITE("noise") {
   }
 
   TEST_CASE("uniform_noise: known ratio and shrinkage of a Gaussian [s/Delta from 0.25 to 0.75]") {
-    const double table[][2] = {
-        {.25, .648}, {.35, .892}, {.4, .948}, {.5, .9913}, {.6, .99900}, {.75, .99998}};
+    const double table[][2] = {{.25, .648}, {.35, .892}, {.4, .948}, {.5, .9913}, {.6, .99900}, {.75, .99998}};
     const double digits[] = {6e-4, 6e-4, 6e-4, 6e-5, 6e-6, 6e-6};
-    for (int i = 0; i < 6; ++i)
-      CHECK_NEAR(uniform_noise(table[i][0]).mse_ratio, table[i][1], 0, digits[i]);
+    for (int i = 0; i < 6; ++i) CHECK_NEAR(uniform_noise(table[i][0]).mse_ratio, table[i][1], 0, digits[i]);
     const double shrinkage[] = {-.57, -.178, -.085, -.0144, -.0016};
     const double shrinkage_digits[] = {6e-3, 6e-4, 6e-4, 6e-5, 6e-5};
-    for (int i = 0; i < 5; ++i)
-      CHECK_NEAR(uniform_noise(table[i][0]).shrinkage, shrinkage[i], 0, shrinkage_digits[i]);
+    for (int i = 0; i < 5; ++i) CHECK_NEAR(uniform_noise(table[i][0]).shrinkage, shrinkage[i], 0, shrinkage_digits[i]);
   }
 
   TEST_CASE("uniform_noise: agrees with a sum over rounding cells [s/Delta = 0.3]") {
@@ -85,8 +77,7 @@ TEST_SUITE("noise") {
   }
 
   TEST_CASE("lloyd_max_mse: known table to 1e-5 relative [1 to 8 bits]") {
-    const double table[] = {
-        .363380, .117482, .034548, .0095010, .0025047, .00064424, .00016348, 4.1185e-5};
+    const double table[] = {.363380, .117482, .034548, .0095010, .0025047, .00064424, .00016348, 4.1185e-5};
     const double digits[] = {6e-7, 6e-7, 6e-7, 6e-8, 6e-8, 6e-9, 6e-9, 6e-10};
     for (int b = 1; b <= 8; ++b) CHECK_NEAR(lloyd_max_mse(b), table[b - 1], 1e-5, digits[b - 1]);
     CHECK_NEAR(lloyd_max_mse(1), 1 - 2 / M_PI, 1e-12, 0);
@@ -113,8 +104,7 @@ TEST_SUITE("noise") {
     for (int i = 0; i < draws; ++i) {
       Vector<double> e(3);
       for (int j = 0; j < 3; ++j)
-        e(j) = mu(j) + std::sqrt(s2(j)) *
-                           normal(Stream{8, Domain::test}, static_cast<std::uint64_t>(3 * i + j));
+        e(j) = mu(j) + std::sqrt(s2(j)) * normal(Stream{8, Domain::test}, static_cast<std::uint64_t>(3 * i + j));
       const double change = g.dot(e) + 0.5 * e.dot(h * e);
       sum += change;
       squares += change * change;
@@ -124,8 +114,7 @@ TEST_SUITE("noise") {
     CHECK_NEAR(squares / draws - mean * mean, theory.variance, 0.03, 0);
   }
 
-  TEST_CASE(
-      "top_share: top-k damage of isotropic noise is the spectrum's share, random k/n on average") {
+  TEST_CASE("top_share: top-k damage of isotropic noise is the spectrum's share, random k/n on average") {
     Vector<double> lambda(4);
     lambda << 6, 2, 1, 1;
     CHECK_NEAR(top_share(lambda, 1), 0.6, 1e-12, 0);

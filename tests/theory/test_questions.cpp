@@ -105,10 +105,8 @@ TEST_SUITE("questions") {
     CHECK_NEAR(detail(v, "gamma_N"), 0.35, 0, 0.06);
     CHECK_NEAR(detail(v, "gamma_post"), 0.6, 0, 0.02);
     CHECK_NEAR(detail(v, "gamma_D at 3 bits"), 0.5, 0, 0.05);
-    CHECK(detail(v, "held-out error: exponential in bits") <
-          detail(v, "held-out error: power of bits"));
-    CHECK(detail(v, "held-out error: exponential in bits") <
-          detail(v, "held-out error: squared step"));
+    CHECK(detail(v, "held-out error: exponential in bits") < detail(v, "held-out error: power of bits"));
+    CHECK(detail(v, "held-out error: exponential in bits") < detail(v, "held-out error: squared step"));
     CHECK(detail(v, "R2") > 0.98);
     const Detail* gamma_post = find_detail(v, "gamma_post");
     CHECK(gamma_post->low < gamma_post->value);
@@ -126,16 +124,14 @@ TEST_SUITE("questions") {
 
   TEST_CASE("Q1: shrinking damage is refuted, noise is inconclusive") {
     CHECK(judge_damage_growth(planted({.gamma_d = -0.5}), quick()).outcome == Outcome::refuted);
-    const Verdict noise =
-        judge_damage_growth(planted({.gamma_d = 0.1, .run_noise = 1.5}, {.seeds = 1}), quick());
+    const Verdict noise = judge_damage_growth(planted({.gamma_d = 0.1, .run_noise = 1.5}, {.seeds = 1}), quick());
     CHECK(noise.outcome == Outcome::inconclusive);
     CHECK(noise.high - noise.low > 0.2);
   }
 
   TEST_CASE("Q1: damage that levels off in D/N is refuted although its exponent is above 0") {
     Table table = planted({});
-    for (PtqRow& r : table.ptq)
-      r.delta = -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::exp(-r.P / 0.6);
+    for (PtqRow& r : table.ptq) r.delta = -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::exp(-r.P / 0.6);
     const Verdict v = judge_damage_growth(table, quick());
     CHECK(v.low > 0);
     CHECK(v.outcome == Outcome::refuted);
@@ -209,8 +205,7 @@ TEST_SUITE("questions") {
     CHECK(judge_damage_growth(table, quick()).n == 0);
     table = planted({});
     for (std::size_t i = 0; i < table.ptq.size(); ++i)
-      (i % 2 == 0 ? table.ptq[i].architecture : table.ptq[i].variant) =
-          i % 2 == 0 ? "mlp" : "cooled";
+      (i % 2 == 0 ? table.ptq[i].architecture : table.ptq[i].variant) = i % 2 == 0 ? "mlp" : "cooled";
     CHECK(judge_damage_growth(table, quick()).n == 0);
   }
 
@@ -218,13 +213,10 @@ TEST_SUITE("questions") {
     const Verdict v = judge_sharpness_growth(planted({}), quick());
     CHECK(v.outcome == Outcome::supported);
     CHECK_NEAR(v.estimate, 0.3, 0, 0.04);
-    CHECK(detail(v, "held-out error: saturating, lambda_max") <
-          0.8 * detail(v, "held-out error: power, lambda_max"));
-    CHECK(judge_sharpness_growth(planted({.curvature_share = 0}), quick()).outcome ==
-          Outcome::refuted);
-    CHECK(judge_sharpness_growth(planted({.curvature_share = 0.1, .run_noise = 2}, {.seeds = 1}),
-                                 quick())
-              .outcome == Outcome::inconclusive);
+    CHECK(detail(v, "held-out error: saturating, lambda_max") < 0.8 * detail(v, "held-out error: power, lambda_max"));
+    CHECK(judge_sharpness_growth(planted({.curvature_share = 0}), quick()).outcome == Outcome::refuted);
+    CHECK(judge_sharpness_growth(planted({.curvature_share = 0.1, .run_noise = 2}, {.seeds = 1}), quick()).outcome ==
+          Outcome::inconclusive);
   }
 
   TEST_CASE(
@@ -300,12 +292,10 @@ TEST_SUITE("questions") {
     for (const char* subspace : {"top", "random", "complement"})
       CHECK_NEAR(detail(v, std::string("measured over predicted, ") + subspace), 0.8, 1e-9, 0);
     CHECK(find_detail(v, "measured over predicted, isotropic") == nullptr);
-    for (const Control& c : v.controls)
-      CHECK(c.was_run == (c.name.find("isotropic") == std::string::npos));
+    for (const Control& c : v.controls) CHECK(c.was_run == (c.name.find("isotropic") == std::string::npos));
   }
 
-  TEST_CASE(
-      "Q5: damage that moves with its prediction is supported, damage that does not is refuted") {
+  TEST_CASE("Q5: damage that moves with its prediction is supported, damage that does not is refuted") {
     Table follows = planted({});
     add_cooled(follows, 0.4, 0.4, 0.05);
     const Verdict v = judge_cooldown(follows, quick());
@@ -316,8 +306,7 @@ TEST_SUITE("questions") {
     CHECK(judge_cooldown(stays, quick()).outcome == Outcome::refuted);
   }
 
-  TEST_CASE(
-      "Q5: a cooldown that moves nothing, one of great scatter, and two cells are inconclusive") {
+  TEST_CASE("Q5: a cooldown that moves nothing, one of great scatter, and two cells are inconclusive") {
     Table nothing = planted({});
     add_cooled(nothing, 0, 0, 0.05);
     CHECK(judge_cooldown(nothing, quick()).outcome == Outcome::inconclusive);
@@ -374,8 +363,7 @@ TEST_SUITE("questions") {
     const Verdict v = judge_composition(factorial(0.0325, 0), quick());
     CHECK_NEAR(detail(v, "relative interaction W3A3"), 0.0325, 1e-9, 0);
     CHECK_NEAR(detail(v, "relative interaction W3A4"), 0.0325, 1e-9, 0);
-    CHECK_NEAR(
-        detail(v, "predicted by (1+nu_w)(1+nu_a) W3A3"), rtn_relative_mse(3, 64) / 2, 1e-12, 0);
+    CHECK_NEAR(detail(v, "predicted by (1+nu_w)(1+nu_a) W3A3"), rtn_relative_mse(3, 64) / 2, 1e-12, 0);
     CHECK(find_detail(v, "relative interaction W16A3") == nullptr);
   }
 

@@ -39,16 +39,14 @@ TEST_SUITE("solvable") {
     const double start = 1e-3, target = 0.7;
     for (const double t : {0.5, 2.0, 5.0, 9.0}) {
       const double h = 1e-5, s = linear_net_mode(t, start, target);
-      const double slope =
-          (linear_net_mode(t + h, start, target) - linear_net_mode(t - h, start, target)) / (2 * h);
+      const double slope = (linear_net_mode(t + h, start, target) - linear_net_mode(t - h, start, target)) / (2 * h);
       CHECK_NEAR(slope, 2 * s * (target - s), 1e-6, 0);
     }
     CHECK_NEAR(linear_net_mode(0, start, target), start, 1e-12, 0);
     CHECK_NEAR(linear_net_mode(1e3, start, target), target, 1e-12, 0);
   }
 
-  TEST_CASE(
-      "linear_net_mode: equals gradient descent with a small rate on the two weights of one mode") {
+  TEST_CASE("linear_net_mode: equals gradient descent with a small rate on the two weights of one mode") {
     const double start = 0.01, target = 0.7, rate = 1e-4;
     double a = std::sqrt(start), b = a;
     for (int step = 0; step < 40000; ++step) {
@@ -60,8 +58,7 @@ TEST_SUITE("solvable") {
     CHECK_NEAR(a * b, linear_net_mode(4, start, target), 1e-3, 0);
   }
 
-  TEST_CASE(
-      "linear net: Gauss-Newton trace and spectrum equal those of the explicit Jacobian [3x3]") {
+  TEST_CASE("linear net: Gauss-Newton trace and spectrum equal those of the explicit Jacobian [3x3]") {
     LinearNet net;
     net.target.resize(3);
     net.target << 1.0, 0.6, 0.3;
@@ -92,8 +89,7 @@ TEST_SUITE("solvable") {
     for (const double alpha : {2.0 / 3, 0.75}) {
       constexpr Index modes = 200000;
       const LinearNet net = power_net(alpha, modes);
-      const double tail =
-          0.5 * std::pow(modes, 1 - 2 * alpha) / (2 * alpha - 1);  // of the modes cut off
+      const double tail = 0.5 * std::pow(modes, 1 - 2 * alpha) / (2 * alpha - 1);  // of the modes cut off
       const auto [gamma, beta] = linear_net_exponents(alpha);
       CHECK_NEAR(local_exponent([&](double t) { return net.gn_trace(t); }, 3e3), gamma, 0, 0.1);
       CHECK_NEAR(local_exponent([&](double t) { return net.loss(t) + tail; }, 3e3), -beta, 0, 0.15);
@@ -125,8 +121,7 @@ TEST_SUITE("solvable") {
     CHECK_NEAR(ratio / static_cast<double>(rows.size()), 1, 0.05, 0);
   }
 
-  TEST_CASE(
-      "planted_ptq: exponents of noiseless rows are the planted ones, other seeds other noise") {
+  TEST_CASE("planted_ptq: exponents of noiseless rows are the planted ones, other seeds other noise") {
     PlantedLaw planted;
     planted.run_noise = planted.row_noise = 0;
     CHECK_NEAR(gamma_of(planted_ptq({}, planted)), planted.gamma_d, 1e-9, 0);

@@ -50,18 +50,12 @@ RunFile full_run() {
   factorial.set("delta_se_nats", variable({"checkpoint", "cell"}, {2, 2}, Doubles{.1, .2, .3, .4}));
   noise.set("subspace", variable({"subspace"}, {2}, Strings{"top", "random"}));
   noise.set("energy", variable({"checkpoint", "amplitude"}, {2, 3}, Doubles{1, 2, 3, 4, 5, 6}));
-  noise.set("delta_nats",
-            variable({"checkpoint", "subspace", "amplitude"},
-                     {2, 2, 3},
-                     Doubles{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
+  noise.set("delta_nats", variable({"checkpoint", "subspace", "amplitude"}, {2, 2, 3},
+                                   Doubles{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}));
   noise.set("residual_share", variable({"checkpoint"}, {2}, Doubles{.3, .4}));
   noise.set("null_share", variable({"checkpoint"}, {2}, Doubles{.1, .2}));
-  run.groups = {{"manifest", manifest},
-                {"checkpoints", checkpoints},
-                {"ptq", ptq},
-                {"curvature", curvature},
-                {"factorial", factorial},
-                {"noise", noise}};
+  run.groups = {{"manifest", manifest},   {"checkpoints", checkpoints}, {"ptq", ptq},
+                {"curvature", curvature}, {"factorial", factorial},     {"noise", noise}};
   return run;
 }
 

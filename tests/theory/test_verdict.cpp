@@ -77,11 +77,8 @@ TEST_SUITE("verdict") {
   TEST_CASE(
       "verdicts_from_json: broken text, unknown outcome, missing field, other schema -> "
       "FormatError with source") {
-    for (const std::string& text : {std::string("{"),
-                                    with("refuted", "rejected"),
-                                    with("\"prose\"", "\"prosa\""),
-                                    with("\"schema\": 1", "\"schema\": 99"),
-                                    with("\"n\": 12", "\"n\": \"x\"")}) {
+    for (const std::string& text : {std::string("{"), with("refuted", "rejected"), with("\"prose\"", "\"prosa\""),
+                                    with("\"schema\": 1", "\"schema\": 99"), with("\"n\": 12", "\"n\": \"x\"")}) {
       CHECK_THROWS_AS(verdicts_from_json(text, "a.json"), FormatError);
       CHECK_THROWS_WITH(verdicts_from_json(text, "a.json"), doctest::Contains("a.json"));
     }
@@ -91,8 +88,7 @@ TEST_SUITE("verdict") {
     const auto t = with_values(default_thresholds(), {{"q3_tolerance", 0.25}});
     CHECK(value_of(t, "q3_tolerance") == 0.25);
     CHECK(value_of(t, "q5_tolerance") == value_of(default_thresholds(), "q5_tolerance"));
-    CHECK_THROWS_WITH_AS(
-        with_values(t, {{"q3_tolerence", 1}}), doctest::Contains("q3_tolerance"), OptionError);
+    CHECK_THROWS_WITH_AS(with_values(t, {{"q3_tolerence", 1}}), doctest::Contains("q3_tolerance"), OptionError);
     CHECK_THROWS_AS(with_values(t, {{"q3_tolerance", NAN}}), OptionError);
     CHECK_THROWS_AS(value_of(t, "none"), ContractError);
   }

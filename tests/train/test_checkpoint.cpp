@@ -57,8 +57,8 @@ TEST_CASE("checkpoint: one changed bit, a wrong length or a missing array is a F
   std::get<std::vector<float>>(theta.values)[7] += 1e-6f;
   bent.set("theta", theta);
   CHECK_THROWS_WITH_AS(state_from_dataset<float>(bent, t.train, size), doctest::Contains("hash"), FormatError);
-  CHECK_THROWS_WITH_AS(state_from_dataset<float>(to_dataset(state), t.train, size + 1),
-                       doctest::Contains("theta"), FormatError);
+  CHECK_THROWS_WITH_AS(state_from_dataset<float>(to_dataset(state), t.train, size + 1), doctest::Contains("theta"),
+                       FormatError);
   Dataset empty("state");
   CHECK_THROWS_AS(state_from_dataset<float>(empty, t.train, size), FormatError);
 }

@@ -16,8 +16,7 @@ TokenBatch periodic(const std::vector<std::uint64_t>& phases) {
   constexpr std::array<std::uint16_t, 4> period = {'a', 'b', 'a', 'c'};
   TokenBatch batch{Index(phases.size()), positions, {}};
   for (std::uint64_t phase : phases)
-    for (Index t = 0; t <= positions; ++t)
-      batch.tokens.push_back(period[(phase + std::uint64_t(t)) % 4]);
+    for (Index t = 0; t <= positions; ++t) batch.tokens.push_back(period[(phase + std::uint64_t(t)) % 4]);
   return batch;
 }
 
@@ -26,8 +25,7 @@ std::array<double, 2> losses_of_run(TransformerOptions architecture, std::int64_
   architecture.vocabulary = 256;
   architecture.positions = positions;
   TrainOptions options;
-  options.schedule = {
-      .peak = 2e-2, .warmup_steps = 10, .horizon_steps = updates, .decay = Decay::cosine};
+  options.schedule = {.peak = 2e-2, .warmup_steps = 10, .horizon_steps = updates, .decay = Decay::cosine};
   const Transformer<float> model(architecture);
   Objective<Transformer<float>> objective(model, options.chunks);
   TrainState<float> state = initial_state(model, options);

@@ -40,8 +40,7 @@ struct NaiveOptimizer {
       }
       m[i] = o.beta1 * m[i] + (1 - o.beta1) * gi;
       v[i] = o.beta2 * v[i] + (1 - o.beta2) * gi * gi;
-      const double m_hat = m[i] / (1 - std::pow(o.beta1, step)),
-                   v_hat = v[i] / (1 - std::pow(o.beta2, step));
+      const double m_hat = m[i] / (1 - std::pow(o.beta1, step)), v_hat = v[i] / (1 - std::pow(o.beta2, step));
       theta[i] -= lr * m_hat / (std::sqrt(v_hat) + o.eps) + lr * decay * theta[i];
     }
   }
@@ -52,8 +51,7 @@ void check_against_naive(const OptimizerOptions& options) {
   const ParamLayout layout = mixed_layout();
   const std::vector<bool> decayed = {1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1};
   const Vector<double> start = normals(15, 1);
-  NaiveOptimizer naive{
-      options, {start.data(), start.data() + 15}, std::vector<double>(15), std::vector<double>(15)};
+  NaiveOptimizer naive{options, {start.data(), start.data() + 15}, std::vector<double>(15), std::vector<double>(15)};
   OptimizerState<double> state = make_state<double>(options, layout);
   Vector<double> theta = start;
   for (std::uint32_t step = 0; step < 7; ++step) {
@@ -64,8 +62,7 @@ void check_against_naive(const OptimizerOptions& options) {
     const double norm = gradient.norm();
     CHECK_NEAR(update(options, layout, lr, theta.data(), gradient.data(), state), norm, 1e-14, 0.0);
     CHECK(state.step == step + 1);
-    CHECK(relative_error(theta, Vector<double>(ConstVecView<double>(naive.theta.data(), 15))) <=
-          1e-13);
+    CHECK(relative_error(theta, Vector<double>(ConstVecView<double>(naive.theta.data(), 15))) <= 1e-13);
   }
 }
 
@@ -80,16 +77,14 @@ TEST_CASE(
     "optimizer: AdamW equals the formulas, decay on matrices, embedding and head only [clipping on "
     "and off]") {
   check_against_naive({.beta1 = 0.9, .beta2 = 0.95, .weight_decay = 0.3, .clip_norm = 0});
-  check_against_naive(
-      {.beta1 = 0.8, .beta2 = 0.99, .eps = 1e-2, .weight_decay = 0.1, .clip_norm = 1.5});
+  check_against_naive({.beta1 = 0.8, .beta2 = 0.99, .eps = 1e-2, .weight_decay = 0.1, .clip_norm = 1.5});
   check_against_naive({.beta1 = 0, .beta2 = 0, .weight_decay = 0});
 }
 
 TEST_CASE(
     "optimizer: SGD with momentum equals the formulas and keeps no second moment [clipping on and "
     "off]") {
-  const OptimizerOptions options{
-      .kind = OptimizerKind::sgd, .beta1 = 0.9, .weight_decay = 0.2, .clip_norm = 1};
+  const OptimizerOptions options{.kind = OptimizerKind::sgd, .beta1 = 0.9, .weight_decay = 0.2, .clip_norm = 1};
   check_against_naive(options);
   check_against_naive({.kind = OptimizerKind::sgd, .beta1 = 0, .weight_decay = 0, .clip_norm = 0});
   CHECK(make_state<double>(options, mixed_layout()).second.empty());
@@ -131,10 +126,7 @@ TEST_CASE("norm2: float gradients are summed in double") {
   CHECK_NEAR(norm2(g.data(), 1000), double(1e25f) * std::sqrt(1000.0), 1e-14, 0.0);
 }
 
-TEST_CASE_TEMPLATE("exponential average: decay·a + (1-decay)·θ from the first θ on; off at 0",
-                   S,
-                   float,
-                   double) {
+TEST_CASE_TEMPLATE("exponential average: decay·a + (1-decay)·θ from the first θ on; off at 0", S, float, double) {
   ExponentialAverage<S> average{.decay = 0.75, .value = {}};
   for (double x : {4.0, 8.0, -4.0}) average.observe(snapshot<S>(x, 1).data(), 2);
   // 4, then 0.75·4 + 0.25·8 = 5, then 0.75·5 - 0.25·4 = 2.75: all exact in binary.
@@ -144,10 +136,7 @@ TEST_CASE_TEMPLATE("exponential average: decay·a + (1-decay)·θ from the first
   CHECK(off.value.empty());
 }
 
-TEST_CASE_TEMPLATE("latest weight average: the mean of the last window snapshots; off at 0",
-                   S,
-                   float,
-                   double) {
+TEST_CASE_TEMPLATE("latest weight average: the mean of the last window snapshots; off at 0", S, float, double) {
   LatestWeightAverage<S> average{.window = 2, .snapshots = {}};
   CHECK_THROWS_AS(average.mean(), ContractError);
   average.observe(snapshot<S>(1, 10).data(), 2);
@@ -164,17 +153,13 @@ TEST_CASE_TEMPLATE("latest weight average: the mean of the last window snapshots
 TEST_CASE("optimizer: every wrong option is named in one message, NaN included") {
   OptimizerOptions{}.validate();
   CHECK_THROWS_WITH_AS(
-      (OptimizerOptions{.beta1 = 1, .beta2 = -0.5, .eps = 0, .weight_decay = -1, .clip_norm = -2}
-           .validate()),
+      (OptimizerOptions{.beta1 = 1, .beta2 = -0.5, .eps = 0, .weight_decay = -1, .clip_norm = -2}.validate()),
       "optimizer: beta1 = 1 (expected in [0, 1)); beta2 = -0.5 (expected in [0, 1)); eps = 0 "
       "(expected above 0); "
       "weight_decay = -1 (expected at least 0); clip_norm = -2 (expected at least 0; 0 = off)",
       OptionError);
-  for (double OptimizerOptions::*field : {&OptimizerOptions::beta1,
-                                          &OptimizerOptions::beta2,
-                                          &OptimizerOptions::eps,
-                                          &OptimizerOptions::weight_decay,
-                                          &OptimizerOptions::clip_norm}) {
+  for (double OptimizerOptions::*field : {&OptimizerOptions::beta1, &OptimizerOptions::beta2, &OptimizerOptions::eps,
+                                          &OptimizerOptions::weight_decay, &OptimizerOptions::clip_norm}) {
     OptimizerOptions options;
     options.*field = NAN;
     CHECK_THROWS_AS(options.validate(), OptionError);

@@ -8,12 +8,8 @@ namespace hone::test {
 namespace {
 
 Schedule schedule_of(Decay decay) {
-  return {.peak = 0.5,
-          .warmup_steps = 10,
-          .horizon_steps = 110,
-          .cooldown_steps = 40,
-          .decay = decay,
-          .final_ratio = 0.1};
+  return {
+      .peak = 0.5, .warmup_steps = 10, .horizon_steps = 110, .cooldown_steps = 40, .decay = decay, .final_ratio = 0.1};
 }
 
 constexpr Decay every_decay[] = {Decay::constant, Decay::cosine, Decay::linear, Decay::one_sqrt};
@@ -24,8 +20,7 @@ TEST_CASE("schedule: warmup is linear and reaches the peak with its last update 
   for (Decay decay : every_decay) {
     CAPTURE(int(decay));
     const Schedule lr = schedule_of(decay);
-    for (std::int64_t step = 0; step < 10; ++step)
-      CHECK_NEAR(lr(step), 0.05 * double(step + 1), 1e-15, 0.0);
+    for (std::int64_t step = 0; step < 10; ++step) CHECK_NEAR(lr(step), 0.05 * double(step + 1), 1e-15, 0.0);
   }
   Schedule cold = schedule_of(Decay::constant);
   cold.warmup_steps = 0;
@@ -51,8 +46,7 @@ TEST_CASE("schedule: cosine is half way down in the middle of its range") {
   CHECK_NEAR(schedule_of(Decay::cosine)(59), 0.5 * (0.1 + 0.9 * 0.5), 1e-14, 0.0);
 }
 
-TEST_CASE(
-    "schedule: linear and one_sqrt hold the peak until the cooldown, then follow 1-x and 1-√x") {
+TEST_CASE("schedule: linear and one_sqrt hold the peak until the cooldown, then follow 1-x and 1-√x") {
   for (Decay decay : {Decay::linear, Decay::one_sqrt}) {
     const Schedule lr = schedule_of(decay);
     for (std::int64_t step = 10; step < 70; ++step) CHECK(lr(step) == 0.5);
@@ -64,21 +58,18 @@ TEST_CASE(
   }
 }
 
-TEST_CASE(
-    "cooldown_branch: equals the run that planned this cooldown from the start [constant trunk]") {
+TEST_CASE("cooldown_branch: equals the run that planned this cooldown from the start [constant trunk]") {
   for (Decay shape : {Decay::linear, Decay::one_sqrt}) {
     const Schedule trunk = schedule_of(Decay::constant);
     const Schedule branch = cooldown_branch(trunk, 70, 40, shape);
     const Schedule planned = schedule_of(shape);
     branch.validate();
     CHECK(branch(69) == trunk(69));
-    for (std::int64_t step = 70; step <= 120; ++step)
-      CHECK_NEAR(branch(step), planned(step), 1e-15, 0.0);
+    for (std::int64_t step = 70; step <= 120; ++step) CHECK_NEAR(branch(step), planned(step), 1e-15, 0.0);
   }
 }
 
-TEST_CASE(
-    "cooldown_branch: leaves the trunk without a jump and ends at its own horizon [cosine trunk]") {
+TEST_CASE("cooldown_branch: leaves the trunk without a jump and ends at its own horizon [cosine trunk]") {
   const Schedule trunk = schedule_of(Decay::cosine);
   const Schedule branch = cooldown_branch(trunk, 50, 200, Decay::linear);
   CHECK(branch.horizon_steps == 250);
@@ -89,19 +80,16 @@ TEST_CASE(
 
 TEST_CASE("schedule: names round-trip, and an unknown one is answered with the nearest") {
   for (Decay decay : every_decay) CHECK(decay_from_name(name_of(decay)) == decay);
-  CHECK_THROWS_WITH_AS(
-      decay_from_name("cosin"),
-      "decay = \"cosin\" is unknown; did you mean \"cosine\"? (known: constant, cosine, linear, "
-      "one_sqrt)",
-      OptionError);
+  CHECK_THROWS_WITH_AS(decay_from_name("cosin"),
+                       "decay = \"cosin\" is unknown; did you mean \"cosine\"? (known: constant, cosine, linear, "
+                       "one_sqrt)",
+                       OptionError);
 }
 
 TEST_CASE("schedule: every wrong option is named in one message, NaN included") {
   schedule_of(Decay::linear).validate();
   CHECK_THROWS_WITH_AS(
-      (Schedule{
-          .peak = 0, .warmup_steps = -1, .horizon_steps = 0, .cooldown_steps = 5, .final_ratio = 2}
-           .validate()),
+      (Schedule{.peak = 0, .warmup_steps = -1, .horizon_steps = 0, .cooldown_steps = 5, .final_ratio = 2}.validate()),
       "schedule: lr = 0 (expected above 0); warmup_steps = -1 (expected at least 0); horizon = 0 "
       "updates (expected at least 1); cooldown_steps = 5 (expected 0 to 0); final_ratio = 2 "
       "(expected in [0, 1])",

@@ -9,11 +9,8 @@ namespace {
 TrainOptions tiny_training() {
   TrainOptions options;
   options.seed = 5;
-  options.schedule = {.peak = 1e-2,
-                      .warmup_steps = 3,
-                      .horizon_steps = 20,
-                      .cooldown_steps = 6,
-                      .decay = Decay::linear};
+  options.schedule = {
+      .peak = 1e-2, .warmup_steps = 3, .horizon_steps = 20, .cooldown_steps = 6, .decay = Decay::linear};
   options.chunks.rows = 10;
   options.ema_decay = 0.9;
   options.lawa_window = 3;
@@ -23,15 +20,13 @@ TrainOptions tiny_training() {
 
 /// Random tokens that depend on the step alone.
 BatchSource<TokenBatch> random_source() {
-  return
-      [](std::int64_t step) { return random_tokens(tiny_llama(), 7, 100 + std::uint32_t(step)); };
+  return [](std::int64_t step) { return random_tokens(tiny_llama(), 7, 100 + std::uint32_t(step)); };
 }
 
 /// Trains a fresh tiny transformer with stops at each of `targets`, a fresh objective after each
 /// stop.
 template <class S>
-TrainState<S> trained(const std::vector<std::int64_t>& targets,
-                      int threads,
+TrainState<S> trained(const std::vector<std::int64_t>& targets, int threads,
                       std::vector<StepRecord>* records = nullptr) {
   TrainOptions options = tiny_training();
   options.chunks.threads = threads;
@@ -40,15 +35,10 @@ TrainState<S> trained(const std::vector<std::int64_t>& targets,
   for (std::int64_t target : targets) {
     Objective<Transformer<S>> objective(model, options.chunks);
     TrainState<S> copy = state;
-    const TrainSummary summary = train_to(target,
-                                          copy,
-                                          objective,
-                                          random_source(),
-                                          options,
-                                          options.schedule,
-                                          [&](const StepRecord& record) {
-                                            if (records) records->push_back(record);
-                                          });
+    const TrainSummary summary =
+        train_to(target, copy, objective, random_source(), options, options.schedule, [&](const StepRecord& record) {
+          if (records) records->push_back(record);
+        });
     CHECK(summary.stop == TrainStop::reached);
     CHECK(summary.step == target);
     CHECK(summary.message.empty());
@@ -59,9 +49,8 @@ TrainState<S> trained(const std::vector<std::int64_t>& targets,
 
 template <class S>
 bool same_bits(const TrainState<S>& a, const TrainState<S>& b) {
-  return a.theta == b.theta && a.optimizer.step == b.optimizer.step &&
-         a.optimizer.first == b.optimizer.first && a.optimizer.second == b.optimizer.second &&
-         a.ema.value == b.ema.value && a.lawa.snapshots == b.lawa.snapshots;
+  return a.theta == b.theta && a.optimizer.step == b.optimizer.step && a.optimizer.first == b.optimizer.first &&
+         a.optimizer.second == b.optimizer.second && a.ema.value == b.ema.value && a.lawa.snapshots == b.lawa.snapshots;
 }
 
 /// A linear regression y = 0 in two inputs, trained by plain gradient descent: the loss explodes
@@ -85,10 +74,7 @@ struct LineFit {
 
 TEST_SUITE_BEGIN("train");
 
-TEST_CASE_TEMPLATE("trainer: k updates and n-k from a copied state have the bits of n updates",
-                   S,
-                   float,
-                   double) {
+TEST_CASE_TEMPLATE("trainer: k updates and n-k from a copied state have the bits of n updates", S, float, double) {
   const TrainState<S> whole = trained<S>({12}, 1);
   CHECK(same_bits(trained<S>({5, 12}, 1), whole));
   CHECK(same_bits(trained<S>({1, 2, 6, 12}, 1), whole));
@@ -109,11 +95,9 @@ TEST_CASE(
   const Transformer<double> model(tiny_llama());
   Objective<Transformer<double>> objective(model, options.chunks);
   const TrainState<double> start = initial_state(model, options);
-  CHECK_NEAR(
-      records[0].loss_nats, objective.value(start.theta.data(), random_source()(0)), 1e-14, 0.0);
+  CHECK_NEAR(records[0].loss_nats, objective.value(start.theta.data(), random_source()(0)), 1e-14, 0.0);
   const TrainState<double> middle = trained<double>({5}, 1);
-  CHECK_NEAR(
-      records[5].loss_nats, objective.value(middle.theta.data(), random_source()(5)), 1e-14, 0.0);
+  CHECK_NEAR(records[5].loss_nats, objective.value(middle.theta.data(), random_source()(5)), 1e-14, 0.0);
   for (size_t i = 0; i < records.size(); ++i) {
     CHECK(records[i].step == std::int64_t(i) + 1);
     CHECK(records[i].lr == options.schedule(std::int64_t(i)));
@@ -121,8 +105,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE(
-    "trainer: averages are those of the visited parameters [EMA every update, LAWA every second]") {
+TEST_CASE("trainer: averages are those of the visited parameters [EMA every update, LAWA every second]") {
   const TrainState<double> state = trained<double>({7}, 1);
   ExponentialAverage<double> ema{.decay = 0.9, .value = {}};
   LatestWeightAverage<double> lawa{.window = 3, .snapshots = {}};
@@ -155,14 +138,12 @@ TEST_CASE(
   CHECK(summary.message.find(fmt::format("update {}:", updates + 1)) != std::string::npos);
 }
 
-TEST_CASE(
-    "trainer: NaN in one parameter -> diverged before the first update, nothing else touched") {
+TEST_CASE("trainer: NaN in one parameter -> diverged before the first update, nothing else touched") {
   const LineFit fit;
   TrainState<float> state = initial_state(fit.model, fit.options);
   state.theta[1] = NAN;
   const float other = state.theta[0];
-  const TrainSummary summary =
-      fit.train(state, [](const StepRecord&) { FAIL("no update was due"); });
+  const TrainSummary summary = fit.train(state, [](const StepRecord&) { FAIL("no update was due"); });
   CHECK(summary.stop == TrainStop::diverged);
   CHECK(summary.step == 0);
   CHECK(state.step() == 0);
@@ -179,10 +160,8 @@ TEST_CASE(
   Objective<Transformer<double>> objective(model, options.chunks);
   TrainState<double> state = initial_state(model, options);
   const auto ignore = [](const StepRecord&) {};
-  const TrainSummary stopped =
-      train_to(8, state, objective, random_source(), options, options.schedule, ignore, [&] {
-        return state.step() == 3;
-      });
+  const TrainSummary stopped = train_to(8, state, objective, random_source(), options, options.schedule, ignore,
+                                        [&] { return state.step() == 3; });
   CHECK(stopped.stop == TrainStop::interrupted);
   CHECK(stopped.step == 3);
   train_to(8, state, objective, random_source(), options, options.schedule, ignore);
