@@ -38,15 +38,19 @@ auto scores_of(M& x, const AttentionShape& a, Index b, Index head, Index first, 
               Eigen::OuterStride<>(a.positions));
 }
 
-/// Calls body(b, head, kv head, first row, rows, visible columns) for every block in a fixed order.
-template <class Body>
-void for_blocks(const AttentionShape& a, Body&& body) {
+/// Calls prepare(b, kv head) before the first block of each pair of those, and body(b, head, kv head, first row, rows,
+/// visible columns) for every block, in a fixed order.
+template <class Prepare, class Body>
+void for_blocks(const AttentionShape& a, Prepare&& prepare, Body&& body) {
+  const Index group = a.heads / a.kv_heads;
   for (Index b = 0; b < a.sequences; ++b)
-    for (Index h = 0; h < a.heads; ++h)
+    for (Index h = 0; h < a.heads; ++h) {
+      if (h % group == 0) prepare(b, h / group);
       for (Index first = 0; first < a.positions; first += attention_block) {
         const Index count = std::min(attention_block, a.positions - first);
-        body(b, h, h / (a.heads / a.kv_heads), first, count, first + count);
+        body(b, h, h / group, first, count, first + count);
       }
+    }
 }
 
 }  // namespace detail
@@ -56,17 +60,25 @@ template <class S>
 void attention_forward(MatView<S> o, MatView<S> att, MatView<S> q, MatView<S> k, MatView<S> v,
                        const AttentionShape& a) {
   const S scale = S(a.scale());
-  detail::for_blocks(a, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
+  RightFactor<S> keys, values;
+  const auto prepare = [&](Index b, Index g) {
+    keys.set_transposed(detail::head_of<S>(k, a, b, g, 0, a.positions));
+    values.set(detail::head_of<S>(v, a, b, g, 0, a.positions));
+  };
+  detail::for_blocks(a, prepare, [&](Index b, Index h, Index, Index first, Index count, Index) {
     auto p = detail::scores_of<S>(att, a, b, h, first, count);
-    gemm_nt<S>(p, detail::head_of<S>(q, a, b, h, first, count), detail::head_of<S>(k, a, b, g, 0, visible));  // F1
-    for (Index i = 0; i < count; ++i) {                                                                       // F2
-      auto row = p.row(i).head(first + i + 1).array();
+    gemm_right<S>(p, detail::head_of<S>(q, a, b, h, first, count), keys);  // F1
+    for (Index i = 0; i < count; ++i) {                                    // F2
+      // All visible columns at once: what the mask hides holds a harmless score first and zero afterwards, so that no
+      // row has a ragged end.
+      auto row = p.row(i).array();
+      row.tail(count - 1 - i).setConstant(row[0]);
       const S top = row.maxCoeff();
       row = ((row - top) * scale).exp();
+      row.tail(count - 1 - i).setZero();
       row *= S(1) / row.sum();
-      p.row(i).tail(count - 1 - i).setZero();
     }
-    gemm_nn<S>(detail::head_of<S>(o, a, b, h, first, count), p, detail::head_of<S>(v, a, b, g, 0, visible));  // F3
+    gemm_right<S>(detail::head_of<S>(o, a, b, h, first, count), p, values);  // F3
   });
 }
 
@@ -78,17 +90,22 @@ void attention_backward(MatView<S> dq, MatView<S> dk, MatView<S> dv, MatView<S> 
   const S scale = S(a.scale());
   dk.setZero();
   dv.setZero();
-  detail::for_blocks(a, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
+  RightFactor<S> keys, values;
+  const auto prepare = [&](Index b, Index g) {
+    keys.set(detail::head_of<S>(k, a, b, g, 0, a.positions));
+    values.set_transposed(detail::head_of<S>(v, a, b, g, 0, a.positions));
+  };
+  detail::for_blocks(a, prepare, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
     const auto p = detail::scores_of<S>(att, a, b, h, first, count);
     const auto doh = detail::head_of<S>(d_o, a, b, h, first, count);
     StridedView<S> ds(scratch.data(), count, visible, Eigen::OuterStride<>(visible));
     gemm_tn<S>(detail::head_of<S>(dv, a, b, g, 0, visible), p, doh, Write::add);  // B1 from F3
-    gemm_nt<S>(ds, doh, detail::head_of<S>(v, a, b, g, 0, visible));              // B2 from F3
+    gemm_right<S>(ds, doh, values);                                               // B2 from F3
     for (Index i = 0; i < count; ++i) {                                           // B3 from F2
       const S mean = (ds.row(i).array() * p.row(i).array()).sum();
       ds.row(i).array() = p.row(i).array() * (ds.row(i).array() - mean) * scale;
     }
-    gemm_nn<S>(detail::head_of<S>(dq, a, b, h, first, count), ds, detail::head_of<S>(k, a, b, g, 0, visible));  // B4
+    gemm_right<S>(detail::head_of<S>(dq, a, b, h, first, count), ds, keys);  // B4
     gemm_tn<S>(detail::head_of<S>(dk, a, b, g, 0, visible), ds, detail::head_of<S>(q, a, b, h, first, count),
                Write::add);  // B5 from F1
   });
@@ -99,19 +116,23 @@ template <class S>
 void attention_tforward(MatView<S> to, MatView<S> tatt, MatView<S> tq, MatView<S> tk, MatView<S> tv, MatView<S> att,
                         MatView<S> q, MatView<S> k, MatView<S> v, const AttentionShape& a) {
   const S scale = S(a.scale());
-  detail::for_blocks(a, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
+  RightFactor<S> keys, values, tkeys, tvalues;
+  const auto prepare = [&](Index b, Index g) {
+    keys.set_transposed(detail::head_of<S>(k, a, b, g, 0, a.positions));
+    tkeys.set_transposed(detail::head_of<S>(tk, a, b, g, 0, a.positions));
+    values.set(detail::head_of<S>(v, a, b, g, 0, a.positions));
+    tvalues.set(detail::head_of<S>(tv, a, b, g, 0, a.positions));
+  };
+  detail::for_blocks(a, prepare, [&](Index b, Index h, Index, Index first, Index count, Index) {
     const auto p = detail::scores_of<S>(att, a, b, h, first, count);
     auto tp = detail::scores_of<S>(tatt, a, b, h, first, count);
-    gemm_nt<S>(tp, detail::head_of<S>(tq, a, b, h, first, count), detail::head_of<S>(k, a, b, g, 0, visible));
-    gemm_nt<S>(tp, detail::head_of<S>(q, a, b, h, first, count), detail::head_of<S>(tk, a, b, g, 0, visible),
-               Write::add);              // R F1
+    gemm_right<S>(tp, detail::head_of<S>(tq, a, b, h, first, count), keys, detail::head_of<S>(q, a, b, h, first, count),
+                  tkeys);                // R F1
     for (Index i = 0; i < count; ++i) {  // R F2
       const S mean = (tp.row(i).array() * p.row(i).array()).sum();
       tp.row(i).array() = p.row(i).array() * (tp.row(i).array() - mean) * scale;
     }
-    auto toh = detail::head_of<S>(to, a, b, h, first, count);
-    gemm_nn<S>(toh, tp, detail::head_of<S>(v, a, b, g, 0, visible));
-    gemm_nn<S>(toh, p, detail::head_of<S>(tv, a, b, g, 0, visible), Write::add);  // R F3
+    gemm_right<S>(detail::head_of<S>(to, a, b, h, first, count), tp, values, p, tvalues);  // R F3
   });
 }
 
@@ -124,28 +145,28 @@ void attention_tbackward(MatView<S> tdq, MatView<S> tdk, MatView<S> tdv, MatView
   const S scale = S(a.scale());
   tdk.setZero();
   tdv.setZero();
-  detail::for_blocks(a, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
+  RightFactor<S> keys, values, tkeys, tvalues;
+  const auto prepare = [&](Index b, Index g) {
+    keys.set(detail::head_of<S>(k, a, b, g, 0, a.positions));
+    tkeys.set(detail::head_of<S>(tk, a, b, g, 0, a.positions));
+    values.set_transposed(detail::head_of<S>(v, a, b, g, 0, a.positions));
+    tvalues.set_transposed(detail::head_of<S>(tv, a, b, g, 0, a.positions));
+  };
+  detail::for_blocks(a, prepare, [&](Index b, Index h, Index g, Index first, Index count, Index visible) {
     const auto p = detail::scores_of<S>(att, a, b, h, first, count);
     const auto tp = detail::scores_of<S>(tatt, a, b, h, first, count);
     const auto doh = detail::head_of<S>(d_o, a, b, h, first, count);
     const auto tdoh = detail::head_of<S>(tdo, a, b, h, first, count);
     const auto qh = detail::head_of<S>(q, a, b, h, first, count);
     const auto tqh = detail::head_of<S>(tq, a, b, h, first, count);
-    const auto kh = detail::head_of<S>(k, a, b, g, 0, visible);
-    const auto tkh = detail::head_of<S>(tk, a, b, g, 0, visible);
-    const auto vh = detail::head_of<S>(v, a, b, g, 0, visible);
-    const auto tvh = detail::head_of<S>(tv, a, b, g, 0, visible);
-    auto tdqh = detail::head_of<S>(tdq, a, b, h, first, count);
     auto tdkh = detail::head_of<S>(tdk, a, b, g, 0, visible);
     auto tdvh = detail::head_of<S>(tdv, a, b, g, 0, visible);
     StridedView<S> ds(scratch.data(), count, visible, Eigen::OuterStride<>(visible));
     StridedView<S> tds(scratch.data() + attention_block * a.positions, count, visible, Eigen::OuterStride<>(visible));
-    gemm_tn<S>(tdvh, tp, doh, Write::add);  // R B1
-    gemm_tn<S>(tdvh, p, tdoh, Write::add);
-    gemm_nt<S>(ds, doh, vh);    // B2 again
-    gemm_nt<S>(tds, tdoh, vh);  // R B2
-    gemm_nt<S>(tds, doh, tvh, Write::add);
-    for (Index i = 0; i < count; ++i) {  // B3 again, R B3
+    gemm_tn<S>(tdvh, tp, doh, p, tdoh, Write::add);  // R B1
+    gemm_right<S>(ds, doh, values);                  // B2 again
+    gemm_right<S>(tds, tdoh, values, doh, tvalues);  // R B2
+    for (Index i = 0; i < count; ++i) {              // B3 again, R B3
       auto dsr = ds.row(i).array();
       auto tdsr = tds.row(i).array();
       const auto pr = p.row(i).array();
@@ -155,10 +176,8 @@ void attention_tbackward(MatView<S> tdq, MatView<S> tdk, MatView<S> tdv, MatView
       tdsr = (tpr * (dsr - mean) + pr * (tdsr - tmean)) * scale;
       dsr = pr * (dsr - mean) * scale;
     }
-    gemm_nn<S>(tdqh, tds, kh);  // R B4
-    gemm_nn<S>(tdqh, ds, tkh, Write::add);
-    gemm_tn<S>(tdkh, tds, qh, Write::add);  // R B5
-    gemm_tn<S>(tdkh, ds, tqh, Write::add);
+    gemm_right<S>(detail::head_of<S>(tdq, a, b, h, first, count), tds, keys, ds, tkeys);  // R B4
+    gemm_tn<S>(tdkh, tds, qh, ds, tqh, Write::add);                                       // R B5
   });
 }
 

@@ -33,8 +33,7 @@ void linear_backward(MatRef<S> dx, MatRef<S> dw, S* db, ConstMatRef<S> dy, Const
 template <class S>
 void linear_tforward(MatRef<S> ty, ConstMatRef<S> tx, ConstMatRef<S> x, ConstMatRef<S> w, ConstMatRef<S> tw,
                      const S* tb) {
-  gemm_nt<S>(ty, tx, w);                                                                        // R F1, factor x
-  gemm_nt<S>(ty, x, tw, Write::add);                                                            // R F1, factor W
+  gemm_nt<S>(ty, tx, w, x, tw);                                                                 // R F1
   if (tb) ty.rowwise() += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(tb, w.rows());  // R F2
 }
 
@@ -42,11 +41,9 @@ void linear_tforward(MatRef<S> ty, ConstMatRef<S> tx, ConstMatRef<S> x, ConstMat
 template <class S>
 void linear_tbackward(MatRef<S> tdx, MatRef<S> tdw, S* tdb, ConstMatRef<S> tdy, ConstMatRef<S> dy, ConstMatRef<S> tx,
                       ConstMatRef<S> x, ConstMatRef<S> w, ConstMatRef<S> tw, Write write = Write::assign) {
-  gemm_nn<S>(tdx, tdy, w, write);       // R B1, factor dy
-  gemm_nn<S>(tdx, dy, tw, Write::add);  // R B1, factor W
-  gemm_tn<S>(tdw, tdy, x, Write::add);  // R B2, factor dy
-  gemm_tn<S>(tdw, dy, tx, Write::add);  // R B2, factor x
-  if (tdb) add_rows<S>(tdb, tdy);       // R B3
+  gemm_nn<S>(tdx, tdy, w, dy, tw, write);       // R B1
+  gemm_tn<S>(tdw, tdy, x, dy, tx, Write::add);  // R B2
+  if (tdb) add_rows<S>(tdb, tdy);               // R B3
 }
 
 }  // namespace hone

@@ -58,6 +58,65 @@ TEST_CASE_TEMPLATE("gemm: the three products equal their definition on windows, 
       for (const Index k : extents) check_shape<S>(m, n, k);
 }
 
+/// The two-term products and the laid-out right factor against single products in double.
+template <class S>
+void check_pairs(Index m, Index n, Index k) {
+  CAPTURE(m);
+  CAPTURE(n);
+  CAPTURE(k);
+  const double tolerance = 32 * static_cast<double>(std::numeric_limits<S>::epsilon()) * std::sqrt(double(2 * k));
+  const Matrix<S> a = gaussian<S>(m, k, 1), b = gaussian<S>(k, n, 2), c = gaussian<S>(m, k, 3);
+  const Matrix<S> d = gaussian<S>(k, n, 4), start = gaussian<S>(m, n, 5);
+  const Matrix<S> at = a.transpose(), bt = b.transpose(), ct = c.transpose(), dt = d.transpose();
+  const auto exact = [](const Matrix<S>& x, const Matrix<S>& y) -> Matrix<double> {
+    return naive(x.template cast<double>(), y.template cast<double>());
+  };
+  for (const Write write : {Write::assign, Write::add}) {
+    Matrix<double> base = start.template cast<double>();
+    if (write == Write::assign) base.setZero();
+    const Matrix<double> one = base + exact(a, b), two = one + exact(c, d);
+    Matrix<S> nn = start, nt = start, tn = start, right = start, single = start, part = start;
+    gemm_nn<S>(nn, a, b, c, d, write);
+    gemm_nt<S>(nt, a, bt, c, dt, write);
+    gemm_tn<S>(tn, at, b, ct, d, write);
+    RightFactor<S> factor, transposed;
+    factor.set(b);
+    transposed.set_transposed(dt);
+    gemm_right<S>(single, a, factor, write);
+    gemm_right<S>(right, a, factor, c, transposed, write);
+    for (const Matrix<S>* y : {&nn, &nt, &tn, &right})
+      CHECK(relative_error(Matrix<double>(y->template cast<double>()), two) <= tolerance);
+    CHECK(relative_error(Matrix<double>(single.template cast<double>()), one) <= tolerance);
+    const Index less_k = (k + 1) / 2, less_n = (n + 1) / 2;
+    gemm_right<S>(part.leftCols(less_n), a.leftCols(less_k), factor, write);
+    const Matrix<double> leading = base.leftCols(less_n) + exact(a.leftCols(less_k), b.topLeftCorner(less_k, less_n));
+    CHECK(relative_error(Matrix<double>(part.leftCols(less_n).template cast<double>()), leading) <= tolerance);
+    CHECK(part.rightCols(n - less_n) == start.rightCols(n - less_n));
+  }
+}
+
+TEST_CASE_TEMPLATE("gemm: sums of two products and laid-out right factors equal their definition", S, float, double) {
+  const Index extents[] = {1, 11, 16, 40, 67};
+  for (const Index m : extents)
+    for (const Index n : extents)
+      for (const Index k : extents) check_pairs<S>(m, n, k);
+}
+
+TEST_CASE_TEMPLATE("gemm: products deeper and wider than one block equal their definition", S, float, double) {
+  check_shape<S>(13, 530, 20);
+  check_shape<S>(13, 40, 600);
+  check_pairs<S>(25, 530, 270);
+}
+
+TEST_CASE("gemm: an empty sum is zero when assigned and changes nothing when added") {
+  const Matrix<double> a(3, 0), b(0, 5), start = gaussian<double>(3, 5, 1);
+  Matrix<double> y = start;
+  gemm_nn<double>(y, a, b, Write::add);
+  CHECK(y == start);
+  gemm_nn<double>(y, a, b);
+  CHECK(y == Matrix<double>::Zero(3, 5));
+}
+
 TEST_CASE("gemm: assigning ignores what y held, NaN included") {
   const Matrix<double> a = gaussian<double>(3, 4, 1), b = gaussian<double>(4, 5, 2);
   Matrix<double> y = Matrix<double>::Constant(3, 5, NAN);

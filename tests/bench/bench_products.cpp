@@ -1,6 +1,8 @@
-// Gradient and curvature products as ratios in one run: against the machine's own matrix product, and against one
-// another. Counters: gflops = 6·P·tokens of a gradient over its time; of_gemm = that over the rate of a 512³ product
-// in the same run; of_gradient = time over the time of one gradient (a cached Hessian product should be near 2).
+// Gradient and curvature products as ratios in one run: against the machine's own matrix product on as
+// many threads, and against one another. 32 sequences of 128 tokens, byte vocabulary, Llama-style.
+//   of_peak      flops counted as 6, 12 or 8 per parameter of a matrix and token (gradient, cached Hessian product,
+//                cached Gauss-Newton product), over the best rate of a 512³ product per thread in the same run
+//   of_gradient  time over the time of one gradient (a cached Hessian product should be near 2)
 //   cmake --build build/release --target hone_bench && build/release/tests/bench/hone_bench --benchmark_repetitions=5
 #include <benchmark/benchmark.h>
 
@@ -22,43 +24,56 @@ double seconds_of(const std::function<void()>& work, int repeats) {
   return best;
 }
 
-/// Rate of a single-threaded 512³ product in the same scalar.
+/// Rate of 512³ products, one per thread at a time.
 template <class S>
-double gemm_flops() {
-  Matrix<S> a = Matrix<S>::Constant(512, 512, S(0.5)), b = a, c = a;
-  return 2.0 * 512 * 512 * 512 / seconds_of([&] { gemm_nn<S>(c, a, b); }, 10);
+double gemm_flops(int threads) {
+  constexpr Index n = 512, products = 8;
+  const Matrix<S> a = Matrix<S>::Constant(n, n, S(0.5)), b = a;
+  std::vector<Matrix<S>> c(size_t(threads), a);
+  const auto work = [&] {
+    parallel_for(products, threads, [&](Index, int worker) { gemm_nn<S>(c[size_t(worker)], a, b); });
+  };
+  return 2.0 * n * n * n * products / seconds_of(work, 5);
 }
 
 template <class S>
 struct Setting {
-  explicit Setting(const benchmark::State& state) {
+  explicit Setting(const benchmark::State& state) : threads(int(state.range(3))) {
     TransformerOptions options;
-    options.width = state.range(0);
-    options.layers = state.range(1);
-    options.mlp_width = 3 * options.width;
+    options.layers = state.range(0);
+    options.width = state.range(1);
+    options.heads = options.kv_heads = state.range(2);
+    options.mlp_width = (8 * options.width / 3 + 31) / 32 * 32;
     model.emplace(options);
     data = {32, 128, std::vector<std::uint16_t>(32 * 129)};
     for (size_t i = 0; i < data.tokens.size(); ++i) data.tokens[i] = std::uint16_t(below({1, Domain::test, 0}, i, 256));
     theta = model->initial_parameters(1);
     gradient.resize(theta.size());
-    threads = int(state.range(2));
+    embedding = options.vocabulary * options.width;
   }
+  /// Flops of `per` flops for each parameter that is multiplied with, and each token.
+  double flops(double per) const { return per * double(Index(theta.size()) - embedding) * 32 * 128; }
+
   std::optional<Transformer<S>> model;
   TokenBatch data;
   AlignedVector<S> theta, gradient;
+  Index embedding = 0;
   int threads = 1;
 };
+
+void report(benchmark::State& state, double seconds, double flops, double peak) {
+  state.counters["tokens_per_s"] = 32 * 128 / seconds;
+  state.counters["gflops"] = flops / seconds * 1e-9;
+  state.counters["of_peak"] = flops / seconds / peak;
+}
 
 template <class S>
 void gradient(benchmark::State& state) {
   Setting<S> s(state);
   Objective<Transformer<S>> objective(*s.model, {256, s.threads});
-  for (auto _ : state) benchmark::DoNotOptimize(objective.gradient(s.theta.data(), s.data, s.gradient.data()));
-  const double flops = 6.0 * double(s.theta.size()) * 32 * 128;
-  const double seconds = seconds_of([&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); }, 5);
-  state.counters["gflops"] = flops / seconds * 1e-9;
-  state.counters["of_gemm"] = flops / seconds / gemm_flops<S>();
-  state.counters["tokens_per_s"] = 32 * 128 / seconds;
+  const auto work = [&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); };
+  for (auto _ : state) work();
+  report(state, seconds_of(work, 5), s.flops(6), gemm_flops<S>(s.threads));
 }
 
 enum class Kind { hessian, ggn };
@@ -69,16 +84,21 @@ void product(benchmark::State& state) {
   Objective<Transformer<S>> objective(*s.model, {256, s.threads});
   const std::vector<double> theta(s.theta.begin(), s.theta.end());
   Linearization<Transformer<S>> linear(*s.model, theta.data(), s.data, {{256, s.threads}});
-  Vector<double> v = Vector<double>::Ones(linear.size()), result;
+  const Vector<double> v = Vector<double>::Ones(linear.size());
+  Vector<double> result;
   const auto apply = [&] { kind == Kind::hessian ? linear.hessian_product(v, result) : linear.ggn_product(v, result); };
   for (auto _ : state) apply();
+  const double seconds = seconds_of(apply, 5);
+  report(state, seconds, s.flops(kind == Kind::hessian ? 12 : 8), gemm_flops<S>(s.threads));
   state.counters["of_gradient"] =
-      seconds_of(apply, 5) / seconds_of([&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); }, 5);
+      seconds / seconds_of([&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); }, 5);
 }
 
-/// width, layers, threads
+/// layers, width, heads, threads
 void sizes(benchmark::internal::Benchmark* b) {
-  b->Args({32, 1, 1})->Args({64, 2, 1})->Args({64, 2, 2})->Args({128, 2, 1})->Unit(benchmark::kMillisecond);
+  for (const int threads : {1, 2})
+    b->Args({2, 32, 2, threads})->Args({2, 64, 4, threads})->Args({4, 128, 4, threads})->Args({6, 256, 8, threads});
+  b->Unit(benchmark::kMillisecond)->UseRealTime();
 }
 
 BENCHMARK(gradient<float>)->Apply(sizes);
