@@ -39,6 +39,13 @@ struct Source {
   std::shared_ptr<const void> keeps;  ///< what `batch` reads from
 };
 
+/// Every (count/wanted)-th example.
+TokenBatch even_subset(const TokenBatch& all, Index wanted);
+VectorBatch even_subset(const VectorBatch& all, Index wanted);
+/// Examples [first, first + count).
+TokenBatch slice(const TokenBatch& all, Index first, Index count);
+VectorBatch slice(const VectorBatch& all, Index first, Index count);
+
 /// The tokens of text corpora, read once per study and shared by its runs.
 class CorpusShelf {
  public:

@@ -4,9 +4,11 @@
 #include <iostream>
 
 #include "experiments/commands.hpp"
+#include "experiments/measure_command.hpp"
 #include "sim/base/error.hpp"
 
 using hone::experiments::CommandOptions;
+using hone::experiments::MeasureOptions;
 
 namespace {
 
@@ -15,6 +17,48 @@ void add_study_options(CLI::App& command, CommandOptions& options) {
   command.add_option("study", options.study_file, "study file (TOML)")->required()->type_name("STUDY.toml");
   command.add_option("--out", options.out, "folder of the study; default outputs/NAME");
   command.add_option("--seed", options.seeds, "seeds to use instead of the study's")->type_name("N...");
+}
+
+void add_measure_options(CLI::App& command, MeasureOptions& o) {
+  command.footer(
+      "examples:\n"
+      "  hone measure stories260K.bin --text story.txt --continue \"Once upon a time\"\n"
+      "  hone measure pythia-14m --text book.txt --context 128 --precision float32 --bits 8 4 3 2\n"
+      "killed, it goes on from the last Hessian product when the same command is run again");
+  command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
+      ->required();
+  command.add_option("--text", o.text, "UTF-8 text files to measure on")->required()->check(CLI::ExistingFile);
+  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
+  command.add_option("--out", o.out, "run file; default outputs/measure/NAME.h5");
+  command.add_option("--context", o.context, "tokens per window; default the model's, at most 256");
+  command.add_option("--windows", o.measure.evaluation_windows, "windows for losses")->check(CLI::Range(2, 1 << 30));
+  command.add_option("--curvature-windows", o.measure.curvature_windows, "an even subset of them for Hessian products");
+  command.add_option("--precision", o.measure.precision, "of Hessian products")
+      ->check(CLI::IsMember({"float64", "float32"}));
+  command.add_option("--eigenpairs", o.measure.eigenpairs, "at the upper end")->check(CLI::Range(1, 1000));
+  command.add_option("--eigenpairs-smallest", o.measure.eigenpairs_smallest, "at the lower end")
+      ->check(CLI::Range(0, 1000));
+  command.add_option("--lanczos-steps", o.measure.lanczos_steps, "columns of the basis before a restart")
+      ->check(CLI::Range(2, 5000));
+  command.add_option("--tolerance", o.measure.lanczos_tolerance, "of residuals over the norm");
+  command.add_option("--block", o.measure.block, "starting vectors, 2 to 4 for multiple eigenvalues")
+      ->check(CLI::Range(1, 64));
+  command.add_option("--dense-max", o.measure.dense_max, "form the whole matrix up to this many parameters")
+      ->check(CLI::Range(0, 5000));
+  command.add_option("--slq-probes", o.measure.slq_probes, "of the density")->check(CLI::Range(1, 1000));
+  command.add_option("--slq-steps", o.measure.slq_steps, "nodes per probe")->check(CLI::Range(2, 2000));
+  command.add_option("--trace-probes", o.measure.trace_probes, "of the traces")->check(CLI::Range(2, 10000));
+  command.add_option("--bits", o.quantize.bits, "ladder of weight bits")->check(CLI::Range(1, 16));
+  command.add_option("--grid", o.quantize.grid, "of the weights, see sim/layers/quantizer.hpp");
+  command.add_option("--granularity", o.quantize.granularity, "tensor, row or group");
+  command.add_option("--group", o.quantize.group, "weights per scale with --granularity group");
+  command.add_option("--noise", o.noise.rises, "predicted loss rises of injected noise, in nats");
+  command.add_option("--continue", o.prompt, "print the greedy continuation of this text");
+  command.add_option("--continue-tokens", o.prompt_tokens, "its length")->check(CLI::Range(1, 65536));
+  command.add_option("--cache-mib", o.measure.cache_mib, "memory for activations kept between products");
+  command.add_option("--memory", o.memory_gib, "GiB that may be used; default what the machine has");
+  command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
+  command.add_option("--seed", o.seed, "of all random vectors");
 }
 
 std::string join_command_line(int argc, char** argv) {
@@ -31,7 +75,8 @@ int dispatch(int argc, char** argv) {
       "  hone run    experiments/studies/demo.toml      train and measure; Ctrl-C and run again goes on\n"
       "  hone judge  experiments/studies/demo.toml      verdicts with intervals\n"
       "  hone report experiments/studies/demo.toml      figures and report.html\n"
-      "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"};
+      "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"
+      "  hone measure stories260K.bin --text story.txt  loss, certified spectrum and ladder of bits of a checkpoint\n"};
   app.name("hone");
   app.require_subcommand(1);
   CommandOptions options;
@@ -44,6 +89,10 @@ int dispatch(int argc, char** argv) {
   for (CLI::App* command : {&plan, &run, &judge, &report}) add_study_options(*command, options);
   run.add_option("--jobs,-j", options.jobs, "runs at a time; default one per core")->check(CLI::Range(0, 4096));
   run.add_option("--threads", options.threads, "threads per run; default cores/jobs")->check(CLI::Range(0, 4096));
+  CLI::App& measure = *app.add_subcommand("measure", "every instrument on one public checkpoint");
+  MeasureOptions measure_options;
+  measure_options.command_line = options.command_line;
+  add_measure_options(measure, measure_options);
   std::string file, group;
   inspect.add_option("file", file, "run file (HDF5)")->required();
   inspect.add_option("--group", group, "print this group's values");
@@ -51,6 +100,7 @@ int dispatch(int argc, char** argv) {
   if (plan.parsed()) return hone::experiments::plan_command(options);
   if (run.parsed()) return hone::experiments::run_command(options);
   if (judge.parsed()) return hone::experiments::judge_command(options);
+  if (measure.parsed()) return hone::experiments::measure_command(measure_options);
   if (report.parsed()) return hone::experiments::report_command(options);
   return hone::experiments::inspect_command(file, group);
 }

@@ -5,24 +5,13 @@
 
 #include "experiments/rows.hpp"
 #include "sim/base/error.hpp"
-#include "sim/curvature/density.hpp"
-#include "sim/curvature/operators.hpp"
-#include "sim/curvature/trace.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/perturb/noise.hpp"
 #include "sim/quantize/paired.hpp"
 #include "sim/quantize/weights.hpp"
 #include "sim/train/checkpoint.hpp"
 
 namespace hone::experiments {
-
-template <template <class> class Model>
-struct Instruments<Model>::Curvature {
-  Eigenpairs pairs;
-  TraceEstimate trace;
-  std::vector<TraceEstimate> predicted;     ///< (1/24) Σ step² H_ii, per bit width
-  std::vector<double> gradient, quadratic;  ///< g·e and ½e'He of the real rounding errors, per bit width
-};
-
 template <template <class> class Model>
 Instruments<Model>::Instruments(const RunSpec& run, const Float& model, const Source<Data>& source, int threads,
                                 Watch watch)
@@ -62,8 +51,8 @@ Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment
   Rows rows;
   const std::vector<double> wide(theta.begin(), theta.end());
   reference_ = losses(theta.data(), Precision{});
-  const PairedDifference loss = mean_with_error(reference_);
-  if (!std::isfinite(loss.mean_nats) || !restricted(wide).allFinite()) return rows;
+  const MeanEstimate loss = mean_with_error(reference_);
+  if (!std::isfinite(loss.mean) || !restricted(wide).allFinite()) return rows;
   Dataset& points = rows["checkpoints"];
   using Ints = std::vector<std::int64_t>;
   using Doubles = std::vector<double>;
@@ -72,8 +61,8 @@ Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment
   points.set("tokens", row(Ints{moment.tokens}, "tokens", "training tokens seen (examples for an mlp)"));
   points.set("variant", row(Strings{moment.variant}, "1", "trunk, cooled, ema or lawa"));
   points.set("lr", row(Doubles{moment.lr}, "1", "learning rate of the last update"));
-  points.set("loss_nats", row(Doubles{loss.mean_nats}, "nats", "mean held-out loss at full precision"));
-  points.set("loss_se_nats", row(Doubles{loss.standard_error_nats}, "nats", "its standard error over windows"));
+  points.set("loss_nats", row(Doubles{loss.mean}, "nats", "mean held-out loss at full precision"));
+  points.set("loss_se_nats", row(Doubles{loss.standard_error}, "nats", "its standard error over windows"));
   points.set("weight_norm2", row(Doubles{restricted(wide).squaredNorm()}, "1", "sum of squared quantizable weights"));
   points.set("theta_sha256", row(Strings{parameter_hash(theta)}, "1", "hash of the parameters"));
 
@@ -95,101 +84,6 @@ Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment
   if (!factorial_cells().empty()) add_factorial(theta, rows["factorial"]);
   add_noise(wide, found, errors.back(), residual_quadratic, rows["noise"]);
   return rows;
-}
-
-template <template <class> class Model>
-template <class S>
-typename Instruments<Model>::Curvature Instruments<Model>::curvature(const std::vector<double>& theta,
-                                                                     const std::vector<Vector<double>>& errors,
-                                                                     Dataset& group) {
-  const Model<S> model(model_.options());
-  const CurvatureOptions options{{run_.train.chunk_rows, threads_}, run_.measure.cache_mib << 20};
-  Linearization<Model<S>> linear(model, theta.data(), source_.curvature, options);
-  LinearOperator op = restrict_to(linear.hessian(), positions_);
-  op.apply = [this, inner = std::move(op.apply)](const Vector<double>& v, Vector<double>& result) {
-    inner(v, result);
-    watch_(product_flops(), "curvature");
-  };
-  Curvature found;
-  const Index size = op.size;
-  ExtremesOptions extremes;
-  extremes.count = int(std::min<Index>(run_.measure.eigenpairs, size - 1));
-  extremes.steps_max = int(std::max<std::int64_t>(run_.measure.lanczos_steps, extremes.count));
-  extremes.tolerance = run_.measure.lanczos_tolerance;
-  extremes.seed = std::uint64_t(run_.seed);
-  found.pairs = largest_eigenpairs(op, extremes);
-  add_traces(op, theta, found, group);
-  const Vector<double> gradient =
-      restricted(std::vector<double>(linear.gradient().data(), linear.gradient().data() + linear.size()));
-  Vector<double> product;
-  for (const Vector<double>& e : errors) {
-    op.apply(e, product);
-    found.gradient.push_back(gradient.dot(e));
-    found.quadratic.push_back(0.5 * e.dot(product));
-  }
-  add_spectrum(op, found, group);
-  using Doubles = std::vector<double>;
-  group.set("loss_nats", row(Doubles{linear.loss_nats()}, "nats", "mean loss on the curvature windows"));
-  group.set("gradient_norm", row(Doubles{gradient.norm()}, "nats per unit", "gradient on the quantizable block"));
-  return found;
-}
-
-template <template <class> class Model>
-void Instruments<Model>::add_traces(const LinearOperator& op, const std::vector<double>& theta, Curvature& found,
-                                    Dataset& group) {
-  const ParamLayout& layout = model_.layout();
-  std::vector<Vector<double>> weights = {Vector<double>::Ones(op.size)};
-  for (std::int64_t bits : run_.quantize.bits)
-    weights.push_back(
-        restricted(step2_per_parameter(theta.data(), layout, weight_quantizer(run_.quantize, int(bits)))) / 24);
-  std::vector<std::string> names;
-  for (const ParamBlock& block : layout.blocks()) {
-    if (!block.is_quantizable()) continue;
-    std::vector<double> indicator(theta.size(), 0.0);
-    std::fill_n(indicator.begin() + block.offset, block.size(), 1.0);
-    weights.push_back(restricted(indicator));
-    names.push_back(block.name);
-  }
-  const TraceOptions options{int(run_.measure.trace_probes), std::uint64_t(run_.seed)};
-  const std::vector<TraceEstimate> traces = weighted_traces(op, weights, options, &found.pairs);
-  const size_t widths = run_.quantize.bits.size();
-  found.trace = traces[0];
-  found.predicted.assign(traces.begin() + 1, traces.begin() + 1 + std::ptrdiff_t(widths));
-  std::vector<double> block_trace, block_se;
-  for (size_t i = 1 + widths; i < traces.size(); ++i) {
-    block_trace.push_back(traces[i].mean);
-    block_se.push_back(traces[i].standard_error);
-  }
-  group.set("block", vector_variable("block", names, "1", "quantizable matrix"));
-  group.set("block_trace", row("block", block_trace, "nats", "trace of the Hessian on one matrix"));
-  group.set("block_trace_se", row("block", block_se, "nats", "its standard error over probes"));
-}
-
-template <template <class> class Model>
-void Instruments<Model>::add_spectrum(const LinearOperator& op, const Curvature& found, Dataset& group) {
-  const DensityOptions options{int(run_.measure.slq_probes), int(run_.measure.slq_steps), std::uint64_t(run_.seed)};
-  const SpectralDensity density = spectral_density(op, options);
-  const auto list = [](const auto& m) { return std::vector<double>(m.data(), m.data() + m.size()); };
-  // A Krylov space that ends early gives fewer pairs; every checkpoint needs rows of one length.
-  const auto ranked = [&](const Vector<double>& m) {
-    std::vector<double> values = list(m);
-    values.resize(size_t(std::min<Index>(run_.measure.eigenpairs, op.size - 1)), std::nan(""));
-    return values;
-  };
-  const auto count = [](std::int64_t n) { return std::vector<std::int64_t>{n}; };
-  const char* unit = "nats per squared unit";
-  group.set("lambda", row("rank", ranked(found.pairs.values), unit, "largest eigenvalues, descending; NaN: not found"));
-  group.set("lambda_residual", row("rank", ranked(found.pairs.residuals), unit, "recomputed |Hy - lambda y|"));
-  group.set("ritz_min", row(std::vector<double>{found.pairs.ritz_min}, unit, "smallest Ritz value"));
-  group.set("orthogonality", row(std::vector<double>{found.pairs.orthogonality}, "1", "max |V'V - I| of the basis"));
-  group.set("lanczos_steps", row(count(found.pairs.steps), "products", "length of the Krylov space"));
-  group.set("lanczos_stop", row(count(int(found.pairs.stop)), "1", "0 converged, 1 steps exhausted, 2 invariant"));
-  group.set("trace", row(std::vector<double>{found.trace.mean}, unit, "trace of the Hessian on the quantizable block"));
-  group.set("trace_se", row(std::vector<double>{found.trace.standard_error}, unit, "its standard error over probes"));
-  group.set("dimension", row(count(op.size), "1", "number of quantizable parameters"));
-  const std::int64_t probes = density.nodes.rows(), nodes = density.nodes.cols();
-  group.set("slq_node", row({"probe", "node"}, {probes, nodes}, list(density.nodes), unit, "quadrature nodes"));
-  group.set("slq_weight", row({"probe", "node"}, {probes, nodes}, list(density.weights), "1", "their weights, sum 1"));
 }
 
 template <template <class> class Model>
@@ -264,7 +158,7 @@ void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curva
   const std::vector<double> reference =
       objective_.example_losses(AlignedVector<float>(theta.begin(), theta.end()).data(), source_.curvature);
   const NoiseOptions options{int(run_.noise.draws), std::uint64_t(run_.seed)};
-  const double size = double(positions_.size()), trace = std::max(found.trace.mean, 1e-30);
+  const double size = double(positions_.size()), trace = std::max(found.spectrum.traces[0].mean, 1e-30);
   std::vector<std::string> names;
   std::vector<double> energies, delta, delta_se, predicted;
   for (double rise : run_.noise.rises) energies.push_back(2 * rise * size / trace);
@@ -272,10 +166,11 @@ void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curva
     names.emplace_back(name_of(subspace));
     for (double energy : energies) {
       const NoiseRise r = measure_noise(objective_, source_.curvature, theta.data(), positions_, reference, subspace,
-                                        found.pairs.vectors, energy, options);
+                                        found.spectrum.top_vectors(), energy, options);
       watch_(2.0 * double(options.draws) * evaluation_flops(source_.curvature), "noise");
       delta.push_back(r.delta_nats), delta_se.push_back(r.standard_error_nats);
-      predicted.push_back(predicted_rise(subspace, energy, found.pairs.values, trace, Index(positions_.size())));
+      predicted.push_back(
+          predicted_rise(subspace, energy, found.spectrum.top_values(), trace, Index(positions_.size())));
     }
   }
   const std::int64_t amplitudes = std::int64_t(energies.size()), subspaces = std::int64_t(names.size());
@@ -287,15 +182,15 @@ void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curva
   set("delta_nats", delta, "mean loss rise over antithetic pairs");
   set("delta_se_nats", delta_se, "its standard error over draws and windows");
   set("predicted_nats", predicted, "second-order expectation, energy tr(PH)/(2 dim)");
-  group.set("residual_share", row(std::vector<double>{residual_share(found.pairs.vectors, residual)}, "1",
+  group.set("residual_share", row(std::vector<double>{residual_share(found.spectrum.top_vectors(), residual)}, "1",
                                   "norm share of the rounding error in the top eigenvectors"));
-  group.set("null_share", row(std::vector<double>{std::sqrt(double(found.pairs.values.size()) / size)}, "1",
+  group.set("null_share", row(std::vector<double>{std::sqrt(double(found.spectrum.top_values().size()) / size)}, "1",
                               "root mean square share of a random direction"));
-  const Vector<double> along = found.pairs.vectors.transpose() * residual;
-  const double top_quadratic = 0.5 * found.pairs.values.dot(along.cwiseAbs2());
+  const Vector<double> along = found.spectrum.top_vectors().transpose() * residual;
+  const double top_quadratic = 0.5 * found.spectrum.top_values().dot(along.cwiseAbs2());
   group.set("curvature_share", row(std::vector<double>{top_quadratic / residual_quadratic}, "1",
                                    "share of the rounding error's e'He/2 in the top eigenvectors"));
-  group.set("curvature_null_share", row(std::vector<double>{found.pairs.values.sum() / trace}, "1",
+  group.set("curvature_null_share", row(std::vector<double>{found.spectrum.top_values().sum() / trace}, "1",
                                         "that share of a random error: sum of top eigenvalues over trace"));
 }
 
@@ -307,23 +202,6 @@ double Instruments<Model>::evaluation_flops(const Data& data) const {
 template <template <class> class Model>
 double Instruments<Model>::product_flops() const {
   return 6.0 * evaluation_flops(source_.curvature) * (run_.measure.precision == "float64" ? 2 : 1);
-}
-
-double training_flops(const RunSpec& run, Index parameters) {
-  return 6.0 * double(parameters) * double(tokens_per_step(run));
-}
-
-double moment_flops(const RunSpec& run, Index parameters) {
-  const double window = 2.0 * double(parameters) * (run.model.kind == "mlp" ? 1 : double(run.model.context));
-  const double product = 6 * window * (run.measure.precision == "float64" ? 2 : 1);
-  const MeasureSpec& m = run.measure;
-  const QuantizeSpec& q = run.quantize;
-  const double products = double(m.lanczos_steps + m.trace_probes + m.slq_probes * m.slq_steps) + double(q.bits.size());
-  const double evaluations =
-      double(1 + q.bits.size() + q.factorial_w.size() * q.factorial_a.size() + 2 * q.factorial_kv.size());
-  const double noise = 8.0 * double(run.noise.draws) * double(run.noise.rises.size());
-  return (products * product + noise * window) * double(m.curvature_windows) +
-         evaluations * window * double(m.evaluation_windows);
 }
 
 template class Instruments<Transformer>;

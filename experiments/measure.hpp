@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "experiments/build.hpp"
-#include "sim/curvature/extremes.hpp"
+#include "experiments/spectrum.hpp"
+#include "sim/curvature/linearization.hpp"
 #include "sim/record/dataset.hpp"
 
 namespace hone::experiments {
@@ -20,6 +21,9 @@ struct Moment {
   std::string variant;  ///< trunk | cooled | ema | lawa
   double lr = 0;
 };
+
+/// Probes of the trace on each part of the curvature windows.
+inline constexpr int window_probes = 8;
 
 /// Called with the work just done, in flops of the cost model, and what goes on; throws Interrupted to stop.
 using Watch = std::function<void(double flops, const std::string& activity)>;
@@ -41,12 +45,34 @@ class Instruments {
   /// errors   Interrupted from the watch
   Rows measure(const AlignedVector<float>& theta, const Moment& moment);
 
- private:
-  struct Curvature;  // what the products gave: pairs, traces, gradient, the terms of each bit width
+  /// Keeps the Hessian products of the measurement under way in this file, so that a killed one goes on from there.
+  void set_journal(std::filesystem::path path) { journal_path_ = std::move(path); }
+  /// All certificates of the last measurement.
+  const std::vector<Certificate>& certificates() const { return certificates_; }
+  /// Peak memory of the curvature part of a measurement.
+  std::int64_t memory_bytes() const;
 
+ private:
+  /// What the products gave.
+  struct Curvature {
+    Spectrum spectrum;
+    std::vector<TraceEstimate> predicted;     ///< (1/24) Σ step² H_ii, per bit width
+    std::vector<double> gradient, quadratic;  ///< g·e and ½e'He of the real rounding errors, per bit width
+  };
+
+  // measure_curvature.cpp
   template <class S>
   Curvature curvature(const std::vector<double>& theta, const std::vector<Vector<double>>& errors, Dataset& group);
-  void add_spectrum(const LinearOperator& op, const Curvature& found, Dataset& group);
+  template <class S>
+  double check_products(Linearization<Model<S>>& linear, const std::vector<double>& theta,
+                        std::vector<Certificate>& certificates);
+  template <class S>
+  void add_window_spread(const Model<S>& model, const std::vector<double>& theta, Spectrum& spectrum, Dataset& group);
+  LinearOperator watched(LinearOperator op, double flops) const;
+  CurvatureOptions curvature_options() const;
+  std::vector<Vector<double>> trace_weights(const std::vector<double>& theta, std::vector<std::string>& blocks) const;
+  std::string journal_identity(const std::vector<double>& theta) const;
+  // measure.cpp
   void add_damage(const AlignedVector<float>& theta, const std::vector<AlignedVector<float>>& quantized,
                   const Curvature& found, Dataset& group);
   void add_factorial(const AlignedVector<float>& theta, Dataset& group);
@@ -56,7 +82,6 @@ class Instruments {
   std::vector<std::array<int, 3>> factorial_cells() const;
   Vector<double> restricted(const std::vector<double>& full) const;
   std::vector<double> losses(const float* theta, const Precision& precision);
-  void add_traces(const LinearOperator& op, const std::vector<double>& theta, Curvature& found, Dataset& group);
   double evaluation_flops(const Data& data) const;
   double product_flops() const;
 
@@ -66,7 +91,9 @@ class Instruments {
   int threads_;
   Watch watch_;
   Objective<Float> objective_;
-  std::vector<Index> positions_;   ///< of the quantizable parameters
+  std::vector<Index> positions_;  ///< of the quantizable parameters
+  std::filesystem::path journal_path_;
+  std::vector<Certificate> certificates_;
   std::vector<double> reference_;  ///< full-precision losses of the evaluation windows, of the current call
 };
 

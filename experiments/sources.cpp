@@ -18,26 +18,6 @@ namespace {
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-/// Every (count/wanted)-th window.
-TokenBatch even_subset(const TokenBatch& all, Index wanted) {
-  return stacked_windows(wanted, all.positions, [&](Index i) {
-    const auto begin = all.tokens.begin() + (i * all.sequences / wanted) * (all.positions + 1);
-    return std::vector<std::uint16_t>(begin, begin + all.positions + 1);
-  });
-}
-
-VectorBatch even_subset(const VectorBatch& all, Index wanted) {
-  VectorBatch part{std::min(wanted, all.examples), all.inputs, all.outputs, {}, {}, {}};
-  for (Index i = 0; i < part.examples; ++i) {
-    const Index e = i * all.examples / part.examples;
-    part.x.insert(part.x.end(), all.x.begin() + e * all.inputs, all.x.begin() + (e + 1) * all.inputs);
-    if (!all.labels.empty()) part.labels.push_back(all.labels[size_t(e)]);
-    if (!all.y.empty())
-      part.y.insert(part.y.end(), all.y.begin() + e * all.outputs, all.y.begin() + (e + 1) * all.outputs);
-  }
-  return part;
-}
-
 Source<TokenBatch> open_text(const RunSpec& run, CorpusShelf& shelf) {
   auto stream = shelf.tokens(run.data);
   auto batches = std::make_shared<TextBatches>(*stream, run.train.batch, run.model.context, std::uint64_t(run.seed));
@@ -65,6 +45,40 @@ Source<TokenBatch> open_language(const RunSpec& run, std::shared_ptr<Language> l
 }
 
 }  // namespace
+
+TokenBatch even_subset(const TokenBatch& all, Index wanted) {
+  return stacked_windows(wanted, all.positions, [&](Index i) {
+    const auto begin = all.tokens.begin() + (i * all.sequences / wanted) * (all.positions + 1);
+    return std::vector<std::uint16_t>(begin, begin + all.positions + 1);
+  });
+}
+
+VectorBatch even_subset(const VectorBatch& all, Index wanted) {
+  VectorBatch part{std::min(wanted, all.examples), all.inputs, all.outputs, {}, {}, {}};
+  for (Index i = 0; i < part.examples; ++i) {
+    const Index e = i * all.examples / part.examples;
+    part.x.insert(part.x.end(), all.x.begin() + e * all.inputs, all.x.begin() + (e + 1) * all.inputs);
+    if (!all.labels.empty()) part.labels.push_back(all.labels[size_t(e)]);
+    if (!all.y.empty())
+      part.y.insert(part.y.end(), all.y.begin() + e * all.outputs, all.y.begin() + (e + 1) * all.outputs);
+  }
+  return part;
+}
+
+TokenBatch slice(const TokenBatch& all, Index first, Index count) {
+  return stacked_windows(count, all.positions, [&](Index i) {
+    const auto begin = all.tokens.begin() + (first + i) * (all.positions + 1);
+    return std::vector<std::uint16_t>(begin, begin + all.positions + 1);
+  });
+}
+
+VectorBatch slice(const VectorBatch& all, Index first, Index count) {
+  VectorBatch part{count, all.inputs, all.outputs, {}, {}, {}};
+  part.x.assign(all.x.begin() + first * all.inputs, all.x.begin() + (first + count) * all.inputs);
+  if (!all.labels.empty()) part.labels.assign(all.labels.begin() + first, all.labels.begin() + first + count);
+  if (!all.y.empty()) part.y.assign(all.y.begin() + first * all.outputs, all.y.begin() + (first + count) * all.outputs);
+  return part;
+}
 
 fs::path fetch_corpus(const std::string& name, const fs::path& cache) {
   const fs::path folder = cache / name;

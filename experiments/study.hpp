@@ -109,8 +109,13 @@ struct MeasureSpec {
   std::int64_t evaluation_windows = 256;  ///< fixed held-out sequences (mlp: examples) for all losses
   std::int64_t curvature_windows = 32;    ///< an even subset of them for all Hessian products
   std::string precision = "float64";      ///< of Hessian products: float32 | float64 (sums are always float64)
-  std::int64_t eigenpairs = 8, lanczos_steps = 80;
-  double lanczos_tolerance = 1e-4;
+  std::int64_t eigenpairs = 8, eigenpairs_smallest = 2;  ///< at the upper and at the lower end
+  std::int64_t lanczos_steps = 80;                       ///< columns of the basis before a restart
+  std::int64_t block = 1;                                ///< starting vectors; 2 to 4 for multiple eigenvalues
+  std::int64_t completeness_steps = 30;                  ///< of the search for missed pairs; 0: none
+  double lanczos_tolerance = 1e-4;                       ///< of each residual over the norm
+  std::int64_t dense_max = 1000;  ///< up to this many parameters the whole matrix is formed: every eigenvalue exact
+  std::int64_t windows = 4;       ///< parts of the curvature windows whose traces show the sampling; 0: none
   std::int64_t slq_probes = 2, slq_steps = 40, trace_probes = 12;
   std::int64_t cache_mib = 2048;  ///< memory for activations kept between Hessian products
 
@@ -119,6 +124,9 @@ struct MeasureSpec {
     v("evaluation_windows", evaluation_windows, Range{2, 1e9}),
         v("curvature_windows", curvature_windows, Range{1, 1e9});
     v("precision", precision), v("eigenpairs", eigenpairs, Range{1, 1000});
+    v("eigenpairs_smallest", eigenpairs_smallest, Range{0, 1000}), v("block", block, Range{1, 64});
+    v("completeness_steps", completeness_steps, Range{0, 1000}), v("dense_max", dense_max, Range{0, 5000});
+    v("windows", windows, Range{0, 64});
     v("lanczos_steps", lanczos_steps, Range{2, 5000}), v("lanczos_tolerance", lanczos_tolerance, Range{1e-14, 1});
     v("slq_probes", slq_probes, Range{1, 1000}), v("slq_steps", slq_steps, Range{2, 2000});
     v("trace_probes", trace_probes, Range{2, 10000}), v("cache_mib", cache_mib, at_least_zero);

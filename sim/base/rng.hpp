@@ -17,6 +17,7 @@ enum class Domain : std::uint32_t {
   probe = 0x3000,
   lanczos = 0x3100,
   subspace = 0x3200,
+  label = 0x3300,
   rounding = 0x4000,
   noise = 0x4100,
   bootstrap = 0x5000,

@@ -3,6 +3,8 @@
 #include <Eigen/Eigenvalues>
 #include <limits>
 
+#include "sim/base/error.hpp"
+
 namespace hone {
 
 Lanczos start_lanczos(const Vector<double>& start, int capacity) {
@@ -22,7 +24,7 @@ void extend(Lanczos& l, const LinearOperator& op, int steps) {
   EXPECTS(op.size == l.basis.rows(), "lanczos: operator of size {}, basis of {}", op.size, l.basis.rows());
   steps = int(std::min<Index>(steps, l.alpha.size()));
   Vector<double> v, w;
-  double scale = l.steps > 0 ? l.alpha.head(l.steps).cwiseAbs().maxCoeff() + l.beta.head(l.steps).maxCoeff() : 0;
+  double scale = l.steps > 0 ? (l.alpha.cwiseAbs() + l.beta).head(l.steps).maxCoeff() : 0;
   while (l.steps < steps && l.stop != LanczosStop::invariant_subspace) {
     const Index j = l.steps;
     v = l.basis.col(j);

@@ -11,8 +11,6 @@ enum class LanczosStop {
   invariant_subspace,  ///< β_j ≤ 10 ε ‖T‖: the Krylov space is exhausted and T holds exact eigenvalues
 };
 
-using Basis = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic>;  ///< column-major: one vector is contiguous
-
 /// A factorization that can be extended step by step.
 struct Lanczos {
   Basis basis;           ///< (n, capacity); the first `steps` columns are V, the next is v_m

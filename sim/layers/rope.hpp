@@ -1,10 +1,13 @@
-// Rotary positions: each pair (a, b) of a head at position t is turned by the angle t·base^(-2i/hd).
+// Rotary positions: each pair (a, b) among the first rd channels of a head at position t is turned by the angle
+// t·base^(-2i/rd); the other hd-rd channels of the head stay.
 // The map is linear and orthogonal: tforward is forward, backward and tbackward are the inverse rotation.
-//   shapes  x (M, heads·hd), rotated in place; tables (T, hd/2)
-//   source  Su et al. 2021; pairing `half` as in GPT-NeoX, `interleaved` as in the original Llama
+//   shapes  x (M, heads·hd), rotated in place; tables (T, rd/2)
+//   source  Su et al. 2021; pairing `half` and partial rotation as in GPT-NeoX (Black et al. 2022), `interleaved` as in
+//           the original Llama
 #pragma once
 
 #include <cmath>
+#include <optional>
 
 #include "sim/base/matrix.hpp"
 
@@ -13,17 +16,21 @@ namespace hone {
 enum class RopePairing { half, interleaved };
 enum class Turn { forward, inverse };
 
-/// Cosines and sines of all angles, computed in double.
+/// Cosines and sines of all angles, computed in double. Without `rotary` all channels of a head turn.
 template <class S>
 struct RopeTable {
-  Matrix<S> cosine, sine;  // (T, hd/2)
+  Matrix<S> cosine, sine;  // (T, rd/2)
+  Index head_width = 0;
   RopePairing pairing = RopePairing::half;
 
-  RopeTable(Index positions, Index head_width, double base, RopePairing pair)
-      : cosine(positions, head_width / 2), sine(positions, head_width / 2), pairing(pair) {
+  RopeTable(Index positions, Index width, double base, RopePairing pair, std::optional<Index> rotary = {})
+      : cosine(positions, rotary.value_or(width) / 2),
+        sine(positions, rotary.value_or(width) / 2),
+        head_width(width),
+        pairing(pair) {
     for (Index t = 0; t < positions; ++t)
-      for (Index i = 0; i < head_width / 2; ++i) {
-        const double angle = double(t) * std::pow(base, -2.0 * double(i) / double(head_width));
+      for (Index i = 0; i < cosine.cols(); ++i) {
+        const double angle = double(t) * std::pow(base, -2.0 * double(i) / double(rotary.value_or(width)));
         cosine(t, i) = S(std::cos(angle));
         sine(t, i) = S(std::sin(angle));
       }
@@ -41,7 +48,7 @@ void rope_rotate(MatView<S> x, const RopeTable<S>& table, Turn turn) {
   for (Index m = 0; m < x.rows(); ++m) {
     const S* cosine = table.cosine.data() + (m % positions) * pairs;
     const S* sine = table.sine.data() + (m % positions) * pairs;
-    for (S* head = x.data() + m * x.cols(); head < x.data() + (m + 1) * x.cols(); head += 2 * pairs)
+    for (S* head = x.data() + m * x.cols(); head < x.data() + (m + 1) * x.cols(); head += table.head_width)
       for (Index i = 0; i < pairs; ++i) {
         const S a = head[i * stride], b = head[i * stride + offset];
         const S s = sine[i] * sign;

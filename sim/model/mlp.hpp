@@ -74,13 +74,13 @@ class Mlp {
   void tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx, Acts& tdx, S weight,
                  S* tdtheta) const;
   void ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight, S* gtheta) const;
+  void backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const;
 
   /// Weights N(0, 1/fan_in), biases 0.
   AlignedVector<S> initial_parameters(std::uint64_t seed) const;
 
  private:
   void loss_hessian(const Acts& x, const Acts& tx, Acts& out, S weight) const;
-  void backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const;
   ConstMatView<S> weight_of(const S* theta, Index l) const;
   MatView<S> weight_of(S* theta, Index l) const;
   const S* bias_of(const S* theta, Index l) const;

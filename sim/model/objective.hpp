@@ -2,6 +2,7 @@
 // The chunks and the order of their sums are fixed by the options, so one thread and many give equal bits.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -42,6 +43,11 @@ class ActsPool {
       if (acts->sequences == examples) return *acts;
     pool_.push_back(std::make_unique<Acts>(model.make_acts(examples)));
     return *pool_.back();
+  }
+  std::int64_t bytes() const {
+    std::int64_t sum = 0;
+    for (const auto& acts : pool_) sum += acts->bytes();
+    return sum;
   }
 
  private:

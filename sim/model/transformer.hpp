@@ -1,5 +1,6 @@
-// Decoder-only transformer, Llama-style or GPT-2-style by options, with the four passes over one chunk of sequences.
-// Block:  x += Wo attn(norm1 x);  x += Wdown mlp(norm2 x);  logits = head(norm x).
+// Decoder-only transformer, Llama-, GPT-2- or GPT-NeoX-style by options, with the four passes over one chunk of
+// sequences. Block:  x += Wo attn(norm1 x);  x += Wdown mlp(norm2 x);  logits = head(norm x).
+// With parallel residuals both branches read the same x:  x += Wo attn(norm1 x) + Wdown mlp(norm2 x).
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 
 #include "sim/base/workspace.hpp"
 #include "sim/data/batch.hpp"
+#include "sim/layers/activation.hpp"
 #include "sim/layers/attention.hpp"
 #include "sim/layers/rope.hpp"
 #include "sim/model/params.hpp"
@@ -18,15 +20,16 @@ namespace hone {
 
 enum class Norm { rms, layer };
 enum class Positions { rope_half, rope_interleaved, learned };
-enum class MlpKind { swiglu, gelu };
+enum class MlpKind { swiglu, gelu, gelu_erf };  ///< gelu is the tanh form, gelu_erf the exact one
 enum class Head { untied, tied };
+enum class Residual { sequential, parallel };
 
 /// Architecture. The defaults are Llama-style; gpt2_style() gives the other family.
 struct TransformerOptions {
   Index vocabulary = 256;  ///< tokens
   Index positions = 128;   ///< context length T in tokens
   Index layers = 2;
-  Index width = 64;    ///< C, a multiple of heads
+  Index width = 64;    ///< C, a multiple of heads unless head_channels is given
   Index heads = 4;     ///< H
   Index kv_heads = 4;  ///< divides heads
   Index mlp_width = 192;
@@ -37,12 +40,19 @@ struct TransformerOptions {
   bool bias = false;         ///< on every linear inside the blocks
   double norm_eps = 1e-5;    ///< inside the root
   double rope_base = 10000;  ///< Su et al. 2021
+  Residual residual = Residual::sequential;
+  std::optional<bool> attention_bias;  ///< on the linears of attention; as `bias` when empty
+  std::optional<Index> head_channels;  ///< hd; width/heads when empty
+  std::optional<Index> rotary_width;   ///< channels of a head that rotary positions turn; all when empty
 
-  Index head_width() const { return width / heads; }
+  Index head_width() const { return head_channels ? *head_channels : width / heads; }
   /// errors  OptionError listing every wrong field with its value and the fix
   void validate() const;
   ParamLayout layout() const;
 };
+
+/// The elementwise function of an MLP without gate.   expects  kind is not swiglu
+Activation activation_of(MlpKind kind);
 
 /// LayerNorm with bias, learned positions, GELU, biases everywhere (Radford et al. 2019).
 TransformerOptions gpt2_style(TransformerOptions options);
@@ -107,6 +117,10 @@ class Transformer {
   /// gtheta += weight·G ttheta with G = J'(∂²l/∂z²)J; dx is scratch.   expects  forward and tforward ran
   void ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight, S* gtheta) const;
 
+  /// dtheta += J' dx.logits for logit adjoints that the caller wrote; dx holds the adjoints of all below.
+  /// expects  forward ran
+  void backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const;
+
   /// Initial parameters: matrices N(0, 1/fan_in), those that write to the residual stream divided by √(2·layers),
   /// embeddings N(0, 1/C), head N(0, 0.02²), norms 1, biases 0. A pure function of (seed, block, index).
   AlignedVector<S> initial_parameters(std::uint64_t seed) const;
@@ -116,12 +130,12 @@ class Transformer {
     int norm1, norm1_bias, wq, bq, wk, bk, wv, bv, wo, bo, norm2, norm2_bias, gate, up, up_bias, down, down_bias;
   };
   void map_blocks();
+  bool is_parallel() const { return options_.residual == Residual::parallel; }
   AttentionShape attention_shape(Index sequences) const;
   const S* at(const S* theta, int block) const { return block < 0 ? nullptr : theta + layout_[block].offset; }
   S* at(S* theta, int block) const { return block < 0 ? nullptr : theta + layout_[block].offset; }
   ConstMatView<S> mat(const S* theta, int block) const { return view(theta, layout_[block]); }
   MatView<S> mat(S* theta, int block) const { return view(theta, layout_[block]); }
-  void backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const;
   void layer_forward(const S* theta, int layer, Acts& x, const Precision& precision) const;
   void layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
   void layer_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;

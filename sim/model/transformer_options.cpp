@@ -16,12 +16,18 @@ void TransformerOptions::validate() const {
   demand(layers >= 1, fmt::format("layers = {} (expected at least 1)", layers));
   demand(width >= 1, fmt::format("width = {} (expected at least 1)", width));
   demand(mlp_width >= 1, fmt::format("mlp_width = {} (expected at least 1)", mlp_width));
-  demand(heads >= 1 && width % std::max<Index>(heads, 1) == 0,
+  demand(heads >= 1 && (head_channels || width % std::max<Index>(heads, 1) == 0),
          fmt::format("heads = {} does not divide width = {} (choose a divisor)", heads, width));
   demand(kv_heads >= 1 && heads % std::max<Index>(kv_heads, 1) == 0,
          fmt::format("kv_heads = {} does not divide heads = {} (choose a divisor)", kv_heads, heads));
-  demand(position == Positions::learned || heads < 1 || (width / std::max<Index>(heads, 1)) % 2 == 0,
+  demand(!head_channels || *head_channels >= 1,
+         fmt::format("head_channels = {} (expected at least 1)", head_channels.value_or(0)));
+  const Index channels = heads < 1 ? 0 : head_width();
+  demand(position == Positions::learned || rotary_width || channels % 2 == 0,
          fmt::format("width/heads = {}/{} is odd; rotary positions need an even head width", width, heads));
+  demand(!rotary_width || (*rotary_width >= 2 && *rotary_width % 2 == 0 && *rotary_width <= channels),
+         fmt::format("rotary_width = {} (expected an even number from 2 to the head width {})",
+                     rotary_width.value_or(0), channels));
   demand(norm_eps > 0, fmt::format("norm_eps = {} (expected above 0)", norm_eps));
   demand(rope_base > 1, fmt::format("rope_base = {} (expected above 1)", rope_base));
   if (!wrong.empty()) throw OptionError(fmt::format("model: {}", fmt::join(wrong, "; ")));
@@ -29,7 +35,7 @@ void TransformerOptions::validate() const {
 
 ParamLayout TransformerOptions::layout() const {
   ParamLayout layout;
-  const Index kv = kv_heads * head_width();
+  const Index query = heads * head_width(), kv = kv_heads * head_width();
   const auto add_norm = [&](const std::string& name, int layer) {
     layout.add(name + ".weight", layer, Role::norm, 1, width);
     if (norm == Norm::layer) layout.add(name + ".bias", layer, Role::norm, 1, width);
@@ -37,16 +43,17 @@ ParamLayout TransformerOptions::layout() const {
   const auto add_linear = [&](int layer, const std::string& w, const std::string& b, Index rows, Index cols) {
     const std::string prefix = fmt::format("layers.{}.", layer);
     layout.add(prefix + w, layer, Role::matrix, rows, cols);
-    if (bias && !b.empty()) layout.add(prefix + b, layer, Role::bias, 1, rows);
+    const bool has_bias = b == "bq" || b == "bk" || b == "bv" || b == "bo" ? attention_bias.value_or(bias) : bias;
+    if (has_bias && !b.empty()) layout.add(prefix + b, layer, Role::bias, 1, rows);
   };
   layout.add("tok_emb.weight", -1, Role::embedding, vocabulary, width);
   if (position == Positions::learned) layout.add("pos_emb.weight", -1, Role::position, positions, width);
   for (int l = 0; l < int(layers); ++l) {
     add_norm(fmt::format("layers.{}.attn_norm", l), l);
-    add_linear(l, "wq", "bq", width, width);
+    add_linear(l, "wq", "bq", query, width);
     add_linear(l, "wk", "bk", kv, width);
     add_linear(l, "wv", "bv", kv, width);
-    add_linear(l, "wo", "bo", width, width);
+    add_linear(l, "wo", "bo", width, query);
     add_norm(fmt::format("layers.{}.mlp_norm", l), l);
     if (mlp == MlpKind::swiglu) add_linear(l, "w_gate", "", mlp_width, width);
     add_linear(l, "w_up", "b_up", mlp_width, width);
@@ -55,6 +62,11 @@ ParamLayout TransformerOptions::layout() const {
   add_norm("final_norm", -1);
   if (head == Head::untied) layout.add("head.weight", -1, Role::head, vocabulary, width);
   return layout;
+}
+
+Activation activation_of(MlpKind kind) {
+  EXPECTS(kind != MlpKind::swiglu, "activation_of: swiglu has a gate and is no elementwise function");
+  return kind == MlpKind::gelu_erf ? Activation::gelu : Activation::gelu_tanh;
 }
 
 TransformerOptions gpt2_style(TransformerOptions options) {

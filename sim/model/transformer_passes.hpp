@@ -18,15 +18,15 @@ namespace hone {
 template <class S>
 template <class Visit>
 void TransformerActs<S>::visit_blocks(const TransformerOptions& o, Visit&& visit) {
-  const Index rows = sequences * o.positions, kv = o.kv_heads * o.head_width();
+  const Index rows = sequences * o.positions, query = o.heads * o.head_width(), kv = o.kv_heads * o.head_width();
   const Index stats = o.norm == Norm::layer ? 2 : 1;
   for (Layer& l : layers) {
     visit(l.in, rows, o.width);
     if (&l == &layers.back()) break;
     visit(l.norm1, rows, o.width), visit(l.stat1, stats, rows);
-    visit(l.q, rows, o.width), visit(l.k, rows, kv), visit(l.v, rows, kv);
+    visit(l.q, rows, query), visit(l.k, rows, kv), visit(l.v, rows, kv);
     visit(l.att, sequences * o.heads * o.positions, o.positions);
-    visit(l.o, rows, o.width), visit(l.mid, rows, o.width);
+    visit(l.o, rows, query), visit(l.mid, rows, o.width);
     visit(l.norm2, rows, o.width), visit(l.stat2, stats, rows);
     visit(l.gate, rows, o.mlp_width), visit(l.act, rows, o.mlp_width);
     if (o.mlp == MlpKind::swiglu) visit(l.up, rows, o.mlp_width);
@@ -54,7 +54,8 @@ Transformer<S>::Transformer(const TransformerOptions& options) : options_(option
   map_blocks();
   if (options_.position != Positions::learned)
     rope_.emplace(options_.positions, options_.head_width(), options_.rope_base,
-                  options_.position == Positions::rope_half ? RopePairing::half : RopePairing::interleaved);
+                  options_.position == Positions::rope_half ? RopePairing::half : RopePairing::interleaved,
+                  options_.rotary_width);
 }
 
 template <class S>
@@ -177,7 +178,7 @@ void Transformer<S>::layer_forward(const S* theta, int layer, Acts& x, const Pre
   quantize_input(a.o);
   linear_forward<S>(a.mid, a.o, mat(theta, p.wo), at(theta, p.bo));  // 5
   a.mid.view() += a.in.view();
-  norm_forward(a.norm2, a.stat2, a.mid, theta, p.norm2, p.norm2_bias);  // 6
+  norm_forward(a.norm2, a.stat2, is_parallel() ? a.in : a.mid, theta, p.norm2, p.norm2_bias);  // 6
   quantize_input(a.norm2);
   if (options_.mlp == MlpKind::swiglu) {  // 7
     linear_forward<S>(a.gate, a.norm2, mat(theta, p.gate), nullptr);
@@ -185,7 +186,7 @@ void Transformer<S>::layer_forward(const S* theta, int layer, Acts& x, const Pre
     swiglu_forward<S>(a.act.data, a.gate.data, a.up.data, a.act.size());
   } else {
     linear_forward<S>(a.gate, a.norm2, mat(theta, p.up), at(theta, p.up_bias));
-    activation_forward<S>(a.act.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
+    activation_forward<S>(a.act.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
   }
   quantize_input(a.act);
   linear_forward<S>(out, a.act, mat(theta, p.down), at(theta, p.down_bias));  // 8
@@ -226,11 +227,11 @@ void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Ac
     linear_backward<S>(d.norm2, mat(dtheta, p.gate), nullptr, d.gate, a.norm2, mat(theta, p.gate));
     linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.up, a.norm2, mat(theta, p.up), Write::add);
   } else {
-    activation_backward<S>(d.gate.data, d.act.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
+    activation_backward<S>(d.gate.data, d.act.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
     linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.gate, a.norm2, mat(theta, p.up));
   }
   d.mid.view() = dout.view();
-  norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);                        // 6
+  if (!is_parallel()) norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);    // 6
   linear_backward<S>(d.o, mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.o, mat(theta, p.wo));                 // 5
   attention_backward<S>(d.q, d.k, d.v, d.o, a.att, a.q, a.k, a.v, dx.scratch, attention_shape(x.sequences));  // 4
   rotate(d.q, d.k, Turn::inverse);                                                                            // 3
@@ -238,7 +239,8 @@ void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Ac
   linear_backward<S>(d.norm1, mat(dtheta, p.wk), at(dtheta, p.bk), d.k, a.norm1, mat(theta, p.wk), Write::add);
   linear_backward<S>(d.norm1, mat(dtheta, p.wv), at(dtheta, p.bv), d.v, a.norm1, mat(theta, p.wv), Write::add);
   d.in.view() = d.mid.view();
-  norm_backward(d.in, d.norm1, a.in, a.stat1, theta, dtheta, p.norm1, p.norm1_bias);  // 1
+  if (is_parallel()) norm_backward(d.in, d.norm2, a.in, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);  // 6
+  norm_backward(d.in, d.norm1, a.in, a.stat1, theta, dtheta, p.norm1, p.norm1_bias);                     // 1
 }
 
 template <class S>
@@ -267,14 +269,15 @@ void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, 
   attention_tforward<S>(t.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
   linear(t.mid, t.o, a.o, p.wo, p.bo);                                                                   // 5
   t.mid.view() += t.in.view();
-  norm_tforward(t.norm2, t.stat2, t.mid, a.mid, a.stat2, theta, ttheta, p.norm2, p.norm2_bias);  // 6
-  if (options_.mlp == MlpKind::swiglu) {                                                         // 7
+  norm_tforward(t.norm2, t.stat2, is_parallel() ? t.in : t.mid, is_parallel() ? a.in : a.mid, a.stat2, theta, ttheta,
+                p.norm2, p.norm2_bias);   // 6
+  if (options_.mlp == MlpKind::swiglu) {  // 7
     linear(t.gate, t.norm2, a.norm2, p.gate, -1);
     linear(t.up, t.norm2, a.norm2, p.up, p.up_bias);
     swiglu_tforward<S>(t.act.data, t.gate.data, t.up.data, a.gate.data, a.up.data, a.act.size());
   } else {
     linear(t.gate, t.norm2, a.norm2, p.up, p.up_bias);
-    activation_tforward<S>(t.act.data, t.gate.data, a.gate.data, a.act.size(), Activation::gelu_tanh);
+    activation_tforward<S>(t.act.data, t.gate.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
   }
   linear(tout, t.act, a.act, p.down, p.down_bias);  // 8
   tout.view() += t.mid.view();
@@ -316,12 +319,13 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
     linear(td.norm2, td.up, d.up, t.norm2, a.norm2, p.up, p.up_bias, Write::add);
   } else {
     activation_tbackward<S>(td.gate.data, td.act.data, d.act.data, t.gate.data, a.gate.data, a.act.size(),
-                            Activation::gelu_tanh);
+                            activation_of(options_.mlp));
     linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.up, p.up_bias);
   }
   td.mid.view() = tdout.view();
-  norm_tbackward(td.mid, td.norm2, d.norm2, t.mid, a.mid, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
-                 p.norm2_bias);                       // 6
+  if (!is_parallel())
+    norm_tbackward(td.mid, td.norm2, d.norm2, t.mid, a.mid, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
+                   p.norm2_bias);                     // 6
   linear(td.o, td.mid, d.mid, t.o, a.o, p.wo, p.bo);  // 5
   attention_tbackward<S>(td.q, td.k, td.v, td.o, d.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, tdx.scratch,
                          attention_shape(x.sequences));       // 4
@@ -330,6 +334,9 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
   linear(td.norm1, td.k, d.k, t.norm1, a.norm1, p.wk, p.bk, Write::add);
   linear(td.norm1, td.v, d.v, t.norm1, a.norm1, p.wv, p.bv, Write::add);
   td.in.view() = td.mid.view();
+  if (is_parallel())
+    norm_tbackward(td.in, td.norm2, d.norm2, t.in, a.in, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
+                   p.norm2_bias);  // 6
   norm_tbackward(td.in, td.norm1, d.norm1, t.in, a.in, t.stat1, a.stat1, theta, ttheta, tdtheta, p.norm1,
                  p.norm1_bias);  // 1
 }

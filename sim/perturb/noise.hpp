@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/mean.hpp"
 #include "sim/curvature/extremes.hpp"
 #include "sim/model/objective.hpp"
-#include "sim/quantize/paired.hpp"
 
 namespace hone {
 
@@ -75,8 +75,8 @@ NoiseRise measure_noise(Objective<Model>& objective, const typename Model::Data&
     }
     per_draw.push_back(rise);
   }
-  const PairedDifference draws = mean_with_error(per_draw), windows = mean_with_error(per_window);
-  return {draws.mean_nats, std::hypot(draws.standard_error_nats, windows.standard_error_nats)};
+  const MeanEstimate draws = mean_with_error(per_draw), windows = mean_with_error(per_window);
+  return {draws.mean, std::hypot(draws.standard_error, windows.standard_error)};
 }
 
 }  // namespace hone

@@ -15,7 +15,4 @@ struct PairedDifference {
 /// expects  equal sizes, at least one window
 PairedDifference paired_difference(const std::vector<double>& changed, const std::vector<double>& reference);
 
-/// Mean of one list with its standard error, by the same rule.
-PairedDifference mean_with_error(const std::vector<double>& values);
-
 }  // namespace hone

@@ -18,8 +18,8 @@ namespace hone::test {
 namespace {
 
 /// What each stage may include beside itself: the stages left of it in
-/// base <- record <- data <- layers <- model <- train <- {curvature, quantize} <- perturb; theory
-/// is a side branch.
+/// base <- record <- data <- layers <- model <- train <- {curvature, quantize} <- perturb; import
+/// (behind model) and theory are side branches.
 const std::map<std::string, std::set<std::string>>& allowed_stages() {
   static const std::map<std::string, std::set<std::string>> allowed = [] {
     std::map<std::string, std::set<std::string>> result;
@@ -31,6 +31,7 @@ const std::map<std::string, std::set<std::string>>& allowed_stages() {
     result["sim/curvature"] = result["sim/quantize"] = below;
     below.insert({"sim/curvature", "sim/quantize"});
     result["sim/perturb"] = below;
+    result["sim/import"] = {"sim/base", "sim/record", "sim/data", "sim/layers", "sim/model"};
     result["theory"] = {"sim/base", "sim/record"};
     return result;
   }();
@@ -102,6 +103,8 @@ TEST_CASE("includes: the checker sees a planted edge in the wrong direction") {
   CHECK(count("sim/curvature/x.cpp", "#include \"sim/quantize/weights.hpp\"\n") == 1);
   CHECK(count("sim/quantize/x.cpp", "#include \"sim/curvature/trace.hpp\"\n#include \"sim/perturb/noise.hpp\"\n") == 2);
   CHECK(count("theory/x.hpp", "#include \"sim/model/params.hpp\"\n") == 1);
+  CHECK(count("sim/train/x.hpp", "#include \"sim/import/checkpoint.hpp\"\n") == 1);
+  CHECK(count("sim/import/x.cpp", "#include \"sim/train/trainer.hpp\"\n") == 1);
   CHECK(count("sim/base/x.hpp", "#include \"theory/law.hpp\"\n") == 1);
   CHECK(count("sim/train/x.hpp", "#include \"experiments/study.hpp\"\n") == 1);
   CHECK(count("sim/train/x.hpp", "#include \"tests/support/near.hpp\"\n") == 1);

@@ -8,7 +8,7 @@
 
 #include <chrono>
 
-#include "sim/curvature/operators.hpp"
+#include "sim/curvature/linearization.hpp"
 #include "sim/model/transformer.hpp"
 
 namespace hone {

@@ -131,6 +131,22 @@ TEST_CASE("rope: the four passes agree with each other, with loops and with dual
     }
 }
 
+TEST_CASE("rope: channels beyond the rotary width keep their bits, the others turn as a head of that width [both pairings]") {
+  constexpr Index T = 5, heads = 2, hd = 6, rotary = 4;
+  for (const RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
+    const Vector<double> before = normals(T * heads * hd, 5);
+    Vector<double> partial = before;
+    rope_rotate<double>(MatView<double>(partial.data(), T, heads * hd), {T, hd, 100, pairing, rotary}, Turn::forward);
+    for (Index head = 0; head < T * heads; ++head) {
+      Matrix<double> alone = Matrix<double>::Zero(T, rotary);
+      alone.row(head / heads) = before.segment(head * hd, rotary).transpose();
+      rope_rotate<double>(MatView<double>(alone.data(), T, rotary), {T, rotary, 100, pairing}, Turn::forward);
+      CHECK(partial.segment(head * hd, rotary) == alone.row(head / heads).transpose());
+      CHECK(partial.segment(head * hd + rotary, hd - rotary) == before.segment(head * hd + rotary, hd - rotary));
+    }
+  }
+}
+
 TEST_CASE("rope: scores depend on positions only through their distance [both pairings]") {
   const Index T = 9, hd = 6;
   for (RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {

@@ -108,6 +108,20 @@ TEST_CASE("transformer: layout has the parameter count of the formula [Llama- an
   CHECK(Index(gpt.quantizable_indices().size()) == gpt.quantizable_size());
 }
 
+TEST_CASE(
+    "transformer: layout has the parameter count of the formula [heads wider than width/heads, attention biases]") {
+  TransformerOptions o = tiny_llama();
+  o.kv_heads = 2;
+  o.head_channels = 6;
+  o.attention_bias = true;
+  const Index V = o.vocabulary, C = o.width, F = o.mlp_width, Q = 4 * 6, K = 2 * 6;
+  CHECK(o.layout().quantizable_size() == 2 * (2 * C * Q + 2 * C * K + 3 * C * F));
+  CHECK(o.layout().size() == o.layout().quantizable_size() + 2 * V * C + 5 * C + 2 * (Q + 2 * K + C));
+  o.attention_bias = false;
+  CHECK(gpt2_style(o).layout().size() ==
+        gpt2_style(tiny_llama()).layout().size() + 2 * 4 * C * (4 * 6 - C) - 2 * 4 * C);
+}
+
 TEST_CASE("transformer: blocks lie one behind the other, without gaps, each under its own name") {
   const ParamLayout layout = gpt2_style(tiny_llama()).layout();
   Index end = 0;
@@ -159,6 +173,18 @@ TEST_CASE("transformer: every wrong option is named in one message") {
   options = tiny_llama();
   options.heads = options.kv_heads = 16;
   CHECK(message_of(options).find("rotary positions need an even head width") != std::string::npos);
+  options = tiny_llama();
+  for (Index rotary : {0, 3, 6}) {
+    options.rotary_width = rotary;
+    CHECK(message_of(options).find(fmt::format("rotary_width = {} (expected an even number from 2 to the head width 4)",
+                                               rotary)) != std::string::npos);
+  }
+  options = tiny_llama();
+  options.heads = options.kv_heads = 3;
+  options.head_channels = 8;
+  CHECK(message_of(options).empty());
+  options.head_channels = 0;
+  CHECK(message_of(options).find("head_channels = 0 (expected at least 1)") != std::string::npos);
 }
 
 TEST_CASE("transformer: data of another context or vocabulary -> OptionError with both numbers") {

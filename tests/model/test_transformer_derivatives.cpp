@@ -73,6 +73,37 @@ TEST_CASE(
   check_transformer(options, 50);
 }
 
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [heads wider and "
+    "narrower than width/heads, biases in attention only and in the MLP only]") {
+  TransformerOptions options = tiny_llama();
+  options.kv_heads = 2;
+  options.head_channels = 6;
+  options.attention_bias = true;
+  check_transformer(options, 60);
+  options = gpt2_style(tiny_llama());
+  options.head_channels = 3;
+  options.attention_bias = false;
+  check_transformer(options, 61);
+}
+
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [parallel "
+    "residuals, partial rotation, exact GELU]") {
+  TransformerOptions options = gpt2_style(tiny_llama());
+  options.residual = Residual::parallel;
+  options.position = Positions::rope_half;
+  options.heads = options.kv_heads = 2;
+  options.rotary_width = 4;
+  options.mlp = MlpKind::gelu_erf;
+  check_transformer(options, 70);
+  options = tiny_llama();
+  options.residual = Residual::parallel;
+  options.position = Positions::rope_interleaved;
+  options.rotary_width = 2;
+  check_transformer(options, 71);
+}
+
 TEST_SUITE_END();
 
 }  // namespace

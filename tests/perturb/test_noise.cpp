@@ -1,7 +1,8 @@
 #include "sim/perturb/noise.hpp"
 
-#include "sim/curvature/operators.hpp"
+#include "sim/curvature/linearization.hpp"
 #include "sim/model/mlp.hpp"
+#include "sim/quantize/paired.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/operators.hpp"
 #include "tests/support/tiny_models.hpp"
@@ -39,17 +40,17 @@ TEST_CASE("noise: the mean of e'He/2 is the prediction within 5 standard errors 
   Vector<double> spectrum = Vector<double>::LinSpaced(25, 0.1, 1);
   spectrum.tail(3) << 5, 6, 8;
   const Basis h = test::matrix_with_spectrum(spectrum, 2);
-  const Eigenpairs pairs = largest_eigenpairs(test::operator_of(h), {.count = 3, .steps_max = 25, .tolerance = 1e-12});
+  const Eigenpairs pairs = extreme_eigenpairs(test::operator_of(h), {.count_largest = 3, .steps_max = 25, .tolerance = 1e-12});
   for (Subspace s : {Subspace::top, Subspace::complement, Subspace::isotropic}) {
     std::vector<double> rises;
     for (std::uint32_t draw = 0; draw < 400; ++draw) {
       const Vector<double> e = std::sqrt(0.3) * unit_noise(s, pairs.vectors, stream_of(draw));
       rises.push_back(0.5 * e.dot(h * e));
     }
-    const PairedDifference mean = mean_with_error(rises);
+    const MeanEstimate mean = mean_with_error(rises);
     CAPTURE(name_of(s));
-    CHECK_NEAR(mean.mean_nats, predicted_rise(s, 0.3, pairs.values, spectrum.sum(), 25), 0,
-               5 * mean.standard_error_nats);
+    CHECK_NEAR(mean.mean, predicted_rise(s, 0.3, pairs.values, spectrum.sum(), 25), 0,
+               5 * mean.standard_error);
   }
 }
 
@@ -61,9 +62,9 @@ TEST_CASE("noise: the random subspace meets its prediction over seeds") {
     const Vector<double> e = unit_noise(Subspace::random, top, {seed, Domain::noise, 0});
     rises.push_back(0.5 * e.dot(h * e));
   }
-  const PairedDifference mean = mean_with_error(rises);
-  CHECK_NEAR(mean.mean_nats, predicted_rise(Subspace::random, 1, Vector<double>::Ones(2), spectrum.sum(), 20), 0,
-             5 * mean.standard_error_nats);
+  const MeanEstimate mean = mean_with_error(rises);
+  CHECK_NEAR(mean.mean, predicted_rise(Subspace::random, 1, Vector<double>::Ones(2), spectrum.sum(), 20), 0,
+             5 * mean.standard_error);
 }
 
 TEST_CASE("noise: the share of a random residual in k of n directions is sqrt(k/n) in the root mean square") {
@@ -81,7 +82,7 @@ TEST_CASE("noise: on a quadratic loss the measured rise is e'He/2 exactly, odd o
   const VectorBatch data = test::random_vectors(40, 6, 3, 5);
   const Vector<double> theta = test::random_parameters(model.layout(), 6);
   Linearization<Mlp<double>> linear(model, theta.data(), data, {{16, 1}});
-  const Eigenpairs pairs = largest_eigenpairs(linear.hessian(), {.count = 2, .steps_max = 18, .tolerance = 1e-12});
+  const Eigenpairs pairs = extreme_eigenpairs(linear.hessian(), {.count_largest = 2, .steps_max = 18, .tolerance = 1e-12});
   Objective<Mlp<double>> objective(model, {16, 1});
   std::vector<Index> all;
   for (Index i = 0; i < theta.size(); ++i) all.push_back(i);

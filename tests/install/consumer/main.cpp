@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "sim/curvature/operators.hpp"
+#include "sim/curvature/linearization.hpp"
 #include "sim/curvature/trace.hpp"
 #include "sim/model/mlp.hpp"
 #include "theory/laws.hpp"

@@ -1,0 +1,46 @@
+// A journal of operator products on disk: what was multiplied is not multiplied again after a kill. Instruments are
+// deterministic, so that a second process asks for the same products in the same order; it takes them from the journal
+// and comes to the same state, bit for bit, whatever the instrument - eigenpairs, density, traces, noise.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "sim/curvature/operators.hpp"
+
+namespace hone::experiments {
+
+/// One file: a header with the identity of the operator, then a record for each product, appended as it is done.
+/// Each record holds the hash of its input and of its output, so that a torn last record, a damaged one, or one of
+/// another sequence of products ends the replay and is overwritten.
+class ProductJournal {
+ public:
+  /// `identity` names everything that decides the products (parameters, tokens, precision, build).
+  /// ensures  a journal of another identity, or a damaged header, is begun anew
+  /// errors   IoError naming the file and the cause (folder missing, permissions, full disk)
+  ProductJournal(std::filesystem::path path, const std::string& identity, Index size);
+  ~ProductJournal();
+  ProductJournal(const ProductJournal&) = delete;
+  ProductJournal& operator=(const ProductJournal&) = delete;
+
+  /// The operator with its products kept here. It must not outlive the journal.
+  /// cost  two SHA-256 and one write of size·8 bytes per product
+  LinearOperator keep(LinearOperator op);
+
+  /// Products that came from the file so far.
+  std::int64_t replayed() const { return replayed_; }
+
+ private:
+  bool replay(const Vector<double>& v, Vector<double>& result);
+  void append(const Vector<double>& v, const Vector<double>& result);
+  void begin_anew(const std::string& header);
+
+  std::filesystem::path path_;
+  int file_ = -1;
+  Index size_;
+  std::int64_t position_ = 0, replayed_ = 0;  ///< of the next record, in bytes
+  bool replaying_ = true;
+};
+
+}  // namespace hone::experiments

@@ -1,0 +1,30 @@
+// A mean with the uncertainty of its sampling, and the interval that follows from Student's t: the one rule by which
+// probes, windows and draws are summarized.
+#pragma once
+
+#include <vector>
+
+namespace hone {
+
+/// Mean of independent samples and its standard error.
+struct MeanEstimate {
+  double mean = 0;
+  double standard_error = 0;  ///< sd/√count; +inf for one sample
+  int count = 0;
+};
+
+/// The mean of one list with its standard error.
+/// math     x̄ = Σx/N;  √(Σ(x-x̄)²/(N-1)/N), both sums in the order of the list
+/// expects  at least one value
+MeanEstimate mean_with_error(const std::vector<double>& values);
+
+/// The q with P(|t| ≤ q) = coverage for Student's t.
+/// expects  0 < coverage < 1
+/// ensures  +inf below one degree of freedom
+double t_quantile(double coverage, int degrees);
+
+/// Half of the two-sided t interval: the truth lies in mean ± half width with probability `coverage`.
+/// ensures  0 for an error of exactly 0, +inf for one sample
+double half_width(const MeanEstimate& estimate, double coverage);
+
+}  // namespace hone

@@ -1,0 +1,43 @@
+// The exact route for small operators: form the matrix, check its symmetry, compute every eigenvalue. What the
+// stochastic instruments estimate is known here to rounding, so this is their reference.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/curvature/certificate.hpp"
+#include "sim/curvature/operators.hpp"
+
+namespace hone {
+
+struct DenseOptions {
+  bool vectors = false;           ///< also compute the eigenvectors
+  Index size_max = 5000;          ///< above it OptionError: 0.4 GB and minutes at 5000, growing as n² and n³
+  double symmetry_limit = 1e-12;  ///< C0a; 1e-5 for products in float
+};
+
+struct DenseSpectrum {
+  Vector<double> values;       ///< (n) ascending
+  Basis vectors;               ///< (n,n), column i belongs to value i; empty unless asked for
+  Vector<double> diagonal;     ///< (n) of A: exact traces of blocks
+  double trace = 0;            ///< Σ A_ii
+  double frobenius_norm2 = 0;  ///< Σ A_ij²
+  double asymmetry = 0;        ///< max |A - A'| / max |A|; 0 for A = 0
+  std::int64_t products = 0;
+  std::vector<Certificate> certificates;  ///< C0a symmetry; Σλ = tr A and Σλ² = ‖A‖_F² to 1e-12
+};
+
+/// The matrix as its products give it, not symmetrized.
+/// errors   OptionError when op.size > size_max
+/// cost     n products
+Basis dense_matrix(const LinearOperator& op, const DenseOptions& options);
+
+/// All eigenvalues of (A + A')/2.
+/// errors   OptionError when op.size > size_max
+/// cost     n products, 4/3·n³ flops (9·n³ with vectors), dense_bytes(n) of memory
+DenseSpectrum dense_spectrum(const LinearOperator& op, const DenseOptions& options);
+
+/// Two matrices: A and the solver's copy, which becomes the vectors.
+std::int64_t dense_bytes(Index size);
+
+}  // namespace hone
