@@ -36,6 +36,7 @@ class Run {
         instruments_(spec, model_, source_, context.threads,
                      [this](double flops, const std::string& what) { watch(flops, what); }) {
     model_.check(source_.evaluation);
+    instruments_.set_journal(journal_path());
     resume_or_start();
   }
 
@@ -54,6 +55,7 @@ class Run {
   }
 
  private:
+  fs::path journal_path() const { return partial_path(context_.folder, spec_).replace_extension(".products"); }
   std::string label() const { return fmt::format("{} s{}", spec_.model.name, spec_.seed); }
 
   void watch(double flops, const std::string& what) {
@@ -156,6 +158,8 @@ class Run {
   bool add_rows(const AlignedVector<float>& theta, const Moment& moment) {
     const Rows groups = instruments_.measure(theta, moment);
     for (const auto& [name, rows] : groups) file_.groups[name].append(rows, "checkpoint");
+    std::error_code ignored;
+    fs::remove(journal_path(), ignored);
     return !groups.empty();
   }
 

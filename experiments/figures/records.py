@@ -38,6 +38,11 @@ DIMENSIONS = {
         "lambda": ("checkpoint", "rank"), "trace": ("checkpoint",), "trace_se": ("checkpoint",),
         "slq_node": ("checkpoint", "probe", "node"),
         "slq_weight": ("checkpoint", "probe", "node"),
+        "lambda_smallest": ("checkpoint", "rank_smallest"), "atoms": ("checkpoint",),
+        "dimension": ("checkpoint",), "certificate": ("certificate",),
+        "certificate_value": ("checkpoint", "certificate"),
+        "certificate_limit": ("checkpoint", "certificate"),
+        "certificate_passed": ("checkpoint", "certificate"),
     },
     "factorial": {
         "w_bits": ("cell",), "a_bits": ("cell",), "kv_bits": ("cell",),
@@ -50,7 +55,7 @@ DIMENSIONS = {
         "predicted_nats": ("checkpoint", "subspace", "amplitude"),
     },
 }
-TEXTS = {"variant", "subspace"}
+TEXTS = {"variant", "subspace", "certificate"}
 COORDINATES = {"checkpoints": ("tokens", "variant"), "ptq": ("bits",), "noise": ("subspace",),
                "factorial": ("w_bits", "a_bits", "kv_bits")}
 MANIFEST_NEEDED = ("run_id", "architecture", "model_params", "seed")

@@ -5,6 +5,7 @@ from html import escape
 
 from records import is_number
 from report_style import CSS
+import certificates
 import style
 
 OUTCOME_WORDS = {
@@ -194,9 +195,9 @@ def report_html(study, drawings, absent):
         "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
         f"<title>{title}</title><style>{CSS}</style></head><body><main>"
-        f"<h1>{text(study.title or study.name)}</h1>{lead(study)}"
+        f"<h1>{text(study.title or study.name)}</h1>{lead(study)}{certificates.warning(study)}"
         f"<section><h2>Verdicts</h2>{cards}</section>"
         f"<section><h2>Figures</h2>{figures}{left_out}</section>"
-        f"<section><h2>Runs</h2>{run_table(study)}</section>"
+        f"<section><h2>Runs</h2>{run_table(study)}</section>{certificates.section(study)}"
         f"<section><h2>Provenance</h2>{provenance(study)}</section>"
         "</main></body></html>\n")

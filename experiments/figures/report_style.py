@@ -37,6 +37,7 @@ th { color: var(--quiet); font-weight: 600; } .num { text-align: right; white-sp
 .value { overflow-wrap: anywhere; } pre { font-size: .8rem; white-space: pre-wrap; }
 summary { cursor: pointer; color: var(--quiet); font-size: .9rem; margin: .4rem 0; }
 .warning { border-left: 4px solid var(--bad); padding-left: .6rem; }
+.failed { color: var(--bad); font-weight: 700; }
 @media print { :root { --back: #fff; --ink: #000; --quiet: #444; --line: #bbb; }
   main { max-width: none; padding: 0; } body { font-size: 11px; } .scroll { overflow: visible; }
   .runs { font-size: 7.5px; } .hash { min-width: 0; font-size: 6px; } }

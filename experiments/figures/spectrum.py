@@ -30,11 +30,23 @@ def chosen_run(study):
 
 
 def smoothed(node, weight, scale, u):
-    """Density over u = asinh(lambda / scale): a Gaussian for each node, probes averaged."""
+    """One density per probe over u = asinh(lambda / scale): a Gaussian for each node."""
     places = np.arcsinh(node / scale)
-    share = weight / len(node)
     kernel = np.exp(-0.5 * ((u[:, None, None] - places) / WIDTH_IN_ASINH) ** 2)
-    return (kernel * share).sum(axis=(1, 2)) / (WIDTH_IN_ASINH * np.sqrt(2 * np.pi))
+    return (kernel * weight).sum(axis=2).T / (WIDTH_IN_ASINH * np.sqrt(2 * np.pi))
+
+
+def with_atoms(run, i):
+    """Nodes and masses of checkpoint i, the certified eigenvalues among them with mass 1/n."""
+    node, weight = run.array("curvature", "slq_node")[i], run.array("curvature", "slq_weight")[i]
+    count = run.array("curvature", "atoms")[i]
+    if not count > 0:
+        return node, weight
+    atoms = np.concatenate([run.array("curvature", "lambda")[i],
+                            run.array("curvature", "lambda_smallest")[i]])
+    atoms = np.repeat(atoms[np.isfinite(atoms)][None], len(node), 0)
+    mass = np.full(atoms.shape, 1 / run.array("curvature", "dimension")[i])
+    return np.concatenate([node, atoms], 1), np.concatenate([weight, mass], 1)
 
 
 def decade_ticks(ax, scale, low, high):
@@ -49,8 +61,13 @@ def decade_ticks(ax, scale, low, high):
                    for v in kept])
 
 
-def draw_density(ax, u, density, tops, scale, text, colour):
-    ax.fill_between(u, np.maximum(density, 1e-300), 1e-300, color=colour, alpha=0.25, lw=0)
+def draw_density(ax, u, probes, tops, scale, text, colour):
+    density = probes.mean(axis=0)
+    ax.fill_between(u, np.maximum(density, 1e-300), 1e-300, color=colour, alpha=0.2, lw=0)
+    if len(probes) > 1:  # two standard errors over probes
+        bar = 2 * probes.std(axis=0, ddof=1) / np.sqrt(len(probes))
+        ax.fill_between(u, np.maximum(density + bar, 1e-300), np.maximum(density - bar, 1e-300),
+                        color=colour, alpha=0.35, lw=0)
     ax.plot(u, np.maximum(density, 1e-300), color=colour, lw=1.2)
     tops = tops[np.isfinite(tops)]
     ax.plot(np.arcsinh(tops / scale), np.full(len(tops), 0.06), "|", color=style.INK, ms=7,
@@ -64,21 +81,22 @@ def spectrum_figure(study):
     picks = [found[i] for i in
              np.unique(np.linspace(0, len(found) - 1, CHECKPOINTS_DRAWN).round().astype(int))]
     points = run.groups["checkpoints"]
-    node, weight = run.array("curvature", "slq_node"), run.array("curvature", "slq_weight")
+    masses = {i: with_atoms(run, i) for i in picks}
+    node = run.array("curvature", "slq_node")
     tops = run.array("curvature", "lambda")
-    largest = max(np.abs(node[i]).max() for i in picks)
+    largest = max(np.abs(masses[i][0]).max() for i in picks)
     scale = 10.0 ** (np.floor(np.log10(largest)) - 3) if largest > 0 else 1.0
-    ends = np.arcsinh([min(node[i].min() for i in picks) / scale, largest / scale])
+    ends = np.arcsinh([min(masses[i][0].min() for i in picks) / scale, largest / scale])
     u = np.linspace(ends[0] - 0.6, ends[1] + 0.6, 900)
     figure, axes = style.plt.subplots(len(picks), 1, sharex=True, sharey=True, squeeze=False,
                                       figsize=(style.WIDTH, 0.7 + 1.25 * len(picks)))
     peak = 0.0
     for ax, i, shade in zip(axes.flat, picks, np.linspace(0.75, 0.1, len(picks))):
-        density = smoothed(node[i], weight[i], scale, u)
-        peak = max(peak, density.max())
+        probes = smoothed(*masses[i], scale, u)
+        peak = max(peak, probes.mean(axis=0).max())
         text = (f"{style.count_text(points['tokens'][i])} tokens, D/N = "
                 f"{points['tokens'][i] / run.size:.3g}")
-        draw_density(ax, u, density, tops[i], scale, text, style.plt.cm.viridis(shade))
+        draw_density(ax, u, probes, tops[i], scale, text, style.plt.cm.viridis(shade))
     axes[-1, 0].set_ylim(peak * DEPTH, peak * 3)
     axes[-1, 0].set_xlim(u[0], u[-1])
     decade_ticks(axes[-1, 0], scale, u[0], u[-1])
@@ -90,7 +108,8 @@ def spectrum_figure(study):
         f"{len(picks)} trunk checkpoints, by stochastic Lanczos quadrature with {node.shape[1]} "
         f"probe{'s' * (node.shape[1] != 1)} of {node.shape[2]} nodes. Each node is drawn as a "
         f"Gaussian of standard deviation {WIDTH_IN_ASINH:g} in asinh(λ/λ₀), λ₀ = {scale:g}; the "
-        "width is chosen for display. The eigenvalue axis is linear within ±λ₀ and logarithmic "
+        "width is chosen for display, the darker band is two standard errors over probes, and the "
+        "eigenvalues computed one by one stand in with mass 1/n each. The eigenvalue axis is linear within ±λ₀ and logarithmic "
         f"beyond; the density axis is logarithmic and ends at {DEPTH:g} of the highest peak. Ticks "
         "at the foot: the largest eigenvalues, computed one by one.")
     return style.Drawing(figure, "Spectral density along training", caption, ["Q2"])

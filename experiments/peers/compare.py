@@ -6,6 +6,7 @@
 
 import argparse
 import gc
+import hashlib
 import json
 import os
 import platform
@@ -239,7 +240,8 @@ def main() -> int:
     measured = [entry for row in options.rows for entry in compare_row(row, text, agreement, options)]
     spectra = [compare_spectrum(row, text, agreement, options)
                for row in SPECTRUM_ROWS if row in options.rows and options.spectrum_rounds]
-    result = {"machine": machine(options), "measures": measured, "spectra": spectra, "agreement": agreement.checks}
+    result = {"machine": machine(options), "text_sha256": hashlib.sha256(text).hexdigest(), "measures": measured,
+              "spectra": spectra, "agreement": agreement.checks}
     (out / "peers.json").write_text(json.dumps(result, indent=1) + "\n")
     table = render(result)
     (out / "table.md").write_text(table)

@@ -86,6 +86,10 @@ class Linearization {
   /// expects  samples ≥ 1
   LinearOperator sampled_fisher(SampledFisherOptions options);
 
+  /// Single products, for callers that need no operator.   shapes  v, result (P)
+  void hessian_product(const Vector<double>& v, Vector<double>& result) { hessian().apply(v, result); }
+  void ggn_product(const Vector<double>& v, Vector<double>& result) { ggn().apply(v, result); }
+
  private:
   enum class Kind { hessian, ggn, empirical_fisher, sampled_fisher };
   struct Product {

@@ -47,12 +47,23 @@ def write_curvature(file, rng, trace, tops):
         node[i] = np.concatenate([np.sort(bulk), np.repeat(lambdas[i][None, ::-1], probes, 0)], 1)
     weight = np.exp(-0.7 * np.abs(np.arcsinh(node / (1e-4 * tops[:, None, None]))) ** 1.4)
     weight /= weight.sum(axis=2, keepdims=True)
-    dims = {"checkpoint": count, "rank": 12, "probe": probes, "node": nodes}
+    kinds = ["C0a", "C2a", "C4", "C5"]
+    dims = {"checkpoint": count, "rank": 12, "probe": probes, "node": nodes,
+            "certificate": len(kinds), "rank_smallest": 2}
+    worth = np.tile([1e-16, 1e-6, 1.2, 0.3], (count, 1))
     write_group(file, "curvature", dims, {
         "lambda": (("checkpoint", "rank"), lambdas),
         "trace": (("checkpoint",), trace), "trace_se": (("checkpoint",), 0.04 * trace),
         "slq_node": (("checkpoint", "probe", "node"), node),
-        "slq_weight": (("checkpoint", "probe", "node"), weight)})
+        "slq_weight": (("checkpoint", "probe", "node"), weight),
+        "certificate": (("certificate",), kinds),
+        "lambda_smallest": (("checkpoint", "rank_smallest"), -0.1 * lambdas[:, :2]),
+        "atoms": (("checkpoint",), np.full(count, 14.0)),
+        "dimension": (("checkpoint",), np.full(count, 1e5)),
+        "certificate_value": (("checkpoint", "certificate"), worth),
+        "certificate_limit": (("checkpoint", "certificate"),
+                              np.tile([1e-13, 1e-5, 3, np.inf], (count, 1))),
+        "certificate_passed": (("checkpoint", "certificate"), np.ones((count, 4)))})
 
 
 def write_ptq(file, rng, trace, steps):

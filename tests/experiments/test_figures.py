@@ -20,6 +20,7 @@ sys.path[:0] = [str(SOURCES), str(HERE)]
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
+import certificates  # noqa: E402
 import growth  # noqa: E402
 import spectrum  # noqa: E402
 import style  # noqa: E402
@@ -331,8 +332,30 @@ class WhatIsDrawn(StudyCase):
         node, weight = rng.normal(size=(3, 20)), rng.random((3, 20))
         weight /= weight.sum(axis=1, keepdims=True)
         u = np.linspace(-12, 12, 4001)
-        total = spectrum.smoothed(node, weight, 1e-2, u).sum() * (u[1] - u[0])
-        self.assertTrue(abs(total - 1) < 1e-9, total)
+        total = spectrum.smoothed(node, weight, 1e-2, u).sum(axis=1) * (u[1] - u[0])
+        np.testing.assert_allclose(total, 1, rtol=1e-9)
+
+    def test_certified_eigenvalues_stand_in_the_density_with_mass_one_over_n(self):
+        run, picks = spectrum.chosen_run(read_study(self.folder))
+        node, weight = spectrum.with_atoms(run, picks[0])
+        self.assertEqual(node.shape, (4, 40 + 14))
+        np.testing.assert_allclose(weight[:, 40:], 1e-5)
+        np.testing.assert_allclose(node[2, 40:52], run.array("curvature", "lambda")[picks[0]])
+
+    def test_failed_certificate_is_marked_loudly_and_a_passed_one_is_not(self):
+        study = read_study(self.folder)
+        self.assertEqual(certificates.warning(study), "")
+        self.assertNotIn("FAILED", certificates.section(study))
+
+        def fail(file):
+            file["curvature/certificate_value"][1, 1] = 0.5
+            file["curvature/certificate_passed"][1, 1] = 0
+        edit(self.run, fail)
+        study = read_study(self.folder)
+        self.assertIn("1 of ", certificates.warning(study))
+        section = certificates.section(study)
+        self.assertEqual(section.count("FAILED"), 1)
+        self.assertIn("0.5 &gt; 1e-05".replace("&gt;", ">"), section)
 
     def test_largest_transformer_gives_the_spectrum(self):
         run, picks = spectrum.chosen_run(read_study(self.folder))

@@ -131,7 +131,8 @@ TEST_CASE("rope: the four passes agree with each other, with loops and with dual
     }
 }
 
-TEST_CASE("rope: channels beyond the rotary width keep their bits, the others turn as a head of that width [both pairings]") {
+TEST_CASE(
+    "rope: channels beyond the rotary width keep their bits, the others turn as a head of that width [both pairings]") {
   constexpr Index T = 5, heads = 2, hd = 6, rotary = 4;
   for (const RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
     const Vector<double> before = normals(T * heads * hd, 5);

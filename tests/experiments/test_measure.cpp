@@ -1,0 +1,183 @@
+// hone measure as a user runs it, on a checkpoint made here: a Hugging Face folder of a random Llama with a tokenizer
+// of single bytes.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <thread>
+
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/rng.hpp"
+#include "tests/experiments/program.hpp"
+
+namespace fs = std::filesystem;
+
+TEST_SUITE_BEGIN("experiments");
+
+namespace hone::test {
+namespace {
+
+constexpr Index width = 16, mlp = 32, layers = 2, context = 32;
+
+/// The printable stand-in of each byte in a byte-level vocabulary.
+std::string vocabulary() {
+  std::string entries;
+  int spare = 256;
+  for (int b = 0; b < 256; ++b) {
+    const bool plain = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+    entries += fmt::format("{}\"\\u{:04x}\": {}", b ? ", " : "", plain ? b : spare++, b);
+  }
+  return entries;
+}
+
+class Checkpoint {
+ public:
+  Checkpoint() {
+    write("config.json",
+          fmt::format(R"({{"model_type": "llama", "hidden_size": {}, "intermediate_size": {}, "num_hidden_layers": {},
+"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 256, "max_position_embeddings": {},
+"rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": false}})",
+                      width, mlp, layers, context));
+    write("tokenizer.json",
+          fmt::format(R"({{"version": "1.0", "model": {{"type": "BPE", "vocab": {{{}}}, "merges": []}},
+"pre_tokenizer": {{"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}},
+"decoder": {{"type": "ByteLevel"}}, "added_tokens": []}})",
+                      vocabulary()));
+    add("model.embed_tokens.weight", 256, width);
+    add("lm_head.weight", 256, width);
+    add("model.norm.weight", width, 0);
+    for (Index l = 0; l < layers; ++l) {
+      const std::string layer = fmt::format("model.layers.{}.", l);
+      for (const char* name : {"q", "k", "v", "o"})
+        add(layer + fmt::format("self_attn.{}_proj.weight", name), width, width);
+      add(layer + "mlp.gate_proj.weight", mlp, width);
+      add(layer + "mlp.up_proj.weight", mlp, width);
+      add(layer + "mlp.down_proj.weight", width, mlp);
+      add(layer + "input_layernorm.weight", width, 0);
+      add(layer + "post_attention_layernorm.weight", width, 0);
+    }
+    const std::string header = "{" + header_ + "}";
+    const std::uint64_t length = header.size();
+    std::string file(8, '\0');
+    std::memcpy(file.data(), &length, 8);
+    write("model.safetensors", file + header + data_);
+    std::string text;
+    for (int i = 0; i < 120; ++i) text += fmt::format("The {} sheep of the {} hill slept; ", i * i % 17, i % 5);
+    write("text.txt", text);
+  }
+
+  std::string path() const { return folder_.path().string(); }
+  fs::path out() const { return folder_.path() / "out" / "m.h5"; }
+  fs::path file(const char* name) const { return folder_.path() / name; }
+  std::vector<std::string> arguments(std::vector<std::string> more = {}) const {
+    std::vector<std::string> all = {
+        "measure", path(),  "--text",       file("text.txt").string(), "--windows", "12",        "--curvature-windows",
+        "4",       "--out", out().string(), "--lanczos-steps",         "60",        "--threads", "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+
+ private:
+  void write(const char* name, const std::string& content) { write_text_atomically(folder_.path() / name, content); }
+  /// A matrix of normal entries, or a vector of ones.
+  void add(const std::string& name, Index rows, Index cols) {
+    const Index count = rows * std::max<Index>(cols, 1);
+    std::vector<float> values(size_t(count), 1.0f);
+    if (cols > 0)
+      for (Index i = 0; i < count; ++i)
+        values[size_t(i)] = float(normal({7, Domain::test, number_}, std::uint64_t(i)) / std::sqrt(double(cols)));
+    ++number_;
+    const std::string shape = cols > 0 ? fmt::format("{}, {}", rows, cols) : fmt::format("{}", rows);
+    header_ += fmt::format(R"({}"{}": {{"dtype": "F32", "shape": [{}], "data_offsets": [{}, {}]}})",
+                           header_.empty() ? "" : ", ", name, shape, data_.size(), data_.size() + 4 * size_t(count));
+    data_.append(reinterpret_cast<const char*>(values.data()), 4 * size_t(count));
+  }
+
+  TemporaryFolder folder_;
+  std::string header_, data_;
+  std::uint32_t number_ = 0;
+};
+
+TEST_CASE("measure: a public checkpoint gives loss, certified spectrum and a ladder of bits") {
+  const Checkpoint checkpoint;
+  const Said said = hone_says(checkpoint.arguments({"--continue", "The sheep", "--continue-tokens", "4"}));
+  REQUIRE_MESSAGE(said.code == 0, said.err + said.out);
+  CHECK(said.out.find("greedy continuation: The sheep") != std::string::npos);
+  CHECK(said.out.find("FAILED") == std::string::npos);
+  CHECK(said.out.find("memory: ") != std::string::npos);
+  const RunFile file = read_run_file(checkpoint.out());
+  const double loss = file.group("checkpoints").doubles("loss_nats").front();
+  CHECK(loss > 4);  // untrained: near ln 256
+  CHECK(loss < 9);
+  CHECK(file.group("curvature").ints("dimension").front() == layers * (4 * width * width + 3 * width * mlp));
+  CHECK(file.group("curvature").doubles("lambda").size() == 5);
+  CHECK(file.group("curvature").doubles("lambda_smallest").size() == 2);
+  CHECK(file.group("ptq").ints("bits") == std::vector<std::int64_t>{8, 7, 6, 5, 4, 3, 2});
+  const auto& passed = file.group("certificates").ints("passed");
+  CHECK(passed.size() >= 15);
+  CHECK(std::count(passed.begin(), passed.end(), 1) == std::ptrdiff_t(passed.size()));
+  CHECK(!fs::exists(checkpoint.out().string() + ".products"));
+}
+
+TEST_CASE("measure: two solves with other blocks and seeds agree on every eigenvalue within their bounds") {
+  const Checkpoint checkpoint;
+  const std::vector<std::string> tight = {"--tolerance", "1e-9", "--curvature-windows", "1"};
+  REQUIRE(hone_says(checkpoint.arguments(tight)).code == 0);
+  const RunFile products = read_run_file(checkpoint.out());
+  std::vector<std::string> blocked = tight;
+  blocked.insert(blocked.end(), {"--block", "3", "--seed", "2"});
+  REQUIRE(hone_says(checkpoint.arguments(blocked)).code == 0);
+  const RunFile other = read_run_file(checkpoint.out());
+  for (const char* name : {"lambda", "lambda_smallest"}) {
+    const auto& a = products.group("curvature").doubles(name);
+    const auto& b = other.group("curvature").doubles(name);
+    const auto& bound_a = products.group("curvature").doubles(std::string(name) + "_bound");
+    const auto& bound_b = other.group("curvature").doubles(std::string(name) + "_bound");
+    for (size_t i = 0; i < a.size(); ++i) CHECK(std::abs(a[i] - b[i]) <= bound_a[i] + bound_b[i]);
+  }
+}
+
+TEST_CASE("measure: killed at any moment and run again it writes the same bits") {
+  const Checkpoint checkpoint;
+  REQUIRE(hone_says(checkpoint.arguments()).code == 0);
+  const std::string undisturbed = read_text(checkpoint.out());
+  fs::remove(checkpoint.out());
+  int killed = 0;
+  for (int attempt = 0; attempt < 40 && !fs::exists(checkpoint.out()); ++attempt) {
+    Process process(checkpoint.arguments());
+    std::this_thread::sleep_for(std::chrono::milliseconds(30 + 40 * attempt));
+    if (!process.is_running()) break;
+    process.signal(SIGKILL);
+    process.wait();
+    ++killed;
+  }
+  if (!fs::exists(checkpoint.out())) REQUIRE(hone_says(checkpoint.arguments()).code == 0);
+  CHECK(killed >= 2);
+  CHECK(read_text(checkpoint.out()) == undisturbed);
+}
+
+TEST_CASE("measure: what cannot be done is refused with the fix") {
+  const Checkpoint checkpoint;
+  const auto refused = [&](std::vector<std::string> more, const std::string& part) {
+    const Said said = hone_says(checkpoint.arguments(std::move(more)));
+    CAPTURE(said.err);
+    CHECK(said.code == 2);
+    CHECK(said.err.find(part) != std::string::npos);
+  };
+  refused({"--memory", "0.0001"}, "raise --memory");
+  refused({"--context", "64"}, "choose at most that");
+  refused({"--windows", "100000"}, "");
+  refused({"--grid", "restrictd"}, "restricted");
+  const Said said =
+      hone_says({"measure", checkpoint.file("text.txt").string(), "--text", checkpoint.file("text.txt").string()});
+  CHECK(said.code == 1);
+  CHECK(said.err.find("text.txt") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace hone::test
+
+TEST_SUITE_END();
