@@ -186,7 +186,6 @@ MeasureOptions::MeasureOptions() {
   measure.curvature_windows = 16;
   measure.eigenpairs = 5;
   measure.lanczos_steps = 120;
-  measure.lanczos_tolerance = 1e-6;
   measure.slq_probes = 4;
   measure.slq_steps = 60;
   measure.trace_probes = 16;

@@ -56,7 +56,7 @@ def make_variants(problem: Problem, measure: str, options) -> list[Variant]:
     from torch_peer import torch_variants
 
     thorough = problem.theta.size < LARGE_MODEL
-    compiled = options.compile == "all" or (options.compile == "train" and measure.startswith("train"))
+    compiled = options.compile == "all" and thorough or options.compile != "none" and measure.startswith("train")
     makers = torch_variants(problem, measure, compiled, thorough) + jax_variants(problem, measure, thorough)
     found = []
     for make in makers:
@@ -153,7 +153,8 @@ def compare_row(row: str, text: bytes, agreement: Agreement, options) -> list[di
 
 def compare_spectrum(row: str, text: bytes, agreement: Agreement, options) -> dict:
     """Each competitor does the whole job; hone before and after each of them."""
-    from spectrum_peers import DENSITY_STEPS, PAIRS, PROBES, eigenthings_job, pyhessian_job, reference_values, worst_error
+    from spectrum_peers import DENSITY_STEPS, PAIRS, PROBES, eigenthings_job, pyhessian_job
+    from spectrum_peers import reference_values, worst_error
 
     problem = row_problem(row, text, SPECTRUM_SEQUENCES)
     say(f"{row}: spectra of {problem.theta.size} parameters on {problem.rows} tokens")
@@ -184,6 +185,7 @@ def compare_spectrum(row: str, text: bytes, agreement: Agreement, options) -> di
     return {"row": row, "tokens": problem.rows, "parameters": int(problem.theta.size), "eigenvalue_error": errors,
             "seconds": {n: spread(t).as_dict() for n, t in samples.items()},
             "ratios": {n: v.as_dict() for n, v in compared.items()},
+            "reference_values": reference, "values": {n: [r["values"] for r in f] for n, f in results.items()},
             "traces": {n: [[r["trace"], r["trace_error"]] for r in found] for n, found in results.items()}}
 
 
@@ -212,11 +214,11 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--measures", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--rounds", type=int, default=9, help="turns per measure (at least 3)")
-    parser.add_argument("--budget", type=float, default=12, help="seconds per measure after which turns end early")
+    parser.add_argument("--budget", type=float, default=8, help="seconds per measure after which turns end early")
     parser.add_argument("--spectrum-rounds", type=int, default=3, help="turns of the whole spectrum job; 0 = none")
     parser.add_argument("--threads", type=int, default=2, help="for every competitor")
-    parser.add_argument("--compile", choices=("none", "train", "all"), default="train",
-                        help="measures for which torch.compile competes; each compilation takes up to a minute")
+    parser.add_argument("--compile", choices=("none", "train", "all"), default="all",
+                        help="measures for which torch.compile competes (training alone for the largest model)")
     parser.add_argument("--text", type=Path, help="file whose bytes are the tokens")
     parser.add_argument("--out", type=Path, help="default outputs/peers")
     parser.add_argument("--program", type=Path, required=True, help=argparse.SUPPRESS)

@@ -41,15 +41,9 @@ class MeasuresOf : public Measures {
       case Measure::train:
         train_to(state_.step() + 1, state_, objective_, source(), options_, schedule_, [](const StepRecord&) {});
         return;
-      case Measure::gradient:
-        objective_.gradient(theta_.data(), data_, gradient_.data());
-        return;
-      case Measure::hvp:
-        linearization().hessian().apply(direction_, product_);
-        return;
-      case Measure::ggn:
-        linearization().ggn().apply(direction_, product_);
-        return;
+      case Measure::gradient: objective_.gradient(theta_.data(), data_, gradient_.data()); return;
+      case Measure::hvp: linearization().hessian().apply(direction_, product_); return;
+      case Measure::ggn: linearization().ggn().apply(direction_, product_); return;
     }
   }
 

@@ -23,7 +23,8 @@ struct PeerProblem {
   Index chunk_rows = 256;  ///< hone's own tuning: loss rows per chunk
 };
 
-/// errors  IoError when missing; FormatError when the header is no JSON, lacks a field or disagrees with the file's size
+/// errors  IoError when missing; FormatError when the header is no JSON, lacks a field or disagrees with the size;
+///         OptionError for an impossible shape
 PeerProblem read_problem(const std::filesystem::path& file);
 
 }  // namespace hone::experiments

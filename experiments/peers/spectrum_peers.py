@@ -5,8 +5,6 @@ import time
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import nn
 from torch.nn import functional
@@ -63,7 +61,7 @@ def eigenthings_job(problem: Problem, seed: int) -> dict:
 
 
 def reference_values(problem: Problem) -> dict[str, list[float]]:
-    """The wanted eigenvalues by ARPACK on PyTorch's float64 products: neither hone nor a competitor."""
+    """The wanted eigenvalues, descending, by ARPACK on PyTorch's float64 products: neither hone nor a competitor."""
     model = make_model(problem, torch.float64)
     parameters = list(model.parameters())
     x, y = make_batch(problem, torch.float64)
@@ -77,18 +75,14 @@ def reference_values(problem: Problem) -> dict[str, list[float]]:
     operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
     start = np.random.default_rng(5).standard_normal(size)
     ends = eigsh(operator, k=2 * PAIRS, which="BE", tol=1e-10, v0=start, return_eigenvectors=False)
-    by_size = sorted(sorted(ends, key=abs)[-PAIRS:], reverse=True)
-    return {"algebraic": sorted(ends, reverse=True)[:PAIRS], "magnitude": by_size}
+    ends = sorted((float(value) for value in ends), reverse=True)
+    return {"algebraic": ends[:PAIRS], "magnitude": sorted(sorted(ends, key=abs)[-PAIRS:], reverse=True)}
 
 
 def worst_error(job: dict, reference: dict[str, list[float]]) -> float:
-    """Largest error of an eigenvalue under the kindest pairing with the wanted ones, relative to the largest."""
-    wanted = np.asarray(reference[job["by"]])
-    errors = np.abs(np.asarray(job["values"])[:, None] - wanted[None, :])
-    threshold = min(t for t in np.unique(errors) if has_pairing(errors <= t))
-    return float(threshold / np.max(np.abs(wanted)))
-
-
-def has_pairing(allowed: np.ndarray) -> bool:
-    """Whether every row can have a column of its own."""
-    return bool(np.all(maximum_bipartite_matching(csr_matrix(allowed), perm_type="column") >= 0))
+    """Largest error of an eigenvalue, relative to the largest one. Power iteration is judged by magnitudes alone, so
+    that two eigenvalues of opposite sign and like size may come in either order."""
+    found, wanted = np.asarray(job["values"]), np.asarray(reference[job["by"]])
+    if job["by"] == "magnitude":
+        found, wanted = np.sort(np.abs(found)), np.sort(np.abs(wanted))
+    return float(np.max(np.abs(found - wanted)) / np.max(np.abs(wanted)))

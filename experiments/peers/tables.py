@@ -24,8 +24,9 @@ def measure_lines(measures: list[dict]) -> list[str]:
         by_library = {library_of(label): value for label, value in entry["ratios"].items()}
         cells = [ratio(by_library[name]) if name in by_library else slow_or_absent(entry, name) for name in libraries]
         own = entry["seconds"]["hone"]["median"]
-        lines.append(f"| {entry['row']} | {entry['measure']} | {milliseconds(own)} | {entry['rows_per_call'] / own:.3g} | "
-                     + " | ".join(cells) + f" | {entry['best_peer']} |")
+        rate = f"{entry['rows_per_call'] / own:.3g}"
+        cells = [entry["row"], entry["measure"], milliseconds(own), rate, *cells, entry["best_peer"]]
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 

@@ -1,7 +1,6 @@
 // Eigenpairs at both ends of the spectrum of a symmetric operator, found by thick-restart (block) Lanczos, with the
 // certificates that a sceptic may ask for: residuals from fresh products, intervals, and a search for missed pairs.
-// The solver is a value that is advanced product by product: it can be written to disk anywhere (extremes_record.hpp)
-// and continued with the same bits.
+// The solver is a value that is advanced product by product: stopped anywhere it continues with the same bits.
 #pragma once
 
 #include <cstdint>

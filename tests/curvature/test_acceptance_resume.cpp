@@ -1,8 +1,7 @@
-// A solve that is killed anywhere and read back goes on with the same bits.
+// A solve that is stopped anywhere goes on with the same bits.
 #include <algorithm>
 
-#include "sim/base/error.hpp"
-#include "sim/curvature/extremes_record.hpp"
+#include "sim/curvature/extremes.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/operators.hpp"
 
@@ -46,37 +45,24 @@ TEST_CASE("resume: a solve stepped one product at a time has the bits of one cal
   }
 }
 
-TEST_CASE("resume: written to a record and read back after any product, a solve ends with the same bits") {
+TEST_CASE("resume: a copy taken after any product ends with the same bits, whatever becomes of the original") {
   std::vector<int> phases(5);
   int rounds = 0;
   for (const Case& c : cases()) {
     const Eigenpairs whole = extreme_eigenpairs(c.op, c.options);
     rounds += whole.rounds;
-    for (std::int64_t cut = 0; cut <= whole.products; ++cut) {
+    for (std::int64_t cut = 0; cut <= whole.products; cut += 3) {
       ExtremesState state = start_extremes(c.options, c.op.size);
       advance(state, c.op, cut);
       ++phases[size_t(state.phase)];
-      ExtremesState restored = extremes_state(to_dataset(state));
-      CHECK(to_dataset(restored) == to_dataset(state));
-      advance(restored, c.op, whole.products);
-      CHECK(same_bits(eigenpairs_of(restored), whole));
+      ExtremesState copy = state;
+      advance(state, c.op, 1);
+      advance(copy, c.op, whole.products);
+      CHECK(same_bits(eigenpairs_of(copy), whole));
     }
   }
   CHECK(rounds > 0);
   for (int phase = 0; phase < 4; ++phase) CHECK(phases[size_t(phase)] > 0);
-}
-
-TEST_CASE("resume: a record that misses something or does not fit is refused with its name") {
-  const Case c = cases()[0];
-  ExtremesState state = start_extremes(c.options, c.op.size);
-  advance(state, c.op, 5);
-  const Dataset good = to_dataset(state);
-  CHECK_THROWS_AS(extremes_state(Dataset("empty")), FormatError);
-  Dataset shifted = good, retyped = good;
-  shifted.set_attribute("space_columns", std::int64_t(7));
-  CHECK_THROWS_WITH_AS(extremes_state(shifted), doctest::Contains("space_basis"), FormatError);
-  retyped.set_attribute("products", 1.5);
-  CHECK_THROWS_WITH_AS(extremes_state(retyped), doctest::Contains("products"), FormatError);
 }
 
 }  // namespace

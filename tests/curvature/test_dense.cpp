@@ -37,6 +37,13 @@ TEST_CASE("dense: an asymmetric operator is measured and fails C0a; NaN fails it
   CHECK_FALSE(dense_spectrum(test::operator_of(c.a), {}).certificates[0].passed);
 }
 
+TEST_CASE("dense: the eigenvalues are those of the symmetric part") {
+  const test::SpectralCase c(test::bulk_and_outliers(20, 1), 6);
+  Basis skewed = c.a;
+  skewed(12, 3) += 0.5, skewed(3, 12) -= 0.5;
+  CHECK(test::relative_error(dense_spectrum(test::operator_of(skewed), {}).values, c.spectrum) <= 1e-13);
+}
+
 TEST_CASE("dense: above the limit an OptionError names n and the limit before any product") {
   bool is_used = false;
   const LinearOperator op{5001, [&](const Vector<double>&, Vector<double>&) { is_used = true; }};
