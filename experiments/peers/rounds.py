@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SAMPLE_SECONDS = 0.1  # a sample repeats a quick call until about this long
+SETTLE_SECONDS = 0.25  # between turns: worker threads of the last one spin for up to 0.2 s before they sleep
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ def calls_for(seconds: float, sample_seconds: float = SAMPLE_SECONDS) -> int:
 
 
 def mean_seconds(call: Callable[[], object], calls: int) -> float:
+    """Seconds per call; a quick call is made once before, untimed, to wake the threads."""
+    if calls > 1:
+        call()
     start = time.perf_counter()
     for _ in range(calls):
         call()
@@ -48,6 +52,7 @@ def take_turns(timers: dict[str, Callable[[], float]], rounds: int, budget_secon
             break
         turn = done % len(names)
         for name in names[turn:] + names[:turn]:
+            time.sleep(SETTLE_SECONDS)
             samples[name].append(timers[name]())
     return samples
 

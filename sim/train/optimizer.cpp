@@ -30,9 +30,7 @@ OptimizerState<S> make_state(const OptimizerOptions& options, const ParamLayout&
 
 template <class S>
 double norm2(const S* g, Index size) {
-  double sum = 0;
-  for (Index i = 0; i < size; ++i) sum += double(g[i]) * double(g[i]);
-  return std::sqrt(sum);
+  return ConstVecView<S>(g, size).template cast<double>().norm();
 }
 
 template <class S>
@@ -61,6 +59,7 @@ double update(const OptimizerOptions& o, const ParamLayout& layout, double lr, S
       continue;
     }
     S* v = state.second.data() + block.offset;
+#pragma GCC ivdep  // the four arrays do not overlap
     for (Index i = 0; i < block.size(); ++i) {
       m[i] = b1 * m[i] + (S(1) - b1) * g[i];
       v[i] = b2 * v[i] + (S(1) - b2) * g[i] * g[i];
