@@ -15,7 +15,7 @@ MEANINGS = {
     "C3a": "quadrature identities of the density",
     "C3b": "half-sample and half-steps distances of the density, over its range",
     "C3c": "trace and Frobenius norm of the density against its moments",
-    "C4": "two estimators of the trace, in combined standard errors",
+    "C4": "two estimators of the trace, in combined standard errors (limit: Welch)",
     "C5": "trace between token windows, sd over mean (no limit)",
 }
 
