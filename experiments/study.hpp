@@ -114,8 +114,8 @@ struct MeasureSpec {
   std::int64_t block = 1;                                ///< starting vectors; 2 to 4 for multiple eigenvalues
   std::int64_t completeness_steps = 30;                  ///< of the search for missed pairs; 0: none
   double lanczos_tolerance = 1e-10;  ///< of each residual over the norm; never below 10x the rounding of the products
-  std::int64_t dense_max = 1000;  ///< up to this many parameters the whole matrix is formed: every eigenvalue exact
-  std::int64_t windows = 4;       ///< parts of the curvature windows whose traces show the sampling; 0: none
+  std::int64_t dense_max = 1000;     ///< up to this many parameters the whole matrix is formed: every eigenvalue exact
+  std::int64_t windows = 4;          ///< parts of the curvature windows whose traces show the sampling; 0: none
   std::int64_t slq_probes = 2, slq_steps = 40, trace_probes = 12;
   std::int64_t cache_mib = 2048;  ///< memory for activations kept between Hessian products
 

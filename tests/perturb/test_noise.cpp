@@ -40,7 +40,8 @@ TEST_CASE("noise: the mean of e'He/2 is the prediction within 5 standard errors 
   Vector<double> spectrum = Vector<double>::LinSpaced(25, 0.1, 1);
   spectrum.tail(3) << 5, 6, 8;
   const Basis h = test::matrix_with_spectrum(spectrum, 2);
-  const Eigenpairs pairs = extreme_eigenpairs(test::operator_of(h), {.count_largest = 3, .steps_max = 25, .tolerance = 1e-12});
+  const Eigenpairs pairs =
+      extreme_eigenpairs(test::operator_of(h), {.count_largest = 3, .steps_max = 25, .tolerance = 1e-12});
   for (Subspace s : {Subspace::top, Subspace::complement, Subspace::isotropic}) {
     std::vector<double> rises;
     for (std::uint32_t draw = 0; draw < 400; ++draw) {
@@ -49,8 +50,7 @@ TEST_CASE("noise: the mean of e'He/2 is the prediction within 5 standard errors 
     }
     const MeanEstimate mean = mean_with_error(rises);
     CAPTURE(name_of(s));
-    CHECK_NEAR(mean.mean, predicted_rise(s, 0.3, pairs.values, spectrum.sum(), 25), 0,
-               5 * mean.standard_error);
+    CHECK_NEAR(mean.mean, predicted_rise(s, 0.3, pairs.values, spectrum.sum(), 25), 0, 5 * mean.standard_error);
   }
 }
 
@@ -82,7 +82,8 @@ TEST_CASE("noise: on a quadratic loss the measured rise is e'He/2 exactly, odd o
   const VectorBatch data = test::random_vectors(40, 6, 3, 5);
   const Vector<double> theta = test::random_parameters(model.layout(), 6);
   Linearization<Mlp<double>> linear(model, theta.data(), data, {{16, 1}});
-  const Eigenpairs pairs = extreme_eigenpairs(linear.hessian(), {.count_largest = 2, .steps_max = 18, .tolerance = 1e-12});
+  const Eigenpairs pairs =
+      extreme_eigenpairs(linear.hessian(), {.count_largest = 2, .steps_max = 18, .tolerance = 1e-12});
   Objective<Mlp<double>> objective(model, {16, 1});
   std::vector<Index> all;
   for (Index i = 0; i < theta.size(); ++i) all.push_back(i);
