@@ -39,6 +39,10 @@ struct Source {
   std::shared_ptr<const void> keeps;  ///< what `batch` reads from
 };
 
+/// Of the examples themselves: what a Hessian was measured on.
+std::string sha256_of(const TokenBatch& batch);
+std::string sha256_of(const VectorBatch& batch);
+
 /// Every (count/wanted)-th example.
 TokenBatch even_subset(const TokenBatch& all, Index wanted);
 VectorBatch even_subset(const VectorBatch& all, Index wanted);

@@ -159,6 +159,8 @@ void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curva
       objective_.example_losses(AlignedVector<float>(theta.begin(), theta.end()).data(), source_.curvature);
   const NoiseOptions options{int(run_.noise.draws), std::uint64_t(run_.seed)};
   const double size = double(positions_.size()), trace = std::max(found.spectrum.traces[0].mean, 1e-30);
+  const Basis top = found.spectrum.top_vectors();
+  const Vector<double> top_values = found.spectrum.top_values();
   std::vector<std::string> names;
   std::vector<double> energies, delta, delta_se, predicted;
   for (double rise : run_.noise.rises) energies.push_back(2 * rise * size / trace);
@@ -166,11 +168,10 @@ void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curva
     names.emplace_back(name_of(subspace));
     for (double energy : energies) {
       const NoiseRise r = measure_noise(objective_, source_.curvature, theta.data(), positions_, reference, subspace,
-                                        found.spectrum.top_vectors(), energy, options);
+                                        top, energy, options);
       watch_(2.0 * double(options.draws) * evaluation_flops(source_.curvature), "noise");
       delta.push_back(r.delta_nats), delta_se.push_back(r.standard_error_nats);
-      predicted.push_back(
-          predicted_rise(subspace, energy, found.spectrum.top_values(), trace, Index(positions_.size())));
+      predicted.push_back(predicted_rise(subspace, energy, top_values, trace, Index(positions_.size())));
     }
   }
   const std::int64_t amplitudes = std::int64_t(energies.size()), subspaces = std::int64_t(names.size());
@@ -182,15 +183,15 @@ void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curva
   set("delta_nats", delta, "mean loss rise over antithetic pairs");
   set("delta_se_nats", delta_se, "its standard error over draws and windows");
   set("predicted_nats", predicted, "second-order expectation, energy tr(PH)/(2 dim)");
-  group.set("residual_share", row(std::vector<double>{residual_share(found.spectrum.top_vectors(), residual)}, "1",
+  group.set("residual_share", row(std::vector<double>{residual_share(top, residual)}, "1",
                                   "norm share of the rounding error in the top eigenvectors"));
-  group.set("null_share", row(std::vector<double>{std::sqrt(double(found.spectrum.top_values().size()) / size)}, "1",
+  group.set("null_share", row(std::vector<double>{std::sqrt(double(top_values.size()) / size)}, "1",
                               "root mean square share of a random direction"));
-  const Vector<double> along = found.spectrum.top_vectors().transpose() * residual;
-  const double top_quadratic = 0.5 * found.spectrum.top_values().dot(along.cwiseAbs2());
+  const Vector<double> along = top.transpose() * residual;
+  const double top_quadratic = 0.5 * top_values.dot(along.cwiseAbs2());
   group.set("curvature_share", row(std::vector<double>{top_quadratic / residual_quadratic}, "1",
                                    "share of the rounding error's e'He/2 in the top eigenvectors"));
-  group.set("curvature_null_share", row(std::vector<double>{found.spectrum.top_values().sum() / trace}, "1",
+  group.set("curvature_null_share", row(std::vector<double>{top_values.sum() / trace}, "1",
                                         "that share of a random error: sum of top eigenvalues over trace"));
 }
 

@@ -69,9 +69,10 @@ class Instruments {
   template <class S>
   void add_window_spread(const Model<S>& model, const std::vector<double>& theta, Spectrum& spectrum, Dataset& group);
   LinearOperator watched(LinearOperator op, double flops) const;
-  CurvatureOptions curvature_options() const;
+  /// With the study's memory for cached activations divided by `share`; none of it when that is 0.
+  CurvatureOptions curvature_options(std::int64_t share) const;
   std::vector<Vector<double>> trace_weights(const std::vector<double>& theta, std::vector<std::string>& blocks) const;
-  std::string journal_identity(const std::vector<double>& theta) const;
+  std::string journal_identity(const std::vector<double>& theta, const Vector<double>& gradient) const;
   // measure.cpp
   void add_damage(const AlignedVector<float>& theta, const std::vector<AlignedVector<float>>& quantized,
                   const Curvature& found, Dataset& group);

@@ -27,6 +27,13 @@ namespace {
 constexpr Index default_context = 256;
 constexpr double gib = 1024.0 * 1024.0 * 1024.0;
 
+/// What --tokenizer names, or the folder of the checkpoint.
+fs::path tokenizer_path(const MeasureOptions& options) {
+  if (!options.tokenizer.empty()) return options.tokenizer;
+  if (fs::is_directory(options.checkpoint)) return options.checkpoint;
+  return options.checkpoint.has_parent_path() ? options.checkpoint.parent_path() : fs::path(".");
+}
+
 /// The texts, one after another, as one stream of the checkpoint's tokens.
 TokenStream read_stream(const MeasureOptions& options, const TextTokenizer& tokenizer, Index vocabulary) {
   TokenStream stream;
@@ -194,16 +201,13 @@ MeasureOptions::MeasureOptions() {
 }
 
 int measure_command(const MeasureOptions& options) {
-  const fs::path tokenizer_path = !options.tokenizer.empty()             ? options.tokenizer
-                                  : fs::is_directory(options.checkpoint) ? options.checkpoint
-                                                                         : options.checkpoint.parent_path();
   ImportedModel imported = import_checkpoint(options.checkpoint);
   if (options.context > imported.options.positions)
     throw OptionError(fmt::format("--context {}: {} has a context of {}; choose at most that", options.context,
                                   options.checkpoint.string(), imported.options.positions));
   const Index context = options.context > 0 ? options.context : std::min(imported.options.positions, default_context);
   if (context != imported.options.positions) imported = import_checkpoint(options.checkpoint, {context});
-  const auto tokenizer = import_tokenizer(tokenizer_path);
+  const auto tokenizer = import_tokenizer(tokenizer_path(options));
   const TokenStream stream = read_stream(options, *tokenizer, imported.options.vocabulary);
   const RunSpec run = run_of(options, imported, stream);
   const Transformer<float> model(imported.options);

@@ -9,7 +9,6 @@
 #include "sim/base/hash.hpp"
 #include "sim/curvature/finite_difference.hpp"
 #include "sim/quantize/weights.hpp"
-#include "sim/record/manifest.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -29,10 +28,10 @@ LinearOperator Instruments<Model>::watched(LinearOperator op, double flops) cons
 }
 
 template <template <class> class Model>
-CurvatureOptions Instruments<Model>::curvature_options() const {
+CurvatureOptions Instruments<Model>::curvature_options(std::int64_t share) const {
   CurvatureOptions options;
   options.chunks = {run_.train.chunk_rows, threads_};
-  options.cache_bytes = run_.measure.cache_mib << 20;
+  options.cache_bytes = share > 0 ? (run_.measure.cache_mib << 20) / share : 0;
   return options;
 }
 
@@ -61,7 +60,6 @@ template <class S>
 double Instruments<Model>::check_products(Linearization<Model<S>>& linear, const std::vector<double>& theta,
                                           std::vector<Certificate>& certificates) {
   const Model<double> wide(model_.options());
-  const CurvatureOptions options = curvature_options();
   const Vector<double> at = ConstVecView<double>(theta.data(), Index(theta.size()));
   Vector<double> v(at.size());
   for (Index i = 0; i < v.size(); ++i)
@@ -69,12 +67,10 @@ double Instruments<Model>::check_products(Linearization<Model<S>>& linear, const
   FiniteDifferenceOptions differences;
   differences.limit = std::is_same_v<S, double> ? 1e-8 : 1e-4;
   certificates.push_back(finite_difference_check(
-      linear.hessian(), gradient_function(wide, source_.curvature, options.chunks), at, v, differences));
+      linear.hessian(), gradient_function(wide, source_.curvature, curvature_options(0).chunks), at, v, differences));
   watch_(double(differences.levels) * 2 * product_flops(), "checking products");
   if (std::is_same_v<S, double>) return 0;
-  CurvatureOptions uncached = options;
-  uncached.cache_bytes = 0;
-  Linearization<Model<double>> exact(wide, theta.data(), source_.curvature, uncached);
+  Linearization<Model<double>> exact(wide, theta.data(), source_.curvature, curvature_options(0));
   watch_(4 * product_flops(), "checking products");
   return noise_floor(restrict_to(linear.hessian(), positions_), restrict_to(exact.hessian(), positions_),
                      restricted(std::vector<double>(v.data(), v.data() + v.size())));
@@ -94,7 +90,7 @@ void Instruments<Model>::add_window_spread(const Model<S>& model, const std::vec
     std::vector<std::unique_ptr<Linearization<Model<S>>>> linear;
     std::vector<LinearOperator> ops;
     for (const Data& d : data) {
-      linear.push_back(std::make_unique<Linearization<Model<S>>>(model, theta.data(), d, curvature_options()));
+      linear.push_back(std::make_unique<Linearization<Model<S>>>(model, theta.data(), d, curvature_options(parts)));
       ops.push_back(watched(restrict_to(linear.back()->hessian(), positions_), product_flops() / double(parts)));
     }
     const TraceOptions probes{window_probes, std::uint64_t(run_.seed)};
@@ -114,13 +110,16 @@ typename Instruments<Model>::Curvature Instruments<Model>::curvature(const std::
                                                                      const std::vector<Vector<double>>& errors,
                                                                      Dataset& group) {
   const Model<S> model(model_.options());
-  Linearization<Model<S>> linear(model, theta.data(), source_.curvature, curvature_options());
+  Linearization<Model<S>> linear(model, theta.data(), source_.curvature, curvature_options(1));
   Curvature found;
   std::vector<Certificate> checks;
   const double floor = check_products<S>(linear, theta, checks);
   LinearOperator op = watched(restrict_to(linear.hessian(), positions_), product_flops());
   std::optional<ProductJournal> journal;
-  if (!journal_path_.empty()) op = journal.emplace(journal_path_, journal_identity(theta), op.size).keep(std::move(op));
+  if (!journal_path_.empty()) {
+    const std::string identity = journal_identity(theta, linear.gradient());
+    op = journal.emplace(journal_path_, identity, op.size).keep(std::move(op));
+  }
   std::vector<std::string> blocks;
   const auto weights = trace_weights(theta, blocks);
   Spectrum& spectrum = found.spectrum;
@@ -145,6 +144,7 @@ typename Instruments<Model>::Curvature Instruments<Model>::curvature(const std::
   group.set("block_trace", row("block", block_trace, "nats", "trace of the Hessian on one matrix"));
   group.set("block_trace_se", row("block", block_se, "nats", "its standard error over probes"));
   using Doubles = std::vector<double>;
+  group.set_attribute("windows_sha256", sha256_of(source_.curvature));
   group.set("noise_floor", row(Doubles{floor}, "1", "relative rounding of float32 products; 0 in float64"));
   group.set("loss_nats", row(Doubles{linear.loss_nats()}, "nats", "mean loss on the curvature windows"));
   group.set("gradient_norm", row(Doubles{gradient.norm()}, "nats per unit", "gradient on the quantizable block"));
@@ -152,39 +152,47 @@ typename Instruments<Model>::Curvature Instruments<Model>::curvature(const std::
   return found;
 }
 
+/// The program, the parameters, and the gradient in the products' own precision: it depends on every window, option and
+/// chunk that the products depend on, also on those of an imported model that no study option names.
 template <template <class> class Model>
-std::string Instruments<Model>::journal_identity(const std::vector<double>& theta) const {
-  const BuildInfo build = this_build();
-  std::string identity = fmt::format("{} {} {} {} {} {}", sha256(theta.data(), theta.size() * sizeof(double)),
-                                     source_.sha256, build.git_id, build.compiler, build.flags, build.march);
-  for (const auto& [name, value] : run_.options())
-    if (name.starts_with("model.") || name.starts_with("data.") || name == "measure.curvature_windows" ||
-        name == "measure.evaluation_windows" || name == "measure.precision" || name == "train.chunk_rows")
-      identity += fmt::format(" {}={}", name, std::visit([](const auto& v) { return fmt::format("{}", v); }, value));
-  return identity;
+std::string Instruments<Model>::journal_identity(const std::vector<double>& theta,
+                                                 const Vector<double>& gradient) const {
+  static const std::string program = sha256_of_file("/proc/self/exe");
+  return fmt::format("{} {} {} {}", program, run_.measure.precision,
+                     sha256(theta.data(), theta.size() * sizeof(double)),
+                     sha256(gradient.data(), size_t(gradient.size()) * sizeof(double)));
 }
 
 template <template <class> class Model>
 std::int64_t Instruments<Model>::memory_bytes() const {
-  const auto of = [&](const auto& model) {
-    return plan_memory(model, Float::example_count(source_.curvature), curvature_options()).bytes();
+  const MeasureSpec& m = run_.measure;
+  const Index examples = Float::example_count(source_.curvature), parameters = model_.layout().size();
+  const Model<double> wide(model_.options());
+  const auto plan = [&](Index count, std::int64_t share) {
+    const CurvatureOptions options = curvature_options(share);
+    return m.precision == "float64" ? plan_memory(wide, count, options).bytes()
+                                    : plan_memory(model_, count, options).bytes();
   };
-  const std::int64_t products = run_.measure.precision == "float64" ? of(Model<double>(model_.options())) : of(model_);
-  const std::int64_t vectors = 8 * std::int64_t(positions_.size()) *
-                               std::int64_t(2 * run_.quantize.bits.size() + 2 + model_.layout().blocks().size());
-  return products + spectrum_bytes(run_.measure, Index(positions_.size())) + vectors;
+  // The check of the products holds partial gradients and a second linearization in double, and frees them.
+  const std::int64_t check =
+      plan_memory(wide, examples, curvature_options(0)).bytes() + 8 * (chunks_per_wave + 4) * parameters;
+  const std::int64_t windows = m.windows > 0 ? m.windows * plan((examples + m.windows - 1) / m.windows, m.windows) : 0;
+  const std::int64_t bits = std::int64_t(run_.quantize.bits.size()), size = std::int64_t(positions_.size());
+  const std::int64_t vectors =
+      8 * size * (2 * bits + 4 + std::int64_t(model_.layout().blocks().size())) + 4 * parameters * (bits + 2);
+  return plan(examples, 1) + std::max(check, windows + spectrum_bytes(m, Index(size))) + vectors;
 }
 
-#define HONE_CURVATURE_OF(Model)                                                                           \
-  template LinearOperator Instruments<Model>::watched(LinearOperator, double) const;                       \
-  template CurvatureOptions Instruments<Model>::curvature_options() const;                                 \
-  template std::vector<Vector<double>> Instruments<Model>::trace_weights(const std::vector<double>&,       \
-                                                                         std::vector<std::string>&) const; \
-  template std::string Instruments<Model>::journal_identity(const std::vector<double>&) const;             \
-  template std::int64_t Instruments<Model>::memory_bytes() const;                                          \
-  template Instruments<Model>::Curvature Instruments<Model>::curvature<float>(                             \
-      const std::vector<double>&, const std::vector<Vector<double>>&, Dataset&);                           \
-  template Instruments<Model>::Curvature Instruments<Model>::curvature<double>(                            \
+#define HONE_CURVATURE_OF(Model)                                                                                      \
+  template LinearOperator Instruments<Model>::watched(LinearOperator, double) const;                                  \
+  template CurvatureOptions Instruments<Model>::curvature_options(std::int64_t) const;                                \
+  template std::vector<Vector<double>> Instruments<Model>::trace_weights(const std::vector<double>&,                  \
+                                                                         std::vector<std::string>&) const;            \
+  template std::string Instruments<Model>::journal_identity(const std::vector<double>&, const Vector<double>&) const; \
+  template std::int64_t Instruments<Model>::memory_bytes() const;                                                     \
+  template Instruments<Model>::Curvature Instruments<Model>::curvature<float>(                                        \
+      const std::vector<double>&, const std::vector<Vector<double>>&, Dataset&);                                      \
+  template Instruments<Model>::Curvature Instruments<Model>::curvature<double>(                                       \
       const std::vector<double>&, const std::vector<Vector<double>>&, Dataset&);
 HONE_CURVATURE_OF(Transformer)
 HONE_CURVATURE_OF(Mlp)

@@ -9,6 +9,7 @@
 #include "experiments/build.hpp"
 #include "experiments/places.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
 #include "sim/data/tokenizer.hpp"
 
 namespace fs = std::filesystem;
@@ -63,6 +64,18 @@ VectorBatch even_subset(const VectorBatch& all, Index wanted) {
       part.y.insert(part.y.end(), all.y.begin() + e * all.outputs, all.y.begin() + (e + 1) * all.outputs);
   }
   return part;
+}
+
+std::string sha256_of(const TokenBatch& batch) {
+  return sha256(batch.tokens.data(), batch.tokens.size() * sizeof(batch.tokens[0]));
+}
+
+std::string sha256_of(const VectorBatch& batch) {
+  Sha256 hash;
+  hash.update(batch.x.data(), batch.x.size() * sizeof(double));
+  hash.update(batch.labels.data(), batch.labels.size() * sizeof(std::int32_t));
+  hash.update(batch.y.data(), batch.y.size() * sizeof(double));
+  return hash.finish();
 }
 
 TokenBatch slice(const TokenBatch& all, Index first, Index count) {

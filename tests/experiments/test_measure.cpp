@@ -172,6 +172,36 @@ TEST_CASE("measure: killed at any moment and run again it writes the same bits")
   CHECK(read_text(checkpoint.out()) == undisturbed);
 }
 
+TEST_CASE("measure: products of another model of equal parameters are never taken from the journal") {
+  const Checkpoint checkpoint;
+  // A kill leaves a journal behind; then the architecture changes and the weights do not.
+  for (int attempt = 0; !fs::exists(checkpoint.out().string() + ".products"); ++attempt) {
+    REQUIRE(attempt < 50);
+    Process process(checkpoint.arguments());
+    std::this_thread::sleep_for(std::chrono::milliseconds(100 + 20 * attempt));
+    process.signal(SIGKILL);
+    process.wait();
+  }
+  const std::string config = read_text(checkpoint.file("config.json"));
+  write_text_atomically(checkpoint.file("config.json"), replaced(config, "10000.0", "500.0"));
+  REQUIRE(hone_says(checkpoint.arguments()).code == 0);
+  const RunFile after_kill = read_run_file(checkpoint.out());
+  fs::remove(checkpoint.out());
+  REQUIRE(hone_says(checkpoint.arguments()).code == 0);
+  CHECK(after_kill.group("curvature") == read_run_file(checkpoint.out()).group("curvature"));
+}
+
+TEST_CASE("measure: the tokenizer beside a checkpoint file is found, also in the folder where the program runs") {
+  const std::string folder = std::string(HONE_TEST_DATA) + "/import/llama2c";
+  const fs::path before = fs::current_path();
+  fs::current_path(folder);
+  const Said said = hone_says({"measure", "model.bin", "--text", "expected.json", "--windows", "2"});
+  fs::current_path(before);
+  CHECK(said.code == 2);  // that tiny model and its tokenizer have other vocabularies: read, and told apart
+  CAPTURE(said.err);
+  CHECK(said.err.find("has a vocabulary of 40") != std::string::npos);
+}
+
 TEST_CASE("measure: what cannot be done is refused with the fix") {
   const Checkpoint checkpoint;
   const auto expect_refusal = [](const Said& said, const std::string& part) {
