@@ -1,0 +1,159 @@
+#include "sim/quantize/allocation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/base/error.hpp"
+
+namespace hone {
+namespace {
+
+/// A sum of choices for the items so far, which no other sum beats in bits and in cost.
+struct PartialSum {
+  std::int64_t bits = 0;
+  double cost = 0;
+  int previous = -1;  ///< number of the partial sum before this item
+  int choice = -1;
+};
+
+std::int64_t fewest_bits(const AllocationItem& item) {
+  EXPECTS(!item.choices.empty(), "allocation: item '{}' has no width to choose", item.name);
+  std::int64_t fewest = item.choices.front().bits;
+  for (const WidthChoice& c : item.choices) {
+    EXPECTS(std::isfinite(c.cost), "allocation: the cost of '{}' at {} bits is {}", item.name, c.width, c.cost);
+    fewest = std::min(fewest, c.bits);
+  }
+  return fewest;
+}
+
+/// Bits that the items from each on need at least; the first entry is checked against the budget.
+std::vector<std::int64_t> least_bits_from(const std::vector<AllocationItem>& items, std::int64_t budget) {
+  std::vector<std::int64_t> least(items.size() + 1, 0);
+  for (size_t i = items.size(); i-- > 0;) least[i] = least[i + 1] + fewest_bits(items[i]);
+  if (least[0] > budget)
+    throw OptionError(
+        fmt::format("allocation: a budget of {} bits is below the {} that the smallest widths take; raise "
+                    "the average bits or offer smaller widths",
+                    budget, least[0]));
+  return least;
+}
+
+/// All sums of a partial sum and a choice within `room`, without those that another beats.
+std::vector<PartialSum> extend(const std::vector<PartialSum>& before, const AllocationItem& item, std::int64_t room) {
+  std::vector<PartialSum> sums;
+  sums.reserve(before.size() * item.choices.size());
+  for (size_t p = 0; p < before.size(); ++p)
+    for (size_t c = 0; c < item.choices.size(); ++c) {
+      const std::int64_t bits = before[p].bits + item.choices[c].bits;
+      if (bits <= room) sums.push_back({bits, before[p].cost + item.choices[c].cost, int(p), int(c)});
+    }
+  std::stable_sort(sums.begin(), sums.end(), [](const PartialSum& a, const PartialSum& b) {
+    return a.bits != b.bits ? a.bits < b.bits : a.cost < b.cost;
+  });
+  std::vector<PartialSum> kept;
+  for (const PartialSum& s : sums)
+    if (kept.empty() || s.cost < kept.back().cost) kept.push_back(s);
+  return kept;
+}
+
+Allocation allocation_of(const std::vector<AllocationItem>& items, const std::vector<int>& choices) {
+  Allocation result;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const WidthChoice& c = items[i].choices[size_t(choices[i])];
+    result.widths.push_back(c.width);
+    result.bits += c.bits;
+    result.cost += c.cost;
+  }
+  return result;
+}
+
+/// Number of the widest choice of at most `width` bits, else of the narrowest.
+int widest_within(const AllocationItem& item, double width) {
+  int best = -1, narrowest = 0;
+  for (int c = 0; c < int(item.choices.size()); ++c) {
+    const int offered = item.choices[size_t(c)].width;
+    if (offered < item.choices[size_t(narrowest)].width) narrowest = c;
+    if (offered <= width && (best < 0 || offered > item.choices[size_t(best)].width)) best = c;
+  }
+  return best < 0 ? narrowest : best;
+}
+
+std::vector<int> share_choices(const std::vector<AllocationItem>& items, const std::vector<double>& shares,
+                               double slope) {
+  int low = 64, high = 0;
+  for (const AllocationItem& item : items)
+    for (const WidthChoice& c : item.choices) low = std::min(low, c.width), high = std::max(high, c.width);
+  std::vector<int> choices;
+  for (size_t i = 0; i < items.size(); ++i)
+    choices.push_back(widest_within(items[i], low + (high - low) * std::min(1.0, slope * shares[i])));
+  return choices;
+}
+
+}  // namespace
+
+Allocation allocate_exactly(const std::vector<AllocationItem>& items, std::int64_t budget_bits) {
+  const std::vector<std::int64_t> least = least_bits_from(items, budget_bits);
+  std::vector<std::vector<PartialSum>> sums{{PartialSum{}}};
+  for (size_t i = 0; i < items.size(); ++i) sums.push_back(extend(sums.back(), items[i], budget_bits - least[i + 1]));
+  std::vector<int> choices(items.size());
+  int at = int(sums.back().size()) - 1;  // costs fall along the list
+  for (size_t i = items.size(); i-- > 0;) {
+    const PartialSum& s = sums[i + 1][size_t(at)];
+    choices[i] = s.choice;
+    at = s.previous;
+  }
+  return allocation_of(items, choices);
+}
+
+Allocation allocate_by_share(const std::vector<AllocationItem>& items, const std::vector<double>& scores,
+                             std::int64_t budget_bits) {
+  EXPECTS(items.size() == scores.size(), "allocation: {} scores for {} items", scores.size(), items.size());
+  least_bits_from(items, budget_bits);
+  double total = 0;
+  for (double score : scores) {
+    EXPECTS(std::isfinite(score) && score >= 0, "allocation: a score of {}", score);
+    total += score;
+  }
+  std::vector<double> shares(scores);
+  for (double& share : shares) share = total > 0 ? share / total : 1.0 / double(items.size());
+  double low = 0, high = 1;
+  const auto bits_at = [&](double slope) { return allocation_of(items, share_choices(items, shares, slope)).bits; };
+  while (high < 0x1p60 && bits_at(high) <= budget_bits) high *= 2;
+  for (int i = 0; i < 100; ++i) {
+    const double middle = (low + high) / 2;
+    (bits_at(middle) <= budget_bits ? low : high) = middle;
+  }
+  return allocation_of(items, share_choices(items, shares, low));
+}
+
+std::vector<double> water_filling(const std::vector<Index>& counts, const std::vector<double>& sensitivities,
+                                  double average_bits, double low, double high) {
+  EXPECTS(counts.size() == sensitivities.size() && !counts.empty(), "water filling: {} counts, {} sensitivities",
+          counts.size(), sensitivities.size());
+  EXPECTS(low <= average_bits && average_bits <= high, "water filling: {} bits outside [{}, {}]", average_bits, low,
+          high);
+  double total = 0, top = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    EXPECTS(counts[i] >= 1 && std::isfinite(sensitivities[i]) && sensitivities[i] >= 0,
+            "water filling: item {} has {} weights of sensitivity {}", i, counts[i], sensitivities[i]);
+    total += double(counts[i]);
+    top = std::max(top, sensitivities[i]);
+  }
+  if (top == 0) return std::vector<double>(counts.size(), average_bits);
+  const auto width = [&](double sensitivity, double log2_level) {
+    return sensitivity > 0 ? std::clamp((std::log2(sensitivity) - log2_level) / 2, low, high) : low;
+  };
+  // The mean width falls as the level of the water rises; 2200 covers every ratio of two doubles.
+  double dry = std::log2(top) - 2200 - 2 * high, flooded = std::log2(top) - 2 * low;
+  for (int i = 0; i < 200; ++i) {
+    const double middle = (dry + flooded) / 2;
+    double sum = 0;
+    for (size_t l = 0; l < counts.size(); ++l) sum += double(counts[l]) * width(sensitivities[l], middle);
+    (sum >= average_bits * total ? dry : flooded) = middle;
+  }
+  std::vector<double> widths;
+  for (double sensitivity : sensitivities) widths.push_back(width(sensitivity, dry));
+  return widths;
+}
+
+}  // namespace hone

@@ -1,0 +1,58 @@
+// Bits under a budget: which matrix, or which group of rows, gets how many. Scores come in as numbers (a trace, a
+// Fisher sum, a measured loss), so that one solver serves them all and they can be compared on one budget.
+//   source  HAWQ-V2 (Dong et al. 2020): Σ Ω_l(b_l) minimal under Σ bits ≤ budget; reverse water-filling: Cover and
+//           Thomas, section 10.3
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/base/matrix.hpp"
+
+namespace hone {
+
+/// One width that an item may get.
+struct WidthChoice {
+  int width = 16;         ///< bits per code
+  std::int64_t bits = 0;  ///< storage of the whole item at this width, metadata included
+  double cost = 0;        ///< predicted loss rise of the item at this width
+};
+
+/// What is given one width: a matrix or a group of its rows.
+struct AllocationItem {
+  std::string name;
+  std::vector<WidthChoice> choices;
+};
+
+/// One width per item.
+struct Allocation {
+  std::vector<int> widths;  ///< in item order
+  std::int64_t bits = 0;
+  double cost = 0;  ///< sum of the chosen costs
+};
+
+/// The allocation of least cost within the budget, exactly.
+/// math     dynamic programme over the list of (bits, cost) pairs that no other pair beats in both
+/// expects  finite costs, at least one choice per item
+/// ensures  of equal costs the one of fewer bits; cost falls or stays as the budget grows
+/// errors   OptionError when even the smallest choices exceed the budget
+/// cost     items · choices · pairs; pairs ≤ distinct sums of bits
+Allocation allocate_exactly(const std::vector<AllocationItem>& items, std::int64_t budget_bits);
+
+/// The rule of "share-linear" allocation, a baseline: an item's width rises linearly with its share of the score.
+/// math     b_l = b_min + (b_max - b_min)·min(1, τ·share_l), rounded down to a width on offer; τ the largest that
+///          fits the budget, found by bisection
+/// shapes   scores: one per item, at least 0
+/// errors   as allocate_exactly
+Allocation allocate_by_share(const std::vector<AllocationItem>& items, const std::vector<double>& scores,
+                             std::int64_t budget_bits);
+
+/// Real-valued widths that minimize Σ n_l v_l 4^(-b_l) at Σ n_l b_l = average·Σ n_l within [low, high].
+/// math     b_l = clip(½ log2(v_l/λ)); without active bounds b̄ + ½ log2(v_l / geometric mean)
+/// units    v_l: loss rise per weight at 0 bits, for example step²-free curvature times variance
+/// expects  equal sizes, n_l ≥ 1, v_l ≥ 0, low ≤ average ≤ high
+std::vector<double> water_filling(const std::vector<Index>& counts, const std::vector<double>& sensitivities,
+                                  double average_bits, double low, double high);
+
+}  // namespace hone

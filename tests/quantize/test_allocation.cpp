@@ -1,0 +1,168 @@
+// Bits under a budget: exactness against enumeration and stored optima, and the shape of the closed-form optimum.
+#include "sim/quantize/allocation.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/rng.hpp"
+#include "tests/support/near.hpp"
+
+namespace hone::test {
+namespace {
+
+using nlohmann::json;
+
+/// Items of n_l weights whose cost at b bits is s_l·4^-b.
+std::vector<AllocationItem> exponential_items(const std::vector<Index>& counts, const std::vector<double>& scores,
+                                              const std::vector<int>& widths) {
+  std::vector<AllocationItem> items;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    AllocationItem item{"item " + std::to_string(i), {}};
+    for (int b : widths) item.choices.push_back({b, counts[i] * b, scores[i] * std::pow(4.0, -b)});
+    items.push_back(item);
+  }
+  return items;
+}
+
+/// Five items with random costs that need not fall with the width.
+std::vector<AllocationItem> random_items(std::uint64_t seed) {
+  std::vector<AllocationItem> items;
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    AllocationItem item{"r" + std::to_string(i), {}};
+    const auto size = std::int64_t(10 + 200 * uniform({seed, Domain::test, 0}, i));
+    for (int b : {2, 3, 4, 8}) item.choices.push_back({b, size * b, uniform({seed, Domain::test, 1}, i * 16 + b)});
+    items.push_back(item);
+  }
+  return items;
+}
+
+double best_by_enumeration(const std::vector<AllocationItem>& items, std::int64_t budget) {
+  double best = INFINITY;
+  const size_t k = items.front().choices.size();
+  size_t count = 1;
+  for (size_t i = 0; i < items.size(); ++i) count *= k;
+  for (size_t code = 0; code < count; ++code) {
+    std::int64_t bits = 0;
+    double cost = 0;
+    size_t rest = code;
+    for (const AllocationItem& item : items) {
+      bits += item.choices[rest % k].bits, cost += item.choices[rest % k].cost;
+      rest /= k;
+    }
+    if (bits <= budget) best = std::min(best, cost);
+  }
+  return best;
+}
+
+TEST_CASE("allocation: the exact solver finds the stored optima") {
+  const json stored = json::parse(read_text(HONE_TEST_DATA "/quant/rtn_extra_lsq_alloc.json"))["allocation"];
+  std::vector<double> scores;
+  for (size_t i = 0; i < 5; ++i) scores.push_back(stored["trace"][i].get<double>() * stored["var"][i].get<double>());
+  const auto items = exponential_items(stored["n"].get<std::vector<Index>>(), scores, stored["bits"]);
+  REQUIRE(stored["cases"].size() == 4);
+  for (const json& example : stored["cases"]) {
+    const Allocation found = allocate_exactly(items, example["budget"].get<std::int64_t>());
+    CHECK_NEAR(found.cost, example["best_cost"].get<double>(), 1e-14, 0);
+    CHECK(found.widths == example["bits"].get<std::vector<int>>());
+    CHECK(found.bits <= example["budget"].get<std::int64_t>());
+  }
+}
+
+TEST_CASE("allocation: the exact solver equals enumeration on five items of arbitrary costs") {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const auto items = random_items(seed);
+    std::int64_t least = 0;
+    for (const AllocationItem& item : items) least += item.choices.front().bits;
+    for (double factor : {1.0, 1.2, 1.7, 2.5, 4.0}) {
+      const auto budget = std::int64_t(double(least) * factor);
+      const Allocation found = allocate_exactly(items, budget);
+      CHECK_NEAR(found.cost, best_by_enumeration(items, budget), 1e-14, 0);
+      CHECK(found.bits <= budget);
+    }
+  }
+}
+
+TEST_CASE("allocation: cost never rises with the budget and never exceeds the uniform choice") {
+  const std::vector<Index> counts{512, 64, 300, 300, 2048};
+  const std::vector<double> scores{3, 90, 0.2, 7, 1};
+  const auto items = exponential_items(counts, scores, {2, 3, 4, 5, 6, 8});
+  double previous = INFINITY;
+  for (std::int64_t budget = 2 * 3224; budget <= 8 * 3224; budget += 137) {
+    const double cost = allocate_exactly(items, budget).cost;
+    CHECK(cost <= previous);
+    previous = cost;
+  }
+  for (int b : {2, 3, 4, 5, 6, 8}) {
+    double uniform_cost = 0;
+    for (double s : scores) uniform_cost += s * std::pow(4.0, -b);
+    CHECK(allocate_exactly(items, 3224 * b).cost <= uniform_cost);
+  }
+}
+
+TEST_CASE("allocation: equal scores and sizes give equal widths") {
+  const auto items = exponential_items({100, 100, 100, 100}, {2, 2, 2, 2}, {2, 3, 4, 8});
+  CHECK(allocate_exactly(items, 1200).widths == std::vector<int>{3, 3, 3, 3});
+  CHECK(allocate_by_share(items, {1, 1, 1, 1}, 1200).widths == std::vector<int>{3, 3, 3, 3});
+}
+
+TEST_CASE("allocation: the share-linear baseline keeps the budget and never beats the exact solver") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    std::vector<double> scores;
+    for (std::uint64_t i = 0; i < 6; ++i) scores.push_back(std::exp(3 * normal({seed, Domain::test, 2}, i)));
+    const auto items = exponential_items({64, 128, 64, 256, 32, 500}, scores, {2, 3, 4, 5, 6, 8});
+    for (double average : {2.0, 2.5, 3.5, 6.0, 8.0}) {
+      const auto budget = std::int64_t(average * 1044);
+      const Allocation share = allocate_by_share(items, scores, budget);
+      CHECK(share.bits <= budget);
+      CHECK(allocate_exactly(items, budget).cost <= share.cost);
+    }
+  }
+}
+
+TEST_CASE("allocation: a budget below the smallest widths is refused with both numbers") {
+  const auto items = exponential_items({10, 10}, {1, 1}, {2, 4});
+  CHECK_THROWS_WITH_AS(allocate_exactly(items, 39), doctest::Contains("39 bits is below the 40"), OptionError);
+  CHECK_THROWS_AS(allocate_by_share(items, {1, 2}, 39), OptionError);
+}
+
+TEST_CASE("water_filling: without active bounds the widths follow the geometric mean") {
+  const std::vector<Index> counts{100, 50, 850};
+  const std::vector<double> v{4, 0.3, 17};
+  double log_mean = 0;
+  for (size_t i = 0; i < 3; ++i) log_mean += double(counts[i]) / 1000 * std::log2(v[i]);
+  const auto widths = water_filling(counts, v, 4, -50, 50);
+  for (size_t i = 0; i < 3; ++i) CHECK_NEAR(widths[i], 4 + (std::log2(v[i]) - log_mean) / 2, 1e-12, 0);
+}
+
+TEST_CASE("water_filling: bounds hold, the budget is met, and no shift of bits between two items helps") {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    std::vector<Index> counts;
+    std::vector<double> v;
+    for (std::uint64_t i = 0; i < 7; ++i) {
+      counts.push_back(1 + Index(300 * uniform({seed, Domain::test, 3}, i)));
+      v.push_back(i == 3 ? 0.0 : std::exp(6 * normal({seed, Domain::test, 4}, i)));
+    }
+    const auto widths = water_filling(counts, v, 3.3, 2, 8);
+    double bits = 0, total = 0;
+    for (size_t i = 0; i < 7; ++i) {
+      CHECK(widths[i] >= 2);
+      CHECK(widths[i] <= 8);
+      bits += double(counts[i]) * widths[i], total += double(counts[i]);
+    }
+    CHECK_NEAR(bits / total, 3.3, 1e-12, 0);
+    for (size_t i = 0; i < 7; ++i)
+      for (size_t j = 0; j < 7; ++j) {
+        if (widths[i] >= 8 - 1e-9 || widths[j] <= 2 + 1e-9) continue;
+        // Slope of the loss per bit: n v 4^-b / n. More bits for i at the expense of j must not pay.
+        CHECK(v[i] * std::pow(4, -widths[i]) <= v[j] * std::pow(4, -widths[j]) * (1 + 1e-9));
+      }
+  }
+}
+
+}  // namespace
+}  // namespace hone::test
