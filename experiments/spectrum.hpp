@@ -37,11 +37,9 @@ double spectrum_products(const MeasureSpec& spec);
 /// Peak bytes of measure_spectrum beside the operator's own.
 std::int64_t spectrum_bytes(const MeasureSpec& spec, Index size);
 
-/// The worst certificate of each kind, in the fixed order of certificate_kinds(): a failed one before a passed one, then
+/// The worst certificate of each kind, in a fixed order: a failed one before a passed one, then
 /// the largest share of its limit. A kind that was not measured has the value NaN and an empty claim.
 std::vector<Certificate> worst_of_each_kind(const std::vector<Certificate>& certificates);
-/// Names of the kinds with a line on each.
-const std::vector<std::pair<std::string, std::string>>& certificate_kinds();
 
 /// Rows of one checkpoint: eigenvalues, density, trace, certificates.
 void add_spectrum_rows(const Spectrum& spectrum, const MeasureSpec& spec, Dataset& group);

@@ -26,6 +26,9 @@ struct ExtremesOptions {
   std::int64_t memory_max_bytes = std::int64_t(16) << 30;
 };
 
+/// What C2a demands of ‖A y - θ y‖/‖A‖ for products of rounding η.
+inline double residual_limit(double noise_floor) { return noise_floor > 0 ? 10 * noise_floor : 1e-10; }
+
 enum class ExtremesStop {
   converged,           ///< every wanted pair within the tolerance, and no search for missed pairs found one
   products_exhausted,  ///< products_max came first; the residuals say how far

@@ -65,7 +65,7 @@ std::vector<Certificate> certificates_of(const ExtremesState& s, double orthogon
   for (Index i = 0; i < s.values.size(); ++i)
     list.push_back(
         certify("C2a", fmt::format("backward error |A y - theta y| / |A| of pair {}, theta = {:.10g}", i, s.values[i]),
-                relative_to(s.residuals[i], s.norm), eta > 0 ? 10 * eta : 1e-10));
+                relative_to(s.residuals[i], s.norm), residual_limit(eta)));
   const Index wanted = Index(s.options.count_largest) + s.options.count_smallest;
   if (s.values.size() < wanted)
     list.push_back(certify("C2a", "wanted pairs that were not found", double(wanted - s.values.size()), 0));

@@ -6,23 +6,12 @@
 //   cmake --build build/release --target hone_bench && build/release/tests/bench/hone_bench --benchmark_repetitions=5
 #include <benchmark/benchmark.h>
 
-#include <chrono>
-
 #include "sim/curvature/linearization.hpp"
 #include "sim/model/transformer.hpp"
+#include "tests/bench/timing.hpp"
 
 namespace hone {
 namespace {
-
-double seconds_of(const std::function<void()>& work, int repeats) {
-  double best = 1e300;
-  for (int i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
-}
 
 /// Rate of 512³ products, one per thread at a time.
 template <class S>
@@ -33,7 +22,7 @@ double gemm_flops(int threads) {
   const auto work = [&] {
     parallel_for(products, threads, [&](Index, int worker) { gemm_nn<S>(c[size_t(worker)], a, b); });
   };
-  return 2.0 * n * n * n * products / seconds_of(work, 5);
+  return 2.0 * n * n * n * products / best_seconds(work, 5);
 }
 
 template <class S>
@@ -73,7 +62,7 @@ void gradient(benchmark::State& state) {
   Objective<Transformer<S>> objective(*s.model, {256, s.threads});
   const auto work = [&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); };
   for (auto _ : state) work();
-  report(state, seconds_of(work, 5), s.flops(6), gemm_flops<S>(s.threads));
+  report(state, best_seconds(work, 5), s.flops(6), gemm_flops<S>(s.threads));
 }
 
 enum class Kind { hessian, ggn };
@@ -88,10 +77,10 @@ void product(benchmark::State& state) {
   Vector<double> result;
   const auto apply = [&] { kind == Kind::hessian ? linear.hessian_product(v, result) : linear.ggn_product(v, result); };
   for (auto _ : state) apply();
-  const double seconds = seconds_of(apply, 5);
+  const double seconds = best_seconds(apply, 5);
   report(state, seconds, s.flops(kind == Kind::hessian ? 12 : 8), gemm_flops<S>(s.threads));
   state.counters["of_gradient"] =
-      seconds / seconds_of([&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); }, 5);
+      seconds / best_seconds([&] { objective.gradient(s.theta.data(), s.data, s.gradient.data()); }, 5);
 }
 
 /// layers, width, heads, threads
@@ -109,5 +98,3 @@ BENCHMARK(product<float, Kind::ggn>)->Apply(sizes);
 
 }  // namespace
 }  // namespace hone
-
-BENCHMARK_MAIN();
