@@ -21,4 +21,13 @@ double moment_flops(const RunSpec& run, Index parameters) {
          evaluations * window * double(m.evaluation_windows);
 }
 
+double schemes_flops(const RunSpec& run, Index parameters) {
+  if (run.model.kind == "mlp") return 0;
+  const double window = 2.0 * double(parameters) * double(run.model.context);
+  const double entries = double(run.quantize.schemes.size() * run.quantize.scheme_bits.size());
+  return entries * window *
+         (4.0 * double(run.measure.evaluation_windows) + 8.0 * double(run.measure.curvature_windows) +
+          2.0 * double(run.quantize.calibration_windows));
+}
+
 }  // namespace hone::experiments

@@ -5,10 +5,12 @@
 
 #include "experiments/commands.hpp"
 #include "experiments/measure_command.hpp"
+#include "experiments/quantize_command.hpp"
 #include "sim/base/error.hpp"
 
 using hone::experiments::CommandOptions;
 using hone::experiments::MeasureOptions;
+using hone::experiments::QuantizeOptions;
 
 namespace {
 
@@ -61,6 +63,46 @@ void add_measure_options(CLI::App& command, MeasureOptions& o) {
   command.add_option("--seed", o.seed, "of all random vectors");
 }
 
+void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
+  command.footer(
+      "schemes are COORDINATES+RULE: nothing, smooth+ or rotate+ before one of\n"
+      "  rtn mse gptq guided lnq awq                    at every width of --bits\n"
+      "  mixed-trace mixed-fisher mixed-fisher-rows mixed-output mixed-share    widths by matrix, --bits on average\n"
+      "  nf4 fp8 mxfp4 mxfp6 mxfp8 nvfp4 ternary        round to nearest in that format\n"
+      "examples:\n"
+      "  hone quantize stories260K.bin --text story.txt\n"
+      "  hone quantize pythia-14m --text book.txt --schemes rtn gptq rotate+gptq --bits 4 3 --group 64 "
+      "--granularity group\n"
+      "  hone quantize pythia-14m --text book.txt --schemes rtn smooth+rtn rotate+rtn --activation-bits 8 --bits 8 4");
+  command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
+      ->required();
+  command.add_option("--text", o.text, "UTF-8 text files to measure on")->required()->check(CLI::ExistingFile);
+  command
+      .add_option("--calibration", o.calibration, "UTF-8 text files to calibrate on; default the first half of --text")
+      ->check(CLI::ExistingFile);
+  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
+  command.add_option("--out", o.out, "run file; default outputs/quantize/NAME.h5");
+  command.add_option("--context", o.context, "tokens per window; default the model's, at most 256");
+  command.add_option("--windows", o.windows, "windows for losses")->check(CLI::Range(2, 1 << 30));
+  command.add_option("--curvature-windows", o.curvature_windows, "an even subset of them for g'e and e'He/2")
+      ->check(CLI::Range(1, 1 << 30));
+  command.add_option("--calibration-windows", o.spec.calibration_windows, "windows to calibrate on")
+      ->check(CLI::Range(1, 1 << 30));
+  command.add_option("--schemes", o.spec.schemes, "what to compare, see below");
+  command.add_option("--bits", o.spec.scheme_bits, "ladder of weight bits")->check(CLI::Range(1, 16));
+  command.add_option("--activation-bits", o.spec.scheme_activation_bits, "of the inputs of linears, per token")
+      ->check(CLI::Range(2, 16));
+  command.add_option("--kv-bits", o.spec.scheme_kv_bits, "of keys and values, per token and head")
+      ->check(CLI::Range(2, 16));
+  command.add_option("--grid", o.spec.grid, "of the weights, see sim/layers/quantizer.hpp");
+  command.add_option("--granularity", o.spec.granularity, "tensor, row or group");
+  command.add_option("--group", o.spec.group, "weights per scale with --granularity group");
+  command.add_option("--damping", o.spec.damping, "of gptq, a share of the mean of diag H")->check(CLI::Range(0., 1.));
+  command.add_option("--smoothing", o.spec.smoothing, "alpha of smooth+")->check(CLI::Range(0., 1.));
+  command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
+  command.add_option("--seed", o.seed, "of the rotation and the calibration windows");
+}
+
 std::string join_command_line(int argc, char** argv) {
   std::string line;
   for (int i = 0; i < argc; ++i) line += (i ? " " : "") + std::string(argv[i]);
@@ -76,7 +118,8 @@ int dispatch(int argc, char** argv) {
       "  hone judge  experiments/studies/demo.toml      verdicts with intervals\n"
       "  hone report experiments/studies/demo.toml      figures and report.html\n"
       "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"
-      "  hone measure stories260K.bin --text story.txt  loss, certified spectrum and ladder of bits of a checkpoint\n"};
+      "  hone measure stories260K.bin --text story.txt  loss, certified spectrum and ladder of bits of a checkpoint\n"
+      "  hone quantize stories260K.bin --text story.txt schemes of quantization side by side\n"};
   app.name("hone");
   app.require_subcommand(1);
   CommandOptions options;
@@ -93,6 +136,10 @@ int dispatch(int argc, char** argv) {
   MeasureOptions measure_options;
   measure_options.command_line = options.command_line;
   add_measure_options(measure, measure_options);
+  CLI::App& quantize = *app.add_subcommand("quantize", "schemes of quantization side by side on one checkpoint");
+  QuantizeOptions quantize_options;
+  quantize_options.command_line = options.command_line;
+  add_quantize_options(quantize, quantize_options);
   std::string file, group;
   inspect.add_option("file", file, "run file (HDF5)")->required();
   inspect.add_option("--group", group, "print this group's values");
@@ -101,6 +148,7 @@ int dispatch(int argc, char** argv) {
   if (run.parsed()) return hone::experiments::run_command(options);
   if (judge.parsed()) return hone::experiments::judge_command(options);
   if (measure.parsed()) return hone::experiments::measure_command(measure_options);
+  if (quantize.parsed()) return hone::experiments::quantize_command(quantize_options);
   if (report.parsed()) return hone::experiments::report_command(options);
   return hone::experiments::inspect_command(file, group);
 }

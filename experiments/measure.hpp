@@ -101,6 +101,10 @@ class Instruments {
 /// One update: 6 flops per parameter and token.
 double training_flops(const RunSpec& run, Index parameters);
 
+/// The table of schemes at the end of a run: two evaluations and a Hessian product per entry, and as much again for what
+/// the schemes do themselves.
+double schemes_flops(const RunSpec& run, Index parameters);
+
 /// All instruments at one checkpoint, when the Lanczos run takes all its steps.
 double moment_flops(const RunSpec& run, Index parameters);
 

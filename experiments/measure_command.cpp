@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "experiments/checkpoint_text.hpp"
 #include "experiments/measure.hpp"
 #include "experiments/progress.hpp"
 #include "sim/base/atomic_file.hpp"
@@ -24,39 +25,7 @@ namespace fs = std::filesystem;
 namespace hone::experiments {
 namespace {
 
-constexpr Index default_context = 256;
 constexpr double gib = 1024.0 * 1024.0 * 1024.0;
-
-/// What --tokenizer names, or the folder of the checkpoint.
-fs::path tokenizer_path(const MeasureOptions& options) {
-  if (!options.tokenizer.empty()) return options.tokenizer;
-  if (fs::is_directory(options.checkpoint)) return options.checkpoint;
-  return options.checkpoint.has_parent_path() ? options.checkpoint.parent_path() : fs::path(".");
-}
-
-/// The texts, one after another, as one stream of the checkpoint's tokens.
-TokenStream read_stream(const MeasureOptions& options, const TextTokenizer& tokenizer, Index vocabulary) {
-  TokenStream stream;
-  Sha256 hash;
-  for (const fs::path& path : options.text) {
-    const std::string text = read_text(path);
-    hash.update(text.data(), text.size());
-    const auto ids = tokenizer.encode(text);
-    if (const auto begin = tokenizer.begin_of_text()) stream.validation.push_back(*begin);
-    stream.validation.insert(stream.validation.end(), ids.begin(), ids.end());
-  }
-  for (std::uint16_t id : stream.validation)
-    if (id >= vocabulary)
-      throw OptionError(
-          fmt::format("{}: the tokenizer gives id {}, the checkpoint has a vocabulary of {}; name the "
-                      "checkpoint's own with --tokenizer",
-                      options.text.front().string(), id, vocabulary));
-  stream.vocabulary = vocabulary;
-  stream.name = options.text.front().filename().string();
-  stream.sha256 = hash.finish();
-  stream.tokenizer = tokenizer.name();
-  return stream;
-}
 
 RunSpec run_of(const MeasureOptions& options, const ImportedModel& model, const TokenStream& stream) {
   RunSpec run;
@@ -201,14 +170,10 @@ MeasureOptions::MeasureOptions() {
 }
 
 int measure_command(const MeasureOptions& options) {
-  ImportedModel imported = import_checkpoint(options.checkpoint);
-  if (options.context > imported.options.positions)
-    throw OptionError(fmt::format("--context {}: {} has a context of {}; choose at most that", options.context,
-                                  options.checkpoint.string(), imported.options.positions));
-  const Index context = options.context > 0 ? options.context : std::min(imported.options.positions, default_context);
-  if (context != imported.options.positions) imported = import_checkpoint(options.checkpoint, {context});
-  const auto tokenizer = import_tokenizer(tokenizer_path(options));
-  const TokenStream stream = read_stream(options, *tokenizer, imported.options.vocabulary);
+  const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
+  const Index context = imported.options.positions;
+  const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
+  const TokenStream stream = read_stream(options.text, *tokenizer, imported.options.vocabulary);
   const RunSpec run = run_of(options, imported, stream);
   const Transformer<float> model(imported.options);
   const int threads = options.threads > 0 ? options.threads : hardware_threads();

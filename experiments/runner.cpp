@@ -5,6 +5,7 @@
 
 #include "experiments/measure.hpp"
 #include "experiments/rows.hpp"
+#include "experiments/scheme_table.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/record/manifest.hpp"
@@ -50,6 +51,7 @@ class Run {
       done_ = std::int64_t(i) + 1;
       save();
     }
+    if (outcome_ == "complete") compare_schemes();
     finish();
     return outcome_;
   }
@@ -179,6 +181,30 @@ class Run {
     fs::remove(partial_path(context_.folder, spec_), ignored);
   }
 
+  /// The schemes of the study on the end of the trunk, calibrated on the first batches that it was trained on.
+  void compare_schemes() {
+    if constexpr (std::is_same_v<Float, Transformer<float>>) {
+      if (spec_.quantize.schemes.empty()) return;
+      TokenBatch calibration{0, model_.options().positions, {}};
+      for (std::int64_t step = 0; calibration.sequences < spec_.quantize.calibration_windows; ++step) {
+        const TokenBatch more = source_.batch(step);
+        calibration.tokens.insert(calibration.tokens.end(), more.tokens.begin(), more.tokens.end());
+        calibration.sequences += more.sequences;
+      }
+      calibration = slice(calibration, 0, spec_.quantize.calibration_windows);
+      const SchemeInput input{model_.options(),          state_.theta,   calibration, spec_.quantize,
+                              std::uint64_t(spec_.seed), options_.chunks};
+      const SchemeData data{source_.evaluation, source_.curvature, spec_.measure.cache_mib << 20};
+      double done = 0;
+      const auto entries = measure_schemes(input, data, [&](double share, const std::string& scheme) {
+        watch((share - done) * schemes_flops(spec_, model_.layout().size()), "scheme " + scheme);
+        done = share;
+      });
+      file_.groups["schemes"] = scheme_rows(entries, input);
+      file_.groups["scheme_blocks"] = scheme_block_rows(entries);
+    }
+  }
+
   void describe(RunFile& file) const {
     Dataset manifest, options;
     std::map<std::string, std::string> inputs;
@@ -259,7 +285,8 @@ double run_cost(const RunSpec& run) {
   }
   moments +=
       (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
-  return updates * training_flops(run, parameters) + moments * moment_flops(run, parameters);
+  return updates * training_flops(run, parameters) + moments * moment_flops(run, parameters) +
+         schemes_flops(run, parameters);
 }
 
 std::string execute_run(const RunSpec& run, const RunContext& context) {

@@ -7,11 +7,16 @@
 #include <sstream>
 
 #include "experiments/build.hpp"
+#include "experiments/schemes.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
 
 namespace hone::experiments {
 namespace {
+
+/// Part of every run id, which leaves out options at their defaults so that a new option renames no finished run. Count
+/// it up when a default changes its value.
+constexpr std::int32_t defaults_revision = 1;
 
 /// Flattens the fields of one part into attributes "section.field".
 struct OptionWriter {
@@ -64,6 +69,9 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
     check_weights("quantize.factorial_kv", bits);
   }
   check_weights("noise.residual", noise.residual_bits);
+  for (const std::string& name : spec.schemes)
+    if (scheme_from_name(name).has_ladder())
+      for (std::int64_t bits : spec.scheme_bits) check_weights("quantize.scheme_bits", bits);
 }
 
 /// What a study says about one model, tried out: everything a run would build, without data.
@@ -154,8 +162,11 @@ std::map<std::string, Attribute> RunSpec::options() const {
 }
 
 std::string RunSpec::id() const {
+  static const std::map<std::string, Attribute> defaults = RunSpec().options();
   Sha256 hash;
+  hash.update(&defaults_revision, sizeof defaults_revision);
   for (const auto& [name, value] : options()) {
+    if (value == defaults.at(name)) continue;
     const std::string line = std::visit([&](const auto& v) { return fmt::format("{} = {}\n", name, v); }, value);
     hash.update(line.data(), line.size());
   }

@@ -141,6 +141,12 @@ struct QuantizeSpec {
   std::int64_t group = 0;
   std::vector<std::int64_t> factorial_w, factorial_a;  ///< bits of the W×A table; 16 = not quantized
   std::vector<std::int64_t> factorial_kv;  ///< bits of keys and values, alone and together with equal W and A
+  std::vector<std::string> schemes;        ///< compared at the last checkpoint, see experiments/schemes.hpp
+  std::vector<std::int64_t> scheme_bits = {2, 3, 4, 6, 8};
+  std::int64_t scheme_activation_bits = 16, scheme_kv_bits = 16;  ///< in force when a scheme is evaluated
+  std::int64_t calibration_windows = 64;                          ///< of the training text
+  double damping = 0.01;                                          ///< of gptq, a share of the mean of diag H
+  double smoothing = 0.5;                                         ///< alpha of smooth+
 
   template <class V>
   void fields(V& v) {
@@ -149,6 +155,10 @@ struct QuantizeSpec {
     v("activation_granularity", activation_granularity), v("group", group, Range{0, 65536});
     v("factorial_w", factorial_w, bits_range), v("factorial_a", factorial_a, bits_range);
     v("factorial_kv", factorial_kv, bits_range);
+    v("schemes", schemes), v("scheme_bits", scheme_bits, bits_range);
+    v("scheme_activation_bits", scheme_activation_bits, bits_range), v("scheme_kv_bits", scheme_kv_bits, bits_range);
+    v("calibration_windows", calibration_windows, Range{1, 1e9}), v("damping", damping, at_least_zero);
+    v("smoothing", smoothing, fraction);
   }
 };
 
@@ -199,7 +209,8 @@ struct RunSpec {
 
   /// Every option as "section.field", in name order.
   std::map<std::string, Attribute> options() const;
-  /// MODEL-sSEED-XXXXXXXX: readable, then eight digits of the options' SHA-256. Equal options, equal id.
+  /// MODEL-sSEED-XXXXXXXX: readable, then eight digits of the SHA-256 of the options that are not at their defaults.
+  /// Equal options, equal id.
   std::string id() const;
 };
 

@@ -23,6 +23,9 @@ enum class Domain : std::uint32_t {
   bootstrap = 0x5000,
   starts = 0x5100,
   test = 0x9000,
+  rotation = 0x4800,
+  sampling = 0x6100,
+  copy_task = 0x6200,
 };
 
 /// Address of a sequence of draws.

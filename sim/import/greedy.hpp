@@ -11,7 +11,7 @@ namespace hone {
 
 /// The `count` tokens after the prompt, each the argmax of the logits, the smallest id among equals.
 /// expects  a prompt of at least one token; prompt and continuation fit in the context
-/// cost     one forward pass over the whole context per token
+/// cost     a copy of theta; one decoding step per token
 template <class S>
 std::vector<std::uint16_t> greedy_continue(const Transformer<S>& model, const S* theta,
                                            std::span<const std::uint16_t> prompt, Index count);

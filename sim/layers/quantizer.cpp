@@ -1,142 +1,179 @@
 #include "sim/layers/quantizer.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <string>
-#include <utility>
 
 #include "sim/base/error.hpp"
+#include "sim/layers/name_table.hpp"
 
 namespace hone {
 namespace {
 
-template <class Value, std::size_t count>
-using NameTable = std::array<std::pair<Value, std::string_view>, count>;
-
-constexpr NameTable<Grid, 6> grid_names{{{Grid::restricted, "restricted"},
+constexpr NameTable<Grid, 9> grid_names{{{Grid::restricted, "restricted"},
                                          {Grid::full, "full"},
                                          {Grid::midrise, "midrise"},
                                          {Grid::no_clip, "no_clip"},
                                          {Grid::signed_absmax, "signed_absmax"},
-                                         {Grid::asymmetric, "asymmetric"}}};
+                                         {Grid::asymmetric, "asymmetric"},
+                                         {Grid::float_min, "float_min"},
+                                         {Grid::llm_qat, "llm_qat"},
+                                         {Grid::llm_qat_asymmetric, "llm_qat_asymmetric"}}};
 constexpr NameTable<Rounding, 3> rounding_names{{{Rounding::nearest_even, "nearest_even"},
                                                  {Rounding::half_away, "half_away"},
                                                  {Rounding::stochastic, "stochastic"}}};
-constexpr NameTable<Granularity, 3> granularity_names{
-    {{Granularity::tensor, "tensor"}, {Granularity::row, "row"}, {Granularity::group, "group"}}};
+constexpr NameTable<Granularity, 5> granularity_names{{{Granularity::tensor, "tensor"},
+                                                       {Granularity::row, "row"},
+                                                       {Granularity::group, "group"},
+                                                       {Granularity::column, "column"},
+                                                       {Granularity::block, "block"}}};
 
-/// The items with `separator` between them; fmt::join on strings makes g++ 12 warn inside fmt.
-template <class Items>
-std::string joined(const Items& items, std::string_view separator) {
-  std::string text;
-  for (const auto& item : items) {
-    if (!text.empty()) text += separator;
-    text += item;
+using Problems = std::vector<std::string>;
+
+bool is_llm_qat(Grid grid) { return grid == Grid::llm_qat || grid == Grid::llm_qat_asymmetric; }
+
+void check_grid(const Quantizer& q, std::string_view where, Problems& problems) {
+  if (q.bits < 1 || q.bits > 16)
+    problems.push_back(fmt::format("{}.bits = {} is outside 1..16; use 2..8, or 16 for full precision", where, q.bits));
+  const bool has_one_bit = q.grid == Grid::asymmetric || q.grid == Grid::float_min || is_llm_qat(q.grid);
+  if (q.bits == 1 && !has_one_bit)
+    problems.push_back(
+        fmt::format("{}.bits = 1 leaves grid '{}' without two-sided levels; use bits = 2 or more, or "
+                    "grid = 'asymmetric'",
+                    where, name_of(q.grid)));
+  if (q.format != Format::integer && q.bits != 16)
+    problems.push_back(fmt::format("{}.bits = {} is not read with format '{}'; remove it or set format = 'integer'",
+                                   where, q.bits, name_of(q.format)));
+  if (q.format != Format::integer && q.grid != Grid::restricted)
+    problems.push_back(fmt::format("{}.grid = '{}' is not read with format '{}'; remove it or set format = 'integer'",
+                                   where, name_of(q.grid), name_of(q.format)));
+}
+
+void check_granularity(const Quantizer& q, std::string_view where, Problems& problems) {
+  if (q.granularity == Granularity::group && q.group < 1)
+    problems.push_back(
+        fmt::format("{}.group = {} with granularity 'group'; give a group of 1 or more columns", where, q.group));
+  if (q.granularity != Granularity::group && q.group != 0)
+    problems.push_back(
+        fmt::format("{}.group = {} is not read with granularity '{}'; remove it or set granularity = "
+                    "'group'",
+                    where, q.group, name_of(q.granularity)));
+  const std::pair<std::string_view, Index> sides[] = {{"block_rows", q.block_rows}, {"block_cols", q.block_cols}};
+  for (const auto& [field, side] : sides) {
+    if (q.granularity == Granularity::block && side < 1)
+      problems.push_back(fmt::format("{}.{} = {} with granularity 'block'; give 1 or more", where, field, side));
+    if (q.granularity != Granularity::block && side != 0)
+      problems.push_back(
+          fmt::format("{}.{} = {} is not read with granularity '{}'; remove it or set granularity = 'block'", where,
+                      field, side, name_of(q.granularity)));
   }
-  return text;
 }
 
-template <class Value, std::size_t count>
-std::string_view find_name(const NameTable<Value, count>& table, Value value) {
-  for (const auto& [known, name] : table)
-    if (known == value) return name;
-  throw ContractError(fmt::format("quantizer: no name for enumerator {}", static_cast<int>(value)));
+void check_rule_value(const Quantizer& q, std::string_view where, Problems& problems) {
+  const double value = q.rule_value;
+  if (value == 0) return;
+  const auto refuse = [&](std::string_view fix) {
+    problems.push_back(fmt::format("{}.rule_value = {} with rule '{}'; {}", where, value, name_of(q.rule), fix));
+  };
+  if (q.rule == ScaleRule::clip && !(value > 0 && value <= 1)) refuse("give a ratio in (0, 1]");
+  if (q.rule == ScaleRule::percentile && !(value > 0 && value <= 100)) refuse("give a percentage in (0, 100]");
+  if (q.rule == ScaleRule::mse && !(value > 0 && value <= 16)) refuse("give an exponent in (0, 16]");
+  if (q.rule == ScaleRule::absmax || q.rule == ScaleRule::gaussian) refuse("remove it, this rule has no parameter");
 }
 
-template <class Value, std::size_t count>
-Value find_value(const NameTable<Value, count>& table, std::string_view what, std::string_view wanted) {
-  std::array<std::string_view, count> names;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (table[i].second == wanted) return table[i].first;
-    names[i] = table[i].second;
-  }
-  throw OptionError(fmt::format("{} = '{}' is not known; did you mean '{}'? (known: {})", what, wanted,
-                                nearest_name(wanted, names), joined(names, ", ")));
+void check_scale(const Quantizer& q, std::string_view where, Problems& problems) {
+  const bool is_integer = q.format == Format::integer;
+  if (q.scale != ScaleKind::real && is_integer && (q.grid != Grid::restricted || q.bits < 2))
+    problems.push_back(
+        fmt::format("{}.scale = '{}' needs a symmetric grid; set grid = 'restricted' and bits = 2 or more, or scale = "
+                    "'real'",
+                    where, name_of(q.scale)));
+  if (q.scale != ScaleKind::real && q.format == Format::ternary)
+    problems.push_back(
+        fmt::format("{}.scale = '{}' with format 'ternary', whose scale is the mean of |x|; set scale = "
+                    "'real'",
+                    where, name_of(q.scale)));
+  if (q.format == Format::ternary && (q.rule == ScaleRule::clip || q.rule == ScaleRule::percentile))
+    problems.push_back(
+        fmt::format("{}.rule = '{}' with format 'ternary'; use 'absmax' for the mean of |x|, 'mse' or "
+                    "'gaussian'",
+                    where, name_of(q.rule)));
+  if (is_integer && is_llm_qat(q.grid) && q.rule != ScaleRule::absmax)
+    problems.push_back(fmt::format("{}.rule = '{}' with grid '{}', which has its own step; use rule = 'absmax'", where,
+                                   name_of(q.rule), name_of(q.grid)));
+  if (q.rule == ScaleRule::gaussian && is_minifloat(q.format) && shape_of(q.format).exponent_bits == 8)
+    problems.push_back(fmt::format("{}.rule = 'gaussian' with format '{}', whose range no normal fills; use 'absmax'",
+                                   where, name_of(q.format)));
+  check_rule_value(q, where, problems);
 }
 
+void check_outliers(const Quantizer& q, std::string_view where, Problems& problems) {
+  const double threshold = q.outlier_threshold;
+  if (threshold == 0) return;
+  if (!(threshold > 0 && std::isfinite(threshold)))
+    problems.push_back(
+        fmt::format("{}.outlier_threshold = {}; give a positive number, or 0 for none", where, threshold));
+  if (q.granularity != Granularity::row)
+    problems.push_back(fmt::format("{}.outlier_threshold = {} with granularity '{}'; set granularity = 'row'", where,
+                                   threshold, name_of(q.granularity)));
+  if (q.format == Format::integer && (q.grid == Grid::float_min || q.grid == Grid::llm_qat_asymmetric))
+    problems.push_back(
+        fmt::format("{}.outlier_threshold = {} with grid '{}', which has no level at 0; set another grid", where,
+                    threshold, name_of(q.grid)));
+}
+
+/// The columns of x with an |x| at or above a threshold, kept aside and 0 in x until they are put back.
 template <class S>
-struct Extremes {
-  S low = 0;   ///< at most 0
-  S high = 0;  ///< at least 0
-  bool finite = true;
-};
-
-/// Extremes of the values and of 0. The test for NaN and infinity is a sum of 0·x, which is 0 or
-/// NaN in any order, so that the loop has no branch and vectorizes.
-template <class S>
-Extremes<S> extremes(const S* values, Index rows, Index cols, Index stride) {
-  S low = 0, high = 0, poison = 0;
-  for (Index r = 0; r < rows; ++r) {
-    const S* row = values + r * stride;
-#pragma omp simd reduction(min : low) reduction(max : high) reduction(+ : poison)
-    for (Index c = 0; c < cols; ++c) {
-      low = row[c] < low ? row[c] : low;
-      high = row[c] > high ? row[c] : high;
-      poison += row[c] * S(0);
+class OutlierColumns {
+ public:
+  OutlierColumns(MatRef<S> x, S threshold) {
+    for (Index c = 0; c < x.cols(); ++c)
+      if (is_outlier(x, c, threshold)) columns_.push_back(c);
+    kept_.resize(x.rows(), static_cast<Index>(columns_.size()));
+    for (Index k = 0; k < kept_.cols(); ++k) {
+      auto column = x.col(columns_[static_cast<std::size_t>(k)]);
+      kept_.col(k) = column;
+      column.setZero();
     }
   }
-  return {low, high, poison == S(0)};
-}
-
-template <class S>
-[[noreturn]] void refuse_non_finite(const S* values, Index rows, Index cols, Index stride) {
-  for (Index r = 0; r < rows; ++r)
-    for (Index c = 0; c < cols; ++c)
-      EXPECTS(std::isfinite(values[r * stride + c]),
-              "quantizer: the value at row {}, column {} of a group of {} x {} is {}; quantize "
-              "finite values only",
-              r, c, rows, cols, values[r * stride + c]);
-  throw ContractError("quantizer: a non-finite value vanished between two passes over the same group");
-}
-
-/// A grid in the scalar of the data, with the zero point folded into the clip range.
-template <class S>
-struct Clip {
-  explicit Clip(const StepRange& range)
-      : step(static_cast<S>(range.step)),
-        low(static_cast<S>(range.code_min - range.zero_point)),
-        high(static_cast<S>(range.code_max - range.zero_point)) {}
-
-  /// Division, not a product with 1/step: the two differ in the last bit and thus on ties.
-  S operator()(S x) const {
-    const S v = x / step;
-    return v < low ? low : (v > high ? high : v);
+  void put_back(MatRef<S> x) const {
+    for (Index k = 0; k < kept_.cols(); ++k) x.col(columns_[static_cast<std::size_t>(k)]) = kept_.col(k);
   }
 
-  S step, low, high;
+ private:
+  static bool is_outlier(const MatRef<S>& x, Index c, S threshold) {
+    bool found = false;
+    for (Index r = 0; r < x.rows(); ++r) {
+      EXPECTS(std::isfinite(x(r, c)), "quantizer: the value at row {}, column {} is {}; quantize finite values only", r,
+              c, x(r, c));
+      found = found || std::abs(x(r, c)) >= threshold;
+    }
+    return found;
+  }
+
+  std::vector<Index> columns_;
+  Matrix<S> kept_;
 };
 
-template <class S>
-S round_up_with_chance(S v, double u) {
-  const S below = std::floor(v);
-  return below + static_cast<S>(u < static_cast<double>(v - below));
-}
-
-template <class S>
-S rounded(S v, Rounding rounding, double u) {
-  if (rounding == Rounding::nearest_even) return std::nearbyint(v);
-  if (rounding == Rounding::half_away) return std::round(v);
-  return round_up_with_chance(v, u);
-}
-
-/// Quantizes one row of a group; `first` is the number of the draw of its first value.
-template <class S>
-void quantize_row(S* row, Index cols, const Clip<S>& clip, Rounding rounding, const Stream& stream, Index first) {
-  switch (rounding) {
-    case Rounding::nearest_even:
-      for (Index c = 0; c < cols; ++c) row[c] = std::nearbyint(clip(row[c])) * clip.step;
-      return;
-    case Rounding::half_away:
-      for (Index c = 0; c < cols; ++c) row[c] = std::round(clip(row[c])) * clip.step;
-      return;
-    case Rounding::stochastic:
-      for (Index c = 0; c < cols; ++c) {
-        const double u = uniform(stream, static_cast<std::uint64_t>(first + c));
-        row[c] = round_up_with_chance(clip(row[c]), u) * clip.step;
-      }
-      return;
+/// Calls body(group, its range) for each group of x, in order; body may change the group that it is given.
+template <class S, class Body>
+void for_each_range(ConstMatRef<S> x, const Quantizer& q, Index rows_per_tensor, Body&& body) {
+  std::vector<double> absmax;  // of each tensor
+  if (q.scale == ScaleKind::e4m3_two_level) {
+    EXPECTS(rows_per_tensor >= 1 && x.rows() % rows_per_tensor == 0, "quantizer: {} rows in tensors of {} rows",
+            x.rows(), rows_per_tensor);
+    for (Index r = 0; r < x.rows(); r += rows_per_tensor)
+      absmax.push_back(
+          x.size() == 0
+              ? 0
+              : double(x.middleRows(r, rows_per_tensor).cwiseAbs().template maxCoeff<Eigen::PropagateNumbers>()));
   }
+  for_each_group(q, x.rows(), x.cols(), rows_per_tensor, [&](const StepGroup& g) {
+    std::optional<double> tensor_absmax;
+    if (!absmax.empty()) tensor_absmax = absmax[static_cast<std::size_t>(g.row / rows_per_tensor)];
+    const S* begin = x.data() + g.row * x.outerStride() + g.col;
+    body(g, step_range<S>(begin, g.rows, g.cols, x.outerStride(), q, tensor_absmax));
+  });
 }
 
 }  // namespace
@@ -150,106 +187,78 @@ Rounding rounding_from_name(std::string_view name) { return find_value(rounding_
 Granularity granularity_from_name(std::string_view name) { return find_value(granularity_names, "granularity", name); }
 
 void Quantizer::validate(std::string_view where) const {
-  std::vector<std::string> problems;
-  if (bits < 1 || bits > 16)
-    problems.push_back(fmt::format("{}.bits = {} is outside 1..16; use 2..8, or 16 for full precision", where, bits));
-  if (bits == 1 && grid != Grid::asymmetric)
-    problems.push_back(
-        fmt::format("{}.bits = 1 leaves grid '{}' without two-sided levels; use bits = 2 or more, or "
-                    "grid = 'asymmetric'",
-                    where, name_of(grid)));
-  if (granularity == Granularity::group && group < 1)
-    problems.push_back(
-        fmt::format("{}.group = {} with granularity 'group'; give a group of 1 or more columns", where, group));
-  if (granularity != Granularity::group && group != 0)
-    problems.push_back(
-        fmt::format("{}.group = {} is not read with granularity '{}'; remove it or set granularity = "
-                    "'group'",
-                    where, group, name_of(granularity)));
-  if (!problems.empty()) throw OptionError(joined(problems, "; "));
-}
-
-template <class S>
-StepRange step_range(const S* values, Index rows, Index cols, Index stride, const Quantizer& q) {
-  EXPECTS(q.bits >= 1 && q.bits < 16, "quantizer: no grid of {} bits", q.bits);
-  const Extremes<S> e = extremes(values, rows, cols, stride);
-  if (!e.finite) refuse_non_finite(values, rows, cols, stride);
-  const S absmax = std::max(-e.low, e.high);
-  const double half = std::ldexp(1.0, q.bits - 1);
-  StepRange range{.code_min = -half, .code_max = half - 1};
-  const S levels = static_cast<S>(half), top = static_cast<S>(half - 1), span = static_cast<S>(2 * half - 1);
-  S step = 0;
-  switch (q.grid) {
-    case Grid::restricted: range.code_min = 1 - half; [[fallthrough]];
-    case Grid::full: step = absmax / top; break;
-    case Grid::midrise:
-      step = absmax / (span / 2);  // equals 2·absmax/span, without its overflow
-      break;
-    case Grid::no_clip: step = std::max(-e.low / levels, e.high / top); break;
-    case Grid::signed_absmax: step = (-e.low >= e.high ? e.low : e.high) / -levels; break;
-    case Grid::asymmetric:
-      range.code_min = 0;
-      range.code_max = 2 * half - 1;
-      step = (e.high - e.low) / span;
-      if (step > 0) range.zero_point = static_cast<double>(std::nearbyint(-e.low / step));
-      break;
+  Problems problems;
+  check_grid(*this, where, problems);
+  check_granularity(*this, where, problems);
+  if (is_on()) {
+    check_scale(*this, where, problems);
+    check_outliers(*this, where, problems);
   }
-  EXPECTS(std::isfinite(step), "quantizer: the step of values in [{}, {}] overflows; rescale them", e.low, e.high);
-  range.step = static_cast<double>(step);
-  return range;
-}
-
-template <class S>
-S code(S x, const StepRange& range, Rounding rounding, double u) {
-  const S zero_point = static_cast<S>(range.zero_point);
-  if (range.step == 0) return zero_point;
-  return rounded(Clip<S>(range)(x), rounding, u) + zero_point;
-}
-
-template <class S>
-S quantize_value(S x, const StepRange& range, Rounding rounding, double u) {
-  if (range.step == 0) return 0;
-  const Clip<S> clip(range);
-  return rounded(clip(x), rounding, u) * clip.step;
+  if (!problems.empty()) throw OptionError(joined(problems, "; "));
 }
 
 template <class S>
 void fake_quantize(MatRef<S> x, const Quantizer& q, Index rows_per_tensor, std::vector<double>* steps) {
   if (steps != nullptr) steps->clear();
   if (!q.is_on()) return;
+  std::optional<OutlierColumns<S>> outliers;
+  if (q.outlier_threshold > 0) outliers.emplace(x, static_cast<S>(q.outlier_threshold));
   const Stream stream{q.seed, Domain::rounding, q.substream};
-  for_each_group(q, x.rows(), x.cols(), rows_per_tensor, [&](const StepGroup& g) {
-    S* begin = x.data() + g.row * x.outerStride() + g.col;
-    const StepRange range = step_range<S>(begin, g.rows, g.cols, x.outerStride(), q);
+  Vector<S> column;
+  for_each_range<S>(x, q, rows_per_tensor, [&](const StepGroup& g, const StepRange& range) {
     if (steps != nullptr) steps->push_back(range.step);
-    const Clip<S> clip(range);
-    for (Index r = 0; r < g.rows; ++r) {
-      S* row = begin + r * x.outerStride();
-      if (range.step == 0)
-        std::fill(row, row + g.cols, S(0));
-      else
-        quantize_row(row, g.cols, clip, q.rounding, stream, (g.row + r) * x.cols() + g.col);
+    if (q.granularity == Granularity::column) {  // one long call instead of one per value
+      column = x.col(g.col).segment(g.row, g.rows);
+      quantize_values<S>(column.data(), g.rows, range, q.rounding, stream, g.row * x.cols() + g.col, x.cols());
+      x.col(g.col).segment(g.row, g.rows) = column;
+      return;
     }
+    for (Index r = g.row; r < g.row + g.rows; ++r)
+      quantize_values<S>(x.data() + r * x.outerStride() + g.col, g.cols, range, q.rounding, stream,
+                         r * x.cols() + g.col);
   });
+  if (outliers) outliers->put_back(x);
+}
+
+template <class S>
+std::vector<StepRange> step_ranges(ConstMatRef<S> x, const Quantizer& q, Index rows_per_tensor) {
+  EXPECTS(q.is_on() && q.outlier_threshold == 0, "quantizer: no grids of a quantizer that is off or leaves outliers");
+  std::vector<StepRange> ranges;
+  for_each_range<S>(x, q, rows_per_tensor, [&](const StepGroup&, const StepRange& range) { ranges.push_back(range); });
+  return ranges;
+}
+
+template <class S>
+void fake_quantize_static(MatRef<S> x, const StepRange& range, Rounding rounding, const Stream& stream) {
+  for (Index r = 0; r < x.rows(); ++r)
+    quantize_values<S>(x.data() + r * x.outerStride(), x.cols(), range, rounding, stream, r * x.cols());
 }
 
 double bits_per_weight(const Quantizer& q, Index rows, Index cols, int scale_bits, std::optional<int> zero_bits) {
   if (!q.is_on()) return 16;
   EXPECTS(rows > 0 && cols > 0, "bits per weight of {} x {} weights", rows, cols);
-  const bool has_zero_point = q.grid == Grid::asymmetric;
-  const int metadata = scale_bits + (has_zero_point ? zero_bits.value_or(q.bits) : 0);
+  int metadata = q.scale == ScaleKind::real ? scale_bits : 8;
+  if (q.format == Format::integer && q.grid == Grid::asymmetric) metadata += zero_bits.value_or(q.bits);
+  if (q.format == Format::integer && (q.grid == Grid::float_min || q.grid == Grid::llm_qat_asymmetric))
+    metadata += zero_bits.value_or(scale_bits);
   Index groups = 0;
   for_each_group(q, rows, cols, rows, [&](const StepGroup&) { ++groups; });
-  return q.bits + static_cast<double>(metadata) * static_cast<double>(groups) / static_cast<double>(rows * cols);
+  const double tensor_bits = q.scale == ScaleKind::e4m3_two_level ? 32 : 0;
+  return q.element_bits() +
+         (static_cast<double>(metadata) * static_cast<double>(groups) + tensor_bits) / static_cast<double>(rows * cols);
 }
 
-template StepRange step_range<float>(const float*, Index, Index, Index, const Quantizer&);
-template StepRange step_range<double>(const double*, Index, Index, Index, const Quantizer&);
-template float code<float>(float, const StepRange&, Rounding, double);
-template double code<double>(double, const StepRange&, Rounding, double);
-template float quantize_value<float>(float, const StepRange&, Rounding, double);
-template double quantize_value<double>(double, const StepRange&, Rounding, double);
+double double_quantized_bits_per_weight(const Quantizer& q, Index rows, Index cols) {
+  EXPECTS(q.is_on() && q.scale == ScaleKind::real, "double quantization is for real scales");
+  const double metadata = bits_per_weight(q, rows, cols, 1, 0) - q.element_bits();
+  return q.element_bits() + metadata * (8 + 32.0 / 256);
+}
+
 template void fake_quantize<float>(MatRef<float>, const Quantizer&, Index, std::vector<double>*);
 template void fake_quantize<double>(MatRef<double>, const Quantizer&, Index, std::vector<double>*);
+template std::vector<StepRange> step_ranges<float>(ConstMatRef<float>, const Quantizer&, Index);
+template std::vector<StepRange> step_ranges<double>(ConstMatRef<double>, const Quantizer&, Index);
+template void fake_quantize_static<float>(MatRef<float>, const StepRange&, Rounding, const Stream&);
+template void fake_quantize_static<double>(MatRef<double>, const StepRange&, Rounding, const Stream&);
 
 }  // namespace hone

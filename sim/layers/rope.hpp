@@ -37,25 +37,30 @@ struct RopeTable {
   }
 };
 
-/// (a, b) -> (a cos - b sin, a sin + b cos), or its inverse, for every head of every row.
+/// (a, b) -> (a cos - b sin, a sin + b cos), or its inverse, for every head of one row of `width` values.
+/// expects  position below the rows of the table
 template <class S>
-void rope_rotate(MatView<S> x, const RopeTable<S>& table, Turn turn) {
+void rope_rotate_row(S* row, Index width, const RopeTable<S>& table, Index position, Turn turn) {
   const Index pairs = table.cosine.cols();
-  const Index positions = table.cosine.rows();
   const S sign = turn == Turn::forward ? S(1) : S(-1);
   const Index stride = table.pairing == RopePairing::half ? 1 : 2;
   const Index offset = table.pairing == RopePairing::half ? pairs : 1;
-  for (Index m = 0; m < x.rows(); ++m) {
-    const S* cosine = table.cosine.data() + (m % positions) * pairs;
-    const S* sine = table.sine.data() + (m % positions) * pairs;
-    for (S* head = x.data() + m * x.cols(); head < x.data() + (m + 1) * x.cols(); head += table.head_width)
-      for (Index i = 0; i < pairs; ++i) {
-        const S a = head[i * stride], b = head[i * stride + offset];
-        const S s = sine[i] * sign;
-        head[i * stride] = a * cosine[i] - b * s;
-        head[i * stride + offset] = a * s + b * cosine[i];
-      }
-  }
+  const S* cosine = table.cosine.data() + position * pairs;
+  const S* sine = table.sine.data() + position * pairs;
+  for (S* head = row; head < row + width; head += table.head_width)
+    for (Index i = 0; i < pairs; ++i) {
+      const S a = head[i * stride], b = head[i * stride + offset];
+      const S s = sine[i] * sign;
+      head[i * stride] = a * cosine[i] - b * s;
+      head[i * stride + offset] = a * s + b * cosine[i];
+    }
+}
+
+/// The same for every row of x; row m stands at position m mod T.
+template <class S>
+void rope_rotate(MatView<S> x, const RopeTable<S>& table, Turn turn) {
+  for (Index m = 0; m < x.rows(); ++m)
+    rope_rotate_row(x.data() + m * x.cols(), x.cols(), table, m % table.cosine.rows(), turn);
 }
 
 }  // namespace hone

@@ -12,6 +12,7 @@
 #include "sim/data/batch.hpp"
 #include "sim/layers/activation.hpp"
 #include "sim/layers/attention.hpp"
+#include "sim/layers/hadamard.hpp"
 #include "sim/layers/rope.hpp"
 #include "sim/model/params.hpp"
 #include "sim/model/precision.hpp"
@@ -23,6 +24,17 @@ enum class Positions { rope_half, rope_interleaved, learned };
 enum class MlpKind { swiglu, gelu, gelu_erf };  ///< gelu is the tanh form, gelu_erf the exact one
 enum class Head { untied, tied };
 enum class Residual { sequential, parallel };
+
+/// Hadamard transforms that the model applies to its own activations, each before the quantizer of that site. They are
+/// part of the function: weights made for them (quantize/rotation.hpp) are wrong without them.
+struct OnlineRotations {
+  bool heads = false;  ///< mixes the heads of the attention output, H ⊗ I
+  bool mlp = false;    ///< turns the input of w_down
+  bool qk = false;     ///< turns each head of q and k after RoPE; no score changes
+};
+
+/// For records: "none", or the sites in order, such as "heads+mlp+qk".
+std::string name_of(const OnlineRotations& rotations);
 
 /// Architecture. The defaults are Llama-style; gpt2_style() gives the other family.
 struct TransformerOptions {
@@ -44,6 +56,8 @@ struct TransformerOptions {
   std::optional<bool> attention_bias;  ///< on the linears of attention; as `bias` when empty
   std::optional<Index> head_channels;  ///< hd; width/heads when empty
   std::optional<Index> rotary_width;   ///< channels of a head that rotary positions turn; all when empty
+  OnlineRotations rotations;           ///< each needs a size that has a Hadamard matrix (layers/hadamard.hpp)
+  bool head_bias = false;              ///< a bias on the logits
 
   Index head_width() const { return head_channels ? *head_channels : width / heads; }
   /// errors  OptionError listing every wrong field with its value and the fix
@@ -56,6 +70,12 @@ Activation activation_of(MlpKind kind);
 
 /// LayerNorm with bias, learned positions, GELU, biases everywhere (Radford et al. 2019).
 TransformerOptions gpt2_style(TransformerOptions options);
+
+/// What the linears of a layer read, in the order of the forward pass: norm1 feeds wq, wk, wv; o feeds wo; norm2 feeds
+/// w_gate, w_up; act feeds w_down.
+enum class LinearInput { attention, attention_output, mlp, mlp_output };
+inline constexpr LinearInput linear_inputs[] = {LinearInput::attention, LinearInput::attention_output, LinearInput::mlp,
+                                                LinearInput::mlp_output};
 
 /// Everything one pass writes for one chunk. The passes use four of these: values x, adjoints dx, tangents tx and
 /// tangents of adjoints tdx.   cost  about M·(8C + 3·mlp_width)·layers + layers·M·H·T + 2·M·V scalars
@@ -104,6 +124,12 @@ class Transformer {
   /// values as `precision` says; weights are taken as they are.
   double forward(const S* theta, const Data& data, Index first, Acts& x, const Precision& precision) const;
 
+  /// The forward pass in parts, for callers that change weights between them: embed, then for each layer forward_to
+  /// each of linear_inputs in order, then forward_out. Each part reads what the parts before wrote to x.
+  void embed(const S* theta, const Data& data, Index first, Acts& x) const;
+  void forward_to(LinearInput input, const S* theta, int layer, Acts& x, const Precision& precision) const;
+  void forward_out(const S* theta, int layer, Acts& x) const;
+
   /// dtheta += weight·dL/dtheta with L the sum of row losses; straight-through at quantizers.
   void backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const;
 
@@ -137,11 +163,19 @@ class Transformer {
   ConstMatView<S> mat(const S* theta, int block) const { return view(theta, layout_[block]); }
   MatView<S> mat(S* theta, int block) const { return view(theta, layout_[block]); }
   void layer_forward(const S* theta, int layer, Acts& x, const Precision& precision) const;
+  void quantize_input(Block<S> input, const Precision& precision) const;
+  void forward_to_attention(const S* theta, int layer, Acts& x, const Precision& precision) const;
+  void forward_to_attention_output(const S* theta, int layer, Acts& x, const Precision& precision) const;
+  void forward_to_mlp(const S* theta, int layer, Acts& x, const Precision& precision) const;
+  void forward_to_mlp_output(const S* theta, int layer, Acts& x, const Precision& precision) const;
   void layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
   void layer_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
   void layer_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
                        Acts& tdx, S* tdtheta) const;
-  void rotate(Block<S> q, Block<S> k, Turn turn) const;
+  void turn_queries_keys(Block<S> q, Block<S> k, Turn turn) const;
+  void turn_site(Block<S> site, const std::optional<HadamardTable<S>>& table, Index channels, Turn turn) const;
+  void turn_heads(Block<S> o, Turn turn) const { turn_site(o, heads_table_, options_.head_width(), turn); }
+  void turn_mlp(Block<S> act, Turn turn) const { turn_site(act, mlp_table_, 1, turn); }
   void norm_forward(Block<S> y, Block<S> stat, Block<S> x, const S* theta, int w, int b) const;
   void norm_backward(Block<S> dx, Block<S> dy, Block<S> x, Block<S> stat, const S* theta, S* dtheta, int w,
                      int b) const;
@@ -153,8 +187,9 @@ class Transformer {
   TransformerOptions options_;
   ParamLayout layout_;
   std::optional<RopeTable<S>> rope_;
+  std::optional<HadamardTable<S>> heads_table_, mlp_table_, qk_table_;
   std::vector<LayerBlocks> layers_;
-  int embedding_ = -1, position_ = -1, norm_ = -1, norm_bias_ = -1, head_ = -1;
+  int embedding_ = -1, position_ = -1, norm_ = -1, norm_bias_ = -1, head_ = -1, head_bias_ = -1;
 };
 
 extern template class Transformer<float>;

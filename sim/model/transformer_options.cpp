@@ -28,6 +28,15 @@ void TransformerOptions::validate() const {
   demand(!rotary_width || (*rotary_width >= 2 && *rotary_width % 2 == 0 && *rotary_width <= channels),
          fmt::format("rotary_width = {} (expected an even number from 2 to the head width {})",
                      rotary_width.value_or(0), channels));
+  const auto demand_hadamard = [&](bool is_on, const char* site, const char* field, Index size) {
+    demand(
+        !is_on || has_hadamard(size),
+        fmt::format("rotations.{} needs a Hadamard matrix of size {} = {} (nearest sizes: {}; turn the rotation off)",
+                    site, field, size, nearest_hadamard_sizes(size)));
+  };
+  demand_hadamard(rotations.heads, "heads", "heads", heads);
+  demand_hadamard(rotations.mlp, "mlp", "mlp_width", mlp_width);
+  demand_hadamard(rotations.qk, "qk", "head width", channels);
   demand(norm_eps > 0, fmt::format("norm_eps = {} (expected above 0)", norm_eps));
   demand(rope_base > 1, fmt::format("rope_base = {} (expected above 1)", rope_base));
   if (!wrong.empty()) throw OptionError(fmt::format("model: {}", fmt::join(wrong, "; ")));
@@ -61,7 +70,16 @@ ParamLayout TransformerOptions::layout() const {
   }
   add_norm("final_norm", -1);
   if (head == Head::untied) layout.add("head.weight", -1, Role::head, vocabulary, width);
+  if (head_bias) layout.add("head.bias", -1, Role::bias, 1, vocabulary);
   return layout;
+}
+
+std::string name_of(const OnlineRotations& rotations) {
+  std::vector<std::string> sites;
+  if (rotations.heads) sites.push_back("heads");
+  if (rotations.mlp) sites.push_back("mlp");
+  if (rotations.qk) sites.push_back("qk");
+  return sites.empty() ? "none" : fmt::format("{}", fmt::join(sites, "+"));
 }
 
 Activation activation_of(MlpKind kind) {

@@ -56,6 +56,9 @@ Transformer<S>::Transformer(const TransformerOptions& options) : options_(option
     rope_.emplace(options_.positions, options_.head_width(), options_.rope_base,
                   options_.position == Positions::rope_half ? RopePairing::half : RopePairing::interleaved,
                   options_.rotary_width);
+  if (options_.rotations.heads) heads_table_.emplace(options_.heads);
+  if (options_.rotations.mlp) mlp_table_.emplace(options_.mlp_width);
+  if (options_.rotations.qk) qk_table_.emplace(options_.head_width());
 }
 
 template <class S>
@@ -70,6 +73,7 @@ void Transformer<S>::map_blocks() {
   norm_ = find("final_norm.weight");
   norm_bias_ = find("final_norm.bias");
   head_ = options_.head == Head::tied ? embedding_ : find("head.weight");
+  head_bias_ = find("head.bias");
   for (Index l = 0; l < options_.layers; ++l) {
     const auto in = [&](const char* name) { return find(fmt::format("layers.{}.{}", l, name)); };
     layers_.push_back({in("attn_norm.weight"), in("attn_norm.bias"), in("wq"), in("bq"), in("wk"), in("bk"), in("wv"),
@@ -95,10 +99,18 @@ AttentionShape Transformer<S>::attention_shape(Index sequences) const {
 }
 
 template <class S>
-void Transformer<S>::rotate(Block<S> q, Block<S> k, Turn turn) const {
-  if (!rope_) return;
-  rope_rotate<S>(q, *rope_, turn);
-  rope_rotate<S>(k, *rope_, turn);
+void Transformer<S>::turn_site(Block<S> site, const std::optional<HadamardTable<S>>& table, Index channels,
+                               Turn turn) const {
+  if (table) hadamard_rotate<S>(site, *table, channels, turn);
+}
+
+template <class S>
+void Transformer<S>::turn_queries_keys(Block<S> q, Block<S> k, Turn turn) const {
+  for (const Block<S>& heads : {q, k}) {
+    if (turn == Turn::inverse) turn_site(heads, qk_table_, 1, turn);
+    if (rope_) rope_rotate<S>(heads, *rope_, turn);
+    if (turn == Turn::forward) turn_site(heads, qk_table_, 1, turn);
+  }
 }
 
 template <class S>
@@ -139,8 +151,7 @@ void Transformer<S>::norm_tbackward(Block<S> tdx, Block<S> tdy, Block<S> dy, Blo
 }
 
 template <class S>
-double Transformer<S>::forward(const S* theta, const Data& data, Index first, Acts& x,
-                               const Precision& precision) const {
+void Transformer<S>::embed(const S* theta, const Data& data, Index first, Acts& x) const {
   const Index positions = options_.positions;
   for (Index b = 0; b < x.sequences; ++b) {
     const std::uint16_t* sequence = data.tokens.data() + (first + b) * (positions + 1);
@@ -148,38 +159,81 @@ double Transformer<S>::forward(const S* theta, const Data& data, Index first, Ac
     std::copy_n(sequence + 1, positions, x.targets.begin() + b * positions);
   }
   embedding_forward<S>(x.layers[0].in, x.inputs.data(), mat(theta, embedding_), at(theta, position_), positions);
+}
+
+template <class S>
+double Transformer<S>::forward(const S* theta, const Data& data, Index first, Acts& x,
+                               const Precision& precision) const {
+  embed(theta, data, first, x);
   for (int l = 0; l < int(options_.layers); ++l) layer_forward(theta, l, x, precision);
   norm_forward(x.norm, x.stat, x.layers.back().in, theta, norm_, norm_bias_);
-  linear_forward<S>(x.logits, x.norm, mat(theta, head_), nullptr);
+  linear_forward<S>(x.logits, x.norm, mat(theta, head_), at(theta, head_bias_));
   return softmax_xent_forward<S>(x.probs, x.row_loss.data, x.logits, x.targets.data());
 }
 
 template <class S>
 void Transformer<S>::layer_forward(const S* theta, int layer, Acts& x, const Precision& precision) const {
+  for (const LinearInput input : linear_inputs) forward_to(input, theta, layer, x, precision);
+  forward_out(theta, layer, x);
+}
+
+template <class S>
+void Transformer<S>::forward_to(LinearInput input, const S* theta, int layer, Acts& x,
+                                const Precision& precision) const {
+  switch (input) {
+    case LinearInput::attention: return forward_to_attention(theta, layer, x, precision);
+    case LinearInput::attention_output: return forward_to_attention_output(theta, layer, x, precision);
+    case LinearInput::mlp: return forward_to_mlp(theta, layer, x, precision);
+    case LinearInput::mlp_output: return forward_to_mlp_output(theta, layer, x, precision);
+  }
+}
+
+template <class S>
+void Transformer<S>::quantize_input(Block<S> input, const Precision& precision) const {
+  fake_quantize<S>(input, precision.activation, options_.positions);
+}
+
+template <class S>
+void Transformer<S>::forward_to_attention(const S* theta, int layer, Acts& x, const Precision& precision) const {
   const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
   auto& a = x.layers[static_cast<size_t>(layer)];
-  Block<S> out = x.layers[static_cast<size_t>(layer) + 1].in;
-  const auto quantize_input = [&](Block<S> input) {
-    fake_quantize<S>(input, precision.activation, options_.positions);
-  };
+  norm_forward(a.norm1, a.stat1, a.in, theta, p.norm1, p.norm1_bias);  // 1
+  quantize_input(a.norm1, precision);
+}
+
+template <class S>
+void Transformer<S>::forward_to_attention_output(const S* theta, int layer, Acts& x, const Precision& precision) const {
+  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
+  auto& a = x.layers[static_cast<size_t>(layer)];
   const auto quantize_kv = [&](Block<S> block, Quantizer q) {
     if (q.granularity == Granularity::row) q.granularity = Granularity::group, q.group = options_.head_width();
     fake_quantize<S>(block, q, options_.positions);
   };
-  norm_forward(a.norm1, a.stat1, a.in, theta, p.norm1, p.norm1_bias);  // 1
-  quantize_input(a.norm1);
   linear_forward<S>(a.q, a.norm1, mat(theta, p.wq), at(theta, p.bq));  // 2
   linear_forward<S>(a.k, a.norm1, mat(theta, p.wk), at(theta, p.bk));
   linear_forward<S>(a.v, a.norm1, mat(theta, p.wv), at(theta, p.bv));
-  rotate(a.q, a.k, Turn::forward);  // 3
+  turn_queries_keys(a.q, a.k, Turn::forward);  // 3
   quantize_kv(a.k, precision.key);
   quantize_kv(a.v, precision.value);
   attention_forward<S>(a.o, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
-  quantize_input(a.o);
+  turn_heads(a.o, Turn::forward);
+  quantize_input(a.o, precision);
+}
+
+template <class S>
+void Transformer<S>::forward_to_mlp(const S* theta, int layer, Acts& x, const Precision& precision) const {
+  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
+  auto& a = x.layers[static_cast<size_t>(layer)];
   linear_forward<S>(a.mid, a.o, mat(theta, p.wo), at(theta, p.bo));  // 5
   a.mid.view() += a.in.view();
   norm_forward(a.norm2, a.stat2, is_parallel() ? a.in : a.mid, theta, p.norm2, p.norm2_bias);  // 6
-  quantize_input(a.norm2);
+  quantize_input(a.norm2, precision);
+}
+
+template <class S>
+void Transformer<S>::forward_to_mlp_output(const S* theta, int layer, Acts& x, const Precision& precision) const {
+  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
+  auto& a = x.layers[static_cast<size_t>(layer)];
   if (options_.mlp == MlpKind::swiglu) {  // 7
     linear_forward<S>(a.gate, a.norm2, mat(theta, p.gate), nullptr);
     linear_forward<S>(a.up, a.norm2, mat(theta, p.up), at(theta, p.up_bias));
@@ -188,7 +242,15 @@ void Transformer<S>::layer_forward(const S* theta, int layer, Acts& x, const Pre
     linear_forward<S>(a.gate, a.norm2, mat(theta, p.up), at(theta, p.up_bias));
     activation_forward<S>(a.act.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
   }
-  quantize_input(a.act);
+  turn_mlp(a.act, Turn::forward);
+  quantize_input(a.act, precision);
+}
+
+template <class S>
+void Transformer<S>::forward_out(const S* theta, int layer, Acts& x) const {
+  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
+  const auto& a = x.layers[static_cast<size_t>(layer)];
+  Block<S> out = x.layers[static_cast<size_t>(layer) + 1].in;
   linear_forward<S>(out, a.act, mat(theta, p.down), at(theta, p.down_bias));  // 8
   out.view() += a.mid.view();
 }
@@ -207,7 +269,7 @@ void Transformer<S>::ggn_backward(const S* theta, const Acts& x, const Acts& tx,
 
 template <class S>
 void Transformer<S>::backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const {
-  linear_backward<S>(dx.norm, mat(dtheta, head_), nullptr, dx.logits, x.norm, mat(theta, head_));
+  linear_backward<S>(dx.norm, mat(dtheta, head_), at(dtheta, head_bias_), dx.logits, x.norm, mat(theta, head_));
   dx.layers.back().in.view().setZero();
   norm_backward(dx.layers.back().in, dx.norm, x.layers.back().in, x.stat, theta, dtheta, norm_, norm_bias_);
   for (int l = int(options_.layers) - 1; l >= 0; --l) layer_backward(theta, l, x, dx, dtheta);
@@ -222,7 +284,8 @@ void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Ac
   auto& d = dx.layers[static_cast<size_t>(layer)];
   const Block<S> dout = dx.layers[static_cast<size_t>(layer) + 1].in;
   linear_backward<S>(d.act, mat(dtheta, p.down), at(dtheta, p.down_bias), dout, a.act, mat(theta, p.down));  // 8
-  if (options_.mlp == MlpKind::swiglu) {                                                                     // 7
+  turn_mlp(d.act, Turn::inverse);
+  if (options_.mlp == MlpKind::swiglu) {  // 7
     swiglu_backward<S>(d.gate.data, d.up.data, d.act.data, a.gate.data, a.up.data, a.act.size());
     linear_backward<S>(d.norm2, mat(dtheta, p.gate), nullptr, d.gate, a.norm2, mat(theta, p.gate));
     linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.up, a.norm2, mat(theta, p.up), Write::add);
@@ -231,10 +294,11 @@ void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Ac
     linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.gate, a.norm2, mat(theta, p.up));
   }
   d.mid.view() = dout.view();
-  if (!is_parallel()) norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);    // 6
-  linear_backward<S>(d.o, mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.o, mat(theta, p.wo));                 // 5
+  if (!is_parallel()) norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);  // 6
+  linear_backward<S>(d.o, mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.o, mat(theta, p.wo));               // 5
+  turn_heads(d.o, Turn::inverse);
   attention_backward<S>(d.q, d.k, d.v, d.o, a.att, a.q, a.k, a.v, dx.scratch, attention_shape(x.sequences));  // 4
-  rotate(d.q, d.k, Turn::inverse);                                                                            // 3
+  turn_queries_keys(d.q, d.k, Turn::inverse);                                                                 // 3
   linear_backward<S>(d.norm1, mat(dtheta, p.wq), at(dtheta, p.bq), d.q, a.norm1, mat(theta, p.wq));           // 2
   linear_backward<S>(d.norm1, mat(dtheta, p.wk), at(dtheta, p.bk), d.k, a.norm1, mat(theta, p.wk), Write::add);
   linear_backward<S>(d.norm1, mat(dtheta, p.wv), at(dtheta, p.bv), d.v, a.norm1, mat(theta, p.wv), Write::add);
@@ -249,7 +313,7 @@ void Transformer<S>::tforward(const S* theta, const S* ttheta, const Acts& x, Ac
                        options_.positions);
   for (int l = 0; l < int(options_.layers); ++l) layer_tforward(theta, ttheta, l, x, tx);
   norm_tforward(tx.norm, tx.stat, tx.layers.back().in, x.layers.back().in, x.stat, theta, ttheta, norm_, norm_bias_);
-  linear_tforward<S>(tx.logits, tx.norm, x.norm, mat(theta, head_), mat(ttheta, head_), nullptr);
+  linear_tforward<S>(tx.logits, tx.norm, x.norm, mat(theta, head_), mat(ttheta, head_), at(ttheta, head_bias_));
 }
 
 template <class S>
@@ -265,9 +329,10 @@ void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, 
   linear(t.q, t.norm1, a.norm1, p.wq, p.bq);                                                   // 2
   linear(t.k, t.norm1, a.norm1, p.wk, p.bk);
   linear(t.v, t.norm1, a.norm1, p.wv, p.bv);
-  rotate(t.q, t.k, Turn::forward);                                                                       // 3
+  turn_queries_keys(t.q, t.k, Turn::forward);                                                            // 3
   attention_tforward<S>(t.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
-  linear(t.mid, t.o, a.o, p.wo, p.bo);                                                                   // 5
+  turn_heads(t.o, Turn::forward);
+  linear(t.mid, t.o, a.o, p.wo, p.bo);  // 5
   t.mid.view() += t.in.view();
   norm_tforward(t.norm2, t.stat2, is_parallel() ? t.in : t.mid, is_parallel() ? a.in : a.mid, a.stat2, theta, ttheta,
                 p.norm2, p.norm2_bias);   // 6
@@ -279,6 +344,7 @@ void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, 
     linear(t.gate, t.norm2, a.norm2, p.up, p.up_bias);
     activation_tforward<S>(t.act.data, t.gate.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
   }
+  turn_mlp(t.act, Turn::forward);
   linear(tout, t.act, a.act, p.down, p.down_bias);  // 8
   tout.view() += t.mid.view();
 }
@@ -287,8 +353,8 @@ template <class S>
 void Transformer<S>::tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx,
                                Acts& tdx, S weight, S* tdtheta) const {
   softmax_xent_tbackward<S>(tdx.logits, tx.logits, x.probs, weight);
-  linear_tbackward<S>(tdx.norm, mat(tdtheta, head_), nullptr, tdx.logits, dx.logits, tx.norm, x.norm, mat(theta, head_),
-                      mat(ttheta, head_));
+  linear_tbackward<S>(tdx.norm, mat(tdtheta, head_), at(tdtheta, head_bias_), tdx.logits, dx.logits, tx.norm, x.norm,
+                      mat(theta, head_), mat(ttheta, head_));
   tdx.layers.back().in.view().setZero();
   norm_tbackward(tdx.layers.back().in, tdx.norm, dx.norm, tx.layers.back().in, x.layers.back().in, tx.stat, x.stat,
                  theta, ttheta, tdtheta, norm_, norm_bias_);
@@ -312,7 +378,8 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
     linear_tbackward<S>(tdin, mat(tdtheta, w), at(tdtheta, b), tdy, dy, tin, in, mat(theta, w), mat(ttheta, w), write);
   };
   linear(td.act, tdout, dout, t.act, a.act, p.down, p.down_bias);  // 8
-  if (options_.mlp == MlpKind::swiglu) {                           // 7
+  turn_mlp(td.act, Turn::inverse);
+  if (options_.mlp == MlpKind::swiglu) {  // 7
     swiglu_tbackward<S>(td.gate.data, td.up.data, td.act.data, d.act.data, t.gate.data, t.up.data, a.gate.data,
                         a.up.data, a.act.size());
     linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.gate, -1);
@@ -327,9 +394,10 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
     norm_tbackward(td.mid, td.norm2, d.norm2, t.mid, a.mid, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
                    p.norm2_bias);                     // 6
   linear(td.o, td.mid, d.mid, t.o, a.o, p.wo, p.bo);  // 5
+  turn_heads(td.o, Turn::inverse);
   attention_tbackward<S>(td.q, td.k, td.v, td.o, d.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, tdx.scratch,
                          attention_shape(x.sequences));       // 4
-  rotate(td.q, td.k, Turn::inverse);                          // 3
+  turn_queries_keys(td.q, td.k, Turn::inverse);               // 3
   linear(td.norm1, td.q, d.q, t.norm1, a.norm1, p.wq, p.bq);  // 2
   linear(td.norm1, td.k, d.k, t.norm1, a.norm1, p.wk, p.bk, Write::add);
   linear(td.norm1, td.v, d.v, t.norm1, a.norm1, p.wv, p.bv, Write::add);

@@ -6,14 +6,21 @@
 namespace hone {
 namespace {
 
-/// Whether the nearest code of x has to be pulled back into the grid.
+/// Whether the nearest code of x has to be pulled back into the grid; for formats with values of their own, whether x is
+/// beyond the largest.
 template <class S>
 bool is_clipped(S x, const StepRange& range, Rounding rounding) {
   if (range.step == 0) return false;
-  const S v = x / static_cast<S>(range.step);
+  if (range.format != Format::integer) return std::abs(double(x)) > std::abs(range.step) * max_value(range.format);
+  const S v = (x - static_cast<S>(range.offset)) / static_cast<S>(range.step * range.gain);
   const S nearest = rounding == Rounding::half_away ? std::round(v) : std::nearbyint(v);
   const double code = static_cast<double>(nearest) + range.zero_point;
   return code < range.code_min || code > range.code_max;
+}
+
+/// Whether all neighbouring levels of a group lie one step apart.
+bool is_even_grid(const Quantizer& q) {
+  return q.format == Format::integer || q.format == Format::ternary || q.format == Format::mxint8;
 }
 
 /// Compares a block before and after; the quantizer is on.
@@ -21,9 +28,10 @@ template <class S>
 void measure(ConstMatView<S> before, ConstMatView<S> after, const Quantizer& q, BlockReport& report) {
   double error2 = 0, power = 0, step2 = 0;
   Index clipped = 0;
+  const std::vector<StepRange> ranges = step_ranges<S>(before, q, before.rows());
+  size_t next = 0;
   for_each_group(q, before.rows(), before.cols(), before.rows(), [&](const StepGroup& g) {
-    const S* begin = &before.coeffRef(g.row, g.col);
-    const StepRange range = step_range<S>(begin, g.rows, g.cols, before.cols(), q);
+    const StepRange& range = ranges[next++];
     step2 += range.step * range.step * static_cast<double>(g.rows * g.cols);
     for (Index r = g.row; r < g.row + g.rows; ++r)
       for (Index c = g.col; c < g.col + g.cols; ++c) {
@@ -36,7 +44,7 @@ void measure(ConstMatView<S> before, ConstMatView<S> after, const Quantizer& q, 
   });
   const double count = static_cast<double>(report.count);
   report.mse = error2 / count;
-  report.mean_step2 = step2 / count;
+  report.mean_step2 = is_even_grid(q) ? step2 / count : std::nan("");
   if (error2 > 0) report.sqnr_db = 10 * std::log10(power / error2);
   report.clip_fraction = static_cast<double>(clipped) / count;
 }
@@ -71,13 +79,16 @@ QuantizedWeights<S> quantize_weights(const S* theta, const ParamLayout& layout, 
 
 std::vector<double> step2_per_parameter(const double* theta, const ParamLayout& layout, const Quantizer& q) {
   q.validate("weights");
+  EXPECTS(!q.is_on() || is_even_grid(q), "squared steps of {}, whose levels are not evenly spaced", name_of(q.format));
   std::vector<double> step2(static_cast<size_t>(layout.size()), 0.0);
   if (!q.is_on()) return step2;
   for (const ParamBlock& block : layout.blocks()) {
     if (!block.is_quantizable()) continue;
+    const std::vector<StepRange> ranges = step_ranges<double>(view(theta, block), q, block.rows);
+    size_t next = 0;
     for_each_group(q, block.rows, block.cols, block.rows, [&](const StepGroup& g) {
       const Index first = block.offset + g.row * block.cols + g.col;
-      const double step = step_range<double>(theta + first, g.rows, g.cols, block.cols, q).step;
+      const double step = ranges[next++].step;
       for (Index r = 0; r < g.rows; ++r)
         for (Index c = 0; c < g.cols; ++c) step2[static_cast<size_t>(first + r * block.cols + c)] = step * step;
     });

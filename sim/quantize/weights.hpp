@@ -14,10 +14,11 @@ namespace hone {
 struct BlockReport {
   std::string name;
   Index count = 0;
-  double mse = 0;              ///< mean of (ŵ-w)²
-  double mean_step2 = 0;       ///< mean of the squared step; mse ≈ mean_step2/12 where rounding is fine
-  double sqnr_db = 0;          ///< 10 log10(Σw²/Σ(ŵ-w)²); +inf when nothing changed
-  double clip_fraction = 0;    ///< share of weights whose nearest code lies outside the grid
+  double mse = 0;            ///< mean of (ŵ-w)²
+  double mean_step2 = 0;     ///< mean of the squared step; mse ≈ mean_step2/12 where rounding is fine; NaN for
+                             ///< formats whose levels are not evenly spaced
+  double sqnr_db = 0;        ///< 10 log10(Σw²/Σ(ŵ-w)²); +inf when nothing changed
+  double clip_fraction = 0;  ///< share of weights whose nearest code lies outside the grid, or beyond the largest value
   double bits_per_weight = 0;  ///< with 16-bit scales and the zero points
 };
 

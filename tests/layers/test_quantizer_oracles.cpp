@@ -5,28 +5,14 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "sim/base/atomic_file.hpp"
 #include "sim/layers/quantizer.hpp"
+#include "tests/support/json_values.hpp"
 #include "tests/support/near.hpp"
 
 namespace hone::test {
 namespace {
 
 using nlohmann::json;
-
-json load(const std::string& name) { return json::parse(read_text(std::string(HONE_TEST_DATA "/quant/") + name)); }
-
-Matrix<double> matrix_of(const json& rows) {
-  Matrix<double> m(static_cast<Index>(rows.size()), static_cast<Index>(rows[0].size()));
-  for (Index r = 0; r < m.rows(); ++r)
-    for (Index c = 0; c < m.cols(); ++c) m(r, c) = rows[static_cast<size_t>(r)][static_cast<size_t>(c)].get<double>();
-  return m;
-}
-
-void flatten(const json& value, std::vector<double>& out) {
-  if (!value.is_array()) return out.push_back(value.get<double>());
-  for (const json& item : value) flatten(item, out);
-}
 
 Quantizer quantizer_of(const json& example, Index cols) {
   const auto mode = example["mode"].get<std::string>();
@@ -73,21 +59,21 @@ void check_example(const json& example, const Matrix<double>& w) {
 }
 
 TEST_CASE("quantizer: steps, zero points, codes and errors equal the stored round-to-nearest vectors") {
-  const Matrix<double> w = matrix_of(load("inputs.json")["W"]);
-  const json cases = load("rtn_own.json")["cases"];
+  const Matrix<double> w = matrix_of(load_quant("inputs.json")["W"]);
+  const json cases = load_quant("rtn_own.json")["cases"];
   REQUIRE(cases.size() == 48);
   for (const json& example : cases) check_example(example, w);
 }
 
 TEST_CASE("quantizer: no_clip and signed_absmax equal the stored vectors") {
-  const Matrix<double> w = matrix_of(load("inputs.json")["W"]);
-  const json cases = load("rtn_extra_lsq_alloc.json")["symmetric_extra"];
+  const Matrix<double> w = matrix_of(load_quant("inputs.json")["W"]);
+  const json cases = load_quant("rtn_extra_lsq_alloc.json")["symmetric_extra"];
   REQUIRE(cases.size() == 16);
   for (const json& example : cases) check_example(example, w);
 }
 
 TEST_CASE("quantizer: ties follow the stored table") {
-  const json ties = load("rtn_own.json")["ties"];
+  const json ties = load_quant("rtn_own.json")["ties"];
   const StepRange wide{.step = 1, .code_min = -0x1p60, .code_max = 0x1p60};
   REQUIRE(ties["x"].size() == 23);
   for (size_t i = 0; i < ties["x"].size(); ++i) {
@@ -102,7 +88,7 @@ TEST_CASE("quantizer: ties follow the stored table") {
 }
 
 TEST_CASE("quantizer: stochastic rounding of (x, u) follows the stored table") {
-  const json table = load("stochastic_rounding.json")["deterministic_given_u"];
+  const json table = load_quant("stochastic_rounding.json")["deterministic_given_u"];
   const StepRange wide{.step = 1, .code_min = -100, .code_max = 100};
   for (size_t i = 0; i < table["x"].size(); ++i) {
     const double u = table["u"][i].get<double>();
@@ -111,7 +97,7 @@ TEST_CASE("quantizer: stochastic rounding of (x, u) follows the stored table") {
 }
 
 TEST_CASE("quantizer: stochastic rounding has the stored mean and variance at every point") {
-  const json moments = load("stochastic_rounding.json")["moments"];
+  const json moments = load_quant("stochastic_rounding.json")["moments"];
   constexpr int draws = 20000;
   for (size_t m = 0; m < moments.size(); ++m) {
     const double x = moments[m]["x"].get<double>(), step = moments[m]["step"].get<double>();

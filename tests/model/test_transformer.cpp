@@ -96,6 +96,92 @@ TEST_CASE("transformer: each quantizer alone changes the loss, and more bits cha
   }
 }
 
+TEST_CASE("transformer: a rotation of queries and keys moves no loss, but the errors of quantized keys") {
+  for (TransformerOptions options : {tiny_llama(), gpt2_style(tiny_llama())}) {
+    const TokenBatch data = random_tokens(options, 3, 3);
+    Precision keys;
+    keys.key.bits = 4;
+    const Vector<double> full = row_losses(options, data, {}), quantized = row_losses(options, data, keys);
+    options.rotations.qk = true;
+    CHECK(relative_error(row_losses(options, data, {}), full) <= 1e-13);
+    CHECK(relative_error(row_losses(options, data, keys), quantized) >= 1e-5);
+  }
+}
+
+TEST_CASE("transformer: rotations act before the quantizer of their site [heads, mlp]") {
+  TransformerOptions options = tiny_llama();
+  const TokenBatch data = random_tokens(options, 3, 3);
+  const Vector<double> theta = random_parameters(options.layout(), 1);
+  const auto first_layer = [&](const Precision& precision) {
+    const Transformer<double> model(options);
+    ModelPasses<Transformer<double>> passes(model, data);
+    passes.loss(theta, precision);
+    const auto& layer = passes.acts().layers[0];
+    return std::pair<Matrix<double>, Matrix<double>>(layer.o.view(), layer.act.view());
+  };
+  const auto expect_turned = [](Matrix<double> plain, Index size, Index channels, const Matrix<double>& turned) {
+    hadamard_rotate<double>(MatView<double>(plain.data(), plain.rows(), plain.cols()), HadamardTable<double>(size),
+                            channels, Turn::forward);
+    CHECK(relative_error(turned, plain) <= 1e-14);
+  };
+  const auto [o, act] = first_layer({});
+  options.rotations = {.mlp = true};
+  expect_turned(act, 12, 1, first_layer({}).second);
+  options.rotations = {.heads = true, .mlp = true};
+  expect_turned(o, 4, 4, first_layer({}).first);
+  Precision ternary;
+  ternary.activation.bits = 2;
+  const auto expect_ternary = [](const Matrix<double>& coarse) {
+    for (Index m = 0; m < coarse.rows(); ++m) {
+      const double top = coarse.row(m).cwiseAbs().maxCoeff();
+      CHECK((coarse.row(m).array() * (coarse.row(m).array().abs() - top)).abs().maxCoeff() == 0);
+    }
+  };
+  const auto [coarse_o, coarse_act] = first_layer(ternary);
+  expect_ternary(coarse_o);
+  expect_ternary(coarse_act);
+}
+
+TEST_CASE("transformer: a head bias is added to every row of logits") {
+  TransformerOptions options = tiny_llama();
+  const TokenBatch data = random_tokens(options, 3, 3);
+  const auto logits = [&](const Vector<double>& theta) {
+    const Transformer<double> model(options);
+    ModelPasses<Transformer<double>> passes(model, data);
+    passes.loss(theta);
+    return Matrix<double>(passes.acts().logits.view());
+  };
+  const Vector<double> plain = random_parameters(options.layout(), 1);
+  const Matrix<double> before = logits(plain);
+  options.head_bias = true;
+  const ParamBlock bias = options.layout().at("head.bias");
+  CHECK(bias.role == Role::bias);
+  CHECK(bias.offset == plain.size());
+  Vector<double> theta(options.layout().size());
+  theta << plain, normals(options.vocabulary, 9);
+  const Matrix<double> difference = logits(theta) - before;
+  for (Index m = 0; m < difference.rows(); ++m)
+    CHECK(relative_error(difference.row(m).transpose().eval(), normals(options.vocabulary, 9)) <= 1e-14);
+}
+
+TEST_CASE("transformer: online rotations have names, and need sizes with a Hadamard matrix") {
+  CHECK(name_of(OnlineRotations{}) == "none");
+  CHECK(name_of(OnlineRotations{.mlp = true}) == "mlp");
+  CHECK(name_of(OnlineRotations{.heads = true, .mlp = true, .qk = true}) == "heads+mlp+qk");
+  TransformerOptions options = tiny_llama();
+  options.rotations = {.heads = true, .mlp = true, .qk = true};
+  CHECK(message_of(options).empty());
+  options.heads = options.kv_heads = 3;
+  options.head_channels = 6;
+  options.mlp_width = 100;
+  const std::string message = message_of(options);
+  CHECK(message.find("rotations.heads needs a Hadamard matrix of size heads = 3 (nearest sizes: 2 and 4; turn the "
+                     "rotation off)") != std::string::npos);
+  CHECK(message.find("rotations.mlp needs a Hadamard matrix of size mlp_width = 100 (nearest sizes: 96 and 112") !=
+        std::string::npos);
+  CHECK(message.find("rotations.qk needs a Hadamard matrix of size head width = 6") != std::string::npos);
+}
+
 TEST_CASE("transformer: layout has the parameter count of the formula [Llama- and GPT-2-style]") {
   TransformerOptions o = tiny_llama();
   o.kv_heads = 2;

@@ -104,6 +104,25 @@ TEST_CASE(
   check_transformer(options, 71);
 }
 
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [online rotations, each and all, head "
+    "bias]") {
+  TransformerOptions llama = tiny_llama();
+  llama.kv_heads = 2;
+  llama.layers = 1;
+  std::uint32_t number = 80;
+  for (bool OnlineRotations::*site : {&OnlineRotations::heads, &OnlineRotations::mlp, &OnlineRotations::qk}) {
+    llama.rotations = {};
+    llama.rotations.*site = true;
+    check_transformer(llama, number++);
+  }
+  TransformerOptions gpt2 = gpt2_style(tiny_llama());
+  gpt2.rotations = {.heads = true, .mlp = true, .qk = true};
+  gpt2.head = Head::untied;
+  gpt2.head_bias = true;
+  check_transformer(gpt2, number);
+}
+
 TEST_SUITE_END();
 
 }  // namespace

@@ -1,0 +1,56 @@
+#include "experiments/checkpoint_text.hpp"
+
+#include <algorithm>
+
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+constexpr Index default_context = 256;
+
+}  // namespace
+
+ImportedModel open_checkpoint(const fs::path& path, Index context) {
+  ImportedModel imported = import_checkpoint(path);
+  if (context > imported.options.positions)
+    throw OptionError(fmt::format("--context {}: {} has a context of {}; choose at most that", context, path.string(),
+                                  imported.options.positions));
+  if (context == 0) context = std::min(imported.options.positions, default_context);
+  return context == imported.options.positions ? imported : import_checkpoint(path, {context});
+}
+
+fs::path tokenizer_path(const fs::path& checkpoint, const fs::path& tokenizer) {
+  if (!tokenizer.empty()) return tokenizer;
+  if (fs::is_directory(checkpoint)) return checkpoint;
+  return checkpoint.has_parent_path() ? checkpoint.parent_path() : fs::path(".");
+}
+
+TokenStream read_stream(const std::vector<fs::path>& texts, const TextTokenizer& tokenizer, Index vocabulary) {
+  TokenStream stream;
+  Sha256 hash;
+  for (const fs::path& path : texts) {
+    const std::string text = read_text(path);
+    hash.update(text.data(), text.size());
+    const auto ids = tokenizer.encode(text);
+    if (const auto begin = tokenizer.begin_of_text()) stream.validation.push_back(*begin);
+    stream.validation.insert(stream.validation.end(), ids.begin(), ids.end());
+  }
+  for (std::uint16_t id : stream.validation)
+    if (id >= vocabulary)
+      throw OptionError(
+          fmt::format("{}: the tokenizer gives id {}, the checkpoint has a vocabulary of {}; name the "
+                      "checkpoint's own with --tokenizer",
+                      texts.front().string(), id, vocabulary));
+  stream.vocabulary = vocabulary;
+  stream.name = texts.front().filename().string();
+  stream.sha256 = hash.finish();
+  stream.tokenizer = tokenizer.name();
+  return stream;
+}
+
+}  // namespace hone::experiments

@@ -1,0 +1,25 @@
+// A public checkpoint and the text it is looked at with: what the commands on single checkpoints begin with.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "sim/data/corpus.hpp"
+#include "sim/import/checkpoint.hpp"
+#include "sim/import/text_tokenizer.hpp"
+
+namespace hone::experiments {
+
+/// The checkpoint at a context of `context` tokens; 0 = its own, at most 256.
+/// errors  those of import_checkpoint; OptionError when the checkpoint's context is shorter
+ImportedModel open_checkpoint(const std::filesystem::path& path, Index context);
+
+/// `tokenizer` if given, else the folder of the checkpoint.
+std::filesystem::path tokenizer_path(const std::filesystem::path& checkpoint, const std::filesystem::path& tokenizer);
+
+/// The texts, one after another, as held-out tokens of the checkpoint.
+/// errors  IoError; OptionError when the tokenizer is not the checkpoint's
+TokenStream read_stream(const std::vector<std::filesystem::path>& texts, const TextTokenizer& tokenizer,
+                        Index vocabulary);
+
+}  // namespace hone::experiments

@@ -1,0 +1,243 @@
+#include "experiments/schemes.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "experiments/build.hpp"
+#include "sim/base/error.hpp"
+#include "sim/quantize/awq_model.hpp"
+#include "sim/quantize/codebook.hpp"
+#include "sim/quantize/gptq_model.hpp"
+#include "sim/quantize/guided.hpp"
+#include "sim/quantize/rotation.hpp"
+#include "sim/quantize/smoothing.hpp"
+
+namespace hone::experiments {
+namespace {
+
+struct NamedRule {
+  const char* name;
+  RoundingRule rule;
+  AllocationScore score = AllocationScore::trace;
+};
+constexpr NamedRule rules[] = {{"rtn", RoundingRule::nearest},
+                               {"mse", RoundingRule::mse},
+                               {"gptq", RoundingRule::gptq},
+                               {"guided", RoundingRule::guided},
+                               {"lnq", RoundingRule::lnq},
+                               {"awq", RoundingRule::awq},
+                               {"mixed-trace", RoundingRule::mixed, AllocationScore::trace},
+                               {"mixed-fisher", RoundingRule::mixed, AllocationScore::fisher},
+                               {"mixed-fisher-rows", RoundingRule::mixed, AllocationScore::fisher_rows},
+                               {"mixed-output", RoundingRule::mixed, AllocationScore::output},
+                               {"mixed-share", RoundingRule::mixed, AllocationScore::share}};
+
+struct NamedFormat {
+  const char* name;
+  Format format;
+  ScaleKind scale;
+  Index group;  ///< 0: per row
+};
+constexpr NamedFormat formats[] = {
+    {"nf4", Format::nf4, ScaleKind::real, 64},        {"fp8", Format::e4m3, ScaleKind::real, 0},
+    {"mxfp4", Format::e2m1, ScaleKind::e8m0, 32},     {"mxfp6", Format::e3m2, ScaleKind::e8m0, 32},
+    {"mxfp8", Format::e4m3, ScaleKind::e8m0, 32},     {"nvfp4", Format::e2m1, ScaleKind::e4m3_two_level, 16},
+    {"ternary", Format::ternary, ScaleKind::real, -1}};
+
+Quantizer quantizer_of(const NamedFormat& f) {
+  Quantizer q;
+  q.format = f.format;
+  q.scale = f.scale;
+  q.granularity = f.group > 0 ? Granularity::group : f.group == 0 ? Granularity::row : Granularity::tensor;
+  q.group = std::max<Index>(f.group, 0);
+  return q;
+}
+
+bool take_prefix(std::string& text, const std::string& prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.erase(0, prefix.size());
+  return true;
+}
+
+/// In layout order, whatever the order in which a method went through the blocks.
+std::vector<BlockReport> in_layout_order(const std::vector<GptqBlockReport>& found, const ParamLayout& layout) {
+  std::vector<BlockReport> ordered;
+  for (const ParamBlock& block : layout.blocks())
+    for (const GptqBlockReport& report : found)
+      if (report.weights.name == block.name) ordered.push_back(report.weights);
+  return ordered;
+}
+
+GptqOptions gptq_options(const SchemeInput& input, int bits) {
+  GptqOptions o;
+  o.quantizer = weight_quantizer(input.spec, bits);
+  o.damping = input.spec.damping;
+  o.act_order = input.spec.granularity != "group";
+  return o;
+}
+
+Precision run_precision(const SchemeInput& input) {
+  return precision_of(input.spec, 16, int(input.spec.scheme_activation_bits), int(input.spec.scheme_kv_bits));
+}
+
+void by_nearest(QuantizedModel& m, const ParamLayout& layout, const Quantizer& q) {
+  QuantizedWeights<float> w = quantize_weights(m.reference.data(), layout, q);
+  m.theta = std::move(w.theta), m.blocks = std::move(w.blocks), m.bits_per_weight = w.bits_per_weight;
+}
+
+void by_gptq(QuantizedModel& m, const Transformer<float>& model, const SchemeInput& input, int bits) {
+  GptqModel<float> w = gptq_model<float>(model, m.reference.data(), input.calibration,
+                                         {gptq_options(input, bits), run_precision(input), input.chunks});
+  m.theta = std::move(w.theta), m.bits_per_weight = w.bits_per_weight;
+  m.blocks = in_layout_order(w.blocks, model.layout());
+}
+
+void by_awq(QuantizedModel& m, const Transformer<float>& model, const SchemeInput& input, int bits) {
+  AwqModelOptions o;
+  o.quantizer = weight_quantizer(input.spec, bits);
+  o.precision = run_precision(input);
+  o.chunks = input.chunks;
+  AwqModel<float> w = awq_model<float>(model, m.reference.data(), input.calibration, o);
+  m.reference = std::move(w.folded);
+  m.theta = std::move(w.weights.theta), m.blocks = std::move(w.weights.blocks);
+  m.bits_per_weight = w.weights.bits_per_weight;
+}
+
+/// Blocks one by one with guided Gram matrices at full precision; round_block(block, weights, grams) gives the
+/// quantized matrix and what to report of it.
+template <class RoundBlock>
+void by_guided_grams(QuantizedModel& m, const Transformer<float>& model, const SchemeInput& input,
+                     RoundBlock&& round_block) {
+  GuidedOptions options;
+  options.chunks = input.chunks;
+  const auto statistics = guided_statistics<float>(model, m.reference.data(), input.calibration, options);
+  m.theta = m.reference;
+  double bits = 0;
+  for (const GuidedStatistics& s : statistics) {
+    const ParamBlock& block = model.layout().at(s.block);
+    const Matrix<double> w = view(std::as_const(m.reference).data(), block).template cast<double>();
+    const auto [q, report] = round_block(block, w, s.grams);
+    view(m.theta.data(), block) = q.template cast<float>();
+    bits += report.bits_per_weight * double(report.count);
+    m.blocks.push_back(report);
+  }
+  m.bits_per_weight = bits / double(model.layout().quantizable_size());
+}
+
+std::pair<Matrix<double>, BlockReport> guided_block(const ParamBlock& block, const Matrix<double>& w,
+                                                    const std::vector<Matrix<double>>& grams, GptqOptions options,
+                                                    int threads) {
+  options.threads = threads;
+  const GptqResult result = gptq_guided(w, grams, options);
+  return {result.q, report_block(block, w, result, options.quantizer)};
+}
+
+std::pair<Matrix<double>, BlockReport> lnq_block(const ParamBlock& block, const Matrix<double>& w,
+                                                 const std::vector<Matrix<double>>& grams, int bits, int threads) {
+  CodebookOptions options;
+  options.bits = bits;
+  options.threads = threads;
+  Matrix<double> q(w.rows(), w.cols());
+  BlockReport report{.name = block.name, .count = block.size()};
+  const auto groups = Index(grams.size());
+  for (Index k = 0; k < groups; ++k) {
+    const Index first = row_group(w.rows(), groups, k), count = row_group(w.rows(), groups, k + 1) - first;
+    const CodebookResult part = fit_codebooks(w.middleRows(first, count).eval(), grams[size_t(k)], options);
+    q.middleRows(first, count) = part.q;
+    report.bits_per_weight = part.bits_per_weight;
+  }
+  const double error2 = (q - w).squaredNorm();
+  report.mse = error2 / double(w.size());
+  report.sqnr_db = error2 > 0 ? 10 * std::log10(w.squaredNorm() / error2) : std::numeric_limits<double>::infinity();
+  report.mean_step2 = std::nan("");  // a codebook has no step
+  return {q, report};
+}
+
+AlignedVector<double> smoothed(const SchemeInput& input, const std::vector<double>& wide) {
+  const Transformer<float> model(input.options);
+  const auto statistics = input_statistics<float>(model, input.theta.data(), input.calibration, {}, input.chunks);
+  std::vector<std::vector<double>> max_abs;
+  for (const InputStatistics& s : statistics)
+    if (s.input == LinearInput::attention || s.input == LinearInput::mlp) max_abs.push_back(s.max_abs);
+  return smooth(input.options, wide.data(), max_abs, std::vector<double>(max_abs.size(), input.spec.smoothing));
+}
+
+}  // namespace
+
+std::vector<std::string> scheme_names() {
+  std::vector<std::string> names;
+  for (const char* coordinates : {"", "smooth+", "rotate+"}) {
+    for (const NamedRule& r : rules) names.push_back(std::string(coordinates) + r.name);
+    for (const NamedFormat& f : formats) names.push_back(std::string(coordinates) + f.name);
+  }
+  return names;
+}
+
+Scheme scheme_from_name(const std::string& name) {
+  Scheme scheme;
+  scheme.name = name;
+  std::string rule = name;
+  if (take_prefix(rule, "smooth+"))
+    scheme.coordinates = Coordinates::smoothed;
+  else if (take_prefix(rule, "rotate+"))
+    scheme.coordinates = Coordinates::rotated;
+  for (const NamedRule& r : rules)
+    if (rule == r.name) {
+      scheme.rule = r.rule, scheme.score = r.score;
+      return scheme;
+    }
+  for (const NamedFormat& f : formats)
+    if (rule == f.name) {
+      scheme.rule = RoundingRule::format, scheme.format = quantizer_of(f);
+      return scheme;
+    }
+  throw OptionError(
+      fmt::format("quantize.schemes: \"{}\" is unknown; did you mean \"{}\"? (see experiments/schemes.hpp)", name,
+                  nearest_name(name, scheme_names())));
+}
+
+Parametrization change_coordinates(Coordinates coordinates, const SchemeInput& input) {
+  const std::vector<double> wide(input.theta.begin(), input.theta.end());
+  if (coordinates == Coordinates::smoothed) return {input.options, smoothed(input, wide)};
+  if (coordinates == Coordinates::rotated) {
+    RotationOptions rotation;
+    rotation.seed = input.seed;
+    return rotate(input.options, wide.data(), rotation);
+  }
+  return {input.options, {wide.begin(), wide.end()}};
+}
+
+QuantizedModel quantize_by(const Scheme& scheme, int bits, const TransformerOptions& options,
+                           const AlignedVector<float>& reference, const SchemeInput& input,
+                           const BlockTraces& block_traces) {
+  if (scheme.rule == RoundingRule::mixed)
+    return quantize_mixed(scheme.score, bits, options, reference, input, block_traces);
+  QuantizedModel m;
+  m.options = options;
+  m.reference = reference;
+  m.predicted_nats = std::nan("");
+  const Transformer<float> model(options);
+  const int threads = input.chunks.threads;
+  Quantizer q = scheme.rule == RoundingRule::format ? scheme.format : weight_quantizer(input.spec, bits);
+  switch (scheme.rule) {
+    case RoundingRule::mse: q.rule = ScaleRule::mse; [[fallthrough]];
+    case RoundingRule::nearest:
+    case RoundingRule::format: by_nearest(m, model.layout(), q); break;
+    case RoundingRule::gptq: by_gptq(m, model, input, bits); break;
+    case RoundingRule::awq: by_awq(m, model, input, bits); break;
+    case RoundingRule::guided:
+      by_guided_grams(m, model, input, [&](const ParamBlock& block, const Matrix<double>& w, const auto& grams) {
+        return guided_block(block, w, grams, gptq_options(input, bits), threads);
+      });
+      break;
+    case RoundingRule::lnq:
+      by_guided_grams(m, model, input, [&](const ParamBlock& block, const Matrix<double>& w, const auto& grams) {
+        return lnq_block(block, w, grams, bits, threads);
+      });
+      break;
+    case RoundingRule::mixed: break;  // above
+  }
+  return m;
+}
+
+}  // namespace hone::experiments

@@ -1,0 +1,130 @@
+// Layers whose quantization couples inputs and weights, or tokens of one batch: LLM.int8() and shared block scales;
+// and the packing of codes.
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include <cmath>
+
+#include "sim/layers/llm_int8.hpp"
+#include "sim/layers/packing.hpp"
+#include "sim/layers/shared_scale.hpp"
+#include "tests/support/json_values.hpp"
+#include "tests/support/near.hpp"
+
+namespace hone::test {
+namespace {
+
+using nlohmann::json;
+
+struct Layer {
+  Matrix<double> w, x, y;
+};
+
+Layer stored_layer() {
+  const json inputs = load_quant("inputs.json");
+  Layer layer{.w = matrix_of(inputs["W"]), .x = matrix_of(inputs["X"]), .y = {}};
+  layer.y = layer.x * layer.w.transpose();
+  return layer;
+}
+
+double mean_square(const Matrix<double>& m) { return m.squaredNorm() / static_cast<double>(m.size()); }
+
+Matrix<double> int8_output(const Layer& l, double threshold, OutlierWeights variant) {
+  Matrix<double> y(l.x.rows(), l.w.rows());
+  llm_int8_linear<double>(y, l.x, l.w, threshold, variant);
+  return y;
+}
+
+TEST_CASE("llm_int8: threshold 0 is plain 8 bit, a tiny one the unquantized layer in the paper's variant") {
+  const Layer l = stored_layer();
+  Matrix<double> x = l.x, w = l.w;
+  fake_quantize<double>(x, {.bits = 8}, 1);
+  fake_quantize<double>(w, {.bits = 8}, 1);
+  const Matrix<double> plain = x * w.transpose();
+  for (const auto variant : {OutlierWeights::paper, OutlierWeights::library})
+    CHECK(relative_error(int8_output(l, 0, variant), plain) <= 1e-14);
+  CHECK(relative_error(int8_output(l, 1e-300, OutlierWeights::paper), l.y) <= 1e-14);
+  const Matrix<double> weights_only = l.x * w.transpose();
+  CHECK(relative_error(int8_output(l, 1e-300, OutlierWeights::library), weights_only) <= 1e-14);
+}
+
+TEST_CASE("llm_int8: with outlier columns the paper's error is below the library's, both below plain 8 bit") {
+  const Layer l = stored_layer();
+  const double paper = mean_square(int8_output(l, 6, OutlierWeights::paper) - l.y);
+  const double library = mean_square(int8_output(l, 6, OutlierWeights::library) - l.y);
+  const double plain = mean_square(int8_output(l, 0, OutlierWeights::paper) - l.y);
+  CHECK(paper < 0.7 * library);
+  CHECK(library < 0.5 * plain);
+}
+
+TEST_CASE("llm_int8: a token's result depends on its batch, that of per-token quantizers does not") {
+  Matrix<double> batch(2, 4);
+  batch << 1, -2, 3.3, 0.7, 0.1, 0.2, -9, 0.4;
+  for (const double threshold : {0.0, 6.0}) {
+    const Quantizer q{.bits = 4, .outlier_threshold = threshold};
+    CHECK_NOTHROW(q.validate("activation"));
+    Matrix<double> together = batch, alone = batch.topRows(1);
+    fake_quantize<double>(together, q, 1);
+    fake_quantize<double>(alone, q, 1);
+    CHECK((together.row(0) == alone.row(0)) == (threshold == 0));
+    if (threshold > 0) {
+      CHECK(together(0, 2) == 3.3);
+      CHECK_NEAR(together(0, 1), -2, 1e-15, 0);  // now the row's largest
+    }
+  }
+  batch(1, 2) = INFINITY;
+  CHECK_THROWS_AS(fake_quantize<double>(batch, {.bits = 4, .outlier_threshold = 6}, 1), ContractError);
+}
+
+TEST_CASE("shared scales: steps, migrations and errors equal the stored cases") {
+  const Layer l = stored_layer();
+  const json cases = load_quant("shared_block.json")["cases"];
+  REQUIRE(cases.size() == 18);
+  for (const json& stored : cases) {
+    const Balance balance = stored["balanced"].get<bool>() ? Balance::balanced : Balance::raw;
+    const SharedScales scales =
+        shared_scales<double>(l.x, l.w, stored["bits"].get<int>(), stored["group"].get<Index>(), balance);
+    REQUIRE(scales.step.size() == stored["s"].size());
+    for (size_t b = 0; b < scales.step.size(); ++b) {
+      CHECK_NEAR(scales.step[b], stored["s"][b].get<double>(), 1e-12, 0);
+      CHECK_NEAR(scales.migration[b], stored["t"][b].get<double>(), 1e-12, 0);
+    }
+    Matrix<double> x = l.x, w = l.w;
+    quantize_shared_inputs<double>(x, scales);
+    quantize_shared_weights<double>(w, scales);
+    CHECK_NEAR(mean_square(x * w.transpose() - l.y), stored["mse_both"].get<double>(), 1e-9, 0);
+    CHECK_NEAR(mean_square(l.x * w.transpose() - l.y), stored["mse_w_only"].get<double>(), 1e-9, 0);
+    CHECK_NEAR(mean_square(x * l.w.transpose() - l.y), stored["mse_a_only"].get<double>(), 1e-9, 0);
+  }
+}
+
+TEST_CASE("shared scales: zeros, a short last block and NaN are defined") {
+  Layer l = stored_layer();
+  l.w.leftCols(5).setZero();
+  const SharedScales scales = shared_scales<double>(l.x, l.w, 4, 5, Balance::balanced);
+  CHECK(scales.step.size() == 7);
+  CHECK(scales.migration[0] == 1);
+  quantize_shared_weights<double>(l.w, scales);
+  CHECK(l.w.allFinite());
+  CHECK(l.w.leftCols(5).isZero(0));
+  l.x(3, 31) = NAN;
+  CHECK_THROWS_AS(shared_scales<double>(l.x, l.w, 4, 5, Balance::raw), ContractError);
+}
+
+TEST_CASE("packing: unpacking gives the codes back, in the bytes that the bits per weight promise") {
+  CHECK(rc::check([] {
+    const int bits = *rc::gen::element(1, 2, 3, 4, 5, 8);
+    const int code_min = *rc::gen::element(0, -(1 << (bits - 1)));
+    const auto codes = *rc::gen::container<std::vector<int>>(rc::gen::inRange(code_min, code_min + (1 << bits)));
+    const std::vector<std::uint8_t> bytes = pack_codes(codes, bits, code_min);
+    RC_ASSERT(bytes.size() == (codes.size() * static_cast<size_t>(bits) + 7) / 8);
+    RC_ASSERT(unpack_codes(bytes, codes.size(), bits, code_min) == codes);
+  }));
+  CHECK(pack_codes({1, 2, 3}, 4, 0) == std::vector<std::uint8_t>{0x21, 0x03});
+  CHECK_THROWS_AS(pack_codes({4}, 2, 0), ContractError);
+  CHECK_THROWS_AS(pack_codes({-3}, 2, -2), ContractError);
+  CHECK_THROWS_AS(unpack_codes({0}, 3, 4, 0), ContractError);
+}
+
+}  // namespace
+}  // namespace hone::test
