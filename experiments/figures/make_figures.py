@@ -9,6 +9,7 @@ from loss import draw_loss, loss_figure
 from noise import noise_figure
 from prediction import draw_prediction, prediction_figure
 from records import Absent
+from schemes import schemes_figure
 from spectrum import spectrum_figure
 
 
@@ -74,6 +75,7 @@ FIGURES = {
     "prediction": prediction_figure,
     "noise": noise_figure,
     "composition": composition_figure,
+    "schemes": schemes_figure,
 }
 
 

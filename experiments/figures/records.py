@@ -54,10 +54,16 @@ DIMENSIONS = {
         "delta_se_nats": ("checkpoint", "subspace", "amplitude"),
         "predicted_nats": ("checkpoint", "subspace", "amplitude"),
     },
+    "schemes": {
+        "scheme": ("entry",), "bits": ("entry",), "bits_per_weight": ("entry",),
+        "delta_nats": ("entry",), "delta_se_nats": ("entry",), "kl_nats": ("entry",),
+        "top1_agreement": ("entry",), "gradient_nats": ("entry",), "quadratic_nats": ("entry",),
+        "reference_delta_nats": ("entry",),
+    },
 }
-TEXTS = {"variant", "subspace", "certificate"}
+TEXTS = {"variant", "subspace", "certificate", "scheme"}
 COORDINATES = {"checkpoints": ("tokens", "variant"), "ptq": ("bits",), "noise": ("subspace",),
-               "factorial": ("w_bits", "a_bits", "kv_bits")}
+               "factorial": ("w_bits", "a_bits", "kv_bits"), "schemes": ("scheme", "bits")}
 MANIFEST_NEEDED = ("run_id", "architecture", "model_params", "seed")
 
 

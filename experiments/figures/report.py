@@ -6,6 +6,7 @@ from html import escape
 from records import is_number
 from report_style import CSS
 import certificates
+import schemes
 import style
 
 OUTCOME_WORDS = {
@@ -198,6 +199,7 @@ def report_html(study, drawings, absent):
         f"<h1>{text(study.title or study.name)}</h1>{lead(study)}{certificates.warning(study)}"
         f"<section><h2>Verdicts</h2>{cards}</section>"
         f"<section><h2>Figures</h2>{figures}{left_out}</section>"
-        f"<section><h2>Runs</h2>{run_table(study)}</section>{certificates.section(study)}"
+        f"<section><h2>Runs</h2>{run_table(study)}</section>{schemes.section(study)}"
+        f"{certificates.section(study)}"
         f"<section><h2>Provenance</h2>{provenance(study)}</section>"
         "</main></body></html>\n")

@@ -114,6 +114,23 @@ def write_noise(file, rng, trace):
         "predicted_nats": (("checkpoint", "subspace", "amplitude"), predicted)})
 
 
+def write_schemes(file, trace):
+    """Damage 4^-bits; gptq at 0.6 of rtn; second order right; one format at 4.25 bits."""
+    names, bits = zip(*[(s, b) for s in ("rtn", "gptq", "rotate+gptq") for b in (8, 6, 4, 3, 2)],
+                      ("mxfp4", 0))
+    bits = np.array(bits, dtype=float)
+    width = np.where(bits > 0, bits, 4.25)
+    gain = np.array([1.0 if n == "rtn" else 0.6 for n in names])
+    delta = 3e-2 * trace * gain * 4.0 ** (4 - width)
+    write_group(file, "schemes", {"entry": len(names)}, {
+        "scheme": (("entry",), np.array(names, dtype=h5py.string_dtype())),
+        "bits": (("entry",), bits), "bits_per_weight": (("entry",), width + 0.2),
+        "delta_nats": (("entry",), delta), "delta_se_nats": (("entry",), 0.02 * delta),
+        "kl_nats": (("entry",), 1.1 * delta), "top1_agreement": (("entry",), 1 / (1 + delta)),
+        "gradient_nats": (("entry",), 0.1 * delta), "quadratic_nats": (("entry",), 0.9 * delta),
+        "reference_delta_nats": (("entry",), np.full(len(names), 1e-8))})
+
+
 def write_run(path, size, seed, architecture="transformer"):
     rng = np.random.default_rng([size, seed])
     horizon = 400 * size
@@ -149,6 +166,8 @@ def write_run(path, size, seed, architecture="transformer"):
         write_ptq(file, rng, trace, step)
         write_factorial(file, rng, trace)
         write_noise(file, rng, trace)
+        if seed == 1 and architecture == "transformer":
+            write_schemes(file, trace[-1])
     seal(path)
 
 

@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 
 import certificates  # noqa: E402
 import growth  # noqa: E402
+import schemes  # noqa: E402
 import spectrum  # noqa: E402
 import style  # noqa: E402
 import synthetic_study  # noqa: E402
@@ -356,6 +357,21 @@ class WhatIsDrawn(StudyCase):
         section = certificates.section(study)
         self.assertEqual(section.count("FAILED"), 1)
         self.assertIn("0.5 &gt; 1e-05".replace("&gt;", ">"), section)
+
+    def test_table_of_schemes_has_a_row_per_entry_and_escapes_names(self):
+        def rename(file):
+            file["schemes/scheme"][0] = "<b>"
+        edit(self.run, rename)
+        section = schemes.section(read_study(self.folder))
+        self.assertEqual(section.count("<tr><td>rotate+gptq</td>"), 10)
+        self.assertIn("<td>&lt;b&gt;</td><td class=num>8</td>", section)
+        self.assertIn("<td>mxfp4</td><td class=num>–</td><td class=num>4.450</td>", section)
+
+    def test_scheme_without_loss_rise_is_counted_and_not_lost(self):
+        def lower(file):
+            file["schemes/delta_nats"][3] = -1e-3
+        edit(self.folder / "runs" / "n400000-s1.h5", lower)
+        self.assertIn("1 value at or below zero", schemes.schemes_figure(read_study(self.folder)).caption)
 
     def test_largest_transformer_gives_the_spectrum(self):
         run, picks = spectrum.chosen_run(read_study(self.folder))

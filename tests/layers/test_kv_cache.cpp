@@ -95,6 +95,14 @@ TEST_CASE("kv cache: without quantizers it holds what was written and attends as
   CHECK(relative_error(attended({}, s), o) <= 1e-14);
 }
 
+TEST_CASE("kv cache: scores of any size attend without overflow [scores of 1e6]") {
+  Drawn s = draw(5, 11);
+  s.keys *= 1e3, s.queries *= 1e3;
+  const Matrix<double> out = attended({}, s);
+  CHECK(out.allFinite());
+  CHECK(out.cwiseAbs().maxCoeff() <= s.values.cwiseAbs().maxCoeff());
+}
+
 TEST_CASE("kv cache: query heads share their key head as in the one-pass layer [4 over 2 heads]") {
   const Drawn s = draw(9, 2);
   const KvCache<double> cache = filled({}, s);

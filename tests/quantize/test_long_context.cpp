@@ -199,6 +199,25 @@ TEST_CASE("free_running: the reference run is the greedy decoding, and a seed re
   CHECK_THROWS_AS(free_running(full, full, prompts, 18, {}), ContractError);
 }
 
+TEST_CASE("free_running: KL is that of the two next-token laws after the reference's tokens") {
+  const TokenBatch prompts{1, 3, ids<std::uint16_t>(4, 11, 43)};
+  const auto full = variant(16, 30), rough = variant(2, 30);
+  const FreeRunning run = free_running(rough, full, prompts, 20, {1.0, 9});
+  REQUIRE(run.first_difference[0] < 19);
+  std::vector<std::uint16_t> tokens = prompts.tokens;
+  for (Index t = 0; t < 20; ++t) {
+    const auto law = [&](const DecodingVariant<double>& v) {
+      Decoder<double> decoder(v.weights, v.options, 1);
+      const ConstMatView<double> logits = decoder.prefill(tokens);
+      const Vector<double> weights = ConstVecView<double>(logits.data(), 11).array().exp();
+      return Vector<double>(weights / weights.sum());
+    };
+    const Vector<double> p = law(full), q = law(rough);
+    CHECK_NEAR(run.kl[size_t(t)].mean, (p.array() * (p.array() / q.array()).log()).sum(), 1e-9, 1e-12);
+    tokens.push_back(run.reference(0, t));
+  }
+}
+
 TEST_CASE("free_running: the first difference and the agreement are those of the tokens, KL is positive and falls") {
   const TokenBatch prompts{8, 3, ids<std::uint16_t>(32, 11, 42)};
   const auto full = variant(16, 40);
