@@ -31,6 +31,7 @@ std::int64_t tokens_per_step(const RunSpec& run);
 template <class Data>
 struct Source {
   BatchSource<Data> batch;
+  std::function<Data(Index positions, Index count)> held_out;  ///< held-out windows of any length, tokens only
   Data evaluation, curvature;  ///< curvature is an even subset of evaluation
   Index vocabulary = 0, inputs = 0, outputs = 0;
   std::string sha256;                 ///< of the cleaned text or table, "" for synthetic sources

@@ -102,11 +102,12 @@ Doubles column(const std::vector<SchemeEntry>& entries, Read&& read) {
 }  // namespace
 
 std::vector<SchemeEntry> measure_schemes(const SchemeInput& input, const SchemeData& data, const SchemeWatch& watch) {
+  const ParamLayout layout = input.options.layout();
   std::vector<Scheme> schemes;
   double total = 0, done = 0;
   for (const std::string& name : input.spec.schemes) {
     schemes.push_back(scheme_from_name(name));
-    total += schemes.back().has_ladder() ? double(input.spec.scheme_bits.size()) : 1;
+    total += double(schemes.back().widths(input.spec.scheme_bits, layout).size());
   }
   std::vector<SchemeEntry> entries;
   std::optional<Twin> twin;
@@ -117,8 +118,7 @@ std::vector<SchemeEntry> measure_schemes(const SchemeInput& input, const SchemeD
       twin.emplace(p.options, p.rounded_to_float(), input, data);
       at = scheme.coordinates;
     }
-    const auto ladder = scheme.has_ladder() ? input.spec.scheme_bits : std::vector<std::int64_t>{16};
-    for (std::int64_t bits : ladder) {
+    for (std::int64_t bits : scheme.widths(input.spec.scheme_bits, layout)) {
       entries.push_back(measure_entry(scheme, int(bits), *twin, input, data));
       watch(++done / total, scheme.name);
     }

@@ -5,6 +5,7 @@
 
 #include "experiments/build.hpp"
 #include "sim/base/error.hpp"
+#include "sim/layers/hadamard.hpp"
 #include "sim/quantize/awq_model.hpp"
 #include "sim/quantize/codebook.hpp"
 #include "sim/quantize/gptq_model.hpp"
@@ -162,6 +163,17 @@ AlignedVector<double> smoothed(const SchemeInput& input, const std::vector<doubl
   return smooth(input.options, wide.data(), max_abs, std::vector<double>(max_abs.size(), input.spec.smoothing));
 }
 
+/// QuaRot's rotations as far as the model's sizes have Hadamard matrices.
+RotationOptions possible_rotations(const TransformerOptions& o, std::uint64_t seed) {
+  RotationOptions r;
+  r.seed = seed;
+  r.kind = has_hadamard(o.width) ? RotationKind::hadamard_random_sign : RotationKind::orthogonal;
+  r.heads = has_hadamard(o.heads);
+  r.value_heads = r.qk = has_hadamard(o.head_width());
+  r.mlp = has_hadamard(o.mlp_width);
+  return r;
+}
+
 }  // namespace
 
 std::vector<std::string> scheme_names() {
@@ -196,14 +208,23 @@ Scheme scheme_from_name(const std::string& name) {
                   nearest_name(name, scheme_names())));
 }
 
+std::vector<std::int64_t> Scheme::widths(const std::vector<std::int64_t>& ladder, const ParamLayout& layout) const {
+  if (!has_ladder()) return {16};
+  if (rule != RoundingRule::lnq) return ladder;
+  Index narrowest = std::numeric_limits<Index>::max();
+  for (const ParamBlock& block : layout.blocks())
+    if (block.is_quantizable()) narrowest = std::min(narrowest, block.cols);
+  std::vector<std::int64_t> kept;
+  std::copy_if(ladder.begin(), ladder.end(), std::back_inserter(kept),
+               [&](std::int64_t bits) { return (Index(1) << bits) <= narrowest; });
+  return kept;
+}
+
 Parametrization change_coordinates(Coordinates coordinates, const SchemeInput& input) {
   const std::vector<double> wide(input.theta.begin(), input.theta.end());
   if (coordinates == Coordinates::smoothed) return {input.options, smoothed(input, wide)};
-  if (coordinates == Coordinates::rotated) {
-    RotationOptions rotation;
-    rotation.seed = input.seed;
-    return rotate(input.options, wide.data(), rotation);
-  }
+  if (coordinates == Coordinates::rotated)
+    return rotate(input.options, wide.data(), possible_rotations(input.options, input.seed));
   return {input.options, {wide.begin(), wide.end()}};
 }
 

@@ -39,6 +39,9 @@ struct Scheme {
   Quantizer format;  ///< RoundingRule::format only
 
   bool has_ladder() const { return rule != RoundingRule::format; }
+  /// The widths of a ladder that make sense for a model: no codebook with more values than a row has weights; a format
+  /// has one entry, its own width.
+  std::vector<std::int64_t> widths(const std::vector<std::int64_t>& ladder, const ParamLayout& layout) const;
 };
 
 /// errors  OptionError naming the nearest known scheme
@@ -78,7 +81,7 @@ QuantizedModel quantize_by(const Scheme& scheme, int bits, const TransformerOpti
                            const BlockTraces& block_traces);
 
 /// The widths a mixed rule chooses from.
-inline constexpr int mixed_widths[] = {2, 3, 4, 5, 6, 8};
+inline constexpr int mixed_widths[] = {2, 3, 4, 5, 6, 7, 8};
 
 /// A mixed rule at an average of `bits` per weight, scales included: schemes_mixed.cpp.
 QuantizedModel quantize_mixed(AllocationScore score, int bits, const TransformerOptions& options,

@@ -24,7 +24,8 @@ Source<TokenBatch> open_text(const RunSpec& run, CorpusShelf& shelf) {
   auto batches = std::make_shared<TextBatches>(*stream, run.train.batch, run.model.context, std::uint64_t(run.seed));
   Source<TokenBatch> source;
   source.batch = [batches](std::int64_t step) { return batches->batch(step); };
-  source.evaluation = evaluation_windows(*stream, run.model.context, run.measure.evaluation_windows, 1);
+  source.held_out = [stream](Index positions, Index count) { return evaluation_windows(*stream, positions, count, 1); };
+  source.evaluation = source.held_out(run.model.context, run.measure.evaluation_windows);
   source.vocabulary = stream->vocabulary;
   source.sha256 = stream->sha256;
   source.entropy_rate_nats = unknown;
@@ -39,7 +40,10 @@ Source<TokenBatch> open_language(const RunSpec& run, std::shared_ptr<Language> l
   const Index batch = run.train.batch, context = run.model.context;
   Source<TokenBatch> source;
   source.batch = [=](std::int64_t step) { return language->batch(step, batch, context); };
-  source.evaluation = language->evaluation_windows(context, run.measure.evaluation_windows);
+  source.held_out = [language](Index positions, Index count) {
+    return language->evaluation_windows(positions, count);
+  };
+  source.evaluation = source.held_out(context, run.measure.evaluation_windows);
   source.vocabulary = language->vocabulary();
   source.entropy_rate_nats = entropy;
   return source;

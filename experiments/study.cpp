@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "experiments/build.hpp"
+#include "experiments/decode_table.hpp"
 #include "experiments/schemes.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
@@ -74,6 +75,10 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
       for (std::int64_t bits : spec.scheme_bits) check_weights("quantize.scheme_bits", bits);
 }
 
+void check_decode(const DecodeSpec& spec, const TransformerOptions& options) {
+  if (spec.is_on()) (void)fitted_to(spec, options);
+}
+
 /// What a study says about one model, tried out: everything a run would build, without data.
 void check_model(const Study& study, const ModelSpec& model, std::vector<std::string>& wrong) {
   const auto data =
@@ -86,7 +91,7 @@ void check_model(const Study& study, const ModelSpec& model, std::vector<std::st
     return;
   }
   try {
-    RunSpec run{study.name, 0, *data, model, study.train, study.measure, study.quantize, study.noise};
+    RunSpec run{study.name, 0, *data, model, study.train, study.measure, study.quantize, study.noise, study.decode};
     const bool wants_vectors = data->kind == "teacher" || data->kind == "digits";
     if (wants_vectors != (model.kind == "mlp"))
       throw OptionError(fmt::format("kind = \"{}\" cannot learn from data of kind \"{}\"; use {}", model.kind,
@@ -95,6 +100,7 @@ void check_model(const Study& study, const ModelSpec& model, std::vector<std::st
       mlp_options(model, data->inputs, data->outputs, data->kind == "digits").validate();
     else
       transformer_options(model, data->vocabulary).validate();
+    if (model.kind != "mlp") check_decode(study.decode, transformer_options(model, data->vocabulary));
     const TrainOptions train = train_options(run, 1);
     train.schedule.validate();
     train.optimizer.validate();
@@ -158,6 +164,7 @@ std::map<std::string, Attribute> RunSpec::options() const {
   write_part(options, "measure", measure);
   write_part(options, "quantize", quantize);
   write_part(options, "noise", noise);
+  write_part(options, "decode", decode);
   return options;
 }
 
@@ -179,7 +186,7 @@ std::vector<RunSpec> plan_runs(const Study& study) {
     for (std::int64_t seed : study.seeds) {
       const auto data =
           std::find_if(study.data.begin(), study.data.end(), [&](const DataSpec& d) { return d.name == model.data; });
-      runs.push_back({study.name, seed, *data, model, study.train, study.measure, study.quantize, study.noise});
+      runs.push_back({study.name, seed, *data, model, study.train, study.measure, study.quantize, study.noise, study.decode});
     }
   return runs;
 }

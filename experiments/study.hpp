@@ -174,6 +174,30 @@ struct NoiseSpec {
   }
 };
 
+/// Decoding with a quantized cache and with falling precision, at the last checkpoint; without policies and averages
+/// nothing is measured.
+struct DecodeSpec {
+  std::vector<std::string> policies;         ///< of the cache, see experiments/decode_policy.hpp
+  std::vector<double> average_bits;          ///< of weights read at several widths, over the generated tokens
+  std::int64_t length = 0;                   ///< tokens of a window; 0: 8 contexts, 1 with learned positions
+  std::int64_t windows = 32;                 ///< held-out windows, of which the prompts are beginnings
+  std::vector<std::int64_t> copy_distances;  ///< empty: copy_block, twice that, … as far as they fit
+  std::int64_t copy_block = 16, copy_windows = 16;
+  std::int64_t prompt = 0, generate = 0;  ///< tokens of the free runs; 0: a half each of a context
+  double temperature = 1.0;               ///< of the sampled run beside the greedy one
+  std::int64_t stored_bits = 8;           ///< of the nested codes
+
+  bool is_on() const { return !policies.empty() || !average_bits.empty(); }
+  template <class V>
+  void fields(V& v) {
+    v("policies", policies), v("average_bits", average_bits, Range{1, 8}), v("length", length, Range{0, 1 << 20});
+    v("windows", windows, Range{2, 1e6}), v("copy_distances", copy_distances, Range{2, 1 << 20});
+    v("copy_block", copy_block, Range{2, 65536}), v("copy_windows", copy_windows, Range{2, 1e6});
+    v("prompt", prompt, Range{0, 1 << 20}), v("generate", generate, Range{0, 1 << 20});
+    v("temperature", temperature, Range{1e-3, 1e3}), v("stored_bits", stored_bits, Range{3, 8});
+  }
+};
+
 /// A whole study file.
 struct Study {
   std::string name, title;
@@ -184,6 +208,7 @@ struct Study {
   MeasureSpec measure;
   QuantizeSpec quantize;
   NoiseSpec noise;
+  DecodeSpec decode;
   std::map<std::string, double> thresholds;  ///< overrides of theory's defaults, fixed before the run
   std::string text;                          ///< the file as it was read
 
@@ -206,6 +231,7 @@ struct RunSpec {
   MeasureSpec measure;
   QuantizeSpec quantize;
   NoiseSpec noise;
+  DecodeSpec decode;
 
   /// Every option as "section.field", in name order.
   std::map<std::string, Attribute> options() const;

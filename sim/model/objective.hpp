@@ -8,6 +8,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
+#include "sim/model/params.hpp"
 #include "sim/model/precision.hpp"
 
 namespace hone {
@@ -58,8 +59,10 @@ class ActsPool {
 template <class Model>
 class Objective {
  public:
-  using S = typename Model::Scalar;
+  using Scalar = typename Model::Scalar;
+  using S = Scalar;
   using Data = typename Model::Data;
+  using Acts = typename Model::Acts;
 
   Objective(const Model& model, ChunkOptions options)
       : model_(model), options_(options), values_(size_t(options.threads)), adjoints_(size_t(options.threads)) {
@@ -94,6 +97,19 @@ class Objective {
   /// gradient = d(mean loss)/dtheta (P); returns the mean loss. Straight-through at quantizers.
   /// cost  6 flops per parameter and token
   double gradient(const S* theta, const Data& data, S* gradient, const Precision& precision = {}) {
+    const S weight = S(1 / double(Model::example_count(data) * model_.rows_per_example()));
+    return sum_over_chunks(data, gradient, [&](Index first, Acts& x, Acts& dx, S* part, int) {
+      const double sum = model_.forward(theta, data, first, x, precision);
+      model_.backward(theta, x, dx, weight, part);
+      return sum;
+    });
+  }
+
+  /// The frame of `gradient` for other losses: pass(first, x, dx, part, worker) works on the x.sequences examples from
+  /// `first` on, adds to part (P), which starts at 0, and returns the sum of its row losses.
+  /// ensures  gradient = sum of the parts; returns the mean of the row losses
+  template <class Pass>
+  double sum_over_chunks(const Data& data, S* gradient, Pass&& pass) {
     const ChunkPlan plan(model_, Model::example_count(data), options_.rows);
     const Index size = model_.layout().size();
     const double total_rows = double(plan.examples * model_.rows_per_example());
@@ -108,8 +124,7 @@ class Objective {
         auto& dx = adjoints_[size_t(worker)].get(model_, plan.size(chunk));
         AlignedVector<S>& part = partials_[size_t(i)];
         std::fill(part.begin(), part.end(), S(0));
-        sums[size_t(chunk)] = model_.forward(theta, data, plan.first(chunk), x, precision);
-        model_.backward(theta, x, dx, S(1 / total_rows), part.data());
+        sums[size_t(chunk)] = pass(plan.first(chunk), x, dx, part.data(), worker);
       });
       for (Index i = 0; i < count; ++i) VecView<S>(gradient, size) += VecView<S>(partials_[size_t(i)].data(), size);
     }
@@ -119,6 +134,7 @@ class Objective {
   }
 
   const Model& model() const { return model_; }
+  const ParamLayout& layout() const { return model_.layout(); }
   const ChunkOptions& options() const { return options_; }
 
  private:

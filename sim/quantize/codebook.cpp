@@ -122,6 +122,9 @@ void CodebookOptions::validate(std::string_view where) const {
 
 CodebookResult fit_codebooks(ConstMatRef<double> w, ConstMatRef<double> h, const CodebookOptions& options) {
   options.validate("codebook");
+  if ((Index(1) << options.bits) > w.cols())
+    throw OptionError(fmt::format("codebook.bits = {}: {} values for rows of {} weights; use fewer bits", options.bits,
+                                  Index(1) << options.bits, w.cols()));
   EXPECTS(w.size() > 0 && h.rows() == w.cols() && h.cols() == w.cols(), "codebook: W {} x {}, H {} x {}", w.rows(),
           w.cols(), h.rows(), h.cols());
   EXPECTS(w.allFinite() && h.allFinite(), "codebook: W or H holds a value that is not finite");

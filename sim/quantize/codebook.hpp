@@ -41,7 +41,8 @@ struct CodebookResult {
 ///          descent: weight j goes to the value nearest to q_j + (H(w-q))_j/H_jj, its minimizer, if that lowers it
 /// expects  finite W, H symmetric and positive semidefinite
 /// ensures  objectives never rise but for rounding; bits do not depend on the threads
-/// errors   OptionError as validate; ContractError when W or H are not finite
+/// errors   OptionError as validate, and when a codebook has more values than its row has weights; ContractError when
+///          W or H are not finite
 /// cost     O·I²·(rounds·(cycles + 2)) multiply-adds at most
 /// source   Kim et al. 2025 (GuidedQuant, arXiv:2505.07004), layer-wise non-uniform quantization
 CodebookResult fit_codebooks(ConstMatRef<double> w, ConstMatRef<double> h, const CodebookOptions& options);
