@@ -34,6 +34,12 @@ TransformerOptions transformer_options(const ModelSpec& m, Index vocabulary) {
   o.position =
       choose<2>("rope", m.rope, {"half", "interleaved"}) == 0 ? Positions::rope_half : Positions::rope_interleaved;
   o.head = choose<2>("head", m.head, {"untied", "tied"}) == 0 ? Head::untied : Head::tied;
+  o.experts = m.experts;
+  o.experts_per_token = m.experts_per_token;
+  o.gates =
+      choose<2>("gates", m.gates, {"probability", "renormalized"}) == 0 ? Gates::probability : Gates::renormalized;
+  o.load_balance = m.load_balance;
+  o.sub_norms = choose<2>("sub_norms", m.sub_norms, {"off", "on"}) == 1;
   return kind == 1 ? gpt2_style(o) : o;
 }
 
@@ -79,8 +85,11 @@ TrainOptions train_options(const RunSpec& run, int threads) {
   o.schedule.peak = run.model.lr;
   o.schedule.warmup_steps = run.train.warmup_steps;
   o.schedule.horizon_steps = checkpoint_steps(run).back();
-  o.schedule.decay =
-      static_cast<Decay>(choose<4>("schedule", run.model.schedule, {"constant", "cosine", "linear", "one_sqrt"}));
+  o.schedule.decay = decay_from_name(run.model.schedule);
+  if (run.model.decay_share == 0) o.optimizer.weight_decay = 0;
+  if (run.model.decay_share < 1)
+    o.optimizer.decay_updates =
+        std::max<std::int64_t>(1, std::llround(run.model.decay_share * double(o.schedule.horizon_steps)));
   o.schedule.cooldown_steps = std::llround(run.model.decay_fraction * double(o.schedule.horizon_steps));
   o.schedule.final_ratio = run.train.final_lr_ratio;
   o.chunks = {run.train.chunk_rows, threads};
@@ -105,8 +114,43 @@ Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_
   p.activation.bits = a_bits;
   p.activation.granularity = granularity_from_name(spec.activation_granularity);
   p.activation.group = spec.group;
+  p.activation.grid = grid_from_name(spec.activation_grid);
+  if (spec.activation_clip < 1) p.activation.rule = ScaleRule::clip, p.activation.rule_value = spec.activation_clip;
+  p.activation.outlier_threshold = spec.outlier_threshold;
   p.key.bits = p.value.bits = kv_bits;
+  p.key.grid = p.value.grid = grid_from_name(spec.kv_grid);
   return p;
+}
+
+QatOptions training_precision(const ModelSpec& m, const QuantizeSpec& spec) {
+  const size_t method = choose<3>("method", m.method, {"qat", "lsq", "bitnet"});
+  const SteKind ste = ste_from_name(m.ste);
+  const auto bits = [](std::int64_t value) { return int(value); };
+  const int kv = bits(m.train_kv_bits);
+  if (m.kind == "mlp" && (kv < 16 || m.sub_norms != "off"))
+    throw OptionError(
+        fmt::format("train_kv_bits = {}, sub_norms = \"{}\" with kind = \"mlp\", which has no keys and "
+                    "values and no such norms; leave both out",
+                    kv, m.sub_norms));
+  QatOptions o;
+  o.precision = precision_of(spec, bits(m.train_weight_bits), bits(m.train_activation_bits), kv);
+  o.learned_steps = method == 1;
+  if (method == 2) {
+    if (m.train_weight_bits != 16 || m.train_activation_bits != 16)
+      throw OptionError(
+          fmt::format("method = \"bitnet\" with train_weight_bits = {} and train_activation_bits = {}; it "
+                      "has ternary weights and 8-bit activations, leave both out",
+                      m.train_weight_bits, m.train_activation_bits));
+    const QatOptions bitnet = bitnet_options();
+    o.precision.weight = bitnet.precision.weight, o.precision.activation = bitnet.precision.activation;
+  }
+  o.weight_ste = o.precision.ste = ste;
+  if (!o.is_full()) o.validate();
+  if (o.is_full() && (o.learned_steps || !m.qat_at.empty()))
+    throw OptionError(
+        fmt::format("method = \"{}\", qat_at = [{}] without training bits below 16; set train_weight_bits", m.method,
+                    fmt::join(m.qat_at, ", ")));
+  return o;
 }
 
 }  // namespace hone::experiments

@@ -11,7 +11,7 @@
 #include "sim/data/vectors.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
-#include "sim/train/trainer.hpp"
+#include "sim/quantize/qat.hpp"
 
 namespace hone::experiments {
 
@@ -21,6 +21,11 @@ MlpOptions mlp_options(const ModelSpec& model, Index inputs, Index outputs, bool
 TrainOptions train_options(const RunSpec& run, int threads);
 Quantizer weight_quantizer(const QuantizeSpec& spec, int bits);
 Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits);
+
+/// The precision that the trunk, or a branch of it, is trained at: is_full() when the study asks for none. Grid and
+/// granularity of qat are those of [quantize]; bitnet brings its own.
+/// errors   OptionError also when the fields contradict each other
+QatOptions training_precision(const ModelSpec& model, const QuantizeSpec& spec);
 
 /// Updates at which the trunk is measured, ascending; the last is the horizon.
 std::vector<std::int64_t> checkpoint_steps(const RunSpec& run);
@@ -32,7 +37,7 @@ template <class Data>
 struct Source {
   BatchSource<Data> batch;
   std::function<Data(Index positions, Index count)> held_out;  ///< held-out windows of any length, tokens only
-  Data evaluation, curvature;  ///< curvature is an even subset of evaluation
+  Data evaluation, curvature;                                  ///< curvature is an even subset of evaluation
   Index vocabulary = 0, inputs = 0, outputs = 0;
   std::string sha256;                 ///< of the cleaned text or table, "" for synthetic sources
   double entropy_rate_nats = 0;       ///< NaN where it is not known

@@ -5,6 +5,7 @@
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
+#include "sim/record/manifest.hpp"
 
 namespace fs = std::filesystem;
 
@@ -51,6 +52,19 @@ TokenStream read_stream(const std::vector<fs::path>& texts, const TextTokenizer&
   stream.sha256 = hash.finish();
   stream.tokenizer = tokenizer.name();
   return stream;
+}
+
+Dataset checkpoint_manifest(const ImportedModel& model, const TokenStream& stream, std::int64_t seed, int threads,
+                            const std::string& command_line) {
+  Dataset manifest;
+  for (const auto& [name, value] : manifest_attributes(this_build(), std::uint64_t(seed), threads,
+                                                       {{"checkpoint", model.sha256}, {"text", stream.sha256}}))
+    manifest.set_attribute(name, value);
+  manifest.set_attribute("checkpoint", model.source);
+  manifest.set_attribute("format", model.format);
+  manifest.set_attribute("tokenizer", stream.tokenizer);
+  manifest.set_attribute("command", command_line);
+  return manifest;
 }
 
 }  // namespace hone::experiments

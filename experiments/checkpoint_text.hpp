@@ -7,6 +7,7 @@
 #include "sim/data/corpus.hpp"
 #include "sim/import/checkpoint.hpp"
 #include "sim/import/text_tokenizer.hpp"
+#include "sim/record/dataset.hpp"
 
 namespace hone::experiments {
 
@@ -21,5 +22,9 @@ std::filesystem::path tokenizer_path(const std::filesystem::path& checkpoint, co
 /// errors  IoError; OptionError when the tokenizer is not the checkpoint's
 TokenStream read_stream(const std::vector<std::filesystem::path>& texts, const TextTokenizer& tokenizer,
                         Index vocabulary);
+
+/// The group /manifest of a run file about a checkpoint on a text.
+Dataset checkpoint_manifest(const ImportedModel& model, const TokenStream& stream, std::int64_t seed, int threads,
+                            const std::string& command_line);
 
 }  // namespace hone::experiments

@@ -45,9 +45,7 @@ std::string digits_at_end(const std::string& text) {
   return letter == std::string::npos ? text : text.substr(letter + 1);
 }
 
-std::string without_digits(const std::string& text) {
-  return text.substr(0, text.size() - digits_at_end(text).size());
-}
+std::string without_digits(const std::string& text) { return text.substr(0, text.size() - digits_at_end(text).size()); }
 
 /// "k4v2".
 std::optional<Widths> two_widths(const std::string& text) {
@@ -138,8 +136,8 @@ std::string policy_grammar() {
 }
 
 std::vector<std::string> known_policies() {
-  return {"token8", "token4", "token2", "channel2", "kivi2", "k4v2", "token3-sinks4", "token4-prerope",
-          "kivi2-residual32"};
+  return {"token8", "token4",        "token2",         "channel2",        "kivi2",
+          "k4v2",   "token3-sinks4", "token4-prerope", "kivi2-residual32"};
 }
 
 CachePolicy policy_from_name(const std::string& name) {
@@ -165,8 +163,8 @@ CachePolicy policy_from_name(const std::string& name) {
     throw OptionError(fmt::format("policy \"{}\" is unknown; did you mean \"{}\"? (for example {})", name,
                                   nearest_policy(parts), fmt::join(known_policies(), ", ")));
   if (const auto [key, value] = *parts.widths; std::min(key, value) < 1 || std::max(key, value) > widest)
-    throw OptionError(fmt::format("policy \"{}\": {} and {} bits; choose 1 to 8, or 16 for full precision", name, key,
-                                  value));
+    throw OptionError(
+        fmt::format("policy \"{}\": {} and {} bits; choose 1 to 8, or 16 for full precision", name, key, value));
   CachePolicy policy{name, cache_of(parts, group, residual)};
   policy.cache.sinks = sinks;
   policy.cache.pre_rope = is_before_rope;

@@ -4,11 +4,13 @@
 #include <iostream>
 
 #include "experiments/commands.hpp"
+#include "experiments/decode_command.hpp"
 #include "experiments/measure_command.hpp"
 #include "experiments/quantize_command.hpp"
 #include "sim/base/error.hpp"
 
 using hone::experiments::CommandOptions;
+using hone::experiments::DecodeOptions;
 using hone::experiments::MeasureOptions;
 using hone::experiments::QuantizeOptions;
 
@@ -92,6 +94,18 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
   command.add_option("--bits", o.spec.scheme_bits, "ladder of weight bits")->check(CLI::Range(1, 16));
   command.add_option("--activation-bits", o.spec.scheme_activation_bits, "of the inputs of linears, per token")
       ->check(CLI::Range(2, 16));
+  command.add_option("--activation-granularity", o.spec.activation_granularity,
+                     "row = per token; tensor = per sequence");
+  command.add_option("--activation-grid", o.spec.activation_grid, "see sim/layers/quantizer.hpp");
+  command.add_option("--activation-clip", o.spec.activation_clip, "share of the largest |x| that the grid covers")
+      ->check(CLI::Range(1e-3, 1.));
+  command.add_option("--activation-range", o.spec.activation_range, "dynamic, or static from the calibration windows")
+      ->check(CLI::IsMember({"dynamic", "static"}));
+  command.add_option("--activation-percentile", o.spec.activation_percentile, "of static ranges")
+      ->check(CLI::Range(50.1, 100.));
+  command.add_option("--outlier-threshold", o.spec.outlier_threshold,
+                     "columns with any |x| above it stay (LLM.int8())");
+  command.add_option("--kv-grid", o.spec.kv_grid, "see sim/layers/quantizer.hpp");
   command.add_option("--kv-bits", o.spec.scheme_kv_bits, "of keys and values, per token and head")
       ->check(CLI::Range(2, 16));
   command.add_option("--grid", o.spec.grid, "of the weights, see sim/layers/quantizer.hpp");
@@ -101,6 +115,41 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
   command.add_option("--smoothing", o.spec.smoothing, "alpha of smooth+")->check(CLI::Range(0., 1.));
   command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
   command.add_option("--seed", o.seed, "of the rotation and the calibration windows");
+}
+
+void add_decode_options(CLI::App& command, DecodeOptions& o) {
+  command.footer(hone::experiments::policy_grammar() +
+                 "examples:\n"
+                 "  hone decode stories260K.bin --text story.txt\n"
+                 "  hone decode pythia-14m --text book.txt --policies token4 kivi2 k4v2-sinks4 --length 2048\n"
+                 "  hone decode stories260K.bin --text story.txt --no-policies --average-bits 4 4.5 5");
+  command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
+      ->required();
+  command.add_option("--text", o.text, "UTF-8 text files to decode")->required()->check(CLI::ExistingFile);
+  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
+  command.add_option("--out", o.out, "run file; default outputs/decode/NAME.h5");
+  command.add_option("--context", o.context, "that 8 of make a window; default the model's, at most 256");
+  command.add_option("--policies", o.spec.policies, "of the cache, see below");
+  command.add_flag_callback(
+      "--no-policies", [&o] { o.spec.policies.clear(); }, "leave the cache alone");
+  command.add_option("--average-bits", o.spec.average_bits, "of weights over the generated tokens");
+  command.add_flag_callback(
+      "--no-schedules", [&o] { o.spec.average_bits.clear(); }, "leave the weights alone");
+  command.add_option("--length", o.spec.length, "tokens per window; default 8 contexts, 1 with learned positions")
+      ->check(CLI::Range(2, 1 << 20));
+  command.add_option("--windows", o.spec.windows, "windows, and prompts of free runs")->check(CLI::Range(2, 1000000));
+  command.add_option("--prompt", o.spec.prompt, "tokens before a free run; default half a context")
+      ->check(CLI::Range(2, 1 << 20));
+  command.add_option("--generate", o.spec.generate, "tokens of a free run; default half a context")
+      ->check(CLI::Range(1, 1 << 20));
+  command.add_option("--copy-distances", o.spec.copy_distances, "default --copy-block, twice that, ...")
+      ->check(CLI::Range(2, 1 << 20));
+  command.add_option("--copy-block", o.spec.copy_block, "tokens that are copied")->check(CLI::Range(2, 65536));
+  command.add_option("--copy-windows", o.spec.copy_windows, "copies per distance")->check(CLI::Range(2, 1000000));
+  command.add_option("--temperature", o.spec.temperature, "of sampling")->check(CLI::Range(1e-3, 1e3));
+  command.add_option("--stored-bits", o.spec.stored_bits, "of the nested codes")->check(CLI::Range(3, 8));
+  command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
+  command.add_option("--seed", o.seed, "of copied tokens and of sampling");
 }
 
 std::string join_command_line(int argc, char** argv) {
@@ -119,7 +168,8 @@ int dispatch(int argc, char** argv) {
       "  hone report experiments/studies/demo.toml      figures and report.html\n"
       "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"
       "  hone measure stories260K.bin --text story.txt  loss, certified spectrum and ladder of bits of a checkpoint\n"
-      "  hone quantize stories260K.bin --text story.txt schemes of quantization side by side\n"};
+      "  hone quantize stories260K.bin --text story.txt schemes of quantization side by side\n"
+      "  hone decode   stories260K.bin --text story.txt quantized caches and falling precision, token by token\n"};
   app.name("hone");
   app.require_subcommand(1);
   CommandOptions options;
@@ -140,6 +190,10 @@ int dispatch(int argc, char** argv) {
   QuantizeOptions quantize_options;
   quantize_options.command_line = options.command_line;
   add_quantize_options(quantize, quantize_options);
+  CLI::App& decode = *app.add_subcommand("decode", "policies of a quantized cache and schedules of precision");
+  DecodeOptions decode_options;
+  decode_options.command_line = options.command_line;
+  add_decode_options(decode, decode_options);
   std::string file, group;
   inspect.add_option("file", file, "run file (HDF5)")->required();
   inspect.add_option("--group", group, "print this group's values");
@@ -149,6 +203,7 @@ int dispatch(int argc, char** argv) {
   if (judge.parsed()) return hone::experiments::judge_command(options);
   if (measure.parsed()) return hone::experiments::measure_command(measure_options);
   if (quantize.parsed()) return hone::experiments::quantize_command(quantize_options);
+  if (decode.parsed()) return hone::experiments::decode_command(decode_options);
   if (report.parsed()) return hone::experiments::report_command(options);
   return hone::experiments::inspect_command(file, group);
 }

@@ -17,7 +17,6 @@
 #include "sim/import/checkpoint.hpp"
 #include "sim/import/greedy.hpp"
 #include "sim/import/text_tokenizer.hpp"
-#include "sim/record/manifest.hpp"
 #include "sim/record/run_file.hpp"
 
 namespace fs = std::filesystem;
@@ -120,14 +119,7 @@ RunFile file_of(const MeasureOptions& options, const RunSpec& run, const Importe
   RunFile file;
   for (auto& [name, group] : rows) file.groups[name] = std::move(group);
   file.groups["certificates"] = certificate_list(certificates);
-  Dataset manifest, resolved;
-  for (const auto& [name, value] : manifest_attributes(this_build(), std::uint64_t(run.seed), threads,
-                                                       {{"checkpoint", model.sha256}, {"text", stream.sha256}}))
-    manifest.set_attribute(name, value);
-  manifest.set_attribute("checkpoint", model.source);
-  manifest.set_attribute("format", model.format);
-  manifest.set_attribute("tokenizer", stream.tokenizer);
-  manifest.set_attribute("command", options.command_line);
+  Dataset resolved;
   for (const auto& [name, value] : run.options())
     if (name.starts_with("measure.") || name.starts_with("quantize.") || name.starts_with("noise."))
       resolved.set_attribute(name, value);
@@ -136,7 +128,7 @@ RunFile file_of(const MeasureOptions& options, const RunSpec& run, const Importe
       {"vocabulary", o.vocabulary}, {"context", o.positions}, {"layers", o.layers},      {"width", o.width},
       {"heads", o.heads},           {"kv_heads", o.kv_heads}, {"mlp_width", o.mlp_width}};
   for (const auto& [name, size] : sizes) resolved.set_attribute(std::string("model.") + name, std::int64_t(size));
-  file.groups["manifest"] = std::move(manifest);
+  file.groups["manifest"] = checkpoint_manifest(model, stream, run.seed, threads, options.command_line);
   file.groups["options"] = std::move(resolved);
   file.attributes["title"] = "hone measure " + run.model.name;
   return file;

@@ -10,7 +10,6 @@
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
 #include "sim/quantize/calibration.hpp"
-#include "sim/record/manifest.hpp"
 #include "sim/record/run_file.hpp"
 
 namespace fs = std::filesystem;
@@ -48,19 +47,12 @@ RunFile file_of(const QuantizeOptions& o, const ImportedModel& model, const Toke
   RunFile file;
   file.groups["schemes"] = scheme_rows(entries, input);
   file.groups["scheme_blocks"] = scheme_block_rows(entries);
-  Dataset manifest, resolved;
-  for (const auto& [name, value] : manifest_attributes(this_build(), std::uint64_t(o.seed), input.chunks.threads,
-                                                       {{"checkpoint", model.sha256}, {"text", stream.sha256}}))
-    manifest.set_attribute(name, value);
-  manifest.set_attribute("checkpoint", model.source);
-  manifest.set_attribute("format", model.format);
-  manifest.set_attribute("tokenizer", stream.tokenizer);
-  manifest.set_attribute("command", o.command_line);
+  Dataset resolved;
   RunSpec run;
   run.quantize = o.spec;
   for (const auto& [name, value] : run.options())
     if (name.starts_with("quantize.")) resolved.set_attribute(name, value);
-  file.groups["manifest"] = std::move(manifest);
+  file.groups["manifest"] = checkpoint_manifest(model, stream, o.seed, input.chunks.threads, o.command_line);
   file.groups["options"] = std::move(resolved);
   file.attributes["title"] = "hone quantize " + o.checkpoint.stem().string();
   return file;
@@ -74,7 +66,9 @@ QuantizeOptions::QuantizeOptions() {
 }
 
 int quantize_command(const QuantizeOptions& options) {
-  for (const std::string& name : options.spec.schemes) (void)scheme_from_name(name);
+  for (const std::string& name : options.spec.schemes)
+    if (scheme_from_name(name).has_ladder())
+      for (std::int64_t bits : options.spec.scheme_bits) weight_quantizer(options.spec, int(bits)).validate("quantize");
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const Index context = imported.options.positions;
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));

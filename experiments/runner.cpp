@@ -3,11 +3,13 @@
 #include <chrono>
 #include <cmath>
 
+#include "experiments/decode_table.hpp"
 #include "experiments/measure.hpp"
 #include "experiments/rows.hpp"
 #include "experiments/scheme_table.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/record/manifest.hpp"
 #include "sim/record/run_file.hpp"
 #include "sim/train/checkpoint.hpp"
@@ -33,10 +35,13 @@ class Run {
         model_(std::move(model)),
         source_(std::move(source)),
         options_(train_options(spec, context.threads)),
-        objective_(model_, options_.chunks),
+        precision_(training_precision(spec.model, spec.quantize)),
+        objective_(model_, options_.chunks, spec.model.qat_at.empty() ? precision_ : QatOptions{}),
+        quantized_(model_, options_.chunks, precision_),
         instruments_(spec, model_, source_, context.threads,
                      [this](double flops, const std::string& what) { watch(flops, what); }) {
     model_.check(source_.evaluation);
+    open_long_windows();
     instruments_.set_journal(journal_path());
     resume_or_start();
   }
@@ -52,6 +57,7 @@ class Run {
       save();
     }
     if (outcome_ == "complete") compare_schemes();
+    if (outcome_ == "complete") compare_decoding();
     finish();
     return outcome_;
   }
@@ -66,15 +72,19 @@ class Run {
         label(), flops, fmt::format("{} at {}", what, count_text(double(state_.step() * tokens_per_step(spec_)))));
   }
 
+  TrainState<float> fresh_state() {
+    return qat_state_from(model_.initial_parameters(options_.seed).data(), objective_.weights(), options_);
+  }
+
   void resume_or_start() {
-    state_ = initial_state(model_, options_);
+    state_ = fresh_state();
     const fs::path path = partial_path(context_.folder, spec_);
     if (!fs::exists(path)) return;
     try {
       file_ = read_run_file(path);
       if (std::get<std::string>(file_.group("manifest").attribute("corpus_sha256")) != source_.sha256)
         throw FormatError(fmt::format("{}: was trained on another text of data.{}", path.string(), spec_.data.name));
-      state_ = state_from_dataset<float>(file_.group("state"), options_, model_.layout().size());
+      state_ = state_from_dataset<float>(file_.group("state"), options_, objective_.layout().size());
       done_ = std::get<std::int64_t>(file_.group("state").attribute("checkpoints_done"));
       file_.groups.erase("state");
       file_.groups.erase("manifest");
@@ -82,7 +92,7 @@ class Run {
     } catch (const Error& error) {
       context_.progress.say(fmt::format("{}; starting {} anew", error.what(), spec_.id()));
       file_ = {};
-      state_ = initial_state(model_, options_);
+      state_ = fresh_state();
       done_ = 0;
     }
     const Index size = model_.layout().size();
@@ -129,36 +139,69 @@ class Run {
 
   void measure_all(int number) {
     const std::int64_t step = state_.step();
-    if (!add_rows(state_.theta, {step, step * tokens_per_step(spec_), "trunk", options_.schedule(step - 1)})) {
+    if (!add_rows(state_.theta, {step, step * tokens_per_step(spec_), variant("trunk"), options_.schedule(step - 1)})) {
       outcome_ = fmt::format("diverged: held-out loss is not finite after update {}", step);
       return;
     }
-    if (options_.ema_decay > 0) add_rows(state_.ema.value, {step, step * tokens_per_step(spec_), "ema", 0});
-    if (!state_.lawa.snapshots.empty()) add_rows(state_.lawa.mean(), {step, step * tokens_per_step(spec_), "lawa", 0});
+    if (options_.ema_decay > 0) add_rows(state_.ema.value, {step, step * tokens_per_step(spec_), variant("ema"), 0});
+    if (!state_.lawa.snapshots.empty())
+      add_rows(state_.lawa.mean(), {step, step * tokens_per_step(spec_), variant("lawa"), 0});
     const auto& cooled = spec_.model.cooldown_at;
     if (std::find(cooled.begin(), cooled.end(), number) != cooled.end()) measure_cooled();
+    const auto& lowered = spec_.model.qat_at;
+    if (std::find(lowered.begin(), lowered.end(), number) != lowered.end()) measure_lowered();
+  }
+
+  /// What was trained at low precision has names of its own, so that no conclusion mixes it with the others.
+  std::string variant(const char* name) const {
+    return objective_.options().is_full() ? name : fmt::format("qat_{}", name);
   }
 
   /// A copy of the trunk's state trains on under a decaying rate; the trunk itself is not touched.
-  void measure_cooled() {
-    TrainState<float> branch = state_;
-    const auto length = std::max<std::int64_t>(1, std::llround(spec_.model.cooldown_fraction * double(branch.step())));
+  void measure_cooled() { measure_branch(state_, objective_, spec_.model.cooldown_fraction, variant("cooled")); }
+
+  /// The same at the precision of training; its trunk is in full precision.
+  void measure_lowered() {
+    measure_branch(qat_state_from(state_, quantized_.weights()), quantized_, spec_.model.qat_fraction, "qat_branch");
+  }
+
+  void measure_branch(TrainState<float> branch, QatObjective<Float>& objective, double share,
+                      const std::string& variant) {
+    const auto length = std::max<std::int64_t>(1, std::llround(share * double(branch.step())));
     const Schedule schedule = cooldown_branch(options_.schedule, branch.step(), length, Decay::linear);
     const std::int64_t end = branch.step() + length;
-    const auto summary = train_to(end, branch, objective_, source_.batch, options_, schedule, [&](const StepRecord&) {
-      watch(training_flops(spec_, model_.layout().size()), "cooling");
+    const auto summary = train_to(end, branch, objective, source_.batch, options_, schedule, [&](const StepRecord&) {
+      watch(training_flops(spec_, model_.layout().size()), variant + " branch");
     });
     if (summary.stop == TrainStop::reached &&
-        add_rows(branch.theta, {end, end * tokens_per_step(spec_), "cooled", schedule(end - 1)}))
+        add_rows(branch.theta, {end, end * tokens_per_step(spec_), variant, schedule(end - 1)}))
       return;
-    const std::string what = fmt::format("cooled branch at update {} diverged; it has no row", state_.step());
-    file_.attributes[fmt::format("lost_branch_{}", state_.step())] = what;
+    const std::string what = fmt::format("{} branch at update {} diverged; it has no row", variant, state_.step());
+    file_.attributes[fmt::format("lost_{}_{}", variant, state_.step())] = what;
     context_.progress.say(fmt::format("{}: {}", spec_.id(), what));
+  }
+
+  /// The model's own part of a parameter vector, without learned steps.
+  AlignedVector<float> latent(const AlignedVector<float>& theta) const {
+    return {theta.begin(), theta.begin() + model_.layout().size()};
+  }
+
+  /// Loss at the precision of training, beside that of the latent weights in `checkpoints`. Learned steps are at their
+  /// initial values where none were learned.
+  Dataset quantized_row(const AlignedVector<float>& theta) {
+    const bool has_steps = Index(theta.size()) == quantized_.layout().size();
+    const AlignedVector<float> full = has_steps ? theta : quantized_.weights().with_steps(theta.data());
+    const MeanEstimate loss = mean_with_error(quantized_.example_losses(full.data(), source_.evaluation));
+    Dataset point;
+    point.set("loss_nats", row(std::vector{loss.mean}, "nats", "mean held-out loss at the precision of training"));
+    point.set("loss_se_nats", row(std::vector{loss.standard_error}, "nats", "its standard error over windows"));
+    return point;
   }
 
   /// False when there was nothing to measure.
   bool add_rows(const AlignedVector<float>& theta, const Moment& moment) {
-    const Rows groups = instruments_.measure(theta, moment);
+    Rows groups = instruments_.measure(latent(theta), moment);
+    if (!groups.empty() && !precision_.is_full()) groups["qat"] = quantized_row(theta);
     for (const auto& [name, rows] : groups) file_.groups[name].append(rows, "checkpoint");
     std::error_code ignored;
     fs::remove(journal_path(), ignored);
@@ -192,7 +235,8 @@ class Run {
         calibration.sequences += more.sequences;
       }
       calibration = slice(calibration, 0, spec_.quantize.calibration_windows);
-      const SchemeInput input{model_.options(),          state_.theta,   calibration, spec_.quantize,
+      const AlignedVector<float> theta = latent(state_.theta);
+      const SchemeInput input{model_.options(),          theta,          calibration, spec_.quantize,
                               std::uint64_t(spec_.seed), options_.chunks};
       const SchemeData data{source_.evaluation, source_.curvature, spec_.measure.cache_mib << 20};
       double done = 0;
@@ -202,6 +246,33 @@ class Run {
       });
       file_.groups["schemes"] = scheme_rows(entries, input);
       file_.groups["scheme_blocks"] = scheme_block_rows(entries);
+    }
+  }
+
+  /// What decoding is measured on; before training, so that a text too short for it is said at once.
+  void open_long_windows() {
+    if constexpr (std::is_same_v<Float, Transformer<float>>) {
+      if (!spec_.decode.is_on()) return;
+      const DecodeSpec spec = fitted_to(spec_.decode, model_.options());
+      long_windows_ = source_.held_out(spec.length, spec.windows);
+    }
+  }
+
+  /// Cache policies and schedules of precision on the end of the trunk.
+  void compare_decoding() {
+    if constexpr (std::is_same_v<Float, Transformer<float>>) {
+      if (!spec_.decode.is_on()) return;
+      const AlignedVector<float> theta = latent(state_.theta);
+      const DecodeInput input{
+          model_.options(),          theta,           long_windows_, fitted_to(spec_.decode, model_.options()),
+          std::uint64_t(spec_.seed), context_.threads};
+      const double flops = decode_flops(input.spec, model_.layout().size());
+      double done = 0;
+      const DecodeTable table = measure_decoding(input, [&](double share, const std::string& part) {
+        watch((share - done) * flops, "decoding " + part);
+        done = share;
+      });
+      for (auto& [name, rows] : decode_rows(table, input)) file_.groups[name] = std::move(rows);
     }
   }
 
@@ -235,8 +306,11 @@ class Run {
   const RunContext& context_;
   Float model_;
   Source<Data> source_;
+  Data long_windows_;  ///< held-out windows for decoding; empty without it
   TrainOptions options_;
-  Objective<Float> objective_;
+  QatOptions precision_;           ///< of training: of the trunk, or of its branches when there are any
+  QatObjective<Float> objective_;  ///< of the trunk
+  QatObjective<Float> quantized_;  ///< at that precision
   Instruments<Model> instruments_;
   TrainState<float> state_;
   RunFile file_;
@@ -254,6 +328,11 @@ std::string execute_mlp(const RunSpec& spec, const RunContext& context) {
   Source<VectorBatch> source = open_vectors(spec, context.shelf);
   Mlp<float> model(mlp_options(spec.model, source.inputs, source.outputs, spec.data.kind == "digits"));
   return Run<Mlp>(spec, context, std::move(model), std::move(source)).execute();
+}
+
+double decoding_flops(const RunSpec& run, Index parameters) {
+  if (run.model.kind == "mlp" || !run.decode.is_on()) return 0;
+  return decode_flops(fitted_to(run.decode, transformer_options(run.model, run.data.vocabulary)), parameters);
 }
 
 }  // namespace
@@ -279,14 +358,15 @@ double run_cost(const RunSpec& run) {
                                : transformer_options(run.model, run.data.vocabulary).layout().size();
   const auto steps = checkpoint_steps(run);
   double updates = double(steps.back()), moments = double(steps.size());
-  for (std::int64_t at : run.model.cooldown_at) {
-    updates += run.model.cooldown_fraction * double(steps[size_t(at) - 1]);
-    moments += 1;
-  }
+  const auto add_branches = [&](const std::vector<std::int64_t>& branches, double share) {
+    for (std::int64_t at : branches) updates += share * double(steps[size_t(at) - 1]), moments += 1;
+  };
+  add_branches(run.model.cooldown_at, run.model.cooldown_fraction);
+  add_branches(run.model.qat_at, run.model.qat_fraction);
   moments +=
       (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
   return updates * training_flops(run, parameters) + moments * moment_flops(run, parameters) +
-         schemes_flops(run, parameters);
+         schemes_flops(run, parameters) + decoding_flops(run, parameters);
 }
 
 std::string execute_run(const RunSpec& run, const RunContext& context) {

@@ -6,6 +6,7 @@
 #include "experiments/build.hpp"
 #include "sim/base/error.hpp"
 #include "sim/curvature/trace.hpp"
+#include "sim/quantize/static_ranges.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -21,8 +22,10 @@ class Twin {
         model_(options),
         wide_(theta_.begin(), theta_.end()),
         linear_(model_, wide_.data(), data.curvature, {input.chunks, data.cache_bytes}),
-        positions_(model_.layout().quantizable_indices()),
         seed_(input.seed) {
+    AlignedVector<float> gradient(theta_.size());
+    Objective<Transformer<float>>(model_, input.chunks).gradient(theta_.data(), data.evaluation, gradient.data());
+    gradient_ = ConstVecView<float>(gradient.data(), Index(gradient.size())).cast<double>();
     const Transformer<float> given(input.options);
     change_ = compare_outputs<float>({given, input.theta.data(), {}}, {model_, theta_.data(), {}}, data.evaluation,
                                      input.chunks);
@@ -32,12 +35,13 @@ class Twin {
   const AlignedVector<float>& theta() const { return theta_; }
   const OutputChange& change() const { return change_; }
 
-  /// g'e and e'He/2 for e = quantized - theta.
+  /// g'e and e'He/2 for e = quantized - theta; g on the windows of the loss, for g'e of a few windows can miss that of
+  /// many by more than e'He/2.
   std::pair<double, double> predict(const AlignedVector<float>& quantized) {
     Vector<double> e(linear_.size()), he;
     for (Index i = 0; i < e.size(); ++i) e[i] = double(quantized[size_t(i)]) - wide_[size_t(i)];
     linear_.hessian_product(e, he);
-    return {linear_.gradient().dot(e), 0.5 * e.dot(he)};
+    return {gradient_.dot(e), 0.5 * e.dot(he)};
   }
 
   /// tr(H_l) of the quantizable blocks in layout order.
@@ -60,11 +64,21 @@ class Twin {
   Transformer<float> model_;
   std::vector<double> wide_;
   Linearization<Transformer<float>> linear_;
-  std::vector<Index> positions_;
+  Vector<double> gradient_;
   std::uint64_t seed_;
   OutputChange change_;
   std::vector<double> traces_;
 };
+
+/// What is quantized beside the weights when an entry is evaluated; static ranges are those of its own coordinates.
+Precision run_precision(const SchemeInput& input, const Transformer<float>& model,
+                        const AlignedVector<float>& reference) {
+  Precision p = precision_of(input.spec, 16, int(input.spec.scheme_activation_bits), int(input.spec.scheme_kv_bits));
+  if (p.activation.is_on() && input.spec.activation_range == "static")
+    p.activation_ranges = static_ranges<float>(model, reference.data(), input.calibration, p.activation,
+                                               input.spec.activation_percentile, input.chunks);
+  return p;
+}
 
 SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const SchemeInput& input,
                           const SchemeData& data) {
@@ -82,8 +96,7 @@ SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const Sche
   std::tie(entry.gradient_nats, entry.quadratic_nats) = at.predict(m.theta);
   entry.reference = at.change();
   const Transformer<float> given(input.options), changed(m.options);
-  const Precision precision =
-      precision_of(input.spec, 16, int(input.spec.scheme_activation_bits), int(input.spec.scheme_kv_bits));
+  const Precision precision = run_precision(input, changed, m.reference);
   entry.change = compare_outputs<float>({given, input.theta.data(), {}}, {changed, m.theta.data(), precision},
                                         data.evaluation, input.chunks);
   entry.blocks = std::move(m.blocks);

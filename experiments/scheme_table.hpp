@@ -26,7 +26,7 @@ struct SchemeEntry {
 /// What the table is measured on.
 struct SchemeData {
   const TokenBatch& evaluation;
-  const TokenBatch& curvature;  ///< for g'e and e'He/2
+  const TokenBatch& curvature;  ///< for e'He/2
   std::int64_t cache_bytes = std::int64_t(1) << 30;
 };
 

@@ -157,9 +157,7 @@ std::pair<Matrix<double>, BlockReport> lnq_block(const ParamBlock& block, const 
 AlignedVector<double> smoothed(const SchemeInput& input, const std::vector<double>& wide) {
   const Transformer<float> model(input.options);
   const auto statistics = input_statistics<float>(model, input.theta.data(), input.calibration, {}, input.chunks);
-  std::vector<std::vector<double>> max_abs;
-  for (const InputStatistics& s : statistics)
-    if (s.input == LinearInput::attention || s.input == LinearInput::mlp) max_abs.push_back(s.max_abs);
+  const std::vector<std::vector<double>> max_abs = norm_maxima(statistics);
   return smooth(input.options, wide.data(), max_abs, std::vector<double>(max_abs.size(), input.spec.smoothing));
 }
 
@@ -168,9 +166,10 @@ RotationOptions possible_rotations(const TransformerOptions& o, std::uint64_t se
   RotationOptions r;
   r.seed = seed;
   r.kind = has_hadamard(o.width) ? RotationKind::hadamard_random_sign : RotationKind::orthogonal;
-  r.heads = has_hadamard(o.heads);
-  r.value_heads = r.qk = has_hadamard(o.head_width());
-  r.mlp = has_hadamard(o.mlp_width);
+  r.heads = !o.sub_norms && has_hadamard(o.heads);
+  r.qk = has_hadamard(o.head_width());
+  r.value_heads = !o.sub_norms && r.qk;
+  r.mlp = !o.sub_norms && has_hadamard(o.mlp_width);
   return r;
 }
 

@@ -102,10 +102,11 @@ class Mixture {
 
   void charge_by_output() {
     const auto statistics = input_statistics<float>(model_, reference_.data(), input_.calibration, {}, input_.chunks);
+    const double tokens = double(input_.calibration.sequences * input_.calibration.positions);
     for_blocks([&](int b, const ParamBlock& block) {
       for (const InputStatistics& s : statistics)
         if (std::find(s.blocks.begin(), s.blocks.end(), block.name) != s.blocks.end())
-          add(b, 0, block.rows, {0.5, s.gram});
+          add(b, 0, block.rows, {0.5 * double(s.tokens) / tokens, s.gram});  // an expert sees a share of them
     });
   }
 

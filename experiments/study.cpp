@@ -11,6 +11,7 @@
 #include "experiments/schemes.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
+#include "sim/layers/kv_cache.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -70,6 +71,9 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
     check_weights("quantize.factorial_kv", bits);
   }
   check_weights("noise.residual", noise.residual_bits);
+  if (spec.activation_range != "dynamic" && spec.activation_range != "static")
+    throw OptionError(
+        fmt::format("quantize.activation_range = \"{}\" (expected dynamic or static)", spec.activation_range));
   for (const std::string& name : spec.schemes)
     if (scheme_from_name(name).has_ladder())
       for (std::int64_t bits : spec.scheme_bits) check_weights("quantize.scheme_bits", bits);
@@ -105,11 +109,19 @@ void check_model(const Study& study, const ModelSpec& model, std::vector<std::st
     train.schedule.validate();
     train.optimizer.validate();
     const auto steps = checkpoint_steps(run);
-    for (std::int64_t at : model.cooldown_at)
-      if (at > std::int64_t(steps.size()))
-        throw OptionError(
-            fmt::format("cooldown_at = {}, there are {} checkpoints; choose one of them", at, steps.size()));
-    (void)precision_of(study.quantize, 4, 4, 4);
+    const auto check_branches = [&](const char* field, const std::vector<std::int64_t>& branches) {
+      for (std::int64_t at : branches)
+        if (at > std::int64_t(steps.size()))
+          throw OptionError(
+              fmt::format("{} = {}, there are {} checkpoints; choose one of them", field, at, steps.size()));
+    };
+    check_branches("cooldown_at", model.cooldown_at);
+    check_branches("qat_at", model.qat_at);
+    (void)training_precision(model, study.quantize);
+    const Precision precision = precision_of(study.quantize, 4, 4, 4);
+    const std::string problem =
+        model.experts > 0 ? causality_problem(precision.activation, "quantize.activation") : std::string();
+    if (!problem.empty()) throw OptionError("experts: tokens are quantized one by one; " + problem);
     check_quantizers(study.quantize, study.noise);
   } catch (const OptionError& error) {
     wrong.push_back(fmt::format("line {}: models.{}: {}", model.line, model.name, error.what()));
@@ -186,7 +198,8 @@ std::vector<RunSpec> plan_runs(const Study& study) {
     for (std::int64_t seed : study.seeds) {
       const auto data =
           std::find_if(study.data.begin(), study.data.end(), [&](const DataSpec& d) { return d.name == model.data; });
-      runs.push_back({study.name, seed, *data, model, study.train, study.measure, study.quantize, study.noise, study.decode});
+      runs.push_back(
+          {study.name, seed, *data, model, study.train, study.measure, study.quantize, study.noise, study.decode});
     }
   return runs;
 }

@@ -59,17 +59,28 @@ struct ModelSpec {
   std::int64_t layers = 2, width = 64, heads = 4, kv_heads = 0, mlp_width = 192, context = 128;
   std::string rope = "half";              ///< half | interleaved
   std::string head = "untied";            ///< untied | tied
+  std::int64_t experts = 0;               ///< llama: MLPs of each layer; 0 = one, without router
+  std::int64_t experts_per_token = 1;     ///< 1 = Switch
+  std::string gates = "probability";      ///< probability | renormalized
+  double load_balance = 0.01;             ///< coefficient of the load-balance loss in training
   std::vector<std::int64_t> widths;       ///< mlp: hidden widths
   std::string activation = "gelu_tanh";   ///< mlp: tanh | relu | gelu | gelu_tanh | silu
   std::int64_t tokens = 1000000;          ///< training tokens (mlp: examples), D at the last trunk checkpoint
   std::int64_t first_tokens = 100000;     ///< at the first checkpoint
   std::int64_t checkpoints = 6;           ///< log-spaced from first_tokens to tokens
   double lr = 3e-3;                       ///< peak learning rate
-  std::string schedule = "constant";      ///< constant | cosine | linear | one_sqrt
+  std::string schedule = "constant";      ///< constant | cosine | linear | one_sqrt | two_stage
   double decay_fraction = 0.2;            ///< linear, one_sqrt: share of the updates at the end
   std::vector<std::int64_t> cooldown_at;  ///< checkpoints (1, 2, …) from which a cooled branch leaves the trunk
   double cooldown_fraction = 0.2;         ///< length of a branch over the updates before it
-  std::int64_t line = 0;                  ///< of the study file, for messages
+  double decay_share = 1.0;               ///< share of the updates with weight decay, from the first on
+  std::string sub_norms = "off";          ///< on: RMSNorms before wo and w_down (BitNet b1.58)
+  std::string method = "qat";             ///< of training at low precision: qat | lsq | bitnet
+  std::string ste = "identity";           ///< its gradient: identity | clipped | llm_qat
+  std::int64_t train_weight_bits = 16, train_activation_bits = 16, train_kv_bits = 16;  ///< all 16: full precision
+  std::vector<std::int64_t> qat_at;  ///< checkpoints from which a branch trains at that precision; none: the trunk does
+  double qat_fraction = 0.2;         ///< length of such a branch over the updates before it
+  std::int64_t line = 0;             ///< of the study file, for messages
 
   template <class V>
   void fields(V& v) {
@@ -77,10 +88,16 @@ struct ModelSpec {
     v("layers", layers, Range{1, 1000}), v("width", width, Range{1, 65536}), v("heads", heads, Range{1, 4096});
     v("kv_heads", kv_heads, Range{0, 4096}), v("mlp_width", mlp_width, Range{1, 1 << 20});
     v("context", context, Range{1, 65536}), v("rope", rope), v("head", head), v("widths", widths, Range{1, 65536});
+    v("experts", experts, Range{0, 1024}), v("experts_per_token", experts_per_token, Range{1, 1024});
+    v("gates", gates), v("load_balance", load_balance, Range{0, 1000});
     v("activation", activation), v("tokens", tokens, at_least_one), v("first_tokens", first_tokens, at_least_one);
     v("checkpoints", checkpoints, Range{1, 1000}), v("lr", lr, Range{1e-300, 999}), v("schedule", schedule);
     v("decay_fraction", decay_fraction, fraction), v("cooldown_at", cooldown_at, Range{1, 1000});
     v("cooldown_fraction", cooldown_fraction, Range{1e-6, 100});
+    v("decay_share", decay_share, fraction), v("sub_norms", sub_norms), v("method", method), v("ste", ste);
+    v("train_weight_bits", train_weight_bits, Range{1, 16});
+    v("train_activation_bits", train_activation_bits, Range{1, 16}), v("train_kv_bits", train_kv_bits, Range{1, 16});
+    v("qat_at", qat_at, Range{1, 1000}), v("qat_fraction", qat_fraction, Range{1e-6, 100});
   }
 };
 
@@ -138,6 +155,12 @@ struct QuantizeSpec {
   std::string grid = "restricted";                      ///< see sim/layers/quantizer.hpp
   std::string granularity = "row";                      ///< of weights: tensor | row | group
   std::string activation_granularity = "row";           ///< row = per token; tensor = per sequence
+  std::string activation_grid = "restricted";
+  double activation_clip = 1;    ///< share of the largest |x| that the grid covers; 0.9 in QuaRot
+  double outlier_threshold = 0;  ///< columns with any |x| at or above it stay as they are (LLM.int8()); 0 = none
+  std::string activation_range = "dynamic";  ///< of schemes: dynamic | static, one grid per input from calibration
+  double activation_percentile = 100;        ///< of static ranges
+  std::string kv_grid = "restricted";
   std::int64_t group = 0;
   std::vector<std::int64_t> factorial_w, factorial_a;  ///< bits of the W×A table; 16 = not quantized
   std::vector<std::int64_t> factorial_kv;  ///< bits of keys and values, alone and together with equal W and A
@@ -153,6 +176,9 @@ struct QuantizeSpec {
     const Range bits_range{1, 16};
     v("bits", bits, bits_range), v("grid", grid), v("granularity", granularity);
     v("activation_granularity", activation_granularity), v("group", group, Range{0, 65536});
+    v("activation_grid", activation_grid), v("activation_clip", activation_clip, Range{1e-3, 1});
+    v("activation_range", activation_range), v("activation_percentile", activation_percentile, Range{50.1, 100});
+    v("outlier_threshold", outlier_threshold, at_least_zero), v("kv_grid", kv_grid);
     v("factorial_w", factorial_w, bits_range), v("factorial_a", factorial_a, bits_range);
     v("factorial_kv", factorial_kv, bits_range);
     v("schemes", schemes), v("scheme_bits", scheme_bits, bits_range);

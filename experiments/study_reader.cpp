@@ -175,8 +175,8 @@ Study read_study(const std::filesystem::path& path) {
   read_section(file, "noise", study.noise, complaints);
   read_section(file, "decode", study.decode, complaints);
   read_thresholds(file, study, complaints);
-  const std::vector<std::string> sections = {"study",   "data",     "models", "train",
-                                             "measure", "quantize", "noise", "decode", "thresholds"};
+  const std::vector<std::string> sections = {"study",    "data",  "models", "train",     "measure",
+                                             "quantize", "noise", "decode", "thresholds"};
   for (const auto& [key, node] : file)
     if (std::find(sections.begin(), sections.end(), std::string(key.str())) == sections.end())
       complaints.push_back(fmt::format("line {}: section {} is unknown; did you mean \"{}\"?", node.source().begin.line,

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "sim/base/error.hpp"
 #include "theory/fit_statistics.hpp"
@@ -70,15 +69,26 @@ CentredDesign make_design(LawKind kind, const std::vector<Observation>& rows) {
 
 }  // namespace
 
+Observation raw_observation(const Point& point, double y, double sigma, std::int64_t cell, std::int64_t seed) {
+  return {point, y > 0 ? std::log(y) : nan, sigma / std::abs(y), cell, seed, y, sigma};
+}
+
+Target target_of(Scale scale, const Observation& o) {
+  if (scale == Scale::log) return {o.log_y, o.log_sigma};
+  const double y = std::isnan(o.y) ? std::exp(o.log_y) : o.y;
+  return {y, std::isnan(o.sigma) ? std::abs(y) * o.log_sigma : o.sigma};
+}
+
 FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
   EXPECTS(law(kind).form == Form::log_linear, "fit_linear: {} is not log-linear", law(kind).name);
   const int n = static_cast<int>(rows.size());
   const std::size_t p = law(kind).parameters.size();
-  if (rows.size() <= p) return empty_summary(kind, n, Stop::too_few_rows);
+  const auto ended = [&](Stop stop) { return FitSummary{empty_solution(p, n, stop), kind}; };
+  if (rows.size() <= p) return ended(Stop::too_few_rows);
   const CentredDesign design = make_design(kind, rows);
-  if (!design.raw.allFinite() || !design.target.allFinite()) return empty_summary(kind, n, Stop::failed);
+  if (!design.raw.allFinite() || !design.target.allFinite()) return ended(Stop::failed);
 
-  FitSummary summary = empty_summary(kind, n, Stop::solved);
+  FitSummary summary = ended(Stop::solved);
   std::vector<Index> active;
   for (Index j = 0; j < design.raw.cols(); ++j) {
     summary.not_identified[static_cast<std::size_t>(j + 1)] = !(design.scale(j) > 0);
@@ -86,7 +96,7 @@ FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const 
   }
   Matrix<double> a(n, static_cast<Index>(active.size()));
   for (std::size_t k = 0; k < active.size(); ++k) a.col(static_cast<Index>(k)) = design.scaled.col(active[k]);
-  if (!(condition_number(a) < 1 / rank_tolerance)) return empty_summary(kind, n, Stop::rank_deficient);
+  if (!(condition_number(a) < 1 / rank_tolerance)) return ended(Stop::rank_deficient);
 
   const Vector<double> slopes = solve_least_squares(a, design.target);
   std::fill(summary.parameters.begin(), summary.parameters.end(), 0.0);
@@ -104,44 +114,15 @@ FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const 
   jacobian.rightCols(static_cast<Index>(p) - 1) = design.weight.asDiagonal() * design.raw;
   const Vector<double> residual = design.target - a * slopes;
   summary.cost = 0.5 * residual.squaredNorm();
-  describe_solution(summary, rows, jacobian, residual, options.condition_max);
+  std::vector<Target> targets;
+  for (const Observation& o : rows) targets.push_back(target_of(Scale::log, o));
+  describe_solution(summary, law(kind).parameters, targets, jacobian, residual, options.condition_max);
   return summary;
 }
 
 FitSummary fit(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
-  return law(kind).form == Form::log_linear ? fit_linear(kind, rows, options) : fit_nonlinear(kind, rows, options);
-}
-
-HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
-  std::set<std::int64_t> cells;
-  for (const Observation& o : rows) cells.insert(o.cell);
-  FitOptions refit = options;
-  if (law(kind).form == Form::nonlinear) {
-    const FitSummary whole = fit(kind, rows, options);
-    if (whole.is_usable()) refit.start = whole.parameters;
-  }
-  HeldOut result;
-  double squares = 0;
-  int predicted = 0;
-  for (const std::int64_t cell : cells) {
-    std::vector<Observation> rest, left_out;
-    for (const Observation& o : rows) (o.cell == cell ? left_out : rest).push_back(o);
-    ++result.cells;
-    const FitSummary summary = fit(kind, rest, refit);
-    double cell_squares = 0;
-    for (const Observation& o : left_out) {
-      const double error = o.log_y - log_value(kind, summary.parameters.data(), o.point);
-      cell_squares += error * error;
-    }
-    if (!summary.is_usable() || !std::isfinite(cell_squares)) {
-      ++result.failures;
-      continue;
-    }
-    squares += cell_squares;
-    predicted += static_cast<int>(left_out.size());
-  }
-  result.rmse_log = predicted > 0 ? std::sqrt(squares / predicted) : nan;
-  return result;
+  const bool is_linear = law(kind).form == Form::log_linear && options.held.empty();
+  return is_linear ? fit_linear(kind, rows, options) : fit_nonlinear(kind, rows, options);
 }
 
 }  // namespace hone::theory

@@ -13,36 +13,46 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
-FitSummary empty_summary(LawKind kind, int n, Stop stop) {
-  const std::size_t p = law(kind).parameters.size();
-  FitSummary s;
-  s.kind = kind;
+Solution empty_solution(std::size_t parameters, int n, Stop stop) {
+  Solution s;
   s.stop = stop;
   s.n = n;
-  s.parameters.assign(p, nan);
-  s.standard_errors.assign(p, nan);
-  s.covariance = Matrix<double>::Constant(static_cast<Index>(p), static_cast<Index>(p), nan);
-  s.cost = s.r2 = s.rmse_log = s.condition = nan;
-  s.at_bound.assign(p, false);
-  s.not_identified.assign(p, false);
+  s.parameters.assign(parameters, nan);
+  s.standard_errors.assign(parameters, nan);
+  s.covariance = Matrix<double>::Constant(static_cast<Index>(parameters), static_cast<Index>(parameters), nan);
+  s.cost = s.r2 = s.rmse_log = s.condition = s.s2 = nan;
+  s.at_bound.assign(parameters, false);
+  s.not_identified.assign(parameters, false);
+  s.is_held.assign(parameters, false);
   return s;
 }
 
-void describe_solution(FitSummary& summary, const std::vector<Observation>& rows, const Matrix<double>& jacobian,
-                       const Vector<double>& residual, double condition_max) {
+int Solution::free_count() const {
+  int count = 0;
+  for (std::size_t k = 0; k < parameters.size(); ++k) count += !not_identified[k] && !is_held[k];
+  return count;
+}
+
+void describe_solution(Solution& summary, const std::vector<Parameter>& bounds, const std::vector<Target>& targets,
+                       const Matrix<double>& jacobian, const Vector<double>& residual, double condition_max) {
   const Index n = jacobian.rows();
   std::vector<Index> active;
-  for (Index j = 0; j < jacobian.cols(); ++j)
-    if (!summary.not_identified[static_cast<std::size_t>(j)]) active.push_back(j);
+  for (Index j = 0; j < jacobian.cols(); ++j) {
+    const auto k = static_cast<std::size_t>(j);
+    // Across its whole interval such a parameter moves no row by more than 1e-8 of its sigma.
+    if (!summary.is_held[k] && jacobian.col(j).norm() * (bounds[k].high - bounds[k].low) < 1e-8)
+      summary.not_identified[k] = true;
+    if (!summary.not_identified[k] && !summary.is_held[k]) active.push_back(j);
+  }
   const Index p = static_cast<Index>(active.size());
 
   Vector<double> weight(n), y(n);
   double squares = 0;
   for (Index i = 0; i < n; ++i) {
-    const Observation& o = rows[static_cast<std::size_t>(i)];
-    weight(i) = 1 / o.log_sigma;
-    y(i) = o.log_y;
-    squares += residual(i) * residual(i) * o.log_sigma * o.log_sigma;
+    const Target& t = targets[static_cast<std::size_t>(i)];
+    weight(i) = 1 / t.sigma;
+    y(i) = t.value;
+    squares += residual(i) * residual(i) * t.sigma * t.sigma;
   }
   summary.rmse_log = std::sqrt(squares / static_cast<double>(n));
   const Vector<double> w2 = weight.array().square();
@@ -70,13 +80,12 @@ void describe_solution(FitSummary& summary, const std::vector<Observation>& rows
   if (n > p) {
     // Columns of norm 1 keep the factors well scaled although raw entries differ by many orders.
     const Matrix<double> inverse = gram_inverse(j * column_norm.cwiseInverse().asDiagonal());
-    const double s2 = residual.squaredNorm() / static_cast<double>(n - p);
+    summary.s2 = residual.squaredNorm() / static_cast<double>(n - p);
     for (Index a = 0; a < p; ++a)
       for (Index b = 0; b < p; ++b)
         summary.covariance(active[static_cast<std::size_t>(a)], active[static_cast<std::size_t>(b)]) =
-            s2 * inverse(a, b) / (column_norm(a) * column_norm(b));
+            summary.s2 * inverse(a, b) / (column_norm(a) * column_norm(b));
   }
-  const auto& bounds = law(summary.kind).parameters;
   for (std::size_t k = 0; k < bounds.size(); ++k) {
     const double slack = 1e-6 * (bounds[k].high - bounds[k].low);
     const double value = summary.parameters[k];

@@ -3,6 +3,7 @@
 import style
 from bits import bits_figure
 from composition import composition_figure, draw_damage
+from decode import decode_figure
 from growth import (damage_points, draw_growth, growth_figure, law_of_damage, law_of_sharpness,
                     sharpness_points)
 from loss import draw_loss, loss_figure
@@ -76,6 +77,7 @@ FIGURES = {
     "noise": noise_figure,
     "composition": composition_figure,
     "schemes": schemes_figure,
+    "decode": decode_figure,
 }
 
 

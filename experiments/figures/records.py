@@ -60,10 +60,31 @@ DIMENSIONS = {
         "top1_agreement": ("entry",), "gradient_nats": ("entry",), "quadratic_nats": ("entry",),
         "reference_delta_nats": ("entry",),
     },
+    "decode": {
+        "policy": ("policy",), "key_bits": ("policy",), "value_bits": ("policy",),
+        "first": ("octave",), "last": ("octave",), "delta_nats": ("policy", "octave"),
+        "delta_se_nats": ("policy", "octave"), "mean_delta_nats": ("policy",),
+        "mean_delta_se_nats": ("policy",),
+    },
+    "decode_copy": {
+        "policy": ("policy",), "distance": ("distance",), "delta_nats": ("policy", "distance"),
+        "delta_se_nats": ("policy", "distance"),
+    },
+    "decode_free": {
+        "policy": ("policy",), "greedy_agreement": ("policy", "position"),
+        "greedy_first_difference": ("policy", "prompt"),
+    },
+    "decode_schedules": {
+        "schedule": ("entry",), "average_bits": ("entry",), "first_bits": ("entry",),
+        "last_bits": ("entry",), "mean_delta_nats": ("entry",), "mean_delta_se_nats": ("entry",),
+        "to_uniform_nats": ("entry",), "to_uniform_se_nats": ("entry",),
+    },
 }
-TEXTS = {"variant", "subspace", "certificate", "scheme"}
+TEXTS = {"variant", "subspace", "certificate", "scheme", "policy", "schedule"}
 COORDINATES = {"checkpoints": ("tokens", "variant"), "ptq": ("bits",), "noise": ("subspace",),
-               "factorial": ("w_bits", "a_bits", "kv_bits"), "schemes": ("scheme", "bits")}
+               "factorial": ("w_bits", "a_bits", "kv_bits"), "schemes": ("scheme", "bits"),
+               "decode": ("policy", "first", "last"), "decode_copy": ("policy", "distance"),
+               "decode_free": ("policy",), "decode_schedules": ("schedule",)}
 MANIFEST_NEEDED = ("run_id", "architecture", "model_params", "seed")
 
 

@@ -6,6 +6,7 @@ from html import escape
 from records import is_number
 from report_style import CSS
 import certificates
+import decode
 import schemes
 import style
 
@@ -200,6 +201,7 @@ def report_html(study, drawings, absent):
         f"<section><h2>Verdicts</h2>{cards}</section>"
         f"<section><h2>Figures</h2>{figures}{left_out}</section>"
         f"<section><h2>Runs</h2>{run_table(study)}</section>{schemes.section(study)}"
+        f"{decode.section(study)}"
         f"{certificates.section(study)}"
         f"<section><h2>Provenance</h2>{provenance(study)}</section>"
         "</main></body></html>\n")

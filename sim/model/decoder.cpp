@@ -18,6 +18,7 @@ class AlignedRows {
 
   S* row(Index m) { return memory_.data() + m * stride_; }
   MatView<S> row_view(Index m) { return MatView<S>(row(m), 1, width_); }
+  Block<S> block(Index m) { return {row(m), 1, width_}; }
   StridedView<S> top(Index rows) { return StridedView<S>(memory_.data(), rows, width_, Eigen::OuterStride<>(stride_)); }
   Index width() const { return width_; }
 
@@ -37,6 +38,13 @@ void multiply(AlignedRows<S>& y, AlignedRows<S>& x, Index rows, const typename D
   gemm_right<S>(out, x.top(rows), linear.factor);
   if (!linear.bias.empty())
     out.rowwise() += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(linear.bias.data(), out.cols());
+}
+
+/// The same for one row of x and of y.
+template <class S>
+void multiply_row(Block<S> y, Block<S> x, const typename DecoderWeights<S>::Linear& linear) {
+  gemm_right<S>(y, x, linear.factor);
+  if (!linear.bias.empty()) y.view() += ConstMatView<S>(linear.bias.data(), 1, y.cols);
 }
 
 template <class S>
@@ -71,13 +79,20 @@ struct Decoder<S>::Lane {
         gate(lane_rows, o.mlp_width),
         up(lane_rows, o.mlp_width),
         act(lane_rows, o.mlp_width),
-        logits(lane_rows, o.vocabulary) {
+        logits(lane_rows, o.vocabulary),
+        part(1, o.width),
+        router(1, std::max<Index>(o.experts, 1)),
+        probs(1, std::max<Index>(o.experts, 1)),
+        gates(1, o.experts_per_token),
+        routing(1, 1, o.experts, o.experts_per_token) {
     for (Index i = 0; i < count * o.layers; ++i) caches.emplace_back(cache, o.kv_heads, o.head_width(), capacity);
     scores.resize(size_t(caches.front().padded_capacity()));
   }
 
   Index first, sequences;
   AlignedRows<S> x, normed, q, k, v, attended, mid, gate, up, act, logits;
+  AlignedRows<S> part, router, probs, gates;  ///< of one token, with experts
+  Routing routing;
   std::vector<KvCache<S>> caches;  ///< sequence after sequence, layers of each
   AlignedVector<S> scores;
 
@@ -235,6 +250,7 @@ void Decoder<S>::attention_branch(Lane& lane, int layer, Index count) const {
       if (heads_table_) hadamard_rotate<S>(lane.attended.row_view(m), *heads_table_, o.head_width(), Turn::forward);
     }
   }
+  if (!p.sub_o.weight.empty()) normalize(lane.attended, lane.attended, rows, p.sub_o, o);
   quantize_input(lane.attended, rows);
   multiply(lane.mid, lane.attended, rows, p.o);
   lane.mid.top(rows) += lane.x.top(rows);
@@ -245,6 +261,7 @@ void Decoder<S>::mlp_branch(Lane& lane, int layer, Index rows) const {
   const auto& p = weights_->layers()[size_t(layer)];
   const TransformerOptions& o = weights_->options();
   normalize(lane.normed, o.residual == Residual::parallel ? lane.x : lane.mid, rows, p.norm2, o);
+  if (o.experts > 0) return experts_branch(lane, layer, rows);
   quantize_input(lane.normed, rows);
   multiply(lane.up, lane.normed, rows, p.up);
   if (o.mlp == MlpKind::swiglu) multiply(lane.gate, lane.normed, rows, p.gate);
@@ -255,9 +272,34 @@ void Decoder<S>::mlp_branch(Lane& lane, int layer, Index rows) const {
       activation_forward<S>(lane.act.row(m), lane.up.row(m), o.mlp_width, activation_of(o.mlp));
     if (mlp_table_) hadamard_rotate<S>(lane.act.row_view(m), *mlp_table_, 1, Turn::forward);
   }
+  if (!p.sub_down.weight.empty()) normalize(lane.act, lane.act, rows, p.sub_down, o);
   quantize_input(lane.act, rows);
   multiply(lane.x, lane.act, rows, p.down);
   lane.x.top(rows) += lane.mid.top(rows);
+}
+
+/// Token by token, so that no token's bits depend on who shares its experts.
+template <class S>
+void Decoder<S>::experts_branch(Lane& lane, int layer, Index rows) const {
+  const auto& p = weights_->layers()[size_t(layer)];
+  const TransformerOptions& o = weights_->options();
+  for (Index m = 0; m < rows; ++m) {
+    const Block<S> normed = lane.normed.block(m), act = lane.act.block(m), part = lane.part.block(0);
+    multiply_row<S>(lane.router.block(0), normed, p.router);
+    router_forward<S>(lane.probs.block(0), lane.gates.block(0), lane.routing, lane.router.block(0), o.gates);
+    fake_quantize<S>(normed, activation_, 1);
+    lane.x.row_view(m) = lane.mid.row_view(m);
+    for (Index j = 0; j < o.experts_per_token; ++j) {
+      const auto& expert = p.experts[size_t(lane.routing.expert[size_t(j)])];
+      multiply_row<S>(lane.gate.block(m), normed, expert.gate);
+      multiply_row<S>(lane.up.block(m), normed, expert.up);
+      swiglu_forward<S>(act.data, lane.gate.row(m), lane.up.row(m), o.mlp_width);
+      if (mlp_table_) hadamard_rotate<S>(act, *mlp_table_, 1, Turn::forward);
+      fake_quantize<S>(act, activation_, 1);
+      multiply_row<S>(part, act, expert.down);
+      lane.x.row_view(m) += lane.gates.row(0)[j] * part.view();
+    }
+  }
 }
 
 template <class S>

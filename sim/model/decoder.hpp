@@ -71,6 +71,7 @@ class Decoder {
   void embed(Lane& lane, std::span<const std::uint16_t> tokens, Index start, Index count) const;
   void attention_branch(Lane& lane, int layer, Index count) const;
   void mlp_branch(Lane& lane, int layer, Index rows) const;
+  void experts_branch(Lane& lane, int layer, Index rows) const;
   void read_out(Lane& lane, Index start, Index count, Wanted wanted, const ReadLogits& read) const;
   void quantize_input(AlignedRows<S>& rows, Index count) const;
 

@@ -49,7 +49,15 @@ DecoderWeights<S>::DecoderWeights(const Transformer<S>& model, const S* theta) :
     };
     layers_.push_back({norm_pair(layout, theta, in + "attn_norm"), norm_pair(layout, theta, in + "mlp_norm"),
                        make("wq", "bq"), make("wk", "bk"), make("wv", "bv"), make("wo", "bo"), make("w_gate", ""),
-                       make("w_up", "b_up"), make("w_down", "b_down")});
+                       make("w_up", "b_up"), make("w_down", "b_down"), norm_pair(layout, theta, in + "wo_norm"),
+                       norm_pair(layout, theta, in + "down_norm"), make("router", "")});
+    for (Index e = 0; e < options_.experts; ++e) {
+      const auto own = [&](const char* weight, const char* bias) {
+        const std::string of = fmt::format("experts.{}.", e);
+        return make((of + weight).c_str(), (of + bias).c_str());
+      };
+      layers_.back().experts.push_back({own("w_gate", ""), own("w_up", "b_up"), own("w_down", "b_down")});
+    }
   }
 }
 

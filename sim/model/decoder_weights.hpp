@@ -20,9 +20,15 @@ class DecoderWeights {
   struct NormPair {
     AlignedVector<S> weight, bias;
   };
+  struct Expert {
+    Linear gate, up, down;
+  };
   struct Layer {
     NormPair norm1, norm2;
     Linear q, k, v, o, gate, up, down;  ///< `gate` only with Swiglu
+    NormPair sub_o, sub_down;           ///< before o and down; empty without sub_norms
+    Linear router;                      ///< with experts, which then stand for gate, up and down
+    std::vector<Expert> experts = {};
   };
 
   /// shapes   theta (model.layout().size())

@@ -35,19 +35,24 @@ struct MlpOptions {
 template <class S>
 struct MlpActs {
   MlpActs(const MlpOptions& options, Index examples);
-  std::int64_t bytes() const { return memory_->capacity() * std::int64_t(sizeof(S)); }
+  std::int64_t bytes() const {
+    return (memory_->capacity() + (masks_ ? masks_->capacity() : 0)) * std::int64_t(sizeof(S));
+  }
+  /// Adds the masks of straight-through estimators; does nothing when they are there.
+  void reserve_masks();
 
   Index sequences = 0;                ///< examples in the chunk; one loss row each
   std::vector<std::int32_t> targets;  ///< class ids, filled by forward
   std::vector<Block<S>> in;           ///< input of linear l, (M, widths[l])
   std::vector<Block<S>> z;            ///< output of linear l, (M, widths[l+1])
+  std::vector<Block<S>> masks;        ///< of `in`, multiplied to its gradient; only after reserve_masks
   Block<S> logits;                    ///< the last z
   Block<S> probs, wanted, row_loss;
 
  private:
   template <class Visit>
   void visit_blocks(const MlpOptions& options, Visit&& visit);
-  std::unique_ptr<Workspace<S>> memory_;
+  std::unique_ptr<Workspace<S>> memory_, masks_;
 };
 
 /// The model as a value; the same concept as Transformer (see there for the contract of each pass).

@@ -35,6 +35,15 @@ MlpActs<S>::MlpActs(const MlpOptions& o, Index examples) : sequences(examples) {
 }
 
 template <class S>
+void MlpActs<S>::reserve_masks() {
+  if (masks_) return;
+  Index need = 0;
+  for (const Block<S>& b : in) need += Workspace<S>::padded(b.size());
+  masks_ = std::make_unique<Workspace<S>>(need);
+  for (const Block<S>& b : in) masks.push_back({masks_->take(b.rows, b.cols).data(), b.rows, b.cols});
+}
+
+template <class S>
 Mlp<S>::Mlp(const MlpOptions& options) : options_(options) {
   options_.validate();
   layout_ = options_.layout();
@@ -81,11 +90,16 @@ S* Mlp<S>::bias_of(S* theta, Index l) const {
 template <class S>
 double Mlp<S>::forward(const S* theta, const Data& data, Index first, Acts& x, const Precision& precision) const {
   const Index count = x.sequences, inputs = data.inputs, outputs = options_.widths.back();
+  if (precision.ste != SteKind::identity) x.reserve_masks();
   for (Index i = 0; i < count * inputs; ++i) x.in[0].data[i] = S(data.x[size_t(first * inputs + i)]);
   for (Index l = 0; l < options_.linears(); ++l) {
     const size_t s = size_t(l);
     if (l > 0) activation_forward<S>(x.in[s].data, x.z[s - 1].data, x.in[s].size(), options_.activation);  // 1
-    fake_quantize<S>(x.in[s], precision.activation, 1);
+    if (!x.masks.empty()) x.masks[s].view().setOnes();
+    if (precision.activation.is_on() && x.in[s].view().allFinite()) {  // what is not finite shows in the loss
+      if (!x.masks.empty()) apply_ste_mask<S>(x.masks[s], x.in[s], precision.activation, precision.ste, 1);
+      fake_quantize<S>(x.in[s], precision.activation, 1);
+    }
     linear_forward<S>(x.z[s], x.in[s], weight_of(theta, l), bias_of(theta, l));  // 2
   }
   if (options_.loss == MlpLoss::squared_error) {
@@ -124,6 +138,7 @@ void Mlp<S>::backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dt
   for (Index l = options_.linears() - 1; l >= 0; --l) {
     const size_t s = size_t(l);
     linear_backward<S>(dx.in[s], weight_of(dtheta, l), bias_of(dtheta, l), dx.z[s], x.in[s], weight_of(theta, l));
+    if (!x.masks.empty()) dx.in[s].view().array() *= x.masks[s].view().array();
     if (l > 0)
       activation_backward<S>(dx.z[s - 1].data, dx.in[s].data, x.z[s - 1].data, x.in[s].size(), options_.activation);
   }

@@ -55,6 +55,15 @@ class ActsPool {
   std::vector<std::unique_ptr<Acts>> pool_;
 };
 
+/// The adjoints that training follows: those of the model's auxiliary losses too, where it has any.
+template <class Model, class S, class Acts>
+void training_backward(const Model& model, const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) {
+  if constexpr (requires { model.training_backward(theta, x, dx, weight, dtheta); })
+    model.training_backward(theta, x, dx, weight, dtheta);
+  else
+    model.backward(theta, x, dx, weight, dtheta);
+}
+
 /// Mean loss and its gradient over a set.
 template <class Model>
 class Objective {
@@ -94,13 +103,14 @@ class Objective {
     return sum / double(losses.size());
   }
 
-  /// gradient = d(mean loss)/dtheta (P); returns the mean loss. Straight-through at quantizers.
+  /// gradient = d(mean loss)/dtheta (P), auxiliary losses of training included; returns the mean loss without them.
+  /// Straight-through at quantizers.
   /// cost  6 flops per parameter and token
   double gradient(const S* theta, const Data& data, S* gradient, const Precision& precision = {}) {
     const S weight = S(1 / double(Model::example_count(data) * model_.rows_per_example()));
     return sum_over_chunks(data, gradient, [&](Index first, Acts& x, Acts& dx, S* part, int) {
       const double sum = model_.forward(theta, data, first, x, precision);
-      model_.backward(theta, x, dx, weight, part);
+      training_backward(model_, theta, x, dx, weight, part);
       return sum;
     });
   }

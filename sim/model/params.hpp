@@ -11,7 +11,7 @@
 namespace hone {
 
 /// What a block of parameters does in the model.
-enum class Role { embedding, position, norm, matrix, bias, head };
+enum class Role { embedding, position, norm, matrix, bias, head, step, router };
 
 /// rows×cols parameters, row-major, at `offset` of the flat vector. Weight matrices are (out, in): y = W x.
 struct ParamBlock {
@@ -23,10 +23,11 @@ struct ParamBlock {
   Index cols = 0;
 
   Index size() const { return rows * cols; }
-  /// The matrices inside the layers; embeddings, norms, biases and the head stay in full precision.
+  /// The matrices inside the layers; embeddings, norms, biases, routers and the head stay in full
+  /// precision.
   bool is_quantizable() const { return role == Role::matrix; }
-  /// Weight decay acts on matrices (embeddings and head included), never on norms or biases.
-  bool is_decayed() const { return role != Role::norm && role != Role::bias; }
+  /// Weight decay acts on matrices (embeddings, routers and head included), never on norms, biases or learned steps.
+  bool is_decayed() const { return role != Role::norm && role != Role::bias && role != Role::step; }
 };
 
 /// Table of all blocks in the order of the flat vector, without gaps.

@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <vector>
 
-#include "sim/layers/quantizer.hpp"
+#include "sim/layers/straight_through.hpp"
 
 namespace hone {
 
@@ -13,7 +14,11 @@ namespace hone {
 /// quantized before it (quantize/weights.hpp), so that quantizing after and during training share one path.
 /// Keys are quantized after RoPE, keys and values per token and head; a token's own key and value count too.
 struct Precision {
-  Quantizer weight, activation, key, value;
+  Quantizer weight = {}, activation = {}, key = {}, value = {};
+  SteKind ste = SteKind::identity;  ///< of activation, key and value, in the backward pass
+  /// Fixed grids of the inputs of a transformer's linears (quantize/static_ranges.hpp), passed straight through in the
+  /// backward pass. Empty: each grid follows its values, by the rules of `activation`.
+  std::vector<StepRange> activation_ranges = {};
 
   bool is_full() const { return !weight.is_on() && !quantizes_forward(); }
   bool quantizes_forward() const { return activation.is_on() || key.is_on() || value.is_on(); }

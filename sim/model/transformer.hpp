@@ -1,6 +1,7 @@
 // Decoder-only transformer, Llama-, GPT-2- or GPT-NeoX-style by options, with the four passes over one chunk of
 // sequences. Block:  x += Wo attn(norm1 x);  x += Wdown mlp(norm2 x);  logits = head(norm x).
 // With parallel residuals both branches read the same x:  x += Wo attn(norm1 x) + Wdown mlp(norm2 x).
+// With experts the second branch is  Σ_e g_e Wdown_e mlp_e(norm2 x)  over the experts that a router chooses.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "sim/layers/activation.hpp"
 #include "sim/layers/attention.hpp"
 #include "sim/layers/hadamard.hpp"
+#include "sim/layers/moe.hpp"
 #include "sim/layers/rope.hpp"
 #include "sim/model/params.hpp"
 #include "sim/model/precision.hpp"
@@ -58,6 +60,11 @@ struct TransformerOptions {
   std::optional<Index> rotary_width;   ///< channels of a head that rotary positions turn; all when empty
   OnlineRotations rotations;           ///< each needs a size that has a Hadamard matrix (layers/hadamard.hpp)
   bool head_bias = false;              ///< a bias on the logits
+  bool sub_norms = false;              ///< one more RMSNorm before wo and before w_down (BitNet b1.58)
+  Index experts = 0;                 ///< MLPs of each layer, swiglu only; 0 = one, without router. No token is dropped
+  Index experts_per_token = 1;       ///< k; 1 = Switch
+  Gates gates = Gates::probability;  ///< renormalized needs k above 1: a single gate would be 1, without gradient
+  double load_balance = 0.01;        ///< coefficient of the load-balance loss, which training alone adds
 
   Index head_width() const { return head_channels ? *head_channels : width / heads; }
   /// errors  OptionError listing every wrong field with its value and the fix
@@ -71,21 +78,36 @@ Activation activation_of(MlpKind kind);
 /// LayerNorm with bias, learned positions, GELU, biases everywhere (Radford et al. 2019).
 TransformerOptions gpt2_style(TransformerOptions options);
 
-/// What the linears of a layer read, in the order of the forward pass: norm1 feeds wq, wk, wv; o feeds wo; norm2 feeds
-/// w_gate, w_up; act feeds w_down.
+/// What the linears of a layer read, in the order of the forward pass: norm1 feeds wq, wk, wv; o or its norm feeds wo;
+/// norm2 feeds w_gate, w_up; act or its norm feeds w_down. With experts the last two are the tokens routed to each.
 enum class LinearInput { attention, attention_output, mlp, mlp_output };
 inline constexpr LinearInput linear_inputs[] = {LinearInput::attention, LinearInput::attention_output, LinearInput::mlp,
                                                 LinearInput::mlp_output};
 
 /// Everything one pass writes for one chunk. The passes use four of these: values x, adjoints dx, tangents tx and
-/// tangents of adjoints tdx.   cost  about M·(8C + 3·mlp_width)·layers + layers·M·H·T + 2·M·V scalars
+/// tangents of adjoints tdx.   cost  about M·(8C + 3·mlp_width)·layers + layers·M·H·T + 2·M·V scalars; with experts another
+/// k·M·(2C + 3·mlp_width)·layers instead of 3·M·mlp_width·layers
 template <class S>
 struct TransformerActs {
   struct Layer {
     Block<S> in, norm1, stat1, q, k, v, att, o, mid, norm2, stat2, gate, up, act;
+    Block<S> o_norm, o_stat, act_norm, act_stat;  ///< with sub_norms only
+    /// With experts only. routed, gate, up, act and expert_out then have a row for each slot of the routing.
+    Block<S> router_logits, router_probs, expert_gates, routed, expert_out;
+    Routing routing;  ///< filled by forward
+    /// What straight-through estimators multiply the gradient of each quantized site by; only after reserve_masks.
+    Block<S> norm1_mask, k_mask, v_mask, wo_mask, norm2_mask, down_mask;
+
+    Block<S> wo_input() const { return o_norm.data ? o_norm : o; }
+    Block<S> mlp_input() const { return routed.data ? routed : norm2; }
+    Block<S> down_input() const { return act_norm.data ? act_norm : act; }
   };
   TransformerActs(const TransformerOptions& options, Index sequences);
-  std::int64_t bytes() const { return memory_->capacity() * std::int64_t(sizeof(S)); }
+  std::int64_t bytes() const {
+    return (memory_->capacity() + (masks_ ? masks_->capacity() : 0)) * std::int64_t(sizeof(S));
+  }
+  /// Adds the masks of straight-through estimators; does nothing when they are there.
+  void reserve_masks();
 
   Index sequences = 0;
   std::vector<std::uint16_t> inputs, targets;  ///< M ids each, filled by forward
@@ -95,12 +117,13 @@ struct TransformerActs {
  private:
   template <class Visit>
   void visit_blocks(const TransformerOptions& options, Visit&& visit);
-  std::unique_ptr<Workspace<S>> memory_;
+  std::unique_ptr<Workspace<S>> memory_, masks_;
 };
 
 /// The model as a value: options, layout, tables. It holds no parameters and no activations; all passes are const.
 /// shapes   theta (P) flat; acts from make_acts(count); `first`, `count` select sequences of the data
-/// ensures  nothing is allocated by a pass; equal inputs give equal bits
+/// ensures  nothing is allocated by a pass, but for the masks by the first forward whose precision needs them; equal
+///          inputs give equal bits
 template <class S>
 class Transformer {
  public:
@@ -133,6 +156,14 @@ class Transformer {
   /// dtheta += weight·dL/dtheta with L the sum of row losses; straight-through at quantizers.
   void backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const;
 
+  /// The same for L + load_balance_loss: what training follows. Losses, Hessian and Gauss-Newton products are those of
+  /// L alone, the cross-entropy.
+  void training_backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const;
+
+  /// load_balance times the losses of all layers and sequences (layers/router.hpp); 0 without experts.
+  /// expects  forward ran
+  S load_balance_loss(const Acts& x) const;
+
   /// Tangents of everything forward wrote, along ttheta.   expects  forward ran at full precision
   void tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const;
 
@@ -152,10 +183,16 @@ class Transformer {
   AlignedVector<S> initial_parameters(std::uint64_t seed) const;
 
  private:
+  struct ExpertBlocks {
+    int gate, up, up_bias, down, down_bias;
+  };
   struct LayerBlocks {
-    int norm1, norm1_bias, wq, bq, wk, bk, wv, bv, wo, bo, norm2, norm2_bias, gate, up, up_bias, down, down_bias;
+    int norm1, norm1_bias, wq, bq, wk, bk, wv, bv, wo, bo, norm2, norm2_bias, gate, up, up_bias, down, down_bias,
+        wo_norm, down_norm, router;
+    std::vector<ExpertBlocks> experts = {};
   };
   void map_blocks();
+  bool has_experts() const { return options_.experts > 0; }
   bool is_parallel() const { return options_.residual == Residual::parallel; }
   AttentionShape attention_shape(Index sequences) const;
   const S* at(const S* theta, int block) const { return block < 0 ? nullptr : theta + layout_[block].offset; }
@@ -163,13 +200,26 @@ class Transformer {
   ConstMatView<S> mat(const S* theta, int block) const { return view(theta, layout_[block]); }
   MatView<S> mat(S* theta, int block) const { return view(theta, layout_[block]); }
   void layer_forward(const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void quantize_input(Block<S> input, const Precision& precision) const;
+  void quantize_site(Block<S> site, Block<S> mask, const Quantizer& q, SteKind ste) const;
+  void quantize_input(Block<S> site, Block<S> mask, int layer, LinearInput input, const Precision& precision) const;
   void forward_to_attention(const S* theta, int layer, Acts& x, const Precision& precision) const;
   void forward_to_attention_output(const S* theta, int layer, Acts& x, const Precision& precision) const;
   void forward_to_mlp(const S* theta, int layer, Acts& x, const Precision& precision) const;
   void forward_to_mlp_output(const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
+  void route(const S* theta, int layer, Acts& x, const Precision& precision) const;
+  void experts_forward(const S* theta, int layer, Acts& x) const;
+  void experts_forward_out(const S* theta, int layer, Acts& x) const;
+  void backward_to_inputs(const S* theta, const Acts& x, Acts& dx, S* dtheta, S balance) const;
+  void layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta, S balance) const;
+  void mlp_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
+  void experts_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta, S balance) const;
   void layer_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
+  void mlp_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
+  void experts_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
+  void mlp_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
+                     Acts& tdx, S* tdtheta) const;
+  void experts_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
+                         Acts& tdx, S* tdtheta) const;
   void layer_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
                        Acts& tdx, S* tdtheta) const;
   void turn_queries_keys(Block<S> q, Block<S> k, Turn turn) const;

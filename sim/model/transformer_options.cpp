@@ -37,6 +37,18 @@ void TransformerOptions::validate() const {
   demand_hadamard(rotations.heads, "heads", "heads", heads);
   demand_hadamard(rotations.mlp, "mlp", "mlp_width", mlp_width);
   demand_hadamard(rotations.qk, "qk", "head width", channels);
+  demand(!sub_norms || norm == Norm::rms, "sub_norms with norm = layer (expected rms)");
+  demand(!sub_norms || !(rotations.heads || rotations.mlp),
+         fmt::format("sub_norms with rotations = {}; a rotation does not pass their gains, turn one of them off",
+                     name_of(rotations)));
+  demand(experts >= 0, fmt::format("experts = {} (expected 0 for one MLP, or more)", experts));
+  demand(experts <= 0 || mlp == MlpKind::swiglu, "experts with mlp = gelu (expected swiglu)");
+  demand(experts <= 0 || !sub_norms, "experts with sub_norms = true (expected false)");
+  demand(experts <= 0 || (experts_per_token >= 1 && experts_per_token <= experts),
+         fmt::format("experts_per_token = {} (expected 1 to experts = {})", experts_per_token, experts));
+  demand(experts <= 0 || gates == Gates::probability || experts_per_token > 1,
+         "gates = renormalized with experts_per_token = 1 gives the router no gradient (expected probability)");
+  demand(load_balance >= 0, fmt::format("load_balance = {} (expected at least 0)", load_balance));
   demand(norm_eps > 0, fmt::format("norm_eps = {} (expected above 0)", norm_eps));
   demand(rope_base > 1, fmt::format("rope_base = {} (expected above 1)", rope_base));
   if (!wrong.empty()) throw OptionError(fmt::format("model: {}", fmt::join(wrong, "; ")));
@@ -45,6 +57,9 @@ void TransformerOptions::validate() const {
 ParamLayout TransformerOptions::layout() const {
   ParamLayout layout;
   const Index query = heads * head_width(), kv = kv_heads * head_width();
+  const auto add_sub_norm = [&](int layer, const char* name, Index cols) {
+    if (sub_norms) layout.add(fmt::format("layers.{}.{}.weight", layer, name), layer, Role::norm, 1, cols);
+  };
   const auto add_norm = [&](const std::string& name, int layer) {
     layout.add(name + ".weight", layer, Role::norm, 1, width);
     if (norm == Norm::layer) layout.add(name + ".bias", layer, Role::norm, 1, width);
@@ -55,6 +70,15 @@ ParamLayout TransformerOptions::layout() const {
     const bool has_bias = b == "bq" || b == "bk" || b == "bv" || b == "bo" ? attention_bias.value_or(bias) : bias;
     if (has_bias && !b.empty()) layout.add(prefix + b, layer, Role::bias, 1, rows);
   };
+  const auto add_experts = [&](int layer) {
+    layout.add(fmt::format("layers.{}.router", layer), layer, Role::router, experts, width);
+    for (Index e = 0; e < experts; ++e) {
+      const std::string expert = fmt::format("experts.{}.", e);
+      add_linear(layer, expert + "w_gate", "", mlp_width, width);
+      add_linear(layer, expert + "w_up", expert + "b_up", mlp_width, width);
+      add_linear(layer, expert + "w_down", expert + "b_down", width, mlp_width);
+    }
+  };
   layout.add("tok_emb.weight", -1, Role::embedding, vocabulary, width);
   if (position == Positions::learned) layout.add("pos_emb.weight", -1, Role::position, positions, width);
   for (int l = 0; l < int(layers); ++l) {
@@ -62,10 +86,16 @@ ParamLayout TransformerOptions::layout() const {
     add_linear(l, "wq", "bq", query, width);
     add_linear(l, "wk", "bk", kv, width);
     add_linear(l, "wv", "bv", kv, width);
+    add_sub_norm(l, "wo_norm", query);
     add_linear(l, "wo", "bo", width, query);
     add_norm(fmt::format("layers.{}.mlp_norm", l), l);
+    if (experts > 0) {
+      add_experts(l);
+      continue;
+    }
     if (mlp == MlpKind::swiglu) add_linear(l, "w_gate", "", mlp_width, width);
     add_linear(l, "w_up", "b_up", mlp_width, width);
+    add_sub_norm(l, "down_norm", mlp_width);
     add_linear(l, "w_down", "b_down", width, mlp_width);
   }
   add_norm("final_norm", -1);

@@ -28,8 +28,17 @@ void TransformerActs<S>::visit_blocks(const TransformerOptions& o, Visit&& visit
     visit(l.att, sequences * o.heads * o.positions, o.positions);
     visit(l.o, rows, query), visit(l.mid, rows, o.width);
     visit(l.norm2, rows, o.width), visit(l.stat2, stats, rows);
-    visit(l.gate, rows, o.mlp_width), visit(l.act, rows, o.mlp_width);
-    if (o.mlp == MlpKind::swiglu) visit(l.up, rows, o.mlp_width);
+    const Index slots = o.experts > 0 ? rows * o.experts_per_token : rows;
+    visit(l.gate, slots, o.mlp_width), visit(l.act, slots, o.mlp_width);
+    if (o.mlp == MlpKind::swiglu) visit(l.up, slots, o.mlp_width);
+    if (o.experts > 0) {
+      visit(l.router_logits, rows, o.experts), visit(l.router_probs, rows, o.experts);
+      visit(l.expert_gates, rows, o.experts_per_token);
+      visit(l.routed, slots, o.width), visit(l.expert_out, slots, o.width);
+    }
+    if (!o.sub_norms) continue;
+    visit(l.o_norm, rows, query), visit(l.o_stat, stats, rows);
+    visit(l.act_norm, rows, o.mlp_width), visit(l.act_stat, stats, rows);
   }
   visit(norm, rows, o.width), visit(stat, stats, rows);
   visit(logits, rows, o.vocabulary), visit(probs, rows, o.vocabulary), visit(row_loss, rows, 1);
@@ -45,6 +54,32 @@ TransformerActs<S>::TransformerActs(const TransformerOptions& o, Index sequence_
   visit_blocks(o, [&](Block<S>&, Index rows, Index cols) { need += Workspace<S>::padded(rows * cols); });
   memory_ = std::make_unique<Workspace<S>>(need);
   visit_blocks(o, [&](Block<S>& b, Index rows, Index cols) { b = {memory_->take(rows, cols).data(), rows, cols}; });
+  if (o.experts > 0)
+    for (Layer& l : layers) l.routing = Routing(sequences * o.positions, o.positions, o.experts, o.experts_per_token);
+}
+
+template <class S>
+void TransformerActs<S>::reserve_masks() {
+  if (masks_) return;
+  const auto visit_masks = [&](auto&& visit) {
+    for (size_t i = 0; i + 1 < layers.size(); ++i) {
+      Layer& l = layers[i];
+      visit(l.norm1_mask, l.norm1), visit(l.k_mask, l.k), visit(l.v_mask, l.v), visit(l.wo_mask, l.wo_input());
+      visit(l.norm2_mask, l.mlp_input()), visit(l.down_mask, l.down_input());
+    }
+  };
+  Index need = 0;
+  visit_masks([&](Block<S>&, const Block<S>& like) { need += Workspace<S>::padded(like.size()); });
+  masks_ = std::make_unique<Workspace<S>>(need);
+  visit_masks([&](Block<S>& mask, const Block<S>& like) {
+    mask = {masks_->take(like.rows, like.cols).data(), like.rows, like.cols};
+  });
+}
+
+/// The gradient of a quantized site by its straight-through estimator.
+template <class S>
+void pass_through(Block<S> gradient, Block<S> mask) {
+  if (mask.data) gradient.view().array() *= mask.view().array();
 }
 
 template <class S>
@@ -76,9 +111,30 @@ void Transformer<S>::map_blocks() {
   head_bias_ = find("head.bias");
   for (Index l = 0; l < options_.layers; ++l) {
     const auto in = [&](const char* name) { return find(fmt::format("layers.{}.{}", l, name)); };
-    layers_.push_back({in("attn_norm.weight"), in("attn_norm.bias"), in("wq"), in("bq"), in("wk"), in("bk"), in("wv"),
-                       in("bv"), in("wo"), in("bo"), in("mlp_norm.weight"), in("mlp_norm.bias"), in("w_gate"),
-                       in("w_up"), in("b_up"), in("w_down"), in("b_down")});
+    layers_.push_back({in("attn_norm.weight"),
+                       in("attn_norm.bias"),
+                       in("wq"),
+                       in("bq"),
+                       in("wk"),
+                       in("bk"),
+                       in("wv"),
+                       in("bv"),
+                       in("wo"),
+                       in("bo"),
+                       in("mlp_norm.weight"),
+                       in("mlp_norm.bias"),
+                       in("w_gate"),
+                       in("w_up"),
+                       in("b_up"),
+                       in("w_down"),
+                       in("b_down"),
+                       in("wo_norm.weight"),
+                       in("down_norm.weight"),
+                       in("router")});
+    for (Index e = 0; e < options_.experts; ++e) {
+      const auto of = [&](const char* name) { return find(fmt::format("layers.{}.experts.{}.{}", l, e, name)); };
+      layers_.back().experts.push_back({of("w_gate"), of("w_up"), of("b_up"), of("w_down"), of("b_down")});
+    }
   }
 }
 
@@ -164,6 +220,7 @@ void Transformer<S>::embed(const S* theta, const Data& data, Index first, Acts& 
 template <class S>
 double Transformer<S>::forward(const S* theta, const Data& data, Index first, Acts& x,
                                const Precision& precision) const {
+  if (precision.ste != SteKind::identity) x.reserve_masks();
   embed(theta, data, first, x);
   for (int l = 0; l < int(options_.layers); ++l) layer_forward(theta, l, x, precision);
   norm_forward(x.norm, x.stat, x.layers.back().in, theta, norm_, norm_bias_);
@@ -189,8 +246,23 @@ void Transformer<S>::forward_to(LinearInput input, const S* theta, int layer, Ac
 }
 
 template <class S>
-void Transformer<S>::quantize_input(Block<S> input, const Precision& precision) const {
-  fake_quantize<S>(input, precision.activation, options_.positions);
+void Transformer<S>::quantize_site(Block<S> site, Block<S> mask, const Quantizer& q, SteKind ste) const {
+  if (mask.data) mask.view().setOnes();
+  if (!q.is_on() || !site.view().allFinite()) return;  // what is not finite shows in the loss
+  if (mask.data) apply_ste_mask<S>(mask, site, q, ste, options_.positions);
+  fake_quantize<S>(site, q, options_.positions);
+}
+
+template <class S>
+void Transformer<S>::quantize_input(Block<S> site, Block<S> mask, int layer, LinearInput input,
+                                    const Precision& precision) const {
+  const auto& fixed = precision.activation_ranges;
+  if (fixed.empty()) return quantize_site(site, mask, precision.activation, precision.ste);
+  EXPECTS(fixed.size() == size_t(options_.layers) * std::size(linear_inputs), "{} fixed ranges for {} layers",
+          fixed.size(), options_.layers);
+  if (mask.data) mask.view().setOnes();
+  const size_t number = size_t(layer) * std::size(linear_inputs) + size_t(input);
+  if (site.view().allFinite()) fake_quantize_static<S>(site, fixed[number], precision.activation.rounding);
 }
 
 template <class S>
@@ -198,67 +270,50 @@ void Transformer<S>::forward_to_attention(const S* theta, int layer, Acts& x, co
   const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
   auto& a = x.layers[static_cast<size_t>(layer)];
   norm_forward(a.norm1, a.stat1, a.in, theta, p.norm1, p.norm1_bias);  // 1
-  quantize_input(a.norm1, precision);
+  quantize_input(a.norm1, a.norm1_mask, layer, LinearInput::attention, precision);
 }
 
 template <class S>
 void Transformer<S>::forward_to_attention_output(const S* theta, int layer, Acts& x, const Precision& precision) const {
   const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
   auto& a = x.layers[static_cast<size_t>(layer)];
-  const auto quantize_kv = [&](Block<S> block, Quantizer q) {
+  const auto quantize_kv = [&](Block<S> block, Block<S> mask, Quantizer q) {
     if (q.granularity == Granularity::row) q.granularity = Granularity::group, q.group = options_.head_width();
-    fake_quantize<S>(block, q, options_.positions);
+    quantize_site(block, mask, q, precision.ste);
   };
   linear_forward<S>(a.q, a.norm1, mat(theta, p.wq), at(theta, p.bq));  // 2
   linear_forward<S>(a.k, a.norm1, mat(theta, p.wk), at(theta, p.bk));
   linear_forward<S>(a.v, a.norm1, mat(theta, p.wv), at(theta, p.bv));
   turn_queries_keys(a.q, a.k, Turn::forward);  // 3
-  quantize_kv(a.k, precision.key);
-  quantize_kv(a.v, precision.value);
+  quantize_kv(a.k, a.k_mask, precision.key);
+  quantize_kv(a.v, a.v_mask, precision.value);
   attention_forward<S>(a.o, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
   turn_heads(a.o, Turn::forward);
-  quantize_input(a.o, precision);
+  if (p.wo_norm >= 0) norm_forward(a.o_norm, a.o_stat, a.o, theta, p.wo_norm, -1);
+  quantize_input(a.wo_input(), a.wo_mask, layer, LinearInput::attention_output, precision);
 }
 
 template <class S>
 void Transformer<S>::forward_to_mlp(const S* theta, int layer, Acts& x, const Precision& precision) const {
   const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
   auto& a = x.layers[static_cast<size_t>(layer)];
-  linear_forward<S>(a.mid, a.o, mat(theta, p.wo), at(theta, p.bo));  // 5
+  linear_forward<S>(a.mid, a.wo_input(), mat(theta, p.wo), at(theta, p.bo));  // 5
   a.mid.view() += a.in.view();
   norm_forward(a.norm2, a.stat2, is_parallel() ? a.in : a.mid, theta, p.norm2, p.norm2_bias);  // 6
-  quantize_input(a.norm2, precision);
-}
-
-template <class S>
-void Transformer<S>::forward_to_mlp_output(const S* theta, int layer, Acts& x, const Precision& precision) const {
-  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
-  auto& a = x.layers[static_cast<size_t>(layer)];
-  if (options_.mlp == MlpKind::swiglu) {  // 7
-    linear_forward<S>(a.gate, a.norm2, mat(theta, p.gate), nullptr);
-    linear_forward<S>(a.up, a.norm2, mat(theta, p.up), at(theta, p.up_bias));
-    swiglu_forward<S>(a.act.data, a.gate.data, a.up.data, a.act.size());
-  } else {
-    linear_forward<S>(a.gate, a.norm2, mat(theta, p.up), at(theta, p.up_bias));
-    activation_forward<S>(a.act.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
-  }
-  turn_mlp(a.act, Turn::forward);
-  quantize_input(a.act, precision);
-}
-
-template <class S>
-void Transformer<S>::forward_out(const S* theta, int layer, Acts& x) const {
-  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
-  const auto& a = x.layers[static_cast<size_t>(layer)];
-  Block<S> out = x.layers[static_cast<size_t>(layer) + 1].in;
-  linear_forward<S>(out, a.act, mat(theta, p.down), at(theta, p.down_bias));  // 8
-  out.view() += a.mid.view();
+  if (has_experts()) return route(theta, layer, x, precision);
+  quantize_input(a.norm2, a.norm2_mask, layer, LinearInput::mlp, precision);
 }
 
 template <class S>
 void Transformer<S>::backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const {
   softmax_xent_backward<S>(dx.logits, x.probs, x.targets.data(), weight);
-  backward_from_logits(theta, x, dx, dtheta);
+  backward_to_inputs(theta, x, dx, dtheta, S(0));
+}
+
+template <class S>
+void Transformer<S>::training_backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const {
+  softmax_xent_backward<S>(dx.logits, x.probs, x.targets.data(), weight);
+  backward_to_inputs(theta, x, dx, dtheta, weight * S(options_.load_balance));
 }
 
 template <class S>
@@ -269,39 +324,46 @@ void Transformer<S>::ggn_backward(const S* theta, const Acts& x, const Acts& tx,
 
 template <class S>
 void Transformer<S>::backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const {
+  backward_to_inputs(theta, x, dx, dtheta, S(0));
+}
+
+/// `balance` is the weight of the load-balance loss.
+template <class S>
+void Transformer<S>::backward_to_inputs(const S* theta, const Acts& x, Acts& dx, S* dtheta, S balance) const {
   linear_backward<S>(dx.norm, mat(dtheta, head_), at(dtheta, head_bias_), dx.logits, x.norm, mat(theta, head_));
   dx.layers.back().in.view().setZero();
   norm_backward(dx.layers.back().in, dx.norm, x.layers.back().in, x.stat, theta, dtheta, norm_, norm_bias_);
-  for (int l = int(options_.layers) - 1; l >= 0; --l) layer_backward(theta, l, x, dx, dtheta);
+  for (int l = int(options_.layers) - 1; l >= 0; --l) layer_backward(theta, l, x, dx, dtheta, balance);
   embedding_backward<S>(mat(dtheta, embedding_), at(dtheta, position_), x.inputs.data(), dx.layers[0].in,
                         options_.positions);
 }
 
 template <class S>
-void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const {
+void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta, S balance) const {
   const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
   const auto& a = x.layers[static_cast<size_t>(layer)];
   auto& d = dx.layers[static_cast<size_t>(layer)];
   const Block<S> dout = dx.layers[static_cast<size_t>(layer) + 1].in;
-  linear_backward<S>(d.act, mat(dtheta, p.down), at(dtheta, p.down_bias), dout, a.act, mat(theta, p.down));  // 8
-  turn_mlp(d.act, Turn::inverse);
-  if (options_.mlp == MlpKind::swiglu) {  // 7
-    swiglu_backward<S>(d.gate.data, d.up.data, d.act.data, a.gate.data, a.up.data, a.act.size());
-    linear_backward<S>(d.norm2, mat(dtheta, p.gate), nullptr, d.gate, a.norm2, mat(theta, p.gate));
-    linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.up, a.norm2, mat(theta, p.up), Write::add);
-  } else {
-    activation_backward<S>(d.gate.data, d.act.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
-    linear_backward<S>(d.norm2, mat(dtheta, p.up), at(dtheta, p.up_bias), d.gate, a.norm2, mat(theta, p.up));
-  }
+  if (has_experts())
+    experts_backward(theta, layer, x, dx, dtheta, balance);
+  else
+    mlp_backward(theta, layer, x, dx, dtheta);
   d.mid.view() = dout.view();
-  if (!is_parallel()) norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);  // 6
-  linear_backward<S>(d.o, mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.o, mat(theta, p.wo));               // 5
+  if (!is_parallel()) norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);       // 6
+  linear_backward<S>(d.wo_input(), mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.wo_input(), mat(theta, p.wo));  // 5
+  pass_through<S>(d.wo_input(), a.wo_mask);
+  if (p.wo_norm >= 0) {
+    d.o.view().setZero();
+    norm_backward(d.o, d.o_norm, a.o, a.o_stat, theta, dtheta, p.wo_norm, -1);
+  }
   turn_heads(d.o, Turn::inverse);
   attention_backward<S>(d.q, d.k, d.v, d.o, a.att, a.q, a.k, a.v, dx.scratch, attention_shape(x.sequences));  // 4
-  turn_queries_keys(d.q, d.k, Turn::inverse);                                                                 // 3
-  linear_backward<S>(d.norm1, mat(dtheta, p.wq), at(dtheta, p.bq), d.q, a.norm1, mat(theta, p.wq));           // 2
+  pass_through<S>(d.k, a.k_mask), pass_through<S>(d.v, a.v_mask);
+  turn_queries_keys(d.q, d.k, Turn::inverse);                                                        // 3
+  linear_backward<S>(d.norm1, mat(dtheta, p.wq), at(dtheta, p.bq), d.q, a.norm1, mat(theta, p.wq));  // 2
   linear_backward<S>(d.norm1, mat(dtheta, p.wk), at(dtheta, p.bk), d.k, a.norm1, mat(theta, p.wk), Write::add);
   linear_backward<S>(d.norm1, mat(dtheta, p.wv), at(dtheta, p.bv), d.v, a.norm1, mat(theta, p.wv), Write::add);
+  pass_through<S>(d.norm1, a.norm1_mask);
   d.in.view() = d.mid.view();
   if (is_parallel()) norm_backward(d.in, d.norm2, a.in, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);  // 6
   norm_backward(d.in, d.norm1, a.in, a.stat1, theta, dtheta, p.norm1, p.norm1_bias);                     // 1
@@ -332,21 +394,15 @@ void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, 
   turn_queries_keys(t.q, t.k, Turn::forward);                                                            // 3
   attention_tforward<S>(t.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
   turn_heads(t.o, Turn::forward);
-  linear(t.mid, t.o, a.o, p.wo, p.bo);  // 5
+  if (p.wo_norm >= 0) norm_tforward(t.o_norm, t.o_stat, t.o, a.o, a.o_stat, theta, ttheta, p.wo_norm, -1);
+  linear(t.mid, t.wo_input(), a.wo_input(), p.wo, p.bo);  // 5
   t.mid.view() += t.in.view();
   norm_tforward(t.norm2, t.stat2, is_parallel() ? t.in : t.mid, is_parallel() ? a.in : a.mid, a.stat2, theta, ttheta,
-                p.norm2, p.norm2_bias);   // 6
-  if (options_.mlp == MlpKind::swiglu) {  // 7
-    linear(t.gate, t.norm2, a.norm2, p.gate, -1);
-    linear(t.up, t.norm2, a.norm2, p.up, p.up_bias);
-    swiglu_tforward<S>(t.act.data, t.gate.data, t.up.data, a.gate.data, a.up.data, a.act.size());
-  } else {
-    linear(t.gate, t.norm2, a.norm2, p.up, p.up_bias);
-    activation_tforward<S>(t.act.data, t.gate.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
-  }
-  turn_mlp(t.act, Turn::forward);
-  linear(tout, t.act, a.act, p.down, p.down_bias);  // 8
-  tout.view() += t.mid.view();
+                p.norm2, p.norm2_bias);  // 6
+  if (has_experts())
+    experts_tforward(theta, ttheta, layer, x, tx);
+  else
+    mlp_tforward(theta, ttheta, layer, x, tx);
 }
 
 template <class S>
@@ -377,23 +433,19 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
                           Write write = Write::assign) {
     linear_tbackward<S>(tdin, mat(tdtheta, w), at(tdtheta, b), tdy, dy, tin, in, mat(theta, w), mat(ttheta, w), write);
   };
-  linear(td.act, tdout, dout, t.act, a.act, p.down, p.down_bias);  // 8
-  turn_mlp(td.act, Turn::inverse);
-  if (options_.mlp == MlpKind::swiglu) {  // 7
-    swiglu_tbackward<S>(td.gate.data, td.up.data, td.act.data, d.act.data, t.gate.data, t.up.data, a.gate.data,
-                        a.up.data, a.act.size());
-    linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.gate, -1);
-    linear(td.norm2, td.up, d.up, t.norm2, a.norm2, p.up, p.up_bias, Write::add);
-  } else {
-    activation_tbackward<S>(td.gate.data, td.act.data, d.act.data, t.gate.data, a.gate.data, a.act.size(),
-                            activation_of(options_.mlp));
-    linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.up, p.up_bias);
-  }
+  if (has_experts())
+    experts_tbackward(theta, ttheta, layer, x, dx, tx, tdx, tdtheta);
+  else
+    mlp_tbackward(theta, ttheta, layer, x, dx, tx, tdx, tdtheta);
   td.mid.view() = tdout.view();
   if (!is_parallel())
     norm_tbackward(td.mid, td.norm2, d.norm2, t.mid, a.mid, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
-                   p.norm2_bias);                     // 6
-  linear(td.o, td.mid, d.mid, t.o, a.o, p.wo, p.bo);  // 5
+                   p.norm2_bias);                                                // 6
+  linear(td.wo_input(), td.mid, d.mid, t.wo_input(), a.wo_input(), p.wo, p.bo);  // 5
+  if (p.wo_norm >= 0) {
+    td.o.view().setZero();
+    norm_tbackward(td.o, td.o_norm, d.o_norm, t.o, a.o, t.o_stat, a.o_stat, theta, ttheta, tdtheta, p.wo_norm, -1);
+  }
   turn_heads(td.o, Turn::inverse);
   attention_tbackward<S>(td.q, td.k, td.v, td.o, d.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, tdx.scratch,
                          attention_shape(x.sequences));       // 4
@@ -430,3 +482,6 @@ AlignedVector<S> Transformer<S>::initial_parameters(std::uint64_t seed) const {
 }
 
 }  // namespace hone
+
+#include "sim/model/transformer_experts.hpp"
+#include "sim/model/transformer_mlp.hpp"

@@ -8,8 +8,10 @@ namespace hone {
 namespace {
 
 /// The weight and bias whose outputs, or the norm whose gain and bias, make an input.
-std::vector<std::string> blocks_writing(int layer, LinearInput input) {
-  const auto named = [&](const char* name) { return fmt::format("layers.{}.{}", layer, name); };
+std::vector<std::string> blocks_writing(int layer, LinearInput input, int expert) {
+  const std::string prefix =
+      expert < 0 ? fmt::format("layers.{}.", layer) : fmt::format("layers.{}.experts.{}.", layer, expert);
+  const auto named = [&](const char* name) { return prefix + name; };
   switch (input) {
     case LinearInput::attention: return {named("attn_norm.weight"), named("attn_norm.bias")};
     case LinearInput::attention_output: return {named("wv"), named("bv")};
@@ -50,25 +52,28 @@ void clip_readers(const ParamLayout& layout, const InputStatistics& inputs, cons
 }  // namespace
 
 bool can_fold_input_scale(const TransformerOptions& options, LinearInput input) {
-  if (input == LinearInput::attention_output) return options.heads == options.kv_heads && !options.rotations.heads;
-  if (input == LinearInput::mlp_output) return options.mlp == MlpKind::swiglu && !options.rotations.mlp;
+  const bool is_direct = !options.sub_norms;
+  if (input == LinearInput::attention_output)
+    return is_direct && options.heads == options.kv_heads && !options.rotations.heads;
+  if (input == LinearInput::mlp) return options.experts == 0;
+  if (input == LinearInput::mlp_output) return is_direct && options.mlp == MlpKind::swiglu && !options.rotations.mlp;
   return true;
 }
 
 template <class S>
 void fold_input_scale(const TransformerOptions& options, int layer, LinearInput input,
-                      const std::vector<double>& scales, S* theta) {
+                      const std::vector<double>& scales, S* theta, int expert) {
   EXPECTS(can_fold_input_scale(options, input), "awq: nothing before input {} of layer {} can take its scales",
           static_cast<int>(input), layer);
   const ParamLayout layout = options.layout();
   const Vector<S> s = ConstVecView<double>(scales.data(), Index(scales.size())).template cast<S>();
   EXPECTS(s.size() > 0 && s.minCoeff() > 0, "awq: {} scales, the least {}", s.size(), s.size() ? s.minCoeff() : S(0));
-  for (const std::string& name : blocks_reading(options, layer, input)) {
+  for (const std::string& name : blocks_reading(options, layer, input, expert)) {
     const ParamBlock& block = layout.at(name);
     EXPECTS(block.cols == s.size(), "awq: {} scales for {} columns of {}", s.size(), block.cols, name);
     view(theta, block) = view(theta, block) * s.asDiagonal();
   }
-  for (const std::string& name : blocks_writing(layer, input)) {
+  for (const std::string& name : blocks_writing(layer, input, expert)) {
     const ParamBlock* block = find(layout, name);
     if (block == nullptr) continue;
     auto values = view(theta, *block);
@@ -93,22 +98,22 @@ AwqModel<S> awq_model(const Transformer<S>& model, const S* theta, const TokenBa
   std::vector<std::vector<double>> scales;
   for (const InputStatistics& site : inputs) {
     scales.emplace_back(site.mean_abs.size(), 1.0);
-    if (!can_fold_input_scale(model.options(), site.input)) continue;
+    if (!can_fold_input_scale(model.options(), site.input) || site.tokens == 0) continue;
     const AwqScales found = awq_scales(weights_of(layout, site.blocks, static_cast<const S*>(out.folded.data())),
                                        site.gram, site.mean_abs, options.quantizer);
-    fold_input_scale(model.options(), site.layer, site.input, found.scales, out.folded.data());
+    fold_input_scale(model.options(), site.layer, site.input, found.scales, out.folded.data(), site.expert);
     scales.back() = found.scales;
     out.sites.push_back({site.name, found.exponent, found.error, found.rtn_error});
   }
   AlignedVector<S> clipped = out.folded;
   for (size_t i = 0; options.clip && i < inputs.size(); ++i)
-    clip_readers(layout, inputs[i], scales[i], options.quantizer, clipped.data());
+    if (inputs[i].tokens > 0) clip_readers(layout, inputs[i], scales[i], options.quantizer, clipped.data());
   out.weights = quantize_weights(static_cast<const S*>(clipped.data()), layout, options.quantizer);
   return out;
 }
 
-template void fold_input_scale(const TransformerOptions&, int, LinearInput, const std::vector<double>&, float*);
-template void fold_input_scale(const TransformerOptions&, int, LinearInput, const std::vector<double>&, double*);
+template void fold_input_scale(const TransformerOptions&, int, LinearInput, const std::vector<double>&, float*, int);
+template void fold_input_scale(const TransformerOptions&, int, LinearInput, const std::vector<double>&, double*, int);
 template AwqModel<float> awq_model(const Transformer<float>&, const float*, const TokenBatch&, const AwqModelOptions&);
 template AwqModel<double> awq_model(const Transformer<double>&, const double*, const TokenBatch&,
                                     const AwqModelOptions&);

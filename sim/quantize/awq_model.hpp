@@ -12,16 +12,17 @@ namespace hone {
 
 /// Whether the scales of an input can be moved into the maps before it without changing the model: norms always; the
 /// hidden layer of the MLP when it is gated (linear in w_up); attention outputs when each head has its own values.
-/// An online rotation between the two forbids it.
+/// An online rotation between the two forbids it, and so do experts at the norm before them, which all of them and the
+/// router share.
 bool can_fold_input_scale(const TransformerOptions& options, LinearInput input);
 
 /// Divides channel j of an input by scales[j] in the weights that make it, and multiplies column j of the weights that
 /// read it: the model at full precision stays the same function.
 /// math     norms: γ/s, β/s; mlp_output: rows of w_up and b_up; attention_output: rows of wv and bv
-/// expects  can_fold_input_scale, positive scales, one for each channel
+/// expects  can_fold_input_scale, the expert at the input of an expert's w_down (else -1), positive scales, one for each channel
 template <class S>
 void fold_input_scale(const TransformerOptions& options, int layer, LinearInput input,
-                      const std::vector<double>& scales, S* theta);
+                      const std::vector<double>& scales, S* theta, int expert = -1);
 
 struct AwqModelOptions {
   Quantizer quantizer = {};
@@ -50,8 +51,10 @@ template <class S>
 AwqModel<S> awq_model(const Transformer<S>& model, const S* theta, const TokenBatch& calibration,
                       const AwqModelOptions& options);
 
-extern template void fold_input_scale(const TransformerOptions&, int, LinearInput, const std::vector<double>&, float*);
-extern template void fold_input_scale(const TransformerOptions&, int, LinearInput, const std::vector<double>&, double*);
+extern template void fold_input_scale(const TransformerOptions&, int, LinearInput, const std::vector<double>&, float*,
+                                      int);
+extern template void fold_input_scale(const TransformerOptions&, int, LinearInput, const std::vector<double>&, double*,
+                                      int);
 extern template AwqModel<float> awq_model(const Transformer<float>&, const float*, const TokenBatch&,
                                           const AwqModelOptions&);
 extern template AwqModel<double> awq_model(const Transformer<double>&, const double*, const TokenBatch&,

@@ -20,14 +20,21 @@ struct InputStatistics {
   std::string name;  ///< for example "layers.0.attention_output"
   int layer = 0;
   LinearInput input = LinearInput::attention;
+  int expert = -1;                        ///< that the tokens were routed to; -1: all tokens
   std::vector<std::string> blocks;        ///< names of the weights that read it
-  Matrix<double> gram;                    ///< H = (2/n) XᵀX, n = tokens
+  Matrix<double> gram;                    ///< H = (2/n) XᵀX, n = tokens; 0 without tokens
   std::vector<double> mean_abs, max_abs;  ///< of each channel
   Index tokens = 0;
 };
 
 /// Names of the quantizable blocks that read one input of a layer.
-std::vector<std::string> blocks_reading(const TransformerOptions& options, int layer, LinearInput input);
+/// expects  an expert for mlp and mlp_output of a model with experts, else -1
+std::vector<std::string> blocks_reading(const TransformerOptions& options, int layer, LinearInput input,
+                                        int expert = -1);
+
+/// The largest |x| of each channel after the norms, attention and mlp of each layer in order; what SmoothQuant reads.
+/// math  with experts the largest over all of them: every token is routed to one
+std::vector<std::vector<double>> norm_maxima(const std::vector<InputStatistics>& inputs);
 
 /// Sum of XᵀX over chunks: products in S, sums in double. Only tiles on and above the diagonal are computed.
 template <class S>
@@ -59,19 +66,22 @@ class CalibrationStream {
                     const ChunkOptions& options);
 
   bool at_end() const { return layer_ == int(model_.options().layers); }
-  /// Moves to the next input, quantized as `precision` says, and describes it.
+  /// Moves to the next input, quantized as `precision` says, and describes it: with experts, the tokens routed to each.
   /// expects  not at_end()
   /// ensures  bits depend on the chunk size, never on the threads
-  InputStatistics next(const S* theta);
+  std::vector<InputStatistics> next(const S* theta);
 
  private:
   using Acts = TransformerActs<S>;
   struct Chunk {
     Matrix<S> stream;  ///< the residual stream that the layer's parts to come still read
     Matrix<S> input;   ///< the input that the last step reached
+    Matrix<S> gates;   ///< with experts, from the input mlp on
+    Routing routing;
   };
   struct Lane;
-  Block<S> advance(const S* theta, Index chunk, Acts& x);
+  void advance(const S* theta, Index chunk, Acts& x);
+  InputStatistics describe(int expert);
   void load(Index chunk, Acts& x) const;
 
   const Transformer<S>& model_;

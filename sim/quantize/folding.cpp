@@ -81,6 +81,15 @@ std::vector<NormSite> norm_sites(const TransformerOptions& options) {
       return LinearNames{prefix + weight, prefix + bias};
     };
     sites.push_back({prefix + "attn_norm", {linear("wq", "bq"), linear("wk", "bk"), linear("wv", "bv")}});
+    if (options.experts > 0) {
+      sites.push_back({prefix + "mlp_norm", {linear("router", "router_bias")}});
+      for (Index e = 0; e < options.experts; ++e) {
+        const std::string expert = fmt::format("{}experts.{}.", prefix, e);
+        sites.back().readers.push_back({expert + "w_up", expert + "b_up"});
+        sites.back().readers.push_back({expert + "w_gate", expert + "b_gate"});
+      }
+      continue;
+    }
     sites.push_back({prefix + "mlp_norm", {linear("w_up", "b_up")}});
     if (options.mlp == MlpKind::swiglu) sites.back().readers.push_back(linear("w_gate", "b_gate"));
   }
@@ -93,7 +102,10 @@ std::vector<LinearNames> stream_writers(const TransformerOptions& options) {
   std::vector<LinearNames> writers;
   for (Index l = 0; l < options.layers; ++l) {
     writers.push_back({fmt::format("layers.{}.wo", l), fmt::format("layers.{}.bo", l)});
-    writers.push_back({fmt::format("layers.{}.w_down", l), fmt::format("layers.{}.b_down", l)});
+    const std::string prefix = fmt::format("layers.{}.", l);
+    if (options.experts == 0) writers.push_back({prefix + "w_down", prefix + "b_down"});
+    for (Index e = 0; e < options.experts; ++e)
+      writers.push_back({fmt::format("{}experts.{}.w_down", prefix, e), fmt::format("{}experts.{}.b_down", prefix, e)});
   }
   return writers;
 }

@@ -46,26 +46,26 @@ GptqModel<S> gptq_model(const Transformer<S>& model, const S* theta, const Token
   out.theta.assign(theta, theta + layout.size());
   double total_bits = 0;
   CalibrationStream<S> stream(model, out.theta.data(), calibration, options.precision, options.chunks);
-  while (!stream.at_end()) {
-    const InputStatistics inputs = stream.next(out.theta.data());
-    for (const std::string& name : inputs.blocks) {
-      const ParamBlock& block = layout.at(name);
-      GptqOptions own = options.gptq;
-      own.threads = options.chunks.threads;
-      own.quantizer.substream = number_of(layout, block);
-      const Matrix<double> before = view(theta, block).template cast<double>();
-      const GptqResult result = gptq(before, inputs.gram, own);
-      view(out.theta.data(), block) = result.q.template cast<S>();
-      GptqBlockReport report{.weights = report_block(block, before, result, own.quantizer),
-                             .loss = result.loss,
-                             .damping_used = result.damping_used,
-                             .damping_retries = result.damping_retries,
-                             .tokens = inputs.tokens,
-                             .fell_back_to_rtn = result.fell_back_to_rtn};
-      total_bits += report.weights.bits_per_weight * static_cast<double>(block.size());
-      out.blocks.push_back(std::move(report));
-    }
-  }
+  const auto quantize = [&](const InputStatistics& inputs, const std::string& name) {
+    const ParamBlock& block = layout.at(name);
+    GptqOptions own = options.gptq;
+    own.threads = options.chunks.threads;
+    own.quantizer.substream = number_of(layout, block);
+    const Matrix<double> before = view(theta, block).template cast<double>();
+    const GptqResult result = gptq(before, inputs.gram, own);
+    view(out.theta.data(), block) = result.q.template cast<S>();
+    GptqBlockReport report{.weights = report_block(block, before, result, own.quantizer),
+                           .loss = result.loss,
+                           .damping_used = result.damping_used,
+                           .damping_retries = result.damping_retries,
+                           .tokens = inputs.tokens,
+                           .fell_back_to_rtn = result.fell_back_to_rtn};
+    total_bits += report.weights.bits_per_weight * static_cast<double>(block.size());
+    out.blocks.push_back(std::move(report));
+  };
+  while (!stream.at_end())
+    for (const InputStatistics& inputs : stream.next(out.theta.data()))
+      for (const std::string& name : inputs.blocks) quantize(inputs, name);
   out.bits_per_weight = total_bits / static_cast<double>(layout.quantizable_size());
   return out;
 }

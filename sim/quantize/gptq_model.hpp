@@ -20,7 +20,8 @@ struct GptqBlockReport {
   double loss = 0;          ///< GptqResult::loss
   double damping_used = 0;  ///< as a share of the mean of diag H
   int damping_retries = 0;
-  Index tokens = 0;  ///< that H was collected on
+  Index tokens =
+      0;  ///< that H was collected on; fewer than the width of the input: only the damping makes H invertible
   bool fell_back_to_rtn = false;
 };
 
@@ -36,6 +37,7 @@ BlockReport report_block(const ParamBlock& block, ConstMatRef<double> before, co
                          const Quantizer& q);
 
 /// Quantizes all matrices inside the layers: wq, wk, wv on one input, then wo, then w_gate, w_up, then w_down.
+/// Every expert has the H of its own tokens; one without tokens is rounded to nearest.
 /// ensures  bits depend on the chunk size, never on the threads
 /// errors   OptionError as GptqOptions::validate and Transformer::check
 /// cost     one forward pass over the calibration tokens, their Gram matrices, and gptq of each block

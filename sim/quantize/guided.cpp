@@ -28,10 +28,19 @@ std::vector<LinearSite<S>> linear_sites(const TransformerOptions& options, const
     const auto add = [&](const char* name, Block<S> input, Block<S> adjoint) {
       sites.push_back({fmt::format("layers.{}.{}", l, name), input, adjoint});
     };
-    add("wq", a.norm1, d.q), add("wk", a.norm1, d.k), add("wv", a.norm1, d.v), add("wo", a.o, d.mid);
+    add("wq", a.norm1, d.q), add("wk", a.norm1, d.k), add("wv", a.norm1, d.v), add("wo", a.wo_input(), d.mid);
+    for (Index e = 0; e < options.experts; ++e) {
+      const auto rows = [&](const Block<S>& block) { return expert_rows(block, a.routing, e); };
+      const auto add_expert = [&](const char* name, const Block<S>& input, const Block<S>& adjoint) {
+        sites.push_back({fmt::format("layers.{}.experts.{}.{}", l, e, name), rows(input), rows(adjoint)});
+      };
+      add_expert("w_gate", a.routed, d.gate), add_expert("w_up", a.routed, d.up);
+      add_expert("w_down", a.act, d.expert_out);
+    }
+    if (options.experts > 0) continue;
     if (options.mlp == MlpKind::swiglu) add("w_gate", a.norm2, d.gate);
     add("w_up", a.norm2, options.mlp == MlpKind::swiglu ? d.up : d.gate);
-    add("w_down", a.act, dx.layers[static_cast<size_t>(l) + 1].in);
+    add("w_down", a.down_input(), dx.layers[static_cast<size_t>(l) + 1].in);
   }
   return sites;
 }

@@ -68,7 +68,8 @@ void rotate_across_heads(Rotating& r) {
 void rotate_mlp(Rotating& r) {
   const TransformerOptions& o = r.model.options;
   const HadamardTable<double> table(o.mlp_width);
-  for (Index l = 0; l < o.layers; ++l) hadamard_rotate<double>(r.at(l, "w_down"), table, 1, Turn::forward);
+  for (const LinearNames& writer : stream_writers(o))
+    if (writer.weight.ends_with("w_down")) hadamard_rotate<double>(r.at(writer.weight), table, 1, Turn::forward);
 }
 
 /// Turns an online rotation on; the weights in hand are made for none.
@@ -83,6 +84,8 @@ void switch_on(bool& online, bool wanted, const char* site) {
 Parametrization rotate(const TransformerOptions& options, const double* theta, const RotationOptions& rotation) {
   Parametrization result = rotation.residual ? fold_norms(options, theta)
                                              : Parametrization{options, {theta, theta + options.layout().size()}};
+  if (options.sub_norms && rotation.value_heads)
+    throw OptionError("rotate: value_heads = true does not pass the norms before wo of sub_norms; set it to false");
   switch_on(result.options.rotations.heads, rotation.heads, "heads");
   switch_on(result.options.rotations.mlp, rotation.mlp, "mlp");
   switch_on(result.options.rotations.qk, rotation.qk, "qk");

@@ -52,6 +52,14 @@ void measure(ConstMatView<S> before, ConstMatView<S> after, const Quantizer& q, 
 }  // namespace
 
 template <class S>
+void fake_quantize_block(S* theta, const ParamLayout& layout, size_t number, const Quantizer& q) {
+  const ParamBlock& block = layout.blocks()[number];
+  Quantizer own = q;
+  own.substream = static_cast<std::uint32_t>(number);
+  fake_quantize<S>(view(theta, block), own, block.rows);
+}
+
+template <class S>
 QuantizedWeights<S> quantize_weights(const S* theta, const ParamLayout& layout, const Quantizer& q) {
   q.validate("weights");
   QuantizedWeights<S> result;
@@ -60,15 +68,13 @@ QuantizedWeights<S> quantize_weights(const S* theta, const ParamLayout& layout, 
   for (size_t number = 0; number < layout.blocks().size(); ++number) {
     const ParamBlock& block = layout.blocks()[number];
     if (!block.is_quantizable()) continue;
-    Quantizer own = q;
-    own.substream = static_cast<std::uint32_t>(number);
-    fake_quantize<S>(view(result.theta.data(), block), own, block.rows);
+    fake_quantize_block(result.theta.data(), layout, number, q);
     BlockReport report{.name = block.name,
                        .count = block.size(),
                        .sqnr_db = std::numeric_limits<double>::infinity(),
                        .bits_per_weight = bits_per_weight(q, block.rows, block.cols)};
     const S* after = result.theta.data();
-    if (q.is_on()) measure<S>(view(theta, block), view(after, block), own, report);
+    if (q.is_on()) measure<S>(view(theta, block), view(after, block), q, report);
     total_bits += report.bits_per_weight * static_cast<double>(report.count);
     result.blocks.push_back(std::move(report));
   }
@@ -96,6 +102,8 @@ std::vector<double> step2_per_parameter(const double* theta, const ParamLayout& 
   return step2;
 }
 
+template void fake_quantize_block(float*, const ParamLayout&, size_t, const Quantizer&);
+template void fake_quantize_block(double*, const ParamLayout&, size_t, const Quantizer&);
 template QuantizedWeights<float> quantize_weights(const float*, const ParamLayout&, const Quantizer&);
 template QuantizedWeights<double> quantize_weights(const double*, const ParamLayout&, const Quantizer&);
 

@@ -30,6 +30,13 @@ struct QuantizedWeights {
   double bits_per_weight = 0;       ///< over all quantizable weights; 16 when there are none
 };
 
+/// Rounds one quantizable block of theta in place, its rows being output channels: what quantize_weights and training
+/// share.
+/// shapes   theta (layout.size()); `number` of the block
+/// errors   ContractError as fake_quantize
+template <class S>
+void fake_quantize_block(S* theta, const ParamLayout& layout, size_t number, const Quantizer& q);
+
 /// Rounds all quantizable blocks of theta; the others are copied.
 /// shapes   theta (layout.size()); a block is one tensor, its rows are output channels
 /// expects  finite weights
@@ -45,6 +52,8 @@ QuantizedWeights<S> quantize_weights(const S* theta, const ParamLayout& layout, 
 /// source   uniform rounding noise: variance step²/12
 std::vector<double> step2_per_parameter(const double* theta, const ParamLayout& layout, const Quantizer& q);
 
+extern template void fake_quantize_block(float*, const ParamLayout&, size_t, const Quantizer&);
+extern template void fake_quantize_block(double*, const ParamLayout&, size_t, const Quantizer&);
 extern template QuantizedWeights<float> quantize_weights(const float*, const ParamLayout&, const Quantizer&);
 extern template QuantizedWeights<double> quantize_weights(const double*, const ParamLayout&, const Quantizer&);
 

@@ -16,6 +16,7 @@ void OptimizerOptions::validate() const {
   in_unit("beta2", beta2);
   if (!(eps > 0)) wrong.push_back(fmt::format("eps = {} (expected above 0)", eps));
   if (!(weight_decay >= 0)) wrong.push_back(fmt::format("weight_decay = {} (expected at least 0)", weight_decay));
+  if (decay_updates < 0) wrong.push_back(fmt::format("decay_updates = {} (expected at least 0)", decay_updates));
   if (!(clip_norm >= 0)) wrong.push_back(fmt::format("clip_norm = {} (expected at least 0; 0 = off)", clip_norm));
   if (!wrong.empty()) throw OptionError(fmt::format("optimizer: {}", fmt::join(wrong, "; ")));
 }
@@ -41,13 +42,14 @@ double update(const OptimizerOptions& o, const ParamLayout& layout, double lr, S
     const S shrink = S(o.clip_norm / norm);
     for (Index i = 0; i < layout.size(); ++i) gradient[i] *= shrink;
   }
+  const bool decays = o.decay_updates == 0 || state.step < o.decay_updates;
   ++state.step;
   const double correct1 = 1 - std::pow(o.beta1, double(state.step));
   const double correct2 = 1 - std::pow(o.beta2, double(state.step));
   const S b1 = S(o.beta1), b2 = S(o.beta2), rate = S(lr), eps = S(o.eps);
   const S scale1 = S(1 / correct1), scale2 = S(1 / correct2);
   for (const ParamBlock& block : layout.blocks()) {
-    const S decay = S(block.is_decayed() ? o.weight_decay : 0.0);
+    const S decay = S(decays && block.is_decayed() ? o.weight_decay : 0.0);
     S* w = theta + block.offset;
     const S* g = gradient + block.offset;
     S* m = state.first.data() + block.offset;

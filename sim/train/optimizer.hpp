@@ -13,11 +13,12 @@ enum class OptimizerKind { adamw, sgd };
 /// source  AdamW: Loshchilov & Hutter 2019 (decoupled decay); defaults as in Kumar et al. 2024 but eps = 1e-8
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::adamw;
-  double beta1 = 0.9;         ///< AdamW: first moment; SGD: momentum
-  double beta2 = 0.95;        ///< AdamW only
-  double eps = 1e-8;          ///< added to the root of the bias-corrected second moment
-  double weight_decay = 0.1;  ///< decoupled, times the learning rate; matrices only, never norms or biases
-  double clip_norm = 1.0;     ///< gradient scaled to this 2-norm when above it; 0 = off
+  double beta1 = 0.9;              ///< AdamW: first moment; SGD: momentum
+  double beta2 = 0.95;             ///< AdamW only
+  double eps = 1e-8;               ///< added to the root of the bias-corrected second moment
+  double weight_decay = 0.1;       ///< decoupled, times the learning rate; matrices only, never norms or biases
+  std::int64_t decay_updates = 0;  ///< weight decay acts on the first so many updates; 0 = on all
+  double clip_norm = 1.0;          ///< gradient scaled to this 2-norm when above it; 0 = off
 
   /// errors  OptionError listing every wrong field
   void validate() const;

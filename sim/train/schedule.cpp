@@ -11,7 +11,7 @@
 
 namespace hone {
 namespace {
-constexpr std::array<std::string_view, 4> decay_names = {"constant", "cosine", "linear", "one_sqrt"};
+constexpr std::array<std::string_view, 5> decay_names = {"constant", "cosine", "linear", "one_sqrt", "two_stage"};
 }
 
 std::string_view name_of(Decay decay) { return decay_names[static_cast<size_t>(decay)]; }
@@ -25,14 +25,16 @@ Decay decay_from_name(std::string_view name) {
 
 double Schedule::operator()(std::int64_t step) const {
   if (step < warmup_steps) return peak * double(step + 1) / double(warmup_steps);
-  const std::int64_t begin = decay == Decay::cosine ? warmup_steps : horizon_steps - cooldown_steps;
+  const bool is_full_length = decay == Decay::cosine || decay == Decay::two_stage;
+  const std::int64_t begin = is_full_length ? warmup_steps : horizon_steps - cooldown_steps;
   if (decay == Decay::constant || step < begin) return peak;
   const double length = std::max(1.0, double(horizon_steps - begin));
   const double x = std::min(1.0, double(step - begin + 1) / length);
   double shape = 1 - x;
   if (decay == Decay::cosine) shape = 0.5 * (1 + std::cos(std::numbers::pi * x));
   if (decay == Decay::one_sqrt) shape = 1 - std::sqrt(x);
-  return peak * (final_ratio + (1 - final_ratio) * shape);
+  const double stage = decay == Decay::two_stage && step >= horizon_steps / 2 ? stage_ratio : 1;
+  return peak * stage * (final_ratio + (1 - final_ratio) * shape);
 }
 
 void Schedule::validate() const {
@@ -42,6 +44,8 @@ void Schedule::validate() const {
   if (horizon_steps < 1) wrong.push_back(fmt::format("horizon = {} updates (expected at least 1)", horizon_steps));
   if (cooldown_steps < 0 || cooldown_steps > horizon_steps)
     wrong.push_back(fmt::format("cooldown_steps = {} (expected 0 to {})", cooldown_steps, horizon_steps));
+  if (!(stage_ratio > 0 && stage_ratio <= 1))
+    wrong.push_back(fmt::format("stage_ratio = {} (expected above 0, at most 1)", stage_ratio));
   if (!(final_ratio >= 0 && final_ratio <= 1))
     wrong.push_back(fmt::format("final_ratio = {} (expected in [0, 1])", final_ratio));
   if (!wrong.empty()) throw OptionError(fmt::format("schedule: {}", fmt::join(wrong, "; ")));

@@ -7,10 +7,12 @@
 namespace hone {
 
 enum class Decay {
-  constant,  ///< no decay: the stable phase of WSD
-  cosine,    ///< ½(1+cos πx) from the end of warmup to the horizon
-  linear,    ///< 1-x over the last cooldown_steps
-  one_sqrt,  ///< 1-√x over the last cooldown_steps (Hägele et al. 2024)
+  constant,   ///< no decay: the stable phase of WSD
+  cosine,     ///< ½(1+cos πx) from the end of warmup to the horizon
+  linear,     ///< 1-x over the last cooldown_steps
+  one_sqrt,   ///< 1-√x over the last cooldown_steps (Hägele et al. 2024)
+  two_stage,  ///< 1-x from the end of warmup to the horizon, and times stage_ratio in the second half of all updates
+              ///< (Ma et al. 2024, training tips for BitNet b1.58)
 };
 
 /// lr(step) = peak · warmup · decay. A WSD run is `linear` or `one_sqrt` with cooldown_steps < horizon_steps.
@@ -20,7 +22,8 @@ struct Schedule {
   std::int64_t horizon_steps = 0;   ///< total updates
   std::int64_t cooldown_steps = 0;  ///< last updates of linear and one_sqrt
   Decay decay = Decay::constant;
-  double final_ratio = 0;  ///< lr at the horizon over peak
+  double final_ratio = 0;        ///< lr at the horizon over peak; with two_stage times stage_ratio
+  double stage_ratio = 2.0 / 3;  ///< of two_stage: the peak of the second half over that of the first
 
   /// Learning rate of update number `step` = 0, 1, …; beyond the horizon it stays at the final value.
   double operator()(std::int64_t step) const;

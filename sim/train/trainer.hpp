@@ -75,15 +75,16 @@ TrainState<typename Model::Scalar> initial_state(const Model& model, const Train
 
 /// Trains until `target` updates are done. Batches come from `source` at the state's own step, so a state that was
 /// written and read back continues with the same bits.
+/// expects  an Objective, or whatever else has Scalar, Data, layout() and gradient(theta, data, gradient)
 /// ensures  observe(record) is called after every update, in order
 /// cost     6·P flops per token
-template <class Model, class Observe>
+template <class AnyObjective, class Observe>
 TrainSummary train_to(
-    std::int64_t target, TrainState<typename Model::Scalar>& state, Objective<Model>& objective,
-    const BatchSource<typename Model::Data>& source, const TrainOptions& options, const Schedule& schedule,
+    std::int64_t target, TrainState<typename AnyObjective::Scalar>& state, AnyObjective& objective,
+    const BatchSource<typename AnyObjective::Data>& source, const TrainOptions& options, const Schedule& schedule,
     Observe&& observe, const std::function<bool()>& should_stop = [] { return false; }) {
-  using S = typename Model::Scalar;
-  const ParamLayout& layout = objective.model().layout();
+  using S = typename AnyObjective::Scalar;
+  const ParamLayout& layout = objective.layout();
   AlignedVector<S> gradient(size_t(layout.size()));
   while (state.step() < target) {
     if (should_stop()) return {TrainStop::interrupted, state.step(), "interrupted"};

@@ -1,10 +1,12 @@
 // Quantization of the weights of a whole model of a million parameters in its matrices (5 layers, width 128), float.
 //   of_forward  time over that of one forward pass on the same tokens, in the same run
+//   of_float    time of an update over that of an update in full precision, in the same run; at most 1.35
 // fake_quantize: all weights against a pass over 4 sequences; gptq_model: calibrated on 64 k tokens. Its peer is
 // experiments/peers/gptq_peer.py.
 #include <benchmark/benchmark.h>
 
 #include "sim/quantize/gptq_model.hpp"
+#include "sim/quantize/qat.hpp"
 #include "tests/bench/timing.hpp"
 
 namespace hone {
@@ -54,7 +56,23 @@ void gptq_of_model(benchmark::State& state) {
   state.counters["of_forward"] = best_seconds(work, 2) / s.forward_seconds(options.chunks);
 }
 
+/// bits of weights, activations, keys and values; threads
+void qat_update(benchmark::State& state) {
+  const Setting s(32);
+  const ChunkOptions chunks{256, int(state.range(1))};
+  QatOptions options;
+  options.precision.weight.bits = options.precision.activation.bits = int(state.range(0));
+  options.precision.key.bits = options.precision.value.bits = int(state.range(0));
+  QatObjective<Transformer<float>> low(s.model, chunks, options), full(s.model, chunks, {});
+  AlignedVector<float> gradient(s.theta.size());
+  const auto update = [&](auto& objective) { objective.gradient(s.theta.data(), s.data, gradient.data()); };
+  for (auto _ : state) update(low);
+  const double reference = best_seconds([&] { update(full); }, 5);
+  state.counters["of_float"] = best_seconds([&] { update(low); }, 5) / reference;
+}
+
 BENCHMARK(fake_quantize_weights)->Arg(4)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(qat_update)->Args({4, 1})->Args({4, 2})->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(gptq_of_model)->Arg(1)->Arg(2)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace

@@ -131,6 +131,37 @@ def write_schemes(file, trace):
         "reference_delta_nats": (("entry",), np.full(len(names), 1e-8))})
 
 
+def write_decode(file, trace):
+    """Rises that do not depend on the position; copies lost at 2 bits; three schedules."""
+    policies = np.array(["token4", "token2", "kivi2"], dtype=h5py.string_dtype())
+    rise, last = trace * np.array([1e-4, 1e-2, 2e-3]), np.array([1, 2, 4, 8, 16, 32, 64])
+    first, ones = np.concatenate([[0], last[:-1]]), np.ones((3, 7))
+    write_group(file, "decode", {"policy": 3, "octave": 7}, {
+        "policy": (("policy",), policies), "key_bits": (("policy",), [6.0, 4.0, 2.5]),
+        "value_bits": (("policy",), [6.0, 4.0, 3.0]),
+        "first": (("octave",), first), "last": (("octave",), last),
+        "delta_nats": (("policy", "octave"), rise[:, None] * ones),
+        "delta_se_nats": (("policy", "octave"), 0.1 * rise[:, None] * ones),
+        "mean_delta_nats": (("policy",), rise), "mean_delta_se_nats": (("policy",), 0.05 * rise)})
+    write_group(file, "decode_copy", {"policy": 3, "distance": 2}, {
+        "policy": (("policy",), policies), "distance": (("distance",), [16, 32]),
+        "delta_nats": (("policy", "distance"), np.array([[0.0, 0.1], [2.0, 3.0], [0.2, 0.25]])),
+        "delta_se_nats": (("policy", "distance"), np.full((3, 2), 0.05))})
+    agreement = np.array([0.9, 0.2, 0.6])[:, None] ** (np.arange(8) / 4)
+    write_group(file, "decode_free", {"policy": 3, "position": 8, "prompt": 4}, {
+        "policy": (("policy",), policies),
+        "greedy_agreement": (("policy", "position"), agreement),
+        "greedy_first_difference": (("policy", "prompt"), np.arange(12.0).reshape(3, 4))})
+    names = np.array(["stored", "uniform", "step_down"], dtype=h5py.string_dtype())
+    write_group(file, "decode_schedules", {"entry": 3}, {
+        "schedule": (("entry",), names), "average_bits": (("entry",), [8.0, 4.0, 4.0]),
+        "first_bits": (("entry",), [8, 4, 5]), "last_bits": (("entry",), [8, 4, 3]),
+        "mean_delta_nats": (("entry",), [1e-4, 0.02, 0.03]),
+        "mean_delta_se_nats": (("entry",), [1e-4, 1e-3, 1e-3]),
+        "to_uniform_nats": (("entry",), [0.0, 0.0, 0.01]),
+        "to_uniform_se_nats": (("entry",), [0.0, 0.0, 2e-3])})
+
+
 def write_run(path, size, seed, architecture="transformer"):
     rng = np.random.default_rng([size, seed])
     horizon = 400 * size
@@ -168,6 +199,7 @@ def write_run(path, size, seed, architecture="transformer"):
         write_noise(file, rng, trace)
         if seed == 1 and architecture == "transformer":
             write_schemes(file, trace[-1])
+            write_decode(file, trace[-1])
     seal(path)
 
 

@@ -21,6 +21,7 @@ import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 
 import certificates  # noqa: E402
+import decode  # noqa: E402
 import growth  # noqa: E402
 import schemes  # noqa: E402
 import spectrum  # noqa: E402
@@ -372,6 +373,33 @@ class WhatIsDrawn(StudyCase):
             file["schemes/delta_nats"][3] = -1e-3
         edit(self.folder / "runs" / "n400000-s1.h5", lower)
         self.assertIn("1 value at or below zero", schemes.schemes_figure(read_study(self.folder)).caption)
+
+    def test_tables_of_decoding_have_a_row_per_policy_and_schedule(self):
+        def rename(file):
+            file["decode/policy"][0] = "<b>"
+        edit(self.run, rename)
+        section = decode.section(read_study(self.folder))
+        self.assertIn("<td>&lt;b&gt;</td><td class=num>6.000</td>", section)
+        self.assertEqual(section.count("<tr><td>kivi2</td>"), 2)
+        self.assertIn("<td class=num>0.25000 ± 0.10000</td><td class=num>9.5</td>", section)
+        self.assertIn("<tr><td>step_down</td><td class=num>4.000</td><td class=num>5 → 3</td>"
+                      "<td class=num>0.03000 ± 0.00200</td><td class=num>0.01000 ± 0.00400</td>",
+                      section)
+
+    def test_policies_without_copies_or_free_runs_still_have_their_line(self):
+        for path in self.folder.glob("runs/*.h5"):
+            edit(path, lambda f: [f.pop(g, None) for g in ("decode_copy", "decode_free")])
+        study = read_study(self.folder)
+        self.assertEqual(decode.section(study).count("<td class=num>–</td>"), 18)
+        self.assertRegex(decode.decode_figure(study).caption, r"octave of position")
+
+    def test_report_without_decoding_has_no_section_of_it(self):
+        for path in self.folder.glob("runs/*.h5"):
+            edit(path, lambda f: [f.pop(g) for g in list(f) if g.startswith("decode")])
+        study = read_study(self.folder)
+        self.assertEqual(decode.section(study), "")
+        with self.assertRaises(Absent):
+            decode.decode_figure(study)
 
     def test_largest_transformer_gives_the_spectrum(self):
         run, picks = spectrum.chosen_run(read_study(self.folder))

@@ -1,5 +1,4 @@
-// hone measure as a user runs it, on a checkpoint made here: a Hugging Face folder of a random Llama with a tokenizer
-// of single bytes.
+// hone measure as a user runs it, on a checkpoint made here.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/matrix.hpp"
 #include "sim/base/rng.hpp"
+#include "tests/experiments/checkpoint.hpp"
 #include "tests/experiments/program.hpp"
 
 namespace fs = std::filesystem;
@@ -23,58 +23,9 @@ TEST_SUITE_BEGIN("experiments");
 namespace hone::test {
 namespace {
 
-constexpr Index width = 16, mlp = 32, layers = 2, context = 32;
-
-/// The printable stand-in of each byte in a byte-level vocabulary.
-std::string vocabulary() {
-  std::string entries;
-  int spare = 256;
-  for (int b = 0; b < 256; ++b) {
-    const bool plain = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-    entries += fmt::format("{}\"\\u{:04x}\": {}", b ? ", " : "", plain ? b : spare++, b);
-  }
-  return entries;
-}
-
-class Checkpoint {
+/// A checkpoint with the arguments that measure it quickly.
+class Measured : public Checkpoint {
  public:
-  Checkpoint() {
-    write("config.json",
-          fmt::format(R"({{"model_type": "llama", "hidden_size": {}, "intermediate_size": {}, "num_hidden_layers": {},
-"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 256, "max_position_embeddings": {},
-"rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": false}})",
-                      width, mlp, layers, context));
-    write("tokenizer.json",
-          fmt::format(R"({{"version": "1.0", "model": {{"type": "BPE", "vocab": {{{}}}, "merges": []}},
-"pre_tokenizer": {{"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}},
-"decoder": {{"type": "ByteLevel"}}, "added_tokens": []}})",
-                      vocabulary()));
-    add("model.embed_tokens.weight", 256, width);
-    add("lm_head.weight", 256, width);
-    add("model.norm.weight", width, 0);
-    for (Index l = 0; l < layers; ++l) {
-      const std::string layer = fmt::format("model.layers.{}.", l);
-      for (const char* name : {"q", "k", "v", "o"})
-        add(layer + fmt::format("self_attn.{}_proj.weight", name), width, width);
-      add(layer + "mlp.gate_proj.weight", mlp, width);
-      add(layer + "mlp.up_proj.weight", mlp, width);
-      add(layer + "mlp.down_proj.weight", width, mlp);
-      add(layer + "input_layernorm.weight", width, 0);
-      add(layer + "post_attention_layernorm.weight", width, 0);
-    }
-    const std::string header = "{" + header_ + "}";
-    const std::uint64_t length = header.size();
-    std::string file(8, '\0');
-    std::memcpy(file.data(), &length, 8);
-    write("model.safetensors", file + header + data_);
-    std::string text;
-    for (int i = 0; i < 120; ++i) text += fmt::format("The {} sheep of the {} hill slept; ", i * i % 17, i % 5);
-    write("text.txt", text);
-  }
-
-  std::string path() const { return folder_.path().string(); }
-  fs::path out() const { return folder_.path() / "out" / "m.h5"; }
-  fs::path file(const char* name) const { return folder_.path() / name; }
   std::vector<std::string> arguments(const std::vector<std::string>& more = {}, const char* windows = "12",
                                      const char* curvature_windows = "4") const {
     std::vector<std::string> all = {"measure",
@@ -94,30 +45,10 @@ class Checkpoint {
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
-
- private:
-  void write(const char* name, const std::string& content) { write_text_atomically(folder_.path() / name, content); }
-  /// A matrix of normal entries, or a vector of ones.
-  void add(const std::string& name, Index rows, Index cols) {
-    const Index count = rows * std::max<Index>(cols, 1);
-    std::vector<float> values(size_t(count), 1.0f);
-    if (cols > 0)
-      for (Index i = 0; i < count; ++i)
-        values[size_t(i)] = float(normal({7, Domain::test, number_}, std::uint64_t(i)) / std::sqrt(double(cols)));
-    ++number_;
-    const std::string shape = cols > 0 ? fmt::format("{}, {}", rows, cols) : fmt::format("{}", rows);
-    header_ += fmt::format(R"({}"{}": {{"dtype": "F32", "shape": [{}], "data_offsets": [{}, {}]}})",
-                           header_.empty() ? "" : ", ", name, shape, data_.size(), data_.size() + 4 * size_t(count));
-    data_.append(reinterpret_cast<const char*>(values.data()), 4 * size_t(count));
-  }
-
-  TemporaryFolder folder_;
-  std::string header_, data_;
-  std::uint32_t number_ = 0;
 };
 
 TEST_CASE("measure: a public checkpoint gives loss, certified spectrum and a ladder of bits") {
-  const Checkpoint checkpoint;
+  const Measured checkpoint;
   const Said said = hone_says(checkpoint.arguments({"--continue", "The sheep", "--continue-tokens", "4"}));
   CAPTURE(said.out);
   REQUIRE_MESSAGE(said.code == 0, said.err);
@@ -139,7 +70,7 @@ TEST_CASE("measure: a public checkpoint gives loss, certified spectrum and a lad
 }
 
 TEST_CASE("measure: two solves with other blocks and seeds agree on every eigenvalue within their bounds") {
-  const Checkpoint checkpoint;
+  const Measured checkpoint;
   REQUIRE(hone_says(checkpoint.arguments()).code == 0);
   const RunFile products = read_run_file(checkpoint.out());
   REQUIRE(hone_says(checkpoint.arguments({"--block", "3", "--seed", "2"})).code == 0);
@@ -154,7 +85,7 @@ TEST_CASE("measure: two solves with other blocks and seeds agree on every eigenv
 }
 
 TEST_CASE("measure: killed at any moment and run again it writes the same bits") {
-  const Checkpoint checkpoint;
+  const Measured checkpoint;
   REQUIRE(hone_says(checkpoint.arguments()).code == 0);
   const std::string undisturbed = read_text(checkpoint.out());
   fs::remove(checkpoint.out());
@@ -173,7 +104,7 @@ TEST_CASE("measure: killed at any moment and run again it writes the same bits")
 }
 
 TEST_CASE("measure: products of another model of equal parameters are never taken from the journal") {
-  const Checkpoint checkpoint;
+  const Measured checkpoint;
   // A kill leaves a journal behind; then the architecture changes and the weights do not.
   for (int attempt = 0; !fs::exists(checkpoint.out().string() + ".products"); ++attempt) {
     REQUIRE(attempt < 50);
@@ -203,7 +134,7 @@ TEST_CASE("measure: the tokenizer beside a checkpoint file is found, also in the
 }
 
 TEST_CASE("measure: what cannot be done is refused with the fix") {
-  const Checkpoint checkpoint;
+  const Measured checkpoint;
   const auto expect_refusal = [](const Said& said, const std::string& part) {
     CAPTURE(said.err);
     CHECK(said.code == 2);

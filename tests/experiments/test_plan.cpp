@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "experiments/build.hpp"
 #include "tests/experiments/program.hpp"
 
 TEST_SUITE_BEGIN("experiments");
@@ -51,6 +52,7 @@ std::pair<RunSpec, std::string> changed_run(int target) {
   run.measure.fields(changer);
   run.quantize.fields(changer);
   run.noise.fields(changer);
+  run.decode.fields(changer);
   return {run, changer.changed};
 }
 
@@ -99,6 +101,20 @@ TEST_CASE("RunSpec: every field of every part is an option and changes the id") 
   CHECK(ids.insert(seed.id()).second);
   CHECK(ids.insert(study.id()).second);
   CHECK(run.options().size() == size_t(fields) + 2);
+}
+
+TEST_CASE("read_study: a model can have experts, and experts = 0 written out renames no run") {
+  const auto with = [](const std::string& more) {
+    return Workplace(test::replaced(test::quick_text(), "heads = 2", "heads = 2\n" + more)).runs().front();
+  };
+  CHECK(with("experts = 0\nload_balance = 0.01").id() == example().id());
+  const RunSpec run = with("experts = 4\nexperts_per_token = 2\nload_balance = 0.02\ngates = \"renormalized\"");
+  CHECK(run.id() != example().id());
+  const TransformerOptions options = transformer_options(run.model, 16);
+  CHECK(options.experts == 4);
+  CHECK(options.experts_per_token == 2);
+  CHECK(options.load_balance == 0.02);
+  CHECK(options.gates == Gates::renormalized);
 }
 
 TEST_CASE("RunSpec: lists of files that read alike have ids of their own") {

@@ -118,6 +118,16 @@ TEST_CASE("read_study: one line names line, field, value and limits [out of rang
 TEST_CASE("read_study: one line names the model, its line and the fix [fields that do not fit]") {
   expect_refused({"heads", "heads = 2", "heads = 3", first_model, {"heads = 3", "width = 16"}});
   expect_refused({"kv_heads", "heads = 2", "heads = 2\nkv_heads = 3", first_model, {"kv_heads = 3", "heads"}});
+  expect_refused({"experts_per_token",
+                  "heads = 2",
+                  "heads = 2\nexperts = 2\nexperts_per_token = 3",
+                  first_model,
+                  {"experts_per_token = 3", "experts = 2"}});
+  expect_refused({"gates of experts",
+                  "heads = 2",
+                  "heads = 2\nexperts = 2\ngates = \"renormalised\"",
+                  first_model,
+                  {"gates = \"renormalised\"", "did you mean \"renormalized\"?"}});
   expect_refused({"tokens below a batch",
                   "tokens = 40960\nfirst_tokens = 10240",
                   "tokens = 511\nfirst_tokens = 1",

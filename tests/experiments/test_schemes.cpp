@@ -64,8 +64,8 @@ TEST_CASE("schemes: rtn is quantize_weights, bit for bit") {
   REQUIRE(entries.size() == 2);
   const Transformer<float> model(s.options);
   for (size_t i = 0; i < 2; ++i) {
-    const auto w = quantize_weights(s.theta.data(), model.layout(),
-                                    weight_quantizer(s.spec, int(s.spec.scheme_bits[i])));
+    const auto w =
+        quantize_weights(s.theta.data(), model.layout(), weight_quantizer(s.spec, int(s.spec.scheme_bits[i])));
     const OutputChange change =
         compare_outputs<float>({model, s.theta.data(), {}}, {model, w.theta.data(), {}}, s.evaluation, {64, 1});
     CHECK(entries[i].change.loss.mean_nats == change.loss.mean_nats);
@@ -108,8 +108,8 @@ TEST_CASE("schemes: mixed rules keep the bits of round to nearest and exact ones
   Setting s;
   s.spec.scheme_bits = {4};
   const double uniform_bits = s.measure({"rtn"}).front().bits_per_weight;
-  for (const SchemeEntry& e : s.measure({"mixed-trace", "mixed-fisher", "mixed-fisher-rows", "mixed-output",
-                                         "mixed-share"})) {
+  for (const SchemeEntry& e :
+       s.measure({"mixed-trace", "mixed-fisher", "mixed-fisher-rows", "mixed-output", "mixed-share"})) {
     CAPTURE(e.scheme);
     CHECK(e.bits_per_weight <= uniform_bits + 3.0 * 56 / double(s.options.layout().quantizable_size()));
     CHECK(e.bits_per_weight > uniform_bits - 1);

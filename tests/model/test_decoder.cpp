@@ -21,7 +21,11 @@ std::vector<TransformerOptions> architectures() {
   neox.rotary_width = 2, neox.head_channels = 6, neox.head_bias = true;
   TransformerOptions rotated = grouped;
   rotated.rotations = {.heads = true, .mlp = true, .qk = true};
-  return {llama, grouped, gpt, neox, rotated};
+  TransformerOptions bitnet = llama;
+  bitnet.sub_norms = true;
+  TransformerOptions routed = rotated;
+  routed.experts = 5, routed.experts_per_token = 2;
+  return {llama, grouped, gpt, neox, rotated, bitnet, routed};
 }
 
 struct Setup {
@@ -95,7 +99,7 @@ std::vector<KvCacheOptions> policies() {
 
 TEST_SUITE_BEGIN("decoder");
 
-TEST_CASE("decoder: full precision equals the one-pass forward to 1e-12 [Llama, GQA, GPT-2, GPT-NeoX, rotated]") {
+TEST_CASE("decoder: full precision equals the one-pass forward to 1e-12 [Llama, GQA, GPT-2, GPT-NeoX, rotated, experts]") {
   for (const TransformerOptions& options : architectures()) {
     const Setup s(options);
     CHECK(relative_error(decoded(s, {}), s.one_pass({})) <= 1e-12);

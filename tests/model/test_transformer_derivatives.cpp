@@ -104,6 +104,18 @@ TEST_CASE(
   check_transformer(options, 71);
 }
 
+TEST_CASE("transformer: gradient, Hessian and Gauss-Newton products are those of duals [norms before wo and w_down]") {
+  TransformerOptions options = tiny_llama();
+  options.sub_norms = true;
+  check_transformer(options, 90);
+  options.residual = Residual::parallel;
+  options.kv_heads = 2;
+  options.head_channels = 6;
+  options.mlp = MlpKind::gelu;
+  options.bias = true;
+  check_transformer(options, 91);
+}
+
 TEST_CASE(
     "transformer: gradient, Hessian and Gauss-Newton products are those of duals [online rotations, each and all, head "
     "bias]") {
@@ -121,6 +133,48 @@ TEST_CASE(
   gpt2.head = Head::untied;
   gpt2.head_bias = true;
   check_transformer(gpt2, number);
+}
+
+TEST_CASE(
+    "transformer: gradient, Hessian and Gauss-Newton products are those of duals [experts: Switch, top 2 of both "
+    "gates, "
+    "all, biases, parallel, rotated]") {
+  TransformerOptions options = tiny_llama();
+  options.experts = 3;
+  check_transformer(options, 90);
+  options.experts_per_token = 2;
+  options.bias = true;
+  check_transformer(options, 91);
+  options.gates = Gates::renormalized;
+  check_transformer(options, 92);
+  options.residual = Residual::parallel;
+  options.rotations.mlp = true;
+  options.experts_per_token = 3;
+  check_transformer(options, 93);
+}
+
+TEST_CASE("transformer: the training gradient is that of cross-entropy and load balance, the others are of neither") {
+  TransformerOptions options = tiny_llama();
+  options.experts = 4;
+  options.experts_per_token = 2;
+  options.load_balance = 0.7;
+  const TokenBatch data = random_tokens(options, 3, 5);
+  const Vector<double> theta = random_parameters(options.layout(), 6);
+  const Transformer<double> model(options);
+  const Transformer<Dual> duals(options);
+  auto x = model.make_acts(3), dx = model.make_acts(3);
+  auto dual_x = duals.make_acts(3);
+  model.forward(theta.data(), data, 0, x, {});
+  Vector<double> plain = Vector<double>::Zero(theta.size()), training = plain;
+  model.backward(theta.data(), x, dx, 1.0, plain.data());
+  model.training_backward(theta.data(), x, dx, 1.0, training.data());
+  for (std::uint32_t draw = 0; draw < 3; ++draw) {
+    const Vector<double> v = normals(theta.size(), 300 + draw);
+    duals.forward(dual_of(theta, v).data(), data, 0, dual_x, {});
+    const double slope = duals.load_balance_loss(dual_x).tangent;
+    CHECK(std::abs(slope) > 1e-3);
+    CHECK_NEAR((training - plain).dot(v), slope, 0.0, 1e-12 * training.norm() * v.norm());
+  }
 }
 
 TEST_SUITE_END();

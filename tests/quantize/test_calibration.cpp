@@ -26,7 +26,9 @@ std::vector<TransformerOptions> kinds() {
   TransformerOptions grouped = tiny_llama(), parallel = tiny_llama(), gpt2 = gpt2_style(tiny_llama());
   grouped.kv_heads = 2;
   parallel.residual = Residual::parallel;
-  return {tiny_llama(), grouped, parallel, gpt2};
+  TransformerOptions bitnet = tiny_llama();
+  bitnet.sub_norms = true;
+  return {tiny_llama(), grouped, parallel, gpt2, bitnet};
 }
 
 /// The inputs of all linears of one layer from a single whole forward pass.
@@ -35,7 +37,7 @@ std::vector<Matrix<double>> inputs_of_layer(const Setting& s, const double* thet
   auto x = s.model.make_acts(s.data.sequences);
   s.model.forward(theta, s.data, 0, x, precision);
   const auto& a = x.layers[size_t(layer)];
-  return {a.norm1.view(), a.o.view(), a.norm2.view(), a.act.view()};
+  return {a.norm1.view(), a.wo_input().view(), a.norm2.view(), a.down_input().view()};
 }
 
 TEST_CASE("calibration: grams, means and maxima are those of the forward pass, for every architecture and precision") {

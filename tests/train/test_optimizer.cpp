@@ -32,7 +32,8 @@ struct NaiveOptimizer {
     const double shrink = o.clip_norm > 0 && norm > o.clip_norm ? o.clip_norm / norm : 1;
     ++step;
     for (size_t i = 0; i < theta.size(); ++i) {
-      const double gi = g[i] * shrink, decay = decayed[i] ? o.weight_decay : 0;
+      const double gi = g[i] * shrink,
+                   decay = decayed[i] && (o.decay_updates == 0 || step <= o.decay_updates) ? o.weight_decay : 0;
       if (o.kind == OptimizerKind::sgd) {
         m[i] = o.beta1 * m[i] + gi;
         theta[i] -= lr * m[i] + lr * decay * theta[i];
@@ -88,6 +89,11 @@ TEST_CASE(
   check_against_naive(options);
   check_against_naive({.kind = OptimizerKind::sgd, .beta1 = 0, .weight_decay = 0, .clip_norm = 0});
   CHECK(make_state<double>(options, mixed_layout()).second.empty());
+}
+
+TEST_CASE("optimizer: weight decay ends after decay_updates [AdamW and SGD]") {
+  check_against_naive({.weight_decay = 0.3, .decay_updates = 4, .clip_norm = 0});
+  check_against_naive({.kind = OptimizerKind::sgd, .weight_decay = 0.3, .decay_updates = 1, .clip_norm = 0});
 }
 
 TEST_CASE("optimizer: the gradient is clipped in place to clip_norm, and only when above it") {

@@ -12,7 +12,7 @@ Schedule schedule_of(Decay decay) {
       .peak = 0.5, .warmup_steps = 10, .horizon_steps = 110, .cooldown_steps = 40, .decay = decay, .final_ratio = 0.1};
 }
 
-constexpr Decay every_decay[] = {Decay::constant, Decay::cosine, Decay::linear, Decay::one_sqrt};
+constexpr Decay every_decay[] = {Decay::constant, Decay::cosine, Decay::linear, Decay::one_sqrt, Decay::two_stage};
 
 TEST_SUITE_BEGIN("train");
 
@@ -34,7 +34,7 @@ TEST_CASE(
     CAPTURE(int(decay));
     const Schedule lr = schedule_of(decay);
     for (std::int64_t step = 10; step < 120; ++step) CHECK(lr(step + 1) <= lr(step));
-    const double last = decay == Decay::constant ? 0.5 : 0.05;
+    const double last = decay == Decay::constant ? 0.5 : decay == Decay::two_stage ? 0.05 * 2 / 3 : 0.05;
     CHECK_NEAR(lr(109), last, 1e-14, 0.0);
     CHECK(lr(110) == lr(109));
     CHECK(lr(1000000) == lr(109));
@@ -44,6 +44,13 @@ TEST_CASE(
 TEST_CASE("schedule: cosine is half way down in the middle of its range") {
   // Updates 10 … 109 are points 1/100 … 1 of the curve; number 59 is at one half.
   CHECK_NEAR(schedule_of(Decay::cosine)(59), 0.5 * (0.1 + 0.9 * 0.5), 1e-14, 0.0);
+}
+
+TEST_CASE("schedule: two_stage falls on one line, of which the second half of all updates takes two thirds") {
+  const Schedule lr = schedule_of(Decay::two_stage);
+  const auto line = [](std::int64_t step) { return 0.5 * (0.1 + 0.9 * (1 - double(step - 9) / 100)); };
+  for (std::int64_t step = 10; step < 55; ++step) CHECK_NEAR(lr(step), line(step), 1e-14, 0.0);
+  for (std::int64_t step = 55; step < 110; ++step) CHECK_NEAR(lr(step), line(step) * 2 / 3, 1e-14, 0.0);
 }
 
 TEST_CASE("schedule: linear and one_sqrt hold the peak until the cooldown, then follow 1-x and 1-√x") {
@@ -82,7 +89,7 @@ TEST_CASE("schedule: names round-trip, and an unknown one is answered with the n
   for (Decay decay : every_decay) CHECK(decay_from_name(name_of(decay)) == decay);
   CHECK_THROWS_WITH_AS(decay_from_name("cosin"),
                        "decay = \"cosin\" is unknown; did you mean \"cosine\"? (known: constant, cosine, linear, "
-                       "one_sqrt)",
+                       "one_sqrt, two_stage)",
                        OptionError);
 }
 

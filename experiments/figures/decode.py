@@ -1,0 +1,163 @@
+"""Decoding with a quantized cache and with falling precision: the figure and the tables."""
+
+from html import escape
+
+import numpy as np
+
+import style
+from records import Absent
+
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555", "#8C510A",
+           "#5E3C99"]
+MARKS = ["o", "s", "^", "D", "P"]
+
+
+def looks(names):
+    """{policy: (colour, mark)}, no two alike for 45 policies."""
+    return {name: (COLOURS[i % len(COLOURS)], MARKS[i // len(COLOURS) % len(MARKS)])
+            for i, name in enumerate(names)}
+
+
+def draw_positions(ax, run, look):
+    """Loss rise against the middle of each octave of positions."""
+    first, last = run.array("decode", "first"), run.array("decode", "last")
+    delta, error = run.array("decode", "delta_nats"), run.array("decode", "delta_se_nats")
+    if not (np.isfinite(delta) & (delta > 0)).any():
+        raise Absent("no cache policy has a positive loss rise")
+    cloud = style.LogPoints()
+    middle = np.sqrt(np.maximum(first, 1) * last)
+    for i, (name, (colour, mark)) in enumerate(look.items()):
+        for x, y, e in zip(middle, delta[i], error[i]):
+            cloud.add(x, y, 2 * e, colour, mark)
+        shown = delta[i] > 0
+        ax.plot(middle[shown], delta[i][shown], lw=0.9, color=colour, zorder=1)
+        ax.plot([], [], color=colour, marker=mark, ms=4, lw=0.9, label=name)
+    ax.set_xscale("log", base=2)
+    cloud.draw(ax)
+    style.log_axis(ax.yaxis)
+    ax.set_xlabel("position (tokens)")
+    ax.set_ylabel("loss rise (nats)")
+    return cloud.remarks()
+
+
+def draw_copies(ax, run, look):
+    """Loss of a copied block minus full precision, against its distance."""
+    if "decode_copy" not in run.groups:
+        ax.set_axis_off()
+        return
+    distance = run.array("decode_copy", "distance")
+    delta, error = (run.array("decode_copy", name) for name in ("delta_nats", "delta_se_nats"))
+    for i, (colour, mark) in enumerate(look.values()):
+        ax.errorbar(distance, delta[i], 2 * error[i], color=colour, marker=mark, ms=3.5, lw=0.9)
+    ax.axhline(0, color=style.FAINT, lw=0.8, zorder=0)
+    ax.set_xscale("log", base=2)
+    ax.set_xlabel("distance of the copy (tokens)")
+    ax.set_ylabel("rise of the copy's loss (nats)")
+
+
+def draw_free_runs(ax, run, look):
+    """Share of equal tokens by generated position, greedy."""
+    agreement = run.array("decode_free", "greedy_agreement")
+    for i, (colour, _) in enumerate(look.values()):
+        ax.plot(np.arange(1, agreement.shape[1] + 1), agreement[i], color=colour, lw=1.0)
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xlabel("generated token")
+    ax.set_ylabel("share equal to full precision")
+
+
+def decode_figure(study):
+    runs = study.drawn_runs("decode")
+    run = max(runs, key=lambda r: r.size)
+    look = looks(run.array("decode", "policy"))
+    figure, (left, middle, right, names) = style.plt.subplots(
+        1, 4, figsize=(10.0, 3.8), gridspec_kw={"width_ratios": [1, 1, 1, 0.45]})
+    try:
+        remarks = draw_positions(left, run, look)
+    except Absent:
+        style.plt.close(figure)
+        raise
+    draw_copies(middle, run, look)
+    if "decode_free" in run.groups:
+        draw_free_runs(right, run, look)
+    else:
+        right.set_axis_off()
+    names.set_axis_off()
+    names.legend(*left.get_legend_handles_labels(), loc="center left")
+    caption = (
+        "Left: teacher-forced loss rise of each cache policy by octave of position, same windows. "
+        "Middle: rise of the loss of a block of random tokens when it is repeated, by distance. "
+        "Both ± 2 standard errors over windows. Right: share of greedy free runs whose token at "
+        f"that place equals the one of full precision.{remarks} Run {run.manifest['run_id']}, "
+        f"{style.count_text(run.size)} quantizable parameters, of {style.runs_text(runs)} that "
+        "decoded with a quantized cache.")
+    return style.Drawing(figure, "Quantized cache", caption, ["Q7"])
+
+
+def estimate(mean, error):
+    return f"{mean:.5f} ± {2 * error:.5f}"
+
+
+def table(heads, lines):
+    body = "".join(f"<tr><td>{escape(str(line[0]))}</td>"
+                   + "".join(f"<td class=num>{cell}</td>" for cell in line[1:]) + "</tr>"
+                   for line in lines)
+    return ("<div class=scroll><table><tr>" + "".join(f"<th>{h}</th>" for h in heads)
+            + f"</tr>{body}</table></div>")
+
+
+def policy_lines(run):
+    """One line per policy: storage, loss rise overall and in the last octave, copy, free run."""
+    rows = {name: run.array("decode", name) for name in (
+        "key_bits", "value_bits", "mean_delta_nats", "mean_delta_se_nats", "delta_nats",
+        "delta_se_nats")}
+    lines = []
+    for i, name in enumerate(run.array("decode", "policy")):
+        line = [name, f"{rows['key_bits'][i]:.3f}", f"{rows['value_bits'][i]:.3f}",
+                estimate(rows["mean_delta_nats"][i], rows["mean_delta_se_nats"][i]),
+                estimate(rows["delta_nats"][i, -1], rows["delta_se_nats"][i, -1])]
+        if "decode_copy" in run.groups:
+            line.append(estimate(run.array("decode_copy", "delta_nats")[i, -1],
+                                 run.array("decode_copy", "delta_se_nats")[i, -1]))
+        else:
+            line.append("–")
+        if "decode_free" in run.groups:
+            line.append(f"{run.array('decode_free', 'greedy_first_difference')[i].mean():.1f}")
+            line.append(f"{100 * run.array('decode_free', 'greedy_agreement')[i, -1]:.1f} %")
+        else:
+            line += ["–", "–"]
+        lines.append(line)
+    return lines
+
+
+def schedule_lines(run):
+    names = ("average_bits", "first_bits", "last_bits", "mean_delta_nats", "mean_delta_se_nats",
+             "to_uniform_nats", "to_uniform_se_nats")
+    rows = {name: run.array("decode_schedules", name) for name in names}
+    return [[name, f"{rows['average_bits'][i]:.3f}",
+             f"{rows['first_bits'][i]:.0f} → {rows['last_bits'][i]:.0f}",
+             estimate(rows["mean_delta_nats"][i], rows["mean_delta_se_nats"][i]),
+             estimate(rows["to_uniform_nats"][i], rows["to_uniform_se_nats"][i])]
+            for i, name in enumerate(run.array("decode_schedules", "schedule"))]
+
+
+def section(study):
+    """The tables of every run that decoded; empty when none did."""
+    parts = []
+    for run in study.runs:
+        found = [group for group in ("decode", "decode_schedules") if group in run.groups]
+        if found:
+            parts.append(f"<h3>{escape(str(run.manifest['run_id']))}</h3>")
+        if "decode" in found:
+            parts.append(table(("policy", "bits per key", "bits per value", "loss rise (nats)",
+                                "in the last octave", "copy at the longest distance",
+                                "equal tokens", "agreement at the end"), policy_lines(run)))
+        if "decode_schedules" in found:
+            parts.append(table(("schedule", "average bits", "widths", "loss rise (nats)",
+                                "minus uniform"), schedule_lines(run)))
+    if not parts:
+        return ""
+    return ("<section id=decode><h2>Decoding token by token</h2>" + "".join(parts)
+            + "<p class=quiet>Bits of a cached number with its steps, at the full length. Equal "
+            "tokens: before the first difference of a greedy free run, mean over prompts. "
+            "Schedules: weights as nested codes, teacher-forced after a prompt at the stored "
+            "width; uniform has the same average. ± 2 standard errors over windows.</p></section>")
