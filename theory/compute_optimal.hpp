@@ -66,10 +66,10 @@ double total_loss(const TotalLaw& law, const Point& point);
 double critical_tokens(const TotalLaw& law, const Point& point);
 
 enum class Unknown {
-  size,            ///< N, 1e3..1e15
-  tokens,          ///< D, 1e3..1e20
-  bits,            ///< P after training, 1..32
-  training_bits,   ///< P_w = P_a = P_kv, 1..32
+  size,           ///< N, 1e3..1e15
+  tokens,         ///< D, 1e3..1e20
+  bits,           ///< P after training, 1..32
+  training_bits,  ///< P_w = P_a = P_kv, 1..32
 };
 
 /// All values of one unknown at which the total loss is the given one, rising; the point says the rest.

@@ -157,8 +157,7 @@ T log_value(LawKind kind, const T* p, const Point& x) {
     case LawKind::ptq_broken: return log_broken(p, x);
     case LawKind::ptq_bit_difference: return p[0] + p[1] * (log_d - log_n) + p[2] * std::log(x.P_w - x.P);
     case LawKind::ptq_calibration: return p[0] - p[1] * x.P;
-    case LawKind::qat_group:
-      return p[0] + p[1] * log_d - p[2] * log_n + p[3] * std::log(std::log2(x.group));
+    case LawKind::qat_group: return p[0] + p[1] * log_d - p[2] * log_n + p[3] * std::log(std::log2(x.group));
     case LawKind::total_bits: return p[0] - p[1] * (log_n + std::log(bits_per_weight(x)));
     case LawKind::shannon: return log_shannon(p, x);
     default: return log(sum_value(kind, p, x));

@@ -53,32 +53,47 @@ Law make_damage_law(LawKind kind) {
     case LawKind::ptq_exponential:
       return {kind, "exponential in bits", linear, ptq_parameters(), std::string(kumar) + " Eq 2"};
     case LawKind::ptq_bit_power:
-      return {kind, "power of bits", linear, {log_c, gamma_d, gamma_n, {"gamma_P", 0, 30, "1"}},
+      return {kind,
+              "power of bits",
+              linear,
+              {log_c, gamma_d, gamma_n, {"gamma_P", 0, 30, "1"}},
               "Ouyang et al. 2411.17691"};
     case LawKind::ptq_step:
       return {kind, "squared step", linear, {log_c, gamma_d, gamma_n}, "uniform rounding noise Delta^2/12"};
     case LawKind::ptq_saturating:
       return {kind, "saturating in D/N", curved, {log_c, gamma_n, log_r, growth, kappa}, "own rival of Eq 2"};
     case LawKind::ptq_broken:
-      return {kind, "broken power of D/N", curved,
+      return {kind,
+              "broken power of D/N",
+              curved,
               {log_c, gamma_n, log_r, {"g_1", -3, 5, "1"}, {"g_2", -3, 5, "1"}, kappa},
               "own rival of Eq 2, smooth break as in Caballero et al. 2210.14891"};
     case LawKind::ptq_bit_difference:
-      return {kind, "power of the bits removed", linear,
+      return {kind,
+              "power of the bits removed",
+              linear,
               {{"ln eta", -60, 60, "ln nats/token"}, {"beta", -3, 5, "1"}, {"delta", -5, 30, "1"}},
               "a web page on precision scaling; not in Kumar et al."};
     case LawKind::ptq_calibration:
       return {kind, "one model's own bits", linear, {{"c", -60, 60, "ln nats/token"}, kappa}, "calibration per model"};
     case LawKind::ptq_robust:
-      return {kind, "robustified damage", curved,
-              ptq_parameters() + robustness_parameters() + part_parameters("n", -2, 4), std::string(kumar) + " Eq 9",
+      return {kind,
+              "robustified damage",
+              curved,
+              ptq_parameters() + robustness_parameters() + part_parameters("n", -2, 4),
+              std::string(kumar) + " Eq 9",
               Scale::raw};
     case LawKind::qat_group:
-      return {kind, "QAT with groups", linear,
+      return {kind,
+              "QAT with groups",
+              linear,
               {{"ln k", -60, 60, "ln nats/token"}, gamma_d, gamma_n, {"gamma_G", -3, 5, "1"}},
               "Chen et al. 2505.14302"};
     case LawKind::total_bits:
-      return {kind, "power of total bits", linear, {{"c", -60, 60, "ln of the measured unit"}, {"a", -3, 5, "1"}},
+      return {kind,
+              "power of total bits",
+              linear,
+              {{"c", -60, 60, "ln of the measured unit"}, {"a", -3, 5, "1"}},
               "after Dettmers & Zettlemoyer 2212.09720, one line per precision"};
     default: return {};
   }
@@ -106,14 +121,30 @@ Law make_loss_law(LawKind kind) {
               loss_parameters() + part_parameters("n", -2, 4) + ptq_parameters() + robustness_parameters(),
               std::string(kumar) + " Eqs 1 and 9"};
     case LawKind::capybara:
-      return {kind, "floating-point training loss", curved,
-              {{"ln n", -5, 25, "ln nats/token"}, alpha, {"ln d", -5, 25, "ln nats/token"}, beta, floor_loss,
-               {"ln g", -20, 40, "ln token/nat"}, {"delta", 0, 10, "1"}, {"nu", 0, 10, "1"}},
+      return {kind,
+              "floating-point training loss",
+              curved,
+              {{"ln n", -5, 25, "ln nats/token"},
+               alpha,
+               {"ln d", -5, 25, "ln nats/token"},
+               beta,
+               floor_loss,
+               {"ln g", -20, 40, "ln token/nat"},
+               {"delta", 0, 10, "1"},
+               {"nu", 0, 10, "1"}},
               "Sun et al. 2501.02423"};
     case LawKind::shannon:
-      return {kind, "Shannon capacity", curved,
-              {{"ln a", -20, 20, "ln tokens/nat"}, alpha, beta, {"ln c", -60, 60, "1"}, {"gamma", 0, 3, "1"},
-               {"ln d", -60, 60, "1"}, {"delta", 0, 3, "1"}, {"ln e", -60, 60, "1"}},
+      return {kind,
+              "Shannon capacity",
+              curved,
+              {{"ln a", -20, 20, "ln tokens/nat"},
+               alpha,
+               beta,
+               {"ln c", -60, 60, "1"},
+               {"gamma", 0, 3, "1"},
+               {"ln d", -60, 60, "1"},
+               {"delta", 0, 3, "1"},
+               {"ln e", -60, 60, "1"}},
               "Ouyang et al. 2605.23901, the redundant constant b = 1"};
     default: return {};
   }

@@ -48,8 +48,8 @@ double capybara_critical_tokens(const std::vector<double>& p, const Point& x) {
   EXPECTS(p.size() == law(LawKind::capybara).parameters.size(), "capybara_critical_tokens: {} parameters, expected 8",
           p.size());
   EXPECTS(x.group > 1, "capybara_critical_tokens: group {}, expected > 1", x.group);
-  const double log_strength =
-      p[5] + p[6] * std::log(x.exponent_bits + 0.5) + p[7] * std::log(x.mantissa_bits + 0.5) - std::log(std::log2(x.group));
+  const double log_strength = p[5] + p[6] * std::log(x.exponent_bits + 0.5) + p[7] * std::log(x.mantissa_bits + 0.5) -
+                              std::log(std::log2(x.group));
   return std::exp((p[2] + p[1] * std::log(x.N) + log_strength) / (2 * p[3]));
 }
 

@@ -48,10 +48,10 @@ enum class LawKind {
   chinchilla,            ///< ln L = ln(E + A N^-alpha + B D^-beta)
   ptq_broken,            ///< slope g1 in ln(D/N) below ln r, g2 above, bend of width 1/4
   ptq_bit_difference,    ///< ln delta = ln eta + beta ln(D/N) + d ln(P_w - P)
-  ptq_calibration,       ///< ln delta = c - kappa P: one model, no law over models
+  ptq_calibration,       ///< ln delta = c - kappa P: no law over models; by_group over Point::model
   ptq_robust,            ///< delta = C D^gD/N_eff^gN e^(-kappa P) prod_x (1 - exp(-C_x (P_x - P)))
   qat_group,             ///< ln delta = ln k + gD ln D - gN ln N + gG ln log2 G
-  total_bits,            ///< ln y = c - a ln(N bits per weight): one line per precision
+  total_bits,            ///< ln y = c - a ln(N bits per weight); by_group over P for a line per precision
   train_exponential,     ///< L = A N_eff^-alpha + B D^-beta + E, N_eff = N prod (1 - e^(-P_x/gamma_x + n_x))
   train_additive,        ///< the same with N_eff = N (1 - sum e^(-P_x/gamma_x + n_x))
   train_logistic,        ///< the same with N_eff = N prod 1/(1 + e^(-P_x/gamma_x + n_x))

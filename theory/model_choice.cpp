@@ -95,8 +95,8 @@ NestedChoice nested_choice(const std::vector<LawKind>& laws, const std::vector<O
     Split split;
     for (const Observation& o : rows) (o.cell == cell ? split.predicted : split.fitted).push_back(o);
     const int best = best_law(laws, split.fitted, options, scale);
-    const Extrapolation outer =
-        best < 0 ? Extrapolation{nan, nan, 0} : extrapolate(laws[static_cast<std::size_t>(best)], split, options, scale);
+    const Extrapolation outer = best < 0 ? Extrapolation{nan, nan, 0}
+                                         : extrapolate(laws[static_cast<std::size_t>(best)], split, options, scale);
     if (best >= 0) ++result.chosen[static_cast<std::size_t>(best)];
     if (!std::isfinite(outer.rmse)) {
       ++result.failures;
@@ -116,7 +116,7 @@ FormContrast contrast_forms(LawKind a, LawKind b, const std::vector<Observation>
   std::vector<RowKey> keys;
   std::vector<double> differences;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const double difference = of_a[i] * of_a[i] - of_b[i] * of_b[i];
+    const double difference = (of_a[i] - of_b[i]) * (of_a[i] + of_b[i]);  // 0 for equal errors
     if (!std::isfinite(difference)) continue;
     keys.push_back({rows[i].cell, rows[i].seed});
     differences.push_back(difference);

@@ -42,13 +42,14 @@ Extrapolation extrapolate(LawKind kind, const Split& split, const FitOptions& op
 
 /// Cross-validation of the whole procedure "take the law of least held-out error".
 struct NestedChoice {
-  double rmse = 0;           ///< of the chosen laws over left-out cells: the honest error of choosing
-  std::vector<int> chosen;   ///< how many outer cells took each law, in the order given
+  double rmse = 0;          ///< of the chosen laws over left-out cells: the honest error of choosing
+  std::vector<int> chosen;  ///< how many outer cells took each law, in the order given
   int cells = 0;
   int failures = 0;  ///< outer cells without a usable law or with a prediction that is not finite
 };
 
-/// For each cell: choose by held-out error among the other cells, refit there, predict the cell.
+/// For each cell: choose by held-out error among the other cells, refit there, predict the cell. A
+/// law that fails to predict more than a tenth of the rows is not chosen.
 /// expects at least one law; ties go to the earlier
 /// cost    laws·cells² fits
 NestedChoice nested_choice(const std::vector<LawKind>& laws, const std::vector<Observation>& rows,
@@ -56,9 +57,9 @@ NestedChoice nested_choice(const std::vector<LawKind>& laws, const std::vector<O
 
 /// Paired comparison of two forms.
 struct FormContrast {
-  Interval difference;  ///< mean squared held-out error of `a` minus that of `b`, over the same rows
-  bool is_equal = true;     ///< the interval holds 0, or is undefined: these rows cannot tell the forms apart
-  int rows = 0;             ///< rows that both forms predicted
+  Interval difference;   ///< mean squared held-out error of `a` minus that of `b`, over the same rows
+  bool is_equal = true;  ///< the interval holds 0, or is undefined: these rows cannot tell the forms apart
+  int rows = 0;          ///< rows that both forms predicted
 };
 
 /// Held-out errors of both forms cell by cell, with a bootstrap over cells and seeds.

@@ -19,7 +19,7 @@ std::string_view name_of(Decay decay) { return decay_names[static_cast<size_t>(d
 Decay decay_from_name(std::string_view name) {
   for (size_t i = 0; i < decay_names.size(); ++i)
     if (decay_names[i] == name) return static_cast<Decay>(i);
-  throw OptionError(fmt::format("decay = \"{}\" is unknown; did you mean \"{}\"? (known: {})", name,
+  throw OptionError(fmt::format("schedule = \"{}\" is unknown; did you mean \"{}\"? (known: {})", name,
                                 nearest_name(name, decay_names), fmt::join(decay_names, ", ")));
 }
 

@@ -11,6 +11,8 @@ namespace hone {
 template <>
 inline void fake_quantize<test::Dual>(MatRef<test::Dual>, const Quantizer&, Index, std::vector<double>*) {}
 template <>
+inline void fake_quantize_static<test::Dual>(MatRef<test::Dual>, const StepRange&, Rounding, const Stream&) {}
+template <>
 inline void apply_ste_mask<test::Dual>(MatRef<test::Dual>, ConstMatRef<test::Dual>, const Quantizer&, SteKind, Index) {}
 
 }  // namespace hone

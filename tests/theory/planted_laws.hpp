@@ -34,8 +34,7 @@ inline std::vector<double> planted_parameters(LawKind kind) {
     case LawKind::train_additive: return joined(kumar_chinchilla_parameters(), parts);
     case LawKind::train_logistic: return joined(kumar_chinchilla_parameters(), {1.6, 1.5, 1.4, 2.5, 0.9, 2.6});
     case LawKind::train_tail: return joined(kumar_chinchilla_parameters(), {2.5, 0.3, 2.1, 0.5, 0.9, 0.2});
-    case LawKind::unified:
-      return joined(joined(kumar_training_parameters(), kumar_ptq_parameters()), {0.3, 0.4, 0.6});
+    case LawKind::unified: return joined(joined(kumar_training_parameters(), kumar_ptq_parameters()), {0.3, 0.4, 0.6});
     case LawKind::capybara: return capybara_parameters();
     case LawKind::shannon: return {-4, 0.1, 0.5, -8, 0.35, 1, 0.3, 4};
   }
@@ -91,8 +90,7 @@ inline std::vector<Point> settings(LawKind kind, Point x) {
 
 inline std::vector<Point> planted_points(LawKind kind) {
   const bool is_large = planted::is_large_scale(kind);
-  const std::vector<double> sizes =
-      is_large ? std::vector<double>{3e7, 1e8, 3e8} : std::vector<double>{3e4, 1e5, 3e5};
+  const std::vector<double> sizes = is_large ? std::vector<double>{3e7, 1e8, 3e8} : std::vector<double>{3e4, 1e5, 3e5};
   const std::vector<double> tokens =
       is_large ? std::vector<double>{1.5e9, 4e9, 1e10, 2.6e10} : std::vector<double>{1e6, 3e6, 1e7, 3e7, 1e8, 3e8};
   std::vector<Point> points;

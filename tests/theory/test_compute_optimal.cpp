@@ -110,7 +110,10 @@ TEST_SUITE("compute optimal") {
       const double tokens = critical_tokens(kumar_total(), x);
       CHECK_NEAR(tokens / n, ratio, 0.01, 0);
       const double by_force = brute_minimum(
-          [&](double d) { return total_loss(kumar_total(), {x.N, d, x.P}); }, tokens / 1e3, tokens * 1e3);
+          [&](double d) {
+            return total_loss(kumar_total(), {x.N, d, x.P});
+          },
+          tokens / 1e3, tokens * 1e3);
       CHECK_NEAR(tokens, by_force, 1e-3, 0);
     }
     CHECK(std::isinf(critical_tokens(kumar_total(), {1e8, 0, INFINITY})));

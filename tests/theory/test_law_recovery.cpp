@@ -79,8 +79,8 @@ TEST_SUITE("law recovery") {
 
   TEST_CASE("fit: rows of the Shannon form are predicted, and its eight parameters are flagged collinear") {
     const auto p = planted_parameters(LawKind::shannon);
-    const FitSummary s = fit(LawKind::shannon, planted_rows(LawKind::shannon, p, 1e-3, 1),
-                             {.start = moved_start(LawKind::shannon)});
+    const FitSummary s =
+        fit(LawKind::shannon, planted_rows(LawKind::shannon, p, 1e-3, 1), {.start = moved_start(LawKind::shannon)});
     REQUIRE(s.is_usable());
     CHECK(s.rmse_log < 1.3e-3);
     CHECK(s.collinear);
