@@ -146,11 +146,15 @@ std::vector<double> solve_iso_loss(const TotalLaw& law, const Point& point, Unkn
   const std::vector<double> grid = search_grid(law, point, unknown);
   const auto excess = [&](double value) { return total_loss(law, with(point, unknown, value)) - loss; };
   std::vector<double> roots;
+  // The damage jumps to 0 where training was no finer than P; a jump across the loss is no solution.
+  const auto add = [&](double root) {
+    if (std::abs(excess(root)) <= 1e-9 * std::abs(loss)) roots.push_back(root);
+  };
   double before = nan;
   for (std::size_t i = 0; i < grid.size(); ++i) {
     const double here = excess(grid[i]);
-    if (here == 0) roots.push_back(grid[i]);
-    if (before * here < 0) roots.push_back(root_between(excess, grid[i - 1], grid[i]));
+    if (here == 0) add(grid[i]);
+    if (before * here < 0) add(root_between(excess, grid[i - 1], grid[i]));
     before = here;
   }
   return roots;

@@ -32,6 +32,7 @@ Layout make_layout(const FitOptions& options, const std::vector<double>& start) 
   return layout;
 }
 
+/// Response and derivatives in one pass of dual numbers.
 template <int width>
 double differentiate(LawKind kind, const double* parameters, int size, const Point& point, double* derivatives) {
   ceres::Jet<double, width> duals[width];
@@ -65,7 +66,8 @@ class RowCost : public ceres::CostFunction {
     std::fill_n(jacobians[0], layout_.free, 0.0);
     for (std::size_t j = 0; j < part_.place.size(); ++j) {
       const int at = layout_.block_place[part_.place[j]];
-      if (at >= 0) jacobians[0][at] -= derivatives[j] * inverse;
+      if (at < 0) continue;
+      jacobians[0][at] -= derivatives[j] * inverse;
       if (!std::isfinite(derivatives[j])) return false;
     }
     return std::isfinite(residual[0]);

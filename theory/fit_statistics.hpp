@@ -1,4 +1,5 @@
-// What all fitting mechanisms report about a solution; internal to the fits.
+// What all fitting mechanisms report about a solution: errors, condition and flags. Internal to the
+// fits.
 #pragma once
 
 #include "theory/fit.hpp"

@@ -6,7 +6,7 @@
 namespace hone {
 namespace {
 
-constexpr Index tile = 64;
+constexpr Index tile = 32;
 
 /// Chunk c belongs to lane c mod lanes; a lane adds its chunks in order, and the lanes are added in order at the end.
 /// A fixed number, so that the sums are the same on any number of threads.

@@ -133,7 +133,7 @@ TEST_SUITE("compute optimal") {
   }
 
   TEST_CASE("solve_iso_loss: size, tokens and bits of a known point come back from its loss") {
-    rc::check([] {
+    CHECK(rc::check([] {
       const TotalLaw law = kumar_total();
       Point x = trained_at(std::pow(10, 7 + *rc::gen::inRange(0, 300) / 100.0),
                            std::pow(10, 9 + *rc::gen::inRange(0, 300) / 100.0), 9 + *rc::gen::inRange(0, 7));
@@ -149,7 +149,7 @@ TEST_SUITE("compute optimal") {
       RC_ASSERT(has(Unknown::tokens, x.D));
       RC_ASSERT(has(Unknown::bits, x.P));
       RC_ASSERT(has(Unknown::training_bits, x.P_w));
-    });
+    }));
   }
 
   TEST_CASE("solve_iso_loss: above the least loss two token counts, one on each side of D_crit; below it none") {
@@ -164,6 +164,15 @@ TEST_SUITE("compute optimal") {
     CHECK(roots[1] > turn);
     CHECK(solve_iso_loss(law, x, Unknown::tokens, least - 1e-6).empty());
     CHECK(solve_iso_loss(law, x, Unknown::tokens, least + 1e-9).size() == 2);
+  }
+
+  TEST_CASE("solve_iso_loss: the jump to no damage at the training bits is no solution") {
+    Point x = trained_at(30e6, 26e9, 5);
+    x.P = 5 - 1e-9;
+    const double damaged = total_loss(kumar_total(), x), whole = training_loss(kumar_training_law(), x);
+    REQUIRE(damaged > whole + 0.01);
+    CHECK(solve_iso_loss(kumar_total(), x, Unknown::bits, 0.5 * (damaged + whole)).empty());
+    CHECK(solve_iso_loss(kumar_total(), x, Unknown::bits, damaged + 0.01).size() == 1);
   }
 
   TEST_CASE("iso_loss_bits: every point of the surface has the loss, more parameters need fewer bits") {

@@ -33,14 +33,14 @@ std::vector<Observation> rows_of(LawKind kind, const std::vector<double>& p, dou
 
 TEST_SUITE("fit") {
   TEST_CASE("fit_linear: exact rows give back any planted parameters and R2 of 1") {
-    rc::check([] {
+    CHECK(rc::check([] {
       const auto gd = *rc::gen::inRange(-100, 200), gn = *rc::gen::inRange(-100, 200), k = *rc::gen::inRange(50, 400);
       const std::vector<double> p{-3, gd / 100.0, gn / 100.0, k / 100.0};
       const auto s = fit_linear(LawKind::ptq_exponential, rows_of(LawKind::ptq_exponential, p, 0, 0, {3, 4, 5}), {});
       RC_ASSERT(s.stop == Stop::solved);
       for (std::size_t j = 0; j < 4; ++j) RC_ASSERT(test::near(s.parameters[j], p[j], 1e-9, 1e-9));
       RC_ASSERT(test::near(s.r2, 1, 1e-9));
-    });
+    }));
   }
 
   TEST_CASE("fit_linear: standardized errors of the exponents have unit variance [400 noisy samples]") {

@@ -143,7 +143,7 @@ TEST_SUITE("joint fit") {
     std::vector<double> held(11, NAN);
     for (std::size_t j = 6; j < 11; j += 2) held[j] = 0;
     auto start = p;
-    for (double& v : start) v *= 1.02;
+    for (double& v : start) v = 1.02 * v + 0.01;
     const FitSummary plain = fit(LawKind::train_exponential, rows, {.start = start, .held = held});
     const FitSummary offset = fit(LawKind::train_exponential, rows, {.start = start});
     REQUIRE(plain.is_usable());

@@ -107,7 +107,7 @@ TEST_SUITE("laws") {
 
   TEST_CASE("gradient: agrees with central differences for every law, around its planted parameters") {
     for (const LawKind kind : all_laws())
-      rc::check([kind] {
+      CHECK(rc::check([kind] {
         const auto points = planted_points(kind);
         const Point x = points[*rc::gen::inRange<std::size_t>(0, points.size())];
         std::vector<double> p = planted_parameters(kind);
@@ -124,7 +124,7 @@ TEST_SUITE("laws") {
           p[j] = kept;
           RC_ASSERT(test::near(g[j], (up - down) / (2 * h), 1e-5, 1e-8 * std::abs(at) + 1e-300));
         }
-      });
+      }));
   }
 
   TEST_CASE("squared step: the per-bit factor from 3 to 4 is 49/9 for absmax grids, 225/49 for 2^b - 1, 4 for signed") {
@@ -141,14 +141,14 @@ TEST_SUITE("laws") {
   }
 
   TEST_CASE("broken power: with equal slopes it is the exponential law, far off the break each slope rules") {
-    rc::check([] {
+    CHECK(rc::check([] {
       const double g = *rc::gen::inRange(-100, 200) / 100.0, gn = *rc::gen::inRange(0, 80) / 100.0;
       const Point x{1e5, std::pow(10.0, *rc::gen::inRange(6, 12)), 4};
       const double r = std::log(200.0);
       const double broken = predict(LawKind::ptq_broken, {-2, gn, r, g, g, 1.6}, x);
       const double plain = predict(LawKind::ptq_exponential, {-2 - g * r, g, gn + g, 1.6}, x);
       RC_ASSERT(test::near(broken, plain, 1e-12));
-    });
+    }));
     const auto at = [](double d) {
       return predict(LawKind::ptq_broken, {-2, 0.3, std::log(200.0), 0.9, 0.2, 1.6}, {1e5, d, 4});
     };

@@ -57,12 +57,12 @@ TEST_SUITE("training laws") {
   }
 
   TEST_CASE("training_loss: equals the law's prediction at any bits above the zeros") {
-    rc::check([] {
+    CHECK(rc::check([] {
       Point x{*rc::gen::inRange(1, 1000) * 1e6, *rc::gen::inRange(1, 1000) * 1e8, 0};
       x.P_w = 1 + *rc::gen::inRange(0, 150) / 10.0, x.P_a = 3.2 + *rc::gen::inRange(0, 150) / 10.0;
       RC_ASSERT(test::near(training_loss(kumar_training_law(), x),
                            predict(LawKind::train_exponential, kumar_training_parameters(), x), 1e-12));
-    });
+    }));
     CHECK_THROWS_AS(training_law({1, 2, 3}), ContractError);
   }
 }

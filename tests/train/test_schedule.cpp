@@ -88,7 +88,7 @@ TEST_CASE("cooldown_branch: leaves the trunk without a jump and ends at its own 
 TEST_CASE("schedule: names round-trip, and an unknown one is answered with the nearest") {
   for (Decay decay : every_decay) CHECK(decay_from_name(name_of(decay)) == decay);
   CHECK_THROWS_WITH_AS(decay_from_name("cosin"),
-                       "decay = \"cosin\" is unknown; did you mean \"cosine\"? (known: constant, cosine, linear, "
+                       "schedule = \"cosin\" is unknown; did you mean \"cosine\"? (known: constant, cosine, linear, "
                        "one_sqrt, two_stage)",
                        OptionError);
 }
