@@ -11,6 +11,18 @@
 
 namespace hone::experiments {
 
+/// What every command on a single checkpoint is told.
+struct CheckpointOptions {
+  std::filesystem::path checkpoint;         ///< llama2.c file, or a Hugging Face folder
+  std::filesystem::path tokenizer;          ///< beside the checkpoint when empty
+  std::vector<std::filesystem::path> text;  ///< UTF-8 files
+  std::filesystem::path out;                ///< outputs/COMMAND/NAME.h5 when empty
+  std::int64_t context = 0;                 ///< the checkpoint's, at most 256, when 0
+  std::int64_t seed = 1;
+  int threads = 0;  ///< 0 = all
+  std::string command_line;
+};
+
 /// The checkpoint at a context of `context` tokens; 0 = its own, at most 256.
 /// errors  those of import_checkpoint; OptionError when the checkpoint's context is shorter
 ImportedModel open_checkpoint(const std::filesystem::path& path, Index context);

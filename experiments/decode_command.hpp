@@ -5,20 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "experiments/checkpoint_text.hpp"
 #include "experiments/decode_table.hpp"
 
 namespace hone::experiments {
 
-struct DecodeOptions {
-  std::filesystem::path checkpoint;         ///< llama2.c file, or a Hugging Face folder
-  std::filesystem::path tokenizer;          ///< beside the checkpoint when empty
-  std::vector<std::filesystem::path> text;  ///< UTF-8 files that are decoded
-  std::filesystem::path out;                ///< outputs/decode/NAME.h5 when empty
-  std::int64_t context = 0;                 ///< the checkpoint's, at most 256, when 0
-  std::int64_t seed = 1;
+struct DecodeOptions : CheckpointOptions {
   DecodeSpec spec;
-  int threads = 0;  ///< 0 = all
-  std::string command_line;
 
   DecodeOptions();
 };

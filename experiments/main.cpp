@@ -9,6 +9,7 @@
 #include "experiments/quantize_command.hpp"
 #include "sim/base/error.hpp"
 
+using hone::experiments::CheckpointOptions;
 using hone::experiments::CommandOptions;
 using hone::experiments::DecodeOptions;
 using hone::experiments::MeasureOptions;
@@ -23,18 +24,25 @@ void add_study_options(CLI::App& command, CommandOptions& options) {
   command.add_option("--seed", options.seeds, "seeds to use instead of the study's")->type_name("N...");
 }
 
+/// Options of every subcommand on one checkpoint.
+void add_checkpoint_options(CLI::App& command, CheckpointOptions& o) {
+  command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
+      ->required();
+  command.add_option("--text", o.text, "UTF-8 text files to measure on")->required()->check(CLI::ExistingFile);
+  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
+  command.add_option("--out", o.out, "run file; default outputs/" + command.get_name() + "/NAME.h5");
+  command.add_option("--context", o.context, "tokens of context; default the model's, at most 256");
+  command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
+  command.add_option("--seed", o.seed, "of everything that is drawn");
+}
+
 void add_measure_options(CLI::App& command, MeasureOptions& o) {
+  add_checkpoint_options(command, o);
   command.footer(
       "examples:\n"
       "  hone measure stories260K.bin --text story.txt --continue \"Once upon a time\"\n"
       "  hone measure pythia-14m --text book.txt --context 128 --precision float32 --bits 8 4 3 2\n"
       "killed, it goes on from the last Hessian product when the same command is run again");
-  command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
-      ->required();
-  command.add_option("--text", o.text, "UTF-8 text files to measure on")->required()->check(CLI::ExistingFile);
-  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
-  command.add_option("--out", o.out, "run file; default outputs/measure/NAME.h5");
-  command.add_option("--context", o.context, "tokens per window; default the model's, at most 256");
   command.add_option("--windows", o.measure.evaluation_windows, "windows for losses")->check(CLI::Range(2, 1 << 30));
   command.add_option("--curvature-windows", o.measure.curvature_windows, "an even subset of them for Hessian products");
   command.add_option("--precision", o.measure.precision, "of Hessian products")
@@ -61,11 +69,10 @@ void add_measure_options(CLI::App& command, MeasureOptions& o) {
   command.add_option("--continue-tokens", o.prompt_tokens, "its length")->check(CLI::Range(1, 65536));
   command.add_option("--cache-mib", o.measure.cache_mib, "memory for activations kept between products");
   command.add_option("--memory", o.memory_gib, "GiB that may be used; default what the machine has");
-  command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
-  command.add_option("--seed", o.seed, "of all random vectors");
 }
 
 void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
+  add_checkpoint_options(command, o);
   command.footer(
       "schemes are COORDINATES+RULE: nothing, smooth+ or rotate+ before one of\n"
       "  rtn mse gptq guided lnq awq                    at every width of --bits\n"
@@ -76,15 +83,9 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
       "  hone quantize pythia-14m --text book.txt --schemes rtn gptq rotate+gptq --bits 4 3 --group 64 "
       "--granularity group\n"
       "  hone quantize pythia-14m --text book.txt --schemes rtn smooth+rtn rotate+rtn --activation-bits 8 --bits 8 4");
-  command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
-      ->required();
-  command.add_option("--text", o.text, "UTF-8 text files to measure on")->required()->check(CLI::ExistingFile);
   command
       .add_option("--calibration", o.calibration, "UTF-8 text files to calibrate on; default the first half of --text")
       ->check(CLI::ExistingFile);
-  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
-  command.add_option("--out", o.out, "run file; default outputs/quantize/NAME.h5");
-  command.add_option("--context", o.context, "tokens per window; default the model's, at most 256");
   command.add_option("--windows", o.windows, "windows for losses")->check(CLI::Range(2, 1 << 30));
   command.add_option("--curvature-windows", o.curvature_windows, "an even subset of them for g'e and e'He/2")
       ->check(CLI::Range(1, 1 << 30));
@@ -113,22 +114,15 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
   command.add_option("--group", o.spec.group, "weights per scale with --granularity group");
   command.add_option("--damping", o.spec.damping, "of gptq, a share of the mean of diag H")->check(CLI::Range(0., 1.));
   command.add_option("--smoothing", o.spec.smoothing, "alpha of smooth+")->check(CLI::Range(0., 1.));
-  command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
-  command.add_option("--seed", o.seed, "of the rotation and the calibration windows");
 }
 
 void add_decode_options(CLI::App& command, DecodeOptions& o) {
+  add_checkpoint_options(command, o);
   command.footer(hone::experiments::policy_grammar() +
                  "examples:\n"
                  "  hone decode stories260K.bin --text story.txt\n"
                  "  hone decode pythia-14m --text book.txt --policies token4 kivi2 k4v2-sinks4 --length 2048\n"
                  "  hone decode stories260K.bin --text story.txt --no-policies --average-bits 4 4.5 5");
-  command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
-      ->required();
-  command.add_option("--text", o.text, "UTF-8 text files to decode")->required()->check(CLI::ExistingFile);
-  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
-  command.add_option("--out", o.out, "run file; default outputs/decode/NAME.h5");
-  command.add_option("--context", o.context, "that 8 of make a window; default the model's, at most 256");
   command.add_option("--policies", o.spec.policies, "of the cache, see below");
   command.add_flag_callback(
       "--no-policies", [&o] { o.spec.policies.clear(); }, "leave the cache alone");
@@ -148,8 +142,6 @@ void add_decode_options(CLI::App& command, DecodeOptions& o) {
   command.add_option("--copy-windows", o.spec.copy_windows, "copies per distance")->check(CLI::Range(2, 1000000));
   command.add_option("--temperature", o.spec.temperature, "of sampling")->check(CLI::Range(1e-3, 1e3));
   command.add_option("--stored-bits", o.spec.stored_bits, "of the nested codes")->check(CLI::Range(3, 8));
-  command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
-  command.add_option("--seed", o.seed, "of copied tokens and of sampling");
 }
 
 std::string join_command_line(int argc, char** argv) {

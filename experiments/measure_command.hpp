@@ -5,25 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "experiments/checkpoint_text.hpp"
 #include "experiments/study.hpp"
 
 namespace hone::experiments {
 
-struct MeasureOptions {
-  std::filesystem::path checkpoint;         ///< llama2.c file, or a Hugging Face folder
-  std::filesystem::path tokenizer;          ///< beside the checkpoint when empty
-  std::vector<std::filesystem::path> text;  ///< UTF-8 files
-  std::filesystem::path out;                ///< outputs/measure/NAME.h5 when empty
-  std::int64_t context = 0;                 ///< the checkpoint's, at most 256, when 0
-  std::int64_t seed = 1;
+struct MeasureOptions : CheckpointOptions {
   MeasureSpec measure;
   QuantizeSpec quantize;
   NoiseSpec noise;
   double memory_gib = 0;  ///< limit; 0 = what the machine has
-  int threads = 0;        ///< 0 = all
   std::string prompt;     ///< text to continue greedily, as a check of model and tokenizer
   std::int64_t prompt_tokens = 64;
-  std::string command_line;
 
   MeasureOptions();
 };

@@ -5,22 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "experiments/checkpoint_text.hpp"
 #include "experiments/study.hpp"
 
 namespace hone::experiments {
 
-struct QuantizeOptions {
-  std::filesystem::path checkpoint;                ///< llama2.c file, or a Hugging Face folder
-  std::filesystem::path tokenizer;                 ///< beside the checkpoint when empty
-  std::vector<std::filesystem::path> text;         ///< UTF-8 files that losses are measured on
+struct QuantizeOptions : CheckpointOptions {
   std::vector<std::filesystem::path> calibration;  ///< UTF-8 files; the first half of `text` when empty
-  std::filesystem::path out;                       ///< outputs/quantize/NAME.h5 when empty
-  std::int64_t context = 0;                        ///< the checkpoint's, at most 256, when 0
   std::int64_t windows = 64, curvature_windows = 16;
-  std::int64_t seed = 1;
   QuantizeSpec spec;
-  int threads = 0;  ///< 0 = all
-  std::string command_line;
 
   QuantizeOptions();
 };
