@@ -40,9 +40,7 @@ Source<TokenBatch> open_language(const RunSpec& run, std::shared_ptr<Language> l
   const Index batch = run.train.batch, context = run.model.context;
   Source<TokenBatch> source;
   source.batch = [=](std::int64_t step) { return language->batch(step, batch, context); };
-  source.held_out = [language](Index positions, Index count) {
-    return language->evaluation_windows(positions, count);
-  };
+  source.held_out = [language](Index positions, Index count) { return language->evaluation_windows(positions, count); };
   source.evaluation = source.held_out(context, run.measure.evaluation_windows);
   source.vocabulary = language->vocabulary();
   source.entropy_rate_nats = entropy;

@@ -99,7 +99,8 @@ std::vector<KvCacheOptions> policies() {
 
 TEST_SUITE_BEGIN("decoder");
 
-TEST_CASE("decoder: full precision equals the one-pass forward to 1e-12 [Llama, GQA, GPT-2, GPT-NeoX, rotated, experts]") {
+TEST_CASE(
+    "decoder: full precision equals the one-pass forward to 1e-12 [Llama, GQA, GPT-2, GPT-NeoX, rotated, experts]") {
   for (const TransformerOptions& options : architectures()) {
     const Setup s(options);
     CHECK(relative_error(decoded(s, {}), s.one_pass({})) <= 1e-12);
