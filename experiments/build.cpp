@@ -113,7 +113,7 @@ Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_
   p.weight = weight_quantizer(spec, w_bits);
   p.activation.bits = a_bits;
   p.activation.granularity = granularity_from_name(spec.activation_granularity);
-  p.activation.group = spec.group;
+  if (p.activation.granularity == Granularity::group) p.activation.group = spec.group;
   p.activation.grid = grid_from_name(spec.activation_grid);
   if (spec.activation_clip < 1) p.activation.rule = ScaleRule::clip, p.activation.rule_value = spec.activation_clip;
   p.activation.outlier_threshold = spec.outlier_threshold;

@@ -39,6 +39,11 @@ void print_table(const std::vector<SchemeEntry>& entries) {
                e.bits ? std::to_string(e.bits) : "", e.bits_per_weight, e.change.loss.mean_nats,
                e.change.loss.standard_error_nats, e.change.kl_nats.mean, 100 * e.change.top1_agreement.mean,
                e.gradient_nats + e.quadratic_nats, e.reference.loss.mean_nats);
+  for (const SchemeEntry& e : entries)
+    if (e.fallback_blocks > 0)
+      fmt::print(
+          "{} at {} bits: {} matrices rounded to nearest, their inputs were too few; calibrate on more windows\n",
+          e.scheme, e.bits, e.fallback_blocks);
   fmt::print("full prec.: what the scheme's coordinates alone change, without rounding\n");
 }
 
@@ -66,9 +71,7 @@ QuantizeOptions::QuantizeOptions() {
 }
 
 int quantize_command(const QuantizeOptions& options) {
-  for (const std::string& name : options.spec.schemes)
-    if (scheme_from_name(name).has_ladder())
-      for (std::int64_t bits : options.spec.scheme_bits) weight_quantizer(options.spec, int(bits)).validate("quantize");
+  for (const std::string& name : options.spec.schemes) scheme_from_name(name).check(options.spec);
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const Index context = imported.options.positions;
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));

@@ -11,7 +11,8 @@
 namespace hone::experiments {
 namespace {
 
-constexpr int trace_probes = 16;  ///< for tr(H_l) of the mixed rules
+constexpr int trace_probes = 16;     ///< for tr(H_l) of the mixed rules
+constexpr Index trace_windows = 24;  ///< of the calibration set
 
 /// A full-precision model in some coordinates, with its derivatives.
 class Twin {
@@ -22,6 +23,9 @@ class Twin {
         model_(options),
         wide_(theta_.begin(), theta_.end()),
         linear_(model_, wide_.data(), data.curvature, {input.chunks, data.cache_bytes}),
+        calibration_(input.calibration),
+        chunks_(input.chunks),
+        cache_bytes_(data.cache_bytes),
         seed_(input.seed) {
     AlignedVector<float> gradient(theta_.size());
     Objective<Transformer<float>>(model_, input.chunks).gradient(theta_.data(), data.evaluation, gradient.data());
@@ -44,16 +48,19 @@ class Twin {
     return {gradient_.dot(e), 0.5 * e.dot(he)};
   }
 
-  /// tr(H_l) of the quantizable blocks in layout order.
+  /// tr(H_l) of the quantizable blocks in layout order, on the calibration windows: what chooses widths may not see the
+  /// windows they are judged on.
   const std::vector<double>& block_traces() {
     if (!traces_.empty()) return traces_;
+    const TokenBatch windows = even_subset(calibration_, std::min(trace_windows, calibration_.sequences));
+    Linearization<Transformer<float>> linear(model_, wide_.data(), windows, {chunks_, cache_bytes_});
     std::vector<Vector<double>> weights;
     for (const ParamBlock& block : model_.layout().blocks()) {
       if (!block.is_quantizable()) continue;
-      weights.push_back(Vector<double>::Zero(linear_.size()));
+      weights.push_back(Vector<double>::Zero(linear.size()));
       weights.back().segment(block.offset, block.size()).setOnes();
     }
-    for (const TraceEstimate& t : weighted_traces(linear_.hessian(), weights, {trace_probes, seed_}, nullptr))
+    for (const TraceEstimate& t : weighted_traces(linear.hessian(), weights, {trace_probes, seed_}, nullptr))
       traces_.push_back(t.mean);
     return traces_;
   }
@@ -64,6 +71,9 @@ class Twin {
   Transformer<float> model_;
   std::vector<double> wide_;
   Linearization<Transformer<float>> linear_;
+  const TokenBatch& calibration_;
+  ChunkOptions chunks_;
+  std::int64_t cache_bytes_;
   Vector<double> gradient_;
   std::uint64_t seed_;
   OutputChange change_;
@@ -89,6 +99,7 @@ SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const Sche
   entry.bits = scheme.has_ladder() ? bits : 0;
   entry.bits_per_weight = m.bits_per_weight;
   entry.predicted_nats = m.predicted_nats;
+  entry.fallback_blocks = m.fallback_blocks;
   const bool has_own_coordinates = m.reference != twin.theta();  // AWQ's scales depend on the width
   std::optional<Twin> own;
   if (has_own_coordinates) own.emplace(m.options, m.reference, input, data);
@@ -122,6 +133,11 @@ std::vector<SchemeEntry> measure_schemes(const SchemeInput& input, const SchemeD
     schemes.push_back(scheme_from_name(name));
     total += double(schemes.back().widths(input.spec.scheme_bits, layout).size());
   }
+  if (total == 0)
+    throw OptionError(
+        fmt::format("quantize.scheme_bits = [{}]: nothing is left to compare, for a codebook (lnq) may not "
+                    "have more values than a row has weights; use fewer bits or more schemes",
+                    fmt::join(input.spec.scheme_bits, ", ")));
   std::vector<SchemeEntry> entries;
   std::optional<Twin> twin;
   std::optional<Coordinates> at;
@@ -160,6 +176,8 @@ Dataset scheme_rows(const std::vector<SchemeEntry>& entries, const SchemeInput& 
   set("gradient_nats", "nats", "g'e of the weights' error e", [](E e) { return e.gradient_nats; });
   set("quadratic_nats", "nats", "e'He/2 of the weights' error e", [](E e) { return e.quadratic_nats; });
   set("allocation_nats", "nats", "the sum a mixed rule minimized", [](E e) { return e.predicted_nats; });
+  set("fallback_blocks", "1", "matrices that gptq rounded to nearest, for want of a usable Gram matrix",
+      [](E e) { return double(e.fallback_blocks); });
   set("reference_delta_nats", "nats", "loss in the scheme's coordinates at full precision minus loss as trained",
       [](E e) { return e.reference.loss.mean_nats; });
   set("reference_kl_nats", "nats", "KL of those coordinates at full precision: float32 rounding",

@@ -20,6 +20,7 @@ struct SchemeEntry {
   OutputChange reference;                        ///< of the scheme's coordinates at full precision: rounding alone
   double gradient_nats = 0, quadratic_nats = 0;  ///< g'e and e'He/2 of the weights' error, in those coordinates
   double predicted_nats = 0;                     ///< what a mixed rule minimized; NaN for the others
+  int fallback_blocks = 0;                       ///< matrices that gptq rounded to nearest
   std::vector<BlockReport> blocks;
 };
 

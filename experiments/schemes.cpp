@@ -91,6 +91,7 @@ void by_gptq(QuantizedModel& m, const Transformer<float>& model, const SchemeInp
                                          {gptq_options(input, bits), run_precision(input), input.chunks});
   m.theta = std::move(w.theta), m.bits_per_weight = w.bits_per_weight;
   m.blocks = in_layout_order(w.blocks, model.layout());
+  for (const GptqBlockReport& block : w.blocks) m.fallback_blocks += block.fell_back_to_rtn;
 }
 
 void by_awq(QuantizedModel& m, const Transformer<float>& model, const SchemeInput& input, int bits) {
@@ -205,6 +206,25 @@ Scheme scheme_from_name(const std::string& name) {
   throw OptionError(
       fmt::format("quantize.schemes: \"{}\" is unknown; did you mean \"{}\"? (see experiments/schemes.hpp)", name,
                   nearest_name(name, scheme_names())));
+}
+
+void Scheme::check(const QuantizeSpec& spec) const {
+  if (!has_ladder()) return;
+  const bool is_calibrated = rule == RoundingRule::gptq || rule == RoundingRule::guided || rule == RoundingRule::awq;
+  const auto refuse = [&](std::int64_t bits, const char* why) {
+    throw OptionError(fmt::format("quantize.scheme_bits = {} with the scheme \"{}\": {}", bits, name, why));
+  };
+  for (std::int64_t bits : spec.scheme_bits) {
+    weight_quantizer(spec, int(bits)).validate("quantize.scheme_bits");
+    if (bits > 15 && is_calibrated) refuse(bits, "it quantizes nothing; use 15 bits or fewer, or the scheme rtn");
+    if (rule == RoundingRule::lnq && bits > 8) refuse(bits, "a codebook has at most 8 bits");
+    if (rule == RoundingRule::mixed && (bits < 2 || bits > 8)) refuse(bits, "widths are chosen from 2 to 8 bits");
+  }
+  if (rule == RoundingRule::guided && spec.granularity == "tensor")
+    throw OptionError(
+        fmt::format("quantize.granularity = tensor with the scheme \"{}\": its rows are worked apart; use "
+                    "row or group",
+                    name));
 }
 
 std::vector<std::int64_t> Scheme::widths(const std::vector<std::int64_t>& ladder, const ParamLayout& layout) const {

@@ -39,6 +39,9 @@ struct Scheme {
   Quantizer format;  ///< RoundingRule::format only
 
   bool has_ladder() const { return rule != RoundingRule::format; }
+  /// Refuses what this scheme cannot do, before anything is trained or measured.
+  /// errors  OptionError naming the scheme, the field, its value and the fix
+  void check(const QuantizeSpec& spec) const;
   /// The widths of a ladder that make sense for a model: no codebook with more values than a row has weights; a format
   /// has one entry, its own width.
   std::vector<std::int64_t> widths(const std::vector<std::int64_t>& ladder, const ParamLayout& layout) const;
@@ -64,6 +67,7 @@ struct QuantizedModel {
   AlignedVector<float> reference, theta;
   std::vector<BlockReport> blocks;  ///< in layout order
   double bits_per_weight = 0;
+  int fallback_blocks = 0;    ///< matrices whose Gram matrix gptq could not use: rounded to nearest
   double predicted_nats = 0;  ///< of a mixed rule: the sum it minimized; NaN for the others
 };
 

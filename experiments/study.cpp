@@ -74,9 +74,7 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
   if (spec.activation_range != "dynamic" && spec.activation_range != "static")
     throw OptionError(
         fmt::format("quantize.activation_range = \"{}\" (expected dynamic or static)", spec.activation_range));
-  for (const std::string& name : spec.schemes)
-    if (scheme_from_name(name).has_ladder())
-      for (std::int64_t bits : spec.scheme_bits) check_weights("quantize.scheme_bits", bits);
+  for (const std::string& name : spec.schemes) scheme_from_name(name).check(spec);
 }
 
 void check_decode(const DecodeSpec& spec, const TransformerOptions& options) {
@@ -117,6 +115,12 @@ void check_model(const Study& study, const ModelSpec& model, std::vector<std::st
     };
     check_branches("cooldown_at", model.cooldown_at);
     check_branches("qat_at", model.qat_at);
+    for (std::int64_t at : model.qat_at)
+      if (!(train.schedule(steps[size_t(at) - 1]) > 0))
+        throw OptionError(
+            fmt::format("qat_at = {}: the learning rate of schedule = \"{}\" is 0 there, a branch would learn nothing; "
+                        "branch earlier or raise train.final_lr_ratio",
+                        at, model.schedule));
     (void)training_precision(model, study.quantize);
     const Precision precision = precision_of(study.quantize, 4, 4, 4);
     const std::string problem =

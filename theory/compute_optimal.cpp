@@ -169,7 +169,10 @@ std::vector<double> iso_loss_bits(const TotalLaw& law, const std::vector<double>
       x.N = N;
       x.D = D;
       const std::vector<double> roots = solve_iso_loss(law, x, Unknown::bits, loss);
-      surface.push_back(roots.empty() ? nan : roots.front());
+      Point fewest = x;
+      fewest.P = 1;
+      const bool always = total_loss(law, fewest) <= loss;
+      surface.push_back(always ? 1 : roots.empty() ? nan : roots.front());
     }
   return surface;
 }

@@ -85,10 +85,11 @@ ProfileInterval profile_interval(const JointProblem& problem, const Solution& fi
   if (fit.not_identified[parameter]) return {estimate, bounds.low, bounds.high, true, true};
 
   const double quantile = boost::math::quantile(boost::math::chi_squared(1), options.level);
-  const double limit = fit.cost + 0.5 * quantile * fit.s2;
   const double error = fit.standard_errors[parameter], width = bounds.high - bounds.low;
   const double step = error > 0 && error < 0.1 * width ? error : 0.01 * width;
   const Profile profile(problem, fit, parameter, options.fit);
+  // The cost by the profile's own loss: a linear fit counts squares, a profile what options.fit says.
+  const double limit = Profile(profile).cost_at(estimate) + 0.5 * quantile * fit.s2;
   const End low = find_end(profile, estimate, -step, bounds.low, limit);
   const End high = find_end(profile, estimate, step, bounds.high, limit);
   return {estimate, low.value, high.value, low.is_open, high.is_open};

@@ -120,6 +120,13 @@ void check_outliers(const Quantizer& q, std::string_view where, Problems& proble
     problems.push_back(
         fmt::format("{}.outlier_threshold = {} with grid '{}', which has no level at 0; set another grid", where,
                     threshold, name_of(q.grid)));
+  // These take the mean, the spread or a rank of all values, and the columns kept aside count as zeros.
+  const bool needs_mean = q.format == Format::ternary || (q.grid == Grid::llm_qat && q.bits <= 2);
+  if (needs_mean || q.rule == ScaleRule::gaussian || q.rule == ScaleRule::percentile)
+    problems.push_back(fmt::format(
+        "{}.outlier_threshold = {} with a step that is not taken from the extremes; set rule = 'absmax' and a "
+        "grid of 3 bits or more",
+        where, threshold));
 }
 
 /// The columns of x with an |x| at or above a threshold, kept aside and 0 in x until they are put back.

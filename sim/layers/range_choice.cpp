@@ -217,7 +217,7 @@ StepRange searched_range(const Window<S>& w, const Extremes<S>& e, const Quantiz
   const double exponent = q.rule_value > 0 ? q.rule_value : 2;
   const Rounding rounding = q.rounding == Rounding::half_away ? Rounding::half_away : Rounding::nearest_even;
   std::vector<S> quantized(static_cast<std::size_t>(w.cols));
-  StepRange best;
+  StepRange best = grid_over<S>(e.low, e.high, q, tensor_absmax);  // should no error be finite
   double least = INFINITY;
   for (int i = 0; i < 80; ++i) {
     const S p = static_cast<S>(1 - i / 100.0);

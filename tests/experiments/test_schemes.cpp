@@ -186,5 +186,32 @@ TEST_CASE("schemes: a study with an unknown scheme or an impossible width is ref
   CHECK(narrow.err.find("quantize.scheme_bits.bits = 1") != std::string::npos);
 }
 
+TEST_CASE("schemes: what a scheme cannot do is refused before anything runs") {
+  const auto refused = [](const char* name, std::int64_t bits, const char* part, const char* granularity = "row") {
+    QuantizeSpec spec;
+    spec.scheme_bits = {bits};
+    spec.granularity = granularity;
+    CHECK_THROWS_WITH_AS(scheme_from_name(name).check(spec), doctest::Contains(part), OptionError);
+  };
+  refused("gptq", 16, "quantizes nothing");
+  refused("awq", 16, "quantizes nothing");
+  refused("lnq", 9, "at most 8 bits");
+  refused("mixed-trace", 16, "2 to 8 bits");
+  refused("guided", 4, "row or group", "tensor");
+  Setting s;
+  s.spec.scheme_bits = {8};
+  CHECK_THROWS_WITH_AS(s.measure({"lnq"}), doctest::Contains("nothing is left"), OptionError);
+}
+
+TEST_CASE("schemes: groups of weights go with activations per token") {
+  QuantizeSpec spec;
+  spec.granularity = "group";
+  spec.group = 32;
+  const Precision p = precision_of(spec, 4, 8, 16);
+  p.weight.validate("weight");
+  p.activation.validate("activation");
+  CHECK(p.activation.group == 0);
+}
+
 }  // namespace
 }  // namespace hone::test

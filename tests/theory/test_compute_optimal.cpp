@@ -186,6 +186,7 @@ TEST_SUITE("compute optimal") {
         if (i > 0) CHECK(bits[2 * i + j] < bits[2 * (i - 1) + j]);
       }
     CHECK(std::isnan(iso_loss_bits(law, {1e6}, {1e9}, 3.0)[0]));
+    CHECK(iso_loss_bits(law, {1e11}, {1e9}, 30.0)[0] == 1);  // any width does
   }
 
   TEST_CASE("precision_drift: refits with one set of scales do not drift, planted growth of a scale does") {
