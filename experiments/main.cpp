@@ -14,6 +14,7 @@ using hone::experiments::CommandOptions;
 using hone::experiments::DecodeOptions;
 using hone::experiments::MeasureOptions;
 using hone::experiments::QuantizeOptions;
+using hone::experiments::QuantizeSpec;
 
 namespace {
 
@@ -34,6 +35,12 @@ void add_checkpoint_options(CLI::App& command, CheckpointOptions& o) {
   command.add_option("--context", o.context, "tokens of context; default the model's, at most 256");
   command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
   command.add_option("--seed", o.seed, "of everything that is drawn");
+}
+
+void add_grid_options(CLI::App& command, QuantizeSpec& spec) {
+  command.add_option("--grid", spec.grid, "of the weights, see sim/layers/quantizer.hpp");
+  command.add_option("--granularity", spec.granularity, "tensor, row or group");
+  command.add_option("--group", spec.group, "weights per scale with --granularity group");
 }
 
 void add_measure_options(CLI::App& command, MeasureOptions& o) {
@@ -61,9 +68,7 @@ void add_measure_options(CLI::App& command, MeasureOptions& o) {
   command.add_option("--slq-steps", o.measure.slq_steps, "nodes per probe")->check(CLI::Range(2, 2000));
   command.add_option("--trace-probes", o.measure.trace_probes, "of the traces")->check(CLI::Range(2, 10000));
   command.add_option("--bits", o.quantize.bits, "ladder of weight bits")->check(CLI::Range(1, 16));
-  command.add_option("--grid", o.quantize.grid, "of the weights, see sim/layers/quantizer.hpp");
-  command.add_option("--granularity", o.quantize.granularity, "tensor, row or group");
-  command.add_option("--group", o.quantize.group, "weights per scale with --granularity group");
+  add_grid_options(command, o.quantize);
   command.add_option("--noise", o.noise.rises, "predicted loss rises of injected noise, in nats");
   command.add_option("--continue", o.prompt, "print the greedy continuation of this text");
   command.add_option("--continue-tokens", o.prompt_tokens, "its length")->check(CLI::Range(1, 65536));
@@ -109,9 +114,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
   command.add_option("--kv-grid", o.spec.kv_grid, "see sim/layers/quantizer.hpp");
   command.add_option("--kv-bits", o.spec.scheme_kv_bits, "of keys and values, per token and head")
       ->check(CLI::Range(2, 16));
-  command.add_option("--grid", o.spec.grid, "of the weights, see sim/layers/quantizer.hpp");
-  command.add_option("--granularity", o.spec.granularity, "tensor, row or group");
-  command.add_option("--group", o.spec.group, "weights per scale with --granularity group");
+  add_grid_options(command, o.spec);
   command.add_option("--damping", o.spec.damping, "of gptq, a share of the mean of diag H")->check(CLI::Range(0., 1.));
   command.add_option("--smoothing", o.spec.smoothing, "alpha of smooth+")->check(CLI::Range(0., 1.));
 }

@@ -1,8 +1,7 @@
 #include "sim/import/greedy.hpp"
 
-#include <algorithm>
-
 #include "sim/base/error.hpp"
+#include "sim/layers/next_token.hpp"
 #include "sim/model/decoder.hpp"
 
 namespace hone {
@@ -15,13 +14,13 @@ std::vector<std::uint16_t> greedy_continue(const Transformer<S>& model, const S*
           "greedy_continue: prompt of {} and {} tokens more in a context of {}", prompt.size(), count, positions);
   std::vector<std::uint16_t> continuation;
   if (count == 0) return continuation;
-  const auto likeliest = [](ConstMatView<S> logits) {
-    return std::uint16_t(std::max_element(logits.data(), logits.data() + logits.size()) - logits.data());
+  const auto next = [](ConstMatView<S> logits) {
+    return std::uint16_t(likeliest<S>(ConstVecView<S>(logits.data(), logits.size())));
   };
   Decoder<S> decoder(model, theta, {});
-  continuation.push_back(likeliest(decoder.prefill(prompt)));
+  continuation.push_back(next(decoder.prefill(prompt)));
   while (Index(continuation.size()) < count)
-    continuation.push_back(likeliest(decoder.step(std::span(continuation).last(1))));
+    continuation.push_back(next(decoder.step(std::span(continuation).last(1))));
   return continuation;
 }
 

@@ -175,7 +175,10 @@ template <class S>
 void Decoder<S>::use(std::shared_ptr<const DecoderWeights<S>> weights) {
   const TransformerOptions &now = weights_->options(), &next = weights->options();
   EXPECTS(now.layout().size() == next.layout().size() && now.vocabulary == next.vocabulary && now.width == next.width &&
-              now.layers == next.layers && now.kv_heads == next.kv_heads && now.heads == next.heads,
+              now.layers == next.layers && now.kv_heads == next.kv_heads && now.heads == next.heads &&
+              now.head_width() == next.head_width() && now.mlp_width == next.mlp_width &&
+              now.position == next.position && now.rope_base == next.rope_base &&
+              now.rotary_width == next.rotary_width && name_of(now.rotations) == name_of(next.rotations),
           "decoder: weights of another architecture");
   weights_ = std::move(weights);
 }

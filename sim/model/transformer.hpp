@@ -191,6 +191,17 @@ class Transformer {
         wo_norm, down_norm, router;
     std::vector<ExpertBlocks> experts = {};
   };
+  /// The linears of a tangent pass, by the numbers of their blocks; a bias of -1 is none.
+  struct TangentLinears {
+    const Transformer& model;
+    const S* theta;
+    const S* ttheta;
+    S* tdtheta = nullptr;
+
+    void forward(Block<S> ty, Block<S> tin, Block<S> in, int w, int b) const;
+    void backward(Block<S> tdin, Block<S> tdy, Block<S> dy, Block<S> tin, Block<S> in, int w, int b,
+                  Write write = Write::assign) const;
+  };
   void map_blocks();
   bool has_experts() const { return options_.experts > 0; }
   bool is_parallel() const { return options_.residual == Residual::parallel; }
@@ -211,11 +222,15 @@ class Transformer {
   void experts_forward_out(const S* theta, int layer, Acts& x) const;
   void backward_to_inputs(const S* theta, const Acts& x, Acts& dx, S* dtheta, S balance) const;
   void layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta, S balance) const;
+  void attend_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
   void mlp_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
   void experts_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta, S balance) const;
   void layer_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
+  void attend_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
   void mlp_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
   void experts_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
+  void attend_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
+                        Acts& tdx, S* tdtheta) const;
   void mlp_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
                      Acts& tdx, S* tdtheta) const;
   void experts_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,

@@ -93,13 +93,13 @@ void Transformer<S>::experts_tforward(const S* theta, const S* ttheta, int layer
   const auto& a = x.layers[static_cast<size_t>(layer)];
   auto& t = tx.layers[static_cast<size_t>(layer)];
   Block<S> tout = tx.layers[static_cast<size_t>(layer) + 1].in;
-  linear_tforward<S>(t.router_logits, t.norm2, a.norm2, mat(theta, p.router), mat(ttheta, p.router), nullptr);
+  const TangentLinears linears{*this, theta, ttheta};
+  linears.forward(t.router_logits, t.norm2, a.norm2, p.router, -1);
   router_tforward<S>(t.router_probs, t.expert_gates, t.router_logits, a.router_probs, a.expert_gates, a.routing,
                      options_.gates);
   gather_forward<S>(t.routed, t.norm2, a.routing);
   const auto linear = [&](Block<S> ty, Block<S> tin, Block<S> in, Index e, int w, int b) {
-    linear_tforward<S>(expert_rows(ty, a.routing, e), expert_rows(tin, a.routing, e), expert_rows(in, a.routing, e),
-                       mat(theta, w), mat(ttheta, w), at(ttheta, b));
+    linears.forward(expert_rows(ty, a.routing, e), expert_rows(tin, a.routing, e), expert_rows(in, a.routing, e), w, b);
   };
   for (Index e = 0; e < options_.experts; ++e) {
     const ExpertBlocks& own = p.experts[static_cast<size_t>(e)];
@@ -124,14 +124,14 @@ void Transformer<S>::experts_tbackward(const S* theta, const S* ttheta, int laye
   const auto& d = dx.layers[static_cast<size_t>(layer)];
   const auto& t = tx.layers[static_cast<size_t>(layer)];
   auto& td = tdx.layers[static_cast<size_t>(layer)];
+  const TangentLinears linears{*this, theta, ttheta, tdtheta};
   combine_tbackward<S>(td.expert_gates, td.expert_out, tdx.layers[static_cast<size_t>(layer) + 1].in,
                        dx.layers[static_cast<size_t>(layer) + 1].in, t.expert_gates, t.expert_out, a.expert_gates,
                        a.expert_out, a.routing);
   const auto linear = [&](Block<S> tdin, Block<S> tdy, Block<S> dy, Block<S> tin, Block<S> in, Index e, int w, int b,
                           Write write = Write::assign) {
     const auto rows = [&](const Block<S>& block) { return expert_rows(block, a.routing, e); };
-    linear_tbackward<S>(rows(tdin), mat(tdtheta, w), at(tdtheta, b), rows(tdy), rows(dy), rows(tin), rows(in),
-                        mat(theta, w), mat(ttheta, w), write);
+    linears.backward(rows(tdin), rows(tdy), rows(dy), rows(tin), rows(in), w, b, write);
   };
   for (Index e = 0; e < options_.experts; ++e) {
     const ExpertBlocks& own = p.experts[static_cast<size_t>(e)];
@@ -149,8 +149,7 @@ void Transformer<S>::experts_tbackward(const S* theta, const S* ttheta, int laye
   const RouterState<S> state{a.router_probs, a.expert_gates, d.router_probs,
                              d.expert_gates, t.router_probs, t.expert_gates};
   router_tbackward<S>(td.router_logits, td.expert_gates, state, a.routing, options_.gates);
-  linear_tbackward<S>(td.norm2, mat(tdtheta, p.router), nullptr, td.router_logits, d.router_logits, t.norm2, a.norm2,
-                      mat(theta, p.router), mat(ttheta, p.router), Write::add);
+  linears.backward(td.norm2, td.router_logits, d.router_logits, t.norm2, a.norm2, p.router, -1, Write::add);
 }
 
 }  // namespace hone

@@ -66,20 +66,18 @@ void Transformer<S>::mlp_tforward(const S* theta, const S* ttheta, int layer, co
   const auto& a = x.layers[static_cast<size_t>(layer)];
   auto& t = tx.layers[static_cast<size_t>(layer)];
   Block<S> tout = tx.layers[static_cast<size_t>(layer) + 1].in;
-  const auto linear = [&](Block<S> ty, Block<S> tin, Block<S> in, int w, int b) {
-    linear_tforward<S>(ty, tin, in, mat(theta, w), mat(ttheta, w), at(ttheta, b));
-  };
+  const TangentLinears linears{*this, theta, ttheta};
   if (options_.mlp == MlpKind::swiglu) {  // 7
-    linear(t.gate, t.norm2, a.norm2, p.gate, -1);
-    linear(t.up, t.norm2, a.norm2, p.up, p.up_bias);
+    linears.forward(t.gate, t.norm2, a.norm2, p.gate, -1);
+    linears.forward(t.up, t.norm2, a.norm2, p.up, p.up_bias);
     swiglu_tforward<S>(t.act.data, t.gate.data, t.up.data, a.gate.data, a.up.data, a.act.size());
   } else {
-    linear(t.gate, t.norm2, a.norm2, p.up, p.up_bias);
+    linears.forward(t.gate, t.norm2, a.norm2, p.up, p.up_bias);
     activation_tforward<S>(t.act.data, t.gate.data, a.gate.data, a.act.size(), activation_of(options_.mlp));
   }
   turn_mlp(t.act, Turn::forward);
   if (p.down_norm >= 0) norm_tforward(t.act_norm, t.act_stat, t.act, a.act, a.act_stat, theta, ttheta, p.down_norm, -1);
-  linear(tout, t.down_input(), a.down_input(), p.down, p.down_bias);  // 8
+  linears.forward(tout, t.down_input(), a.down_input(), p.down, p.down_bias);  // 8
   tout.view() += t.mid.view();
 }
 
@@ -93,11 +91,8 @@ void Transformer<S>::mlp_tbackward(const S* theta, const S* ttheta, int layer, c
   auto& td = tdx.layers[static_cast<size_t>(layer)];
   const Block<S> dout = dx.layers[static_cast<size_t>(layer) + 1].in;
   const Block<S> tdout = tdx.layers[static_cast<size_t>(layer) + 1].in;
-  const auto linear = [&](Block<S> tdin, Block<S> tdy, Block<S> dy, Block<S> tin, Block<S> in, int w, int b,
-                          Write write = Write::assign) {
-    linear_tbackward<S>(tdin, mat(tdtheta, w), at(tdtheta, b), tdy, dy, tin, in, mat(theta, w), mat(ttheta, w), write);
-  };
-  linear(td.down_input(), tdout, dout, t.down_input(), a.down_input(), p.down, p.down_bias);  // 8
+  const TangentLinears linears{*this, theta, ttheta, tdtheta};
+  linears.backward(td.down_input(), tdout, dout, t.down_input(), a.down_input(), p.down, p.down_bias);  // 8
   if (p.down_norm >= 0) {
     td.act.view().setZero();
     norm_tbackward(td.act, td.act_norm, d.act_norm, t.act, a.act, t.act_stat, a.act_stat, theta, ttheta, tdtheta,
@@ -107,12 +102,12 @@ void Transformer<S>::mlp_tbackward(const S* theta, const S* ttheta, int layer, c
   if (options_.mlp == MlpKind::swiglu) {  // 7
     swiglu_tbackward<S>(td.gate.data, td.up.data, td.act.data, d.act.data, t.gate.data, t.up.data, a.gate.data,
                         a.up.data, a.act.size());
-    linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.gate, -1);
-    linear(td.norm2, td.up, d.up, t.norm2, a.norm2, p.up, p.up_bias, Write::add);
+    linears.backward(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.gate, -1);
+    linears.backward(td.norm2, td.up, d.up, t.norm2, a.norm2, p.up, p.up_bias, Write::add);
   } else {
     activation_tbackward<S>(td.gate.data, td.act.data, d.act.data, t.gate.data, a.gate.data, a.act.size(),
                             activation_of(options_.mlp));
-    linear(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.up, p.up_bias);
+    linears.backward(td.norm2, td.gate, d.gate, t.norm2, a.norm2, p.up, p.up_bias);
   }
 }
 

@@ -15,67 +15,6 @@
 
 namespace hone {
 
-template <class S>
-template <class Visit>
-void TransformerActs<S>::visit_blocks(const TransformerOptions& o, Visit&& visit) {
-  const Index rows = sequences * o.positions, query = o.heads * o.head_width(), kv = o.kv_heads * o.head_width();
-  const Index stats = o.norm == Norm::layer ? 2 : 1;
-  for (Layer& l : layers) {
-    visit(l.in, rows, o.width);
-    if (&l == &layers.back()) break;
-    visit(l.norm1, rows, o.width), visit(l.stat1, stats, rows);
-    visit(l.q, rows, query), visit(l.k, rows, kv), visit(l.v, rows, kv);
-    visit(l.att, sequences * o.heads * o.positions, o.positions);
-    visit(l.o, rows, query), visit(l.mid, rows, o.width);
-    visit(l.norm2, rows, o.width), visit(l.stat2, stats, rows);
-    const Index slots = o.experts > 0 ? rows * o.experts_per_token : rows;
-    visit(l.gate, slots, o.mlp_width), visit(l.act, slots, o.mlp_width);
-    if (o.mlp == MlpKind::swiglu) visit(l.up, slots, o.mlp_width);
-    if (o.experts > 0) {
-      visit(l.router_logits, rows, o.experts), visit(l.router_probs, rows, o.experts);
-      visit(l.expert_gates, rows, o.experts_per_token);
-      visit(l.routed, slots, o.width), visit(l.expert_out, slots, o.width);
-    }
-    if (!o.sub_norms) continue;
-    visit(l.o_norm, rows, query), visit(l.o_stat, stats, rows);
-    visit(l.act_norm, rows, o.mlp_width), visit(l.act_stat, stats, rows);
-  }
-  visit(norm, rows, o.width), visit(stat, stats, rows);
-  visit(logits, rows, o.vocabulary), visit(probs, rows, o.vocabulary), visit(row_loss, rows, 1);
-  visit(scratch, 2 * attention_block, o.positions);
-}
-
-template <class S>
-TransformerActs<S>::TransformerActs(const TransformerOptions& o, Index sequence_count) : sequences(sequence_count) {
-  layers.resize(static_cast<size_t>(o.layers) + 1);
-  inputs.resize(static_cast<size_t>(sequences * o.positions));
-  targets.resize(inputs.size());
-  Index need = 0;
-  visit_blocks(o, [&](Block<S>&, Index rows, Index cols) { need += Workspace<S>::padded(rows * cols); });
-  memory_ = std::make_unique<Workspace<S>>(need);
-  visit_blocks(o, [&](Block<S>& b, Index rows, Index cols) { b = {memory_->take(rows, cols).data(), rows, cols}; });
-  if (o.experts > 0)
-    for (Layer& l : layers) l.routing = Routing(sequences * o.positions, o.positions, o.experts, o.experts_per_token);
-}
-
-template <class S>
-void TransformerActs<S>::reserve_masks() {
-  if (masks_) return;
-  const auto visit_masks = [&](auto&& visit) {
-    for (size_t i = 0; i + 1 < layers.size(); ++i) {
-      Layer& l = layers[i];
-      visit(l.norm1_mask, l.norm1), visit(l.k_mask, l.k), visit(l.v_mask, l.v), visit(l.wo_mask, l.wo_input());
-      visit(l.norm2_mask, l.mlp_input()), visit(l.down_mask, l.down_input());
-    }
-  };
-  Index need = 0;
-  visit_masks([&](Block<S>&, const Block<S>& like) { need += Workspace<S>::padded(like.size()); });
-  masks_ = std::make_unique<Workspace<S>>(need);
-  visit_masks([&](Block<S>& mask, const Block<S>& like) {
-    mask = {masks_->take(like.rows, like.cols).data(), like.rows, like.cols};
-  });
-}
-
 /// The gradient of a quantized site by its straight-through estimator.
 template <class S>
 void pass_through(Block<S> gradient, Block<S> mask) {
@@ -256,6 +195,10 @@ void Transformer<S>::quantize_site(Block<S> site, Block<S> mask, const Quantizer
 template <class S>
 void Transformer<S>::quantize_input(Block<S> site, Block<S> mask, int layer, LinearInput input,
                                     const Precision& precision) const {
+  if (precision.activation.is_on() && precision.activation.rounding == Rounding::stochastic)
+    throw OptionError(
+        "activation.rounding = 'stochastic' would draw the same numbers at every site and in every chunk; use "
+        "'nearest_even'");
   const auto& fixed = precision.activation_ranges;
   if (fixed.empty()) return quantize_site(site, mask, precision.activation, precision.ste);
   EXPECTS(fixed.size() == size_t(options_.layers) * std::size(linear_inputs), "{} fixed ranges for {} layers",
@@ -263,34 +206,6 @@ void Transformer<S>::quantize_input(Block<S> site, Block<S> mask, int layer, Lin
   if (mask.data) mask.view().setOnes();
   const size_t number = size_t(layer) * std::size(linear_inputs) + size_t(input);
   if (site.view().allFinite()) fake_quantize_static<S>(site, fixed[number], precision.activation.rounding);
-}
-
-template <class S>
-void Transformer<S>::forward_to_attention(const S* theta, int layer, Acts& x, const Precision& precision) const {
-  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
-  auto& a = x.layers[static_cast<size_t>(layer)];
-  norm_forward(a.norm1, a.stat1, a.in, theta, p.norm1, p.norm1_bias);  // 1
-  quantize_input(a.norm1, a.norm1_mask, layer, LinearInput::attention, precision);
-}
-
-template <class S>
-void Transformer<S>::forward_to_attention_output(const S* theta, int layer, Acts& x, const Precision& precision) const {
-  const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
-  auto& a = x.layers[static_cast<size_t>(layer)];
-  const auto quantize_kv = [&](Block<S> block, Block<S> mask, Quantizer q) {
-    if (q.granularity == Granularity::row) q.granularity = Granularity::group, q.group = options_.head_width();
-    quantize_site(block, mask, q, precision.ste);
-  };
-  linear_forward<S>(a.q, a.norm1, mat(theta, p.wq), at(theta, p.bq));  // 2
-  linear_forward<S>(a.k, a.norm1, mat(theta, p.wk), at(theta, p.bk));
-  linear_forward<S>(a.v, a.norm1, mat(theta, p.wv), at(theta, p.bv));
-  turn_queries_keys(a.q, a.k, Turn::forward);  // 3
-  quantize_kv(a.k, a.k_mask, precision.key);
-  quantize_kv(a.v, a.v_mask, precision.value);
-  attention_forward<S>(a.o, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
-  turn_heads(a.o, Turn::forward);
-  if (p.wo_norm >= 0) norm_forward(a.o_norm, a.o_stat, a.o, theta, p.wo_norm, -1);
-  quantize_input(a.wo_input(), a.wo_mask, layer, LinearInput::attention_output, precision);
 }
 
 template <class S>
@@ -349,24 +264,23 @@ void Transformer<S>::layer_backward(const S* theta, int layer, const Acts& x, Ac
   else
     mlp_backward(theta, layer, x, dx, dtheta);
   d.mid.view() = dout.view();
-  if (!is_parallel()) norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);       // 6
-  linear_backward<S>(d.wo_input(), mat(dtheta, p.wo), at(dtheta, p.bo), d.mid, a.wo_input(), mat(theta, p.wo));  // 5
-  pass_through<S>(d.wo_input(), a.wo_mask);
-  if (p.wo_norm >= 0) {
-    d.o.view().setZero();
-    norm_backward(d.o, d.o_norm, a.o, a.o_stat, theta, dtheta, p.wo_norm, -1);
-  }
-  turn_heads(d.o, Turn::inverse);
-  attention_backward<S>(d.q, d.k, d.v, d.o, a.att, a.q, a.k, a.v, dx.scratch, attention_shape(x.sequences));  // 4
-  pass_through<S>(d.k, a.k_mask), pass_through<S>(d.v, a.v_mask);
-  turn_queries_keys(d.q, d.k, Turn::inverse);                                                        // 3
-  linear_backward<S>(d.norm1, mat(dtheta, p.wq), at(dtheta, p.bq), d.q, a.norm1, mat(theta, p.wq));  // 2
-  linear_backward<S>(d.norm1, mat(dtheta, p.wk), at(dtheta, p.bk), d.k, a.norm1, mat(theta, p.wk), Write::add);
-  linear_backward<S>(d.norm1, mat(dtheta, p.wv), at(dtheta, p.bv), d.v, a.norm1, mat(theta, p.wv), Write::add);
-  pass_through<S>(d.norm1, a.norm1_mask);
+  if (!is_parallel()) norm_backward(d.mid, d.norm2, a.mid, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);  // 6
+  attend_backward(theta, layer, x, dx, dtheta);
   d.in.view() = d.mid.view();
   if (is_parallel()) norm_backward(d.in, d.norm2, a.in, a.stat2, theta, dtheta, p.norm2, p.norm2_bias);  // 6
   norm_backward(d.in, d.norm1, a.in, a.stat1, theta, dtheta, p.norm1, p.norm1_bias);                     // 1
+}
+
+template <class S>
+void Transformer<S>::TangentLinears::forward(Block<S> ty, Block<S> tin, Block<S> in, int w, int b) const {
+  linear_tforward<S>(ty, tin, in, model.mat(theta, w), model.mat(ttheta, w), model.at(ttheta, b));
+}
+
+template <class S>
+void Transformer<S>::TangentLinears::backward(Block<S> tdin, Block<S> tdy, Block<S> dy, Block<S> tin, Block<S> in,
+                                              int w, int b, Write write) const {
+  linear_tbackward<S>(tdin, model.mat(tdtheta, w), model.at(tdtheta, b), tdy, dy, tin, in, model.mat(theta, w),
+                      model.mat(ttheta, w), write);
 }
 
 template <class S>
@@ -383,19 +297,8 @@ void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, 
   const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
   const auto& a = x.layers[static_cast<size_t>(layer)];
   auto& t = tx.layers[static_cast<size_t>(layer)];
-  Block<S> tout = tx.layers[static_cast<size_t>(layer) + 1].in;
-  const auto linear = [&](Block<S> ty, Block<S> tin, Block<S> in, int w, int b) {
-    linear_tforward<S>(ty, tin, in, mat(theta, w), mat(ttheta, w), at(ttheta, b));
-  };
   norm_tforward(t.norm1, t.stat1, t.in, a.in, a.stat1, theta, ttheta, p.norm1, p.norm1_bias);  // 1
-  linear(t.q, t.norm1, a.norm1, p.wq, p.bq);                                                   // 2
-  linear(t.k, t.norm1, a.norm1, p.wk, p.bk);
-  linear(t.v, t.norm1, a.norm1, p.wv, p.bv);
-  turn_queries_keys(t.q, t.k, Turn::forward);                                                            // 3
-  attention_tforward<S>(t.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, attention_shape(x.sequences));  // 4
-  turn_heads(t.o, Turn::forward);
-  if (p.wo_norm >= 0) norm_tforward(t.o_norm, t.o_stat, t.o, a.o, a.o_stat, theta, ttheta, p.wo_norm, -1);
-  linear(t.mid, t.wo_input(), a.wo_input(), p.wo, p.bo);  // 5
+  attend_tforward(theta, ttheta, layer, x, tx);
   t.mid.view() += t.in.view();
   norm_tforward(t.norm2, t.stat2, is_parallel() ? t.in : t.mid, is_parallel() ? a.in : a.mid, a.stat2, theta, ttheta,
                 p.norm2, p.norm2_bias);  // 6
@@ -427,12 +330,7 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
   const auto& d = dx.layers[static_cast<size_t>(layer)];
   const auto& t = tx.layers[static_cast<size_t>(layer)];
   auto& td = tdx.layers[static_cast<size_t>(layer)];
-  const Block<S> dout = dx.layers[static_cast<size_t>(layer) + 1].in;
   const Block<S> tdout = tdx.layers[static_cast<size_t>(layer) + 1].in;
-  const auto linear = [&](Block<S> tdin, Block<S> tdy, Block<S> dy, Block<S> tin, Block<S> in, int w, int b,
-                          Write write = Write::assign) {
-    linear_tbackward<S>(tdin, mat(tdtheta, w), at(tdtheta, b), tdy, dy, tin, in, mat(theta, w), mat(ttheta, w), write);
-  };
   if (has_experts())
     experts_tbackward(theta, ttheta, layer, x, dx, tx, tdx, tdtheta);
   else
@@ -440,19 +338,8 @@ void Transformer<S>::layer_tbackward(const S* theta, const S* ttheta, int layer,
   td.mid.view() = tdout.view();
   if (!is_parallel())
     norm_tbackward(td.mid, td.norm2, d.norm2, t.mid, a.mid, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
-                   p.norm2_bias);                                                // 6
-  linear(td.wo_input(), td.mid, d.mid, t.wo_input(), a.wo_input(), p.wo, p.bo);  // 5
-  if (p.wo_norm >= 0) {
-    td.o.view().setZero();
-    norm_tbackward(td.o, td.o_norm, d.o_norm, t.o, a.o, t.o_stat, a.o_stat, theta, ttheta, tdtheta, p.wo_norm, -1);
-  }
-  turn_heads(td.o, Turn::inverse);
-  attention_tbackward<S>(td.q, td.k, td.v, td.o, d.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, tdx.scratch,
-                         attention_shape(x.sequences));       // 4
-  turn_queries_keys(td.q, td.k, Turn::inverse);               // 3
-  linear(td.norm1, td.q, d.q, t.norm1, a.norm1, p.wq, p.bq);  // 2
-  linear(td.norm1, td.k, d.k, t.norm1, a.norm1, p.wk, p.bk, Write::add);
-  linear(td.norm1, td.v, d.v, t.norm1, a.norm1, p.wv, p.bv, Write::add);
+                   p.norm2_bias);  // 6
+  attend_tbackward(theta, ttheta, layer, x, dx, tx, tdx, tdtheta);
   td.in.view() = td.mid.view();
   if (is_parallel())
     norm_tbackward(td.in, td.norm2, d.norm2, t.in, a.in, t.stat2, a.stat2, theta, ttheta, tdtheta, p.norm2,
@@ -483,5 +370,7 @@ AlignedVector<S> Transformer<S>::initial_parameters(std::uint64_t seed) const {
 
 }  // namespace hone
 
+#include "sim/model/transformer_acts.hpp"
+#include "sim/model/transformer_attention.hpp"
 #include "sim/model/transformer_experts.hpp"
 #include "sim/model/transformer_mlp.hpp"

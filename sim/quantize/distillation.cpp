@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "sim/layers/next_token.hpp"
 #include "sim/model/decoder.hpp"
+#include "sim/quantize/output_change.hpp"
 
 namespace hone {
 namespace {
@@ -14,27 +16,6 @@ constexpr Index sequences_at_once = 64;
 /// first_substream on, so that none is that of a continuation elsewhere.
 constexpr std::uint64_t first_token_draw = 0, greedy_draw = 1, sampling_draw = 2;
 constexpr std::uint32_t first_substream = 0x80000000;
-
-template <class S>
-std::uint16_t likeliest(ConstVecView<S> logits) {
-  Index best = 0;
-  logits.maxCoeff(&best);
-  return static_cast<std::uint16_t>(best);
-}
-
-/// Inverse of the cumulative softmax at u.
-template <class S>
-std::uint16_t sampled(ConstVecView<S> logits, double u) {
-  const double top = double(logits.maxCoeff());
-  double total = 0;
-  for (Index v = 0; v < logits.size(); ++v) total += std::exp(double(logits[v]) - top);
-  double rest = u * total;
-  for (Index v = 0; v + 1 < logits.size(); ++v) {
-    rest -= std::exp(double(logits[v]) - top);
-    if (rest < 0) return static_cast<std::uint16_t>(v);
-  }
-  return static_cast<std::uint16_t>(logits.size() - 1);
-}
 
 /// Sequences first … first + decoder.sequences() - 1, written over `out`.
 template <class S>
@@ -57,28 +38,12 @@ void generate_group(Decoder<S>& decoder, Index first, Index vocabulary, const Ge
     const ConstMatView<S> logits = decoder.step(tokens);
     for (Index s = 0; s < count; ++s) {
       const ConstVecView<S> row(logits.data() + s * logits.cols(), logits.cols());
-      tokens[size_t(s)] = t < greedy[size_t(s)] ? likeliest<S>(row)
-                                                : sampled<S>(row, uniform(stream(s), sampling_draw + std::uint64_t(t)));
+      tokens[size_t(s)] = std::uint16_t(t < greedy[size_t(s)]
+                                            ? likeliest<S>(row)
+                                            : sampled<S>(row, 1, uniform(stream(s), sampling_draw + std::uint64_t(t))));
       out[s * (positions + 1) + t + 1] = tokens[size_t(s)];
     }
   }
-}
-
-/// Sum over rows of KL(teacher ‖ student), from logits and row losses: a row's ln Σe^z is its loss plus the target's z.
-template <class S>
-double divergence_sum(const TransformerActs<S>& teacher, const TransformerActs<S>& student) {
-  double sum = 0;
-  for (Index m = 0; m < teacher.logits.rows; ++m) {
-    const auto t = teacher.logits.view().row(m), s = student.logits.view().row(m);
-    const auto p = teacher.probs.view().row(m);
-    const Index target = teacher.targets[size_t(m)];
-    const double shift =
-        double(student.row_loss.data[m]) + double(s[target]) - double(teacher.row_loss.data[m]) - double(t[target]);
-    double row = 0;
-    for (Index v = 0; v < p.size(); ++v) row += double(p[v]) * (double(t[v]) - double(s[v]) + shift);
-    sum += row;
-  }
-  return sum;
 }
 
 }  // namespace
@@ -121,7 +86,9 @@ double DistillationObjective<S>::gradient(const S* theta, const Data& data, S* g
     student.forward(rounded, data, first, x, options_.precision);
     dx.logits.view() = (x.probs.view() - teacher.probs.view()) * weight;
     student.backward_from_logits(rounded, x, dx, part);
-    return divergence_sum<S>(teacher, x);
+    double sum = 0;
+    for (Index row = 0; row < x.logits.rows; ++row) sum += row_divergence<S>(teacher, x, row);
+    return sum;
   };
   const double loss = objective_.sum_over_chunks(data, gradient, pass);
   weights_.backward(theta, gradient);

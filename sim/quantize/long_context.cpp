@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/layers/next_token.hpp"
+
 namespace hone {
 namespace {
 
@@ -18,11 +20,6 @@ double log_sum_exp(ConstVecView<S> logits) {
   return std::log(sum) + top;
 }
 
-template <class S>
-Index likeliest(ConstVecView<S> logits) {
-  return std::max_element(logits.data(), logits.data() + logits.size()) - logits.data();
-}
-
 /// KL(p ‖ q) of two softmax laws, nats.
 template <class S>
 double divergence(ConstVecView<S> p, ConstVecView<S> q) {
@@ -33,19 +30,6 @@ double divergence(ConstVecView<S> p, ConstVecView<S> q) {
     sum += std::exp(a) * (a - (double(q[i]) - log_q));
   }
   return sum;
-}
-
-/// Inverts the cumulative softmax at u; common draws keep two variants together as long as their laws are close.
-template <class S>
-Index sampled(ConstVecView<S> logits, double temperature, double u) {
-  const double top = double(logits.maxCoeff());
-  double total = 0, cumulative = 0;
-  for (Index i = 0; i < logits.size(); ++i) total += std::exp((double(logits[i]) - top) / temperature);
-  for (Index i = 0; i < logits.size(); ++i) {
-    cumulative += std::exp((double(logits[i]) - top) / temperature);
-    if (u * total < cumulative) return i;
-  }
-  return logits.size() - 1;
 }
 
 template <class S>

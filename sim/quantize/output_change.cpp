@@ -1,8 +1,7 @@
 #include "sim/quantize/output_change.hpp"
 
-#include <cmath>
-
 #include "sim/base/parallel.hpp"
+#include "sim/layers/next_token.hpp"
 
 namespace hone {
 namespace {
@@ -11,30 +10,33 @@ struct RowChange {
   double reference_loss = 0, changed_loss = 0, kl = 0, same_top = 0;
 };
 
-/// One token. Both softmaxes are taken from the logits: ln p_v = z_v - z_target - loss.
 template <class S>
 void add_row(RowChange& sum, const TransformerActs<S>& a, const TransformerActs<S>& b, Index row) {
-  const auto target = Index(a.targets[size_t(row)]);
   const Index vocabulary = a.logits.cols;
-  const S* za = a.logits.data + row * vocabulary;
-  const S* zb = b.logits.data + row * vocabulary;
-  const S* p = a.probs.data + row * vocabulary;
-  const double loss_a = double(a.row_loss.data[row]), loss_b = double(b.row_loss.data[row]);
-  const double shift = (double(zb[target]) + loss_b) - (double(za[target]) + loss_a);
-  Index top_a = 0, top_b = 0;
-  double kl = 0;
-  for (Index v = 0; v < vocabulary; ++v) {
-    kl += double(p[v]) * (double(za[v]) - double(zb[v]) + shift);
-    if (za[v] > za[top_a]) top_a = v;
-    if (zb[v] > zb[top_b]) top_b = v;
-  }
-  sum.reference_loss += loss_a;
-  sum.changed_loss += loss_b;
-  sum.kl += kl;
-  sum.same_top += top_a == top_b;
+  const auto top = [&](const TransformerActs<S>& x) {
+    return likeliest<S>(ConstVecView<S>(x.logits.data + row * vocabulary, vocabulary));
+  };
+  sum.reference_loss += double(a.row_loss.data[row]);
+  sum.changed_loss += double(b.row_loss.data[row]);
+  sum.kl += row_divergence(a, b, row);
+  sum.same_top += top(a) == top(b);
 }
 
 }  // namespace
+
+template <class S>
+double row_divergence(const TransformerActs<S>& reference, const TransformerActs<S>& changed, Index row) {
+  const auto target = Index(reference.targets[size_t(row)]);
+  const Index vocabulary = reference.logits.cols;
+  const S* p = reference.probs.data + row * vocabulary;
+  const S* za = reference.logits.data + row * vocabulary;
+  const S* zb = changed.logits.data + row * vocabulary;
+  const double loss_a = double(reference.row_loss.data[row]), loss_b = double(changed.row_loss.data[row]);
+  const double shift = (double(zb[target]) + loss_b) - (double(za[target]) + loss_a);
+  double kl = 0;
+  for (Index v = 0; v < vocabulary; ++v) kl += double(p[v]) * (double(za[v]) - double(zb[v]) + shift);
+  return kl;
+}
 
 template <class S>
 OutputChange compare_outputs(const PreciseModel<S>& reference, const PreciseModel<S>& changed, const TokenBatch& data,
@@ -67,6 +69,8 @@ OutputChange compare_outputs(const PreciseModel<S>& reference, const PreciseMode
   return {paired_difference(after, before), mean_with_error(kl), mean_with_error(same), mean_with_error(before).mean};
 }
 
+template double row_divergence(const TransformerActs<float>&, const TransformerActs<float>&, Index);
+template double row_divergence(const TransformerActs<double>&, const TransformerActs<double>&, Index);
 template OutputChange compare_outputs(const PreciseModel<float>&, const PreciseModel<float>&, const TokenBatch&,
                                       const ChunkOptions&);
 template OutputChange compare_outputs(const PreciseModel<double>&, const PreciseModel<double>&, const TokenBatch&,

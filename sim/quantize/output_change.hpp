@@ -25,6 +25,12 @@ struct PreciseModel {
   Precision precision;
 };
 
+/// KL(reference ‖ changed) of the next-token distributions at one row, nats.
+/// math     Σ_v p_v (ln p_v - ln q_v) in double; both softmaxes from the logits: ln p_v = z_v - z_target - loss
+/// expects  forward ran on both with the same tokens
+template <class S>
+double row_divergence(const TransformerActs<S>& reference, const TransformerActs<S>& changed, Index row);
+
 /// Compares two models on the same windows. They may differ in parametrization, not in vocabulary or context.
 /// math     KL = Σ_v p_v (ln p_v - ln q_v), sums in double
 /// ensures  bits do not depend on the thread count
@@ -34,6 +40,8 @@ template <class S>
 OutputChange compare_outputs(const PreciseModel<S>& reference, const PreciseModel<S>& changed, const TokenBatch& data,
                              const ChunkOptions& options);
 
+extern template double row_divergence(const TransformerActs<float>&, const TransformerActs<float>&, Index);
+extern template double row_divergence(const TransformerActs<double>&, const TransformerActs<double>&, Index);
 extern template OutputChange compare_outputs(const PreciseModel<float>&, const PreciseModel<float>&, const TokenBatch&,
                                              const ChunkOptions&);
 extern template OutputChange compare_outputs(const PreciseModel<double>&, const PreciseModel<double>&,

@@ -9,7 +9,8 @@
 
 namespace hone {
 
-/// The precision of training. The three parts are independent of each other; each is off at 16 bits.
+/// The precision of training. The three parts are independent of each other; each is off at 16 bits. Stochastic rounding
+/// of weights takes the same draws at every step: it is a fixed dither, and not unbiased over a training.
 struct QatOptions {
   Precision precision = {};                ///< its `ste` is that of activations, keys and values
   SteKind weight_ste = SteKind::identity;  ///< not read with learned steps, which have their own mask

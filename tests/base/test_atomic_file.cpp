@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "tests/support/messages.hpp"
 
 namespace fs = std::filesystem;
 
@@ -64,18 +65,6 @@ class SmallDisk {
   bool is_mounted_;
 };
 
-template <class Action>
-std::string io_message(Action&& action) {
-  try {
-    action();
-  } catch (const IoError& error) {
-    return error.what();
-  }
-  return "(no IoError was thrown)";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 TEST_CASE("atomic_file: text comes back byte for byte and replaces what was there") {
   const ScratchFolder folder;
   const fs::path file = folder.path() / "a.txt";
@@ -113,32 +102,32 @@ TEST_CASE("atomic_file: the old content is visible until the writer returns") {
 
 TEST_CASE("atomic_file: a writer that writes nothing is an IoError") {
   const ScratchFolder folder;
-  const auto message = io_message([&] { write_atomically(folder.path() / "a.txt", [](const fs::path&) {}); });
-  CHECK(contains(message, "a.txt"));
+  const auto message = message_of<IoError>([&] { write_atomically(folder.path() / "a.txt", [](const fs::path&) {}); });
+  CHECK(mentions(message, "a.txt"));
   CHECK(folder.names().empty());
 }
 
 TEST_CASE("atomic_file: a missing folder is an IoError that names the path, the cause and the fix") {
   const ScratchFolder folder;
   const fs::path file = folder.path() / "missing" / "a.txt";
-  const auto message = io_message([&] { write_text_atomically(file, "text"); });
-  CHECK(contains(message, file.string()));
-  CHECK(contains(message, "No such file or directory"));
-  CHECK(contains(message, "--out"));
+  const auto message = message_of<IoError>([&] { write_text_atomically(file, "text"); });
+  CHECK(mentions(message, file.string()));
+  CHECK(mentions(message, "No such file or directory"));
+  CHECK(mentions(message, "--out"));
 }
 
 TEST_CASE("atomic_file: a folder in place of the file is an IoError and leaves no temporary file") {
   const ScratchFolder folder;
   fs::create_directories(folder.path() / "a.txt" / "inside");
-  const auto message = io_message([&] { write_text_atomically(folder.path() / "a.txt", "text"); });
-  CHECK(contains(message, (folder.path() / "a.txt").string()));
+  const auto message = message_of<IoError>([&] { write_text_atomically(folder.path() / "a.txt", "text"); });
+  CHECK(mentions(message, (folder.path() / "a.txt").string()));
   CHECK(folder.names() == std::set<std::string>{"a.txt"});
 }
 
 TEST_CASE("atomic_file: reading a missing file or a folder is an IoError that names it") {
   const ScratchFolder folder;
-  CHECK(contains(io_message([&] { read_text(folder.path() / "none"); }), "none: cannot be read"));
-  CHECK(contains(io_message([&] { read_text(folder.path()); }), folder.path().string()));
+  CHECK(mentions(message_of<IoError>([&] { read_text(folder.path() / "none"); }), "none: cannot be read"));
+  CHECK(mentions(message_of<IoError>([&] { read_text(folder.path()); }), folder.path().string()));
 }
 
 TEST_CASE("atomic_file: a writable folder is made with its parents and left empty") {
@@ -157,9 +146,9 @@ TEST_CASE("atomic_file: a folder that cannot be made or written is an IoError wi
                                                     {"/proc", "files cannot be written there"}};
   for (const auto& [bad, cause] : cases) {
     CAPTURE(bad.string());
-    const auto message = io_message([&] { ensure_writable_folder(bad); });
-    CHECK(contains(message, bad.string() + ": " + cause));
-    CHECK(contains(message, "choose another --out"));
+    const auto message = message_of<IoError>([&] { ensure_writable_folder(bad); });
+    CHECK(mentions(message, bad.string() + ": " + cause));
+    CHECK(mentions(message, "choose another --out"));
   }
 }
 
@@ -188,9 +177,9 @@ TEST_CASE("atomic_file: a full disk is an IoError with the cause, and the old co
   }
   const fs::path file = disk / "a.txt";
   write_text_atomically(file, "old");
-  const auto message = io_message([&] { write_text_atomically(file, std::string(1 << 20, 'x')); });
-  CHECK(contains(message, "No space left on device"));
-  CHECK(contains(message, "free some space"));
+  const auto message = message_of<IoError>([&] { write_text_atomically(file, std::string(1 << 20, 'x')); });
+  CHECK(mentions(message, "No space left on device"));
+  CHECK(mentions(message, "free some space"));
   CHECK(read_text(file) == "old");
   CHECK(std::distance(fs::directory_iterator(disk), fs::directory_iterator()) == 1);
 }

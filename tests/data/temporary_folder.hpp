@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "sim/base/atomic_file.hpp"
+#include "tests/support/messages.hpp"
 
 namespace hone::test {
 
@@ -30,19 +31,5 @@ class TemporaryFolder {
  private:
   std::filesystem::path path_;
 };
-
-/// Message of the E that `act` throws; "" when it throws nothing, and another exception passes
-/// through.
-template <class E, class Act>
-std::string message_of(Act&& act) {
-  try {
-    act();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "";
-}
-
-inline bool mentions(std::string_view message, std::string_view part) { return message.find(part) != message.npos; }
 
 }  // namespace hone::test

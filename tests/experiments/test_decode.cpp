@@ -48,15 +48,6 @@ struct Setting {
   TokenBatch windows;
 };
 
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const OptionError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 bool is_zero(const PairedDifference& d) { return d.mean_nats == 0 && d.standard_error_nats == 0; }
 
 /// The tiny transformer of the quick study alone, with decoding at its end.
@@ -109,12 +100,12 @@ TEST_CASE("policy: an unknown name is answered with the nearest one that the gra
                                                        {"token4-sinks", "\"token4-sinks32\""},
                                                        {"", "\"kivi4\""}};
   for (const auto& [wrong, nearest] : cases) {
-    const std::string said = message_of([&] { (void)policy_from_name(wrong); });
+    const std::string said = message_of<OptionError>([&] { (void)policy_from_name(wrong); });
     CHECK_MESSAGE(mentions(said, fmt::format("policy \"{}\" is unknown; did you mean {}?", wrong, nearest)), said);
     CHECK(said.find('\n') == std::string::npos);
   }
   for (const char* wrong : {"token0", "token17", "k4v99", "channel2-residual40", "token4-group0"}) {
-    const std::string said = message_of([&] { (void)policy_from_name(wrong); });
+    const std::string said = message_of<OptionError>([&] { (void)policy_from_name(wrong); });
     CHECK_MESSAGE(mentions(said, fmt::format("policy \"{}\": ", wrong)), said);
   }
 }
@@ -130,7 +121,7 @@ TEST_CASE("fitted spec: lengths follow from the context, and what does not fit i
   const auto refusal = [&](const auto& change) {
     DecodeSpec spec;
     change(spec);
-    return message_of([&] { (void)fitted_to(spec, learned); });
+    return message_of<OptionError>([&] { (void)fitted_to(spec, learned); });
   };
   CHECK(
       mentions(refusal([](DecodeSpec& s) { s.length = 17; }), "length = 17: the model's learned positions end at 16"));

@@ -1,36 +1,23 @@
-"""Tests of the figures and the report: run with /usr/bin/python3, the exit code counts."""
+"""Tests of the whole report: run with /usr/bin/python3, the exit code counts."""
 
 import json
 import re
 import shutil
-import subprocess
-import sys
-import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
-from pathlib import Path
 from unittest import mock
 
-sys.dont_write_bytecode = True
-HERE = Path(__file__).resolve().parent
-SOURCES = HERE.parents[1] / "experiments" / "figures"
-sys.path[:0] = [str(SOURCES), str(HERE)]
+from study_case import StudyCase, edit, run_report  # first: it sets the path of the modules below
 
-import h5py  # noqa: E402
-import numpy as np  # noqa: E402
+import numpy as np
 
-import certificates  # noqa: E402
-import decode  # noqa: E402
-import growth  # noqa: E402
-import schemes  # noqa: E402
-import spectrum  # noqa: E402
-import style  # noqa: E402
-import synthetic_study  # noqa: E402
-from make_figures import FIGURES, make_figures  # noqa: E402
-from prediction import prediction_figure  # noqa: E402
-from records import Absent, RecordError, read_study  # noqa: E402
-from report import report_html  # noqa: E402
+import style
+import synthetic_study
+from make_figures import FIGURES, make_figures
+from prediction import prediction_figure
+from records import Absent, read_study
+from report import report_html
 
 ALL_FIGURES = dict(FIGURES)
 VOID_TAGS = {"meta", "br", "hr", "img", "link", "input"}
@@ -64,47 +51,6 @@ class Balance(HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
-
-
-def run_report(folder):
-    return subprocess.run(["/usr/bin/python3", "-B", str(SOURCES / "make_report.py"), str(folder)],
-                          capture_output=True, text=True, check=False)
-
-
-def edit(path, change):
-    """Changes a run file and seals it again."""
-    synthetic_study.unseal(path)
-    with h5py.File(path, "r+") as file:
-        change(file)
-    synthetic_study.seal(path)
-
-
-class StudyCase(unittest.TestCase):
-    """Each test gets its own copy of one small study."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.scratch = tempfile.TemporaryDirectory()
-        cls.original = synthetic_study.write_study(Path(cls.scratch.name) / "original",
-                                                   sizes=(100_000, 400_000), seeds=(1, 2))
-        style.use_house_style()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.scratch.cleanup()
-
-    def setUp(self):
-        self.folder = Path(self.scratch.name) / self.id()
-        shutil.copytree(self.original, self.folder)
-        self.run = self.folder / "runs" / "n100000-s1.h5"
-
-    def tearDown(self):
-        style.plt.close("all")
-
-    def refuses(self, pattern):
-        with self.assertRaisesRegex(RecordError, pattern) as caught:
-            read_study(self.folder)
-        self.assertNotIn("\n", str(caught.exception))
 
 
 class WholeReport(StudyCase):
@@ -298,112 +244,6 @@ class NothingVanishes(StudyCase):
         for name, draw in ALL_FIGURES.items():
             with self.subTest(name):
                 self.assertRegex(draw(study).caption, r"\b\d+ runs?\b")
-
-
-class WhatIsDrawn(StudyCase):
-    def test_medians_are_over_seeds_of_positive_values(self):
-        study = read_study(self.folder)
-        points = growth.sharpness_points(study, "trace")
-        line = growth.medians_over_seeds(points)[1e5, "trunk"]
-        self.assertEqual(len(line), 7)
-        both = [p.trace for p in points if p.size == 1e5 and p.variant == "trunk"
-                and p.tokens == line[3][0]]
-        self.assertEqual(len(both), 2)
-        self.assertEqual(line[3][1], sum(both) / 2)
-
-    def test_fitted_lines_are_the_verdicts_law_and_need_its_constant(self):
-        study = read_study(self.folder)
-        ax = style.plt.figure().add_subplot()
-        points = growth.sharpness_points(study, "trace")
-        _, drawn = growth.draw_growth(ax, points, "trace", growth.law_of_sharpness(study, "trace"))
-        self.assertEqual(drawn, "slope")
-        text = json.dumps({"schema": 1, "verdicts": synthetic_study.verdicts(True)})
-        (self.folder / "verdict.json").write_text(text, encoding="utf-8")
-        study = read_study(self.folder)
-        ax = style.plt.figure().add_subplot()
-        _, drawn = growth.draw_growth(ax, points, "trace", growth.law_of_sharpness(study, "trace"))
-        self.assertEqual(drawn, "lines")
-        dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
-        self.assertEqual(len(dashed), 2)
-        for line, size in zip(dashed, (1e5, 4e5)):
-            x, y = line.get_xdata(), line.get_ydata()
-            np.testing.assert_allclose(y, 20 * np.sqrt(x) * (size / 1e5) ** 0.2, rtol=1e-9)
-
-    def test_density_integrates_to_one(self):
-        rng = np.random.default_rng(0)
-        node, weight = rng.normal(size=(3, 20)), rng.random((3, 20))
-        weight /= weight.sum(axis=1, keepdims=True)
-        u = np.linspace(-12, 12, 4001)
-        total = spectrum.smoothed(node, weight, 1e-2, u).sum(axis=1) * (u[1] - u[0])
-        np.testing.assert_allclose(total, 1, rtol=1e-9)
-
-    def test_certified_eigenvalues_stand_in_the_density_with_mass_one_over_n(self):
-        run, picks = spectrum.chosen_run(read_study(self.folder))
-        node, weight = spectrum.with_atoms(run, picks[0])
-        self.assertEqual(node.shape, (4, 40 + 14))
-        np.testing.assert_allclose(weight[:, 40:], 1e-5)
-        np.testing.assert_allclose(node[2, 40:52], run.array("curvature", "lambda")[picks[0]])
-
-    def test_failed_certificate_is_marked_loudly_and_a_passed_one_is_not(self):
-        study = read_study(self.folder)
-        self.assertEqual(certificates.warning(study), "")
-        self.assertNotIn("FAILED", certificates.section(study))
-
-        def fail(file):
-            file["curvature/certificate_value"][1, 1] = 0.5
-            file["curvature/certificate_passed"][1, 1] = 0
-        edit(self.run, fail)
-        study = read_study(self.folder)
-        self.assertIn("1 of ", certificates.warning(study))
-        section = certificates.section(study)
-        self.assertEqual(section.count("FAILED"), 1)
-        self.assertIn("0.5 &gt; 1e-05".replace("&gt;", ">"), section)
-
-    def test_table_of_schemes_has_a_row_per_entry_and_escapes_names(self):
-        def rename(file):
-            file["schemes/scheme"][0] = "<b>"
-        edit(self.run, rename)
-        section = schemes.section(read_study(self.folder))
-        self.assertEqual(section.count("<tr><td>rotate+gptq</td>"), 10)
-        self.assertIn("<td>&lt;b&gt;</td><td class=num>8</td>", section)
-        self.assertIn("<td>mxfp4</td><td class=num>–</td><td class=num>4.450</td>", section)
-
-    def test_scheme_without_loss_rise_is_counted_and_not_lost(self):
-        def lower(file):
-            file["schemes/delta_nats"][3] = -1e-3
-        edit(self.folder / "runs" / "n400000-s1.h5", lower)
-        self.assertIn("1 value at or below zero", schemes.schemes_figure(read_study(self.folder)).caption)
-
-    def test_tables_of_decoding_have_a_row_per_policy_and_schedule(self):
-        def rename(file):
-            file["decode/policy"][0] = "<b>"
-        edit(self.run, rename)
-        section = decode.section(read_study(self.folder))
-        self.assertIn("<td>&lt;b&gt;</td><td class=num>6.000</td>", section)
-        self.assertEqual(section.count("<tr><td>kivi2</td>"), 2)
-        self.assertIn("<td class=num>0.25000 ± 0.10000</td><td class=num>9.5</td>", section)
-        self.assertIn("<tr><td>step_down</td><td class=num>4.000</td><td class=num>5 → 3</td>"
-                      "<td class=num>0.03000 ± 0.00200</td><td class=num>0.01000 ± 0.00400</td>",
-                      section)
-
-    def test_policies_without_copies_or_free_runs_still_have_their_line(self):
-        for path in self.folder.glob("runs/*.h5"):
-            edit(path, lambda f: [f.pop(g, None) for g in ("decode_copy", "decode_free")])
-        study = read_study(self.folder)
-        self.assertEqual(decode.section(study).count("<td class=num>–</td>"), 18)
-        self.assertRegex(decode.decode_figure(study).caption, r"octave of position")
-
-    def test_report_without_decoding_has_no_section_of_it(self):
-        for path in self.folder.glob("runs/*.h5"):
-            edit(path, lambda f: [f.pop(g) for g in list(f) if g.startswith("decode")])
-        study = read_study(self.folder)
-        self.assertEqual(decode.section(study), "")
-        with self.assertRaises(Absent):
-            decode.decode_figure(study)
-
-    def test_largest_transformer_gives_the_spectrum(self):
-        run, picks = spectrum.chosen_run(read_study(self.folder))
-        self.assertEqual((run.manifest["run_id"], len(picks)), ("n400000-s1", 7))
 
 
 if __name__ == "__main__":

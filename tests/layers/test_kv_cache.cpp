@@ -6,6 +6,7 @@
 #include "sim/layers/kv_cache.hpp"
 #include "sim/layers/rope.hpp"
 #include "tests/support/draws.hpp"
+#include "tests/support/messages.hpp"
 #include "tests/support/near.hpp"
 
 namespace hone::test {
@@ -66,18 +67,6 @@ KvCacheOptions per_token(int bits) { return {.key = {.bits = bits}, .value = {.b
 KvCacheOptions per_channel(int bits, Index group, Index residual = 0) {
   return {.key = {.bits = bits}, .key_axis = KeyAxis::channel, .key_group = group, .residual = residual};
 }
-
-template <class E, class Body>
-std::string message_of(Body&& body) {
-  try {
-    body();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool mentions(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 TEST_SUITE_BEGIN("kv_cache");
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 
+#include "tests/support/messages.hpp"
 #include "tests/support/near.hpp"
 
 namespace hone::test {
@@ -34,18 +35,6 @@ Matrix<double> quantized(Matrix<double> m, const Quantizer& q, std::vector<doubl
   fake_quantize<double>(m, q, m.rows(), steps);
   return m;
 }
-
-template <class Failure, class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const Failure& failure) {
-    return failure.what();
-  }
-  return "(nothing was thrown)";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// A quantizer with two or more bits and a short vector with ties, zeros and outliers among its
 /// values.
@@ -196,8 +185,8 @@ TEST_CASE("quantizer: NaN and infinity are refused by place and value, an overfl
     w(3, 31) = bad;
     const auto message =
         message_of<ContractError>([&] { quantized(w, {.bits = 4, .granularity = Granularity::tensor}); });
-    CHECK(contains(message, "row 3, column 31"));
-    CHECK(contains(message, fmt::format(" {};", bad)));
+    CHECK(mentions(message, "row 3, column 31"));
+    CHECK(mentions(message, fmt::format(" {};", bad)));
   }
   const float huge = std::numeric_limits<float>::max();
   const float ends[] = {-huge, huge};
@@ -335,22 +324,22 @@ TEST_CASE("quantizer: names are spelled as in records, and an unknown one finds 
   for (const auto& [grid, name] : grids) CHECK((name_of(grid) == name && grid_from_name(name) == grid));
   for (const auto& [r, name] : roundings) CHECK((name_of(r) == name && rounding_from_name(name) == r));
   for (const auto& [g, name] : granularities) CHECK((name_of(g) == name && granularity_from_name(name) == g));
-  CHECK(contains(message_of<OptionError>([] { grid_from_name("mid-rise"); }), "did you mean 'midrise'"));
-  CHECK(contains(message_of<OptionError>([] { rounding_from_name("nearest"); }), "did you mean 'nearest_even'"));
-  CHECK(contains(message_of<OptionError>([] { granularity_from_name("rows"); }), "did you mean 'row'"));
+  CHECK(mentions(message_of<OptionError>([] { grid_from_name("mid-rise"); }), "did you mean 'midrise'"));
+  CHECK(mentions(message_of<OptionError>([] { rounding_from_name("nearest"); }), "did you mean 'nearest_even'"));
+  CHECK(mentions(message_of<OptionError>([] { granularity_from_name("rows"); }), "did you mean 'row'"));
 }
 
 TEST_CASE("quantizer: validate names every wrong field with its value, and accepts the right ones") {
   const Quantizer wrong{.bits = 17, .granularity = Granularity::group, .group = 0};
   const auto message = message_of<OptionError>([&] { wrong.validate("precision.weights"); });
-  CHECK(contains(message, "precision.weights.bits = 17"));
-  CHECK(contains(message, "precision.weights.group = 0"));
-  CHECK(contains(message_of<OptionError>([] { Quantizer{.bits = 0}.validate("w"); }), "w.bits = 0"));
-  CHECK(contains(message_of<OptionError>([] { Quantizer{.bits = 4, .group = 32}.validate("w"); }), "w.group = 32"));
+  CHECK(mentions(message, "precision.weights.bits = 17"));
+  CHECK(mentions(message, "precision.weights.group = 0"));
+  CHECK(mentions(message_of<OptionError>([] { Quantizer{.bits = 0}.validate("w"); }), "w.bits = 0"));
+  CHECK(mentions(message_of<OptionError>([] { Quantizer{.bits = 4, .group = 32}.validate("w"); }), "w.group = 32"));
   for (const Grid grid : all_grids) {
     CHECK_NOTHROW((Quantizer{.bits = 2, .grid = grid}.validate("w")));
     if (grid != Grid::asymmetric)
-      CHECK(contains(message_of<OptionError>([&] { Quantizer{.bits = 1, .grid = grid}.validate("w"); }), "w.bits = 1"));
+      CHECK(mentions(message_of<OptionError>([&] { Quantizer{.bits = 1, .grid = grid}.validate("w"); }), "w.bits = 1"));
   }
   CHECK_NOTHROW(Quantizer{}.validate("w"));
 }

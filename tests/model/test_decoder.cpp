@@ -272,5 +272,15 @@ TEST_CASE("decoder: a key that is not finite is named, not decoded [2-bit cache]
 
 TEST_SUITE_END();
 
+TEST_CASE("decoder: weights of another function with as many parameters are refused") {
+  TransformerOptions turned = architectures()[0];
+  const Setup s(architectures()[0]);
+  Decoder<double> decoder = s.decoder({});
+  turned.rotations.qk = true;
+  const Transformer<double> other(turned);
+  CHECK_THROWS_AS(decoder.use(std::make_shared<DecoderWeights<double>>(other, s.theta.data())), ContractError);
+  decoder.use(std::make_shared<DecoderWeights<double>>(s.model, s.theta.data()));
+}
+
 }  // namespace
 }  // namespace hone::test

@@ -53,15 +53,6 @@ Vector<double> with_idle_last(const TransformerOptions& options, std::uint32_t n
   return theta;
 }
 
-std::string message_of(const TransformerOptions& options) {
-  try {
-    options.validate();
-  } catch (const OptionError& error) {
-    return error.what();
-  }
-  return "";
-}
-
 struct Training {
   double first = 0, last = 0;  ///< mean losses of 10 updates
   double imbalance = 0;        ///< the larger of the two layers'
@@ -235,10 +226,10 @@ TEST_CASE("experts: layout and messages") {
   CHECK(layout.quantizable_size() == 2 * (4 * C * C + 3 * 3 * C * F));
   CHECK(layout.at("layers.1.experts.2.w_down").rows == C);
   CHECK_FALSE(layout.at("layers.0.router").is_quantizable());
-  CHECK(message_of(with_experts(2, 3)).find("experts_per_token = 3 (expected 1 to experts = 2)") != std::string::npos);
-  CHECK(message_of(with_experts(2, 1, Gates::renormalized)).find("no gradient") != std::string::npos);
+  CHECK(refusal(with_experts(2, 3)).find("experts_per_token = 3 (expected 1 to experts = 2)") != std::string::npos);
+  CHECK(refusal(with_experts(2, 1, Gates::renormalized)).find("no gradient") != std::string::npos);
   TransformerOptions gelu = gpt2_style(with_experts(2, 1));
-  CHECK(message_of(gelu).find("experts with mlp = gelu (expected swiglu)") != std::string::npos);
+  CHECK(refusal(gelu).find("experts with mlp = gelu (expected swiglu)") != std::string::npos);
   const Precision per_sequence{.activation = {.bits = 8, .granularity = Granularity::tensor}};
   CHECK_THROWS_AS(row_losses(options, random_parameters(layout, 1), random_tokens(options, 2, 1), per_sequence),
                   OptionError);

@@ -42,15 +42,6 @@ void check_causality(const TransformerOptions& options, const Precision& precisi
   }
 }
 
-std::string message_of(const TransformerOptions& options) {
-  try {
-    options.validate();
-  } catch (const OptionError& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST_SUITE_BEGIN("model");
 
 TEST_CASE(
@@ -170,11 +161,11 @@ TEST_CASE("transformer: online rotations have names, and need sizes with a Hadam
   CHECK(name_of(OnlineRotations{.heads = true, .mlp = true, .qk = true}) == "heads+mlp+qk");
   TransformerOptions options = tiny_llama();
   options.rotations = {.heads = true, .mlp = true, .qk = true};
-  CHECK(message_of(options).empty());
+  CHECK(refusal(options).empty());
   options.heads = options.kv_heads = 3;
   options.head_channels = 6;
   options.mlp_width = 100;
-  const std::string message = message_of(options);
+  const std::string message = refusal(options);
   CHECK(message.find("rotations.heads needs a Hadamard matrix of size heads = 3 (nearest sizes: 2 and 4; turn the "
                      "rotation off)") != std::string::npos);
   CHECK(message.find("rotations.mlp needs a Hadamard matrix of size mlp_width = 100 (nearest sizes: 96 and 112") !=
@@ -247,30 +238,30 @@ TEST_CASE("transformer: initial parameters are those of the seed alone, with the
 
 TEST_CASE("transformer: every wrong option is named in one message") {
   TransformerOptions options = tiny_llama();
-  CHECK(message_of(options).empty());
+  CHECK(refusal(options).empty());
   options.vocabulary = 1;
   options.heads = 3;
   options.norm_eps = 0;
-  const std::string message = message_of(options);
+  const std::string message = refusal(options);
   CHECK(message.find("vocabulary = 1") != std::string::npos);
   CHECK(message.find("heads = 3 does not divide width = 16") != std::string::npos);
   CHECK(message.find("kv_heads = 4 does not divide heads = 3") != std::string::npos);
   CHECK(message.find("norm_eps = 0") != std::string::npos);
   options = tiny_llama();
   options.heads = options.kv_heads = 16;
-  CHECK(message_of(options).find("rotary positions need an even head width") != std::string::npos);
+  CHECK(refusal(options).find("rotary positions need an even head width") != std::string::npos);
   options = tiny_llama();
   for (Index rotary : {0, 3, 6}) {
     options.rotary_width = rotary;
-    CHECK(message_of(options).find(fmt::format("rotary_width = {} (expected an even number from 2 to the head width 4)",
-                                               rotary)) != std::string::npos);
+    CHECK(refusal(options).find(fmt::format("rotary_width = {} (expected an even number from 2 to the head width 4)",
+                                            rotary)) != std::string::npos);
   }
   options = tiny_llama();
   options.heads = options.kv_heads = 3;
   options.head_channels = 8;
-  CHECK(message_of(options).empty());
+  CHECK(refusal(options).empty());
   options.head_channels = 0;
-  CHECK(message_of(options).find("head_channels = 0 (expected at least 1)") != std::string::npos);
+  CHECK(refusal(options).find("head_channels = 0 (expected at least 1)") != std::string::npos);
 }
 
 TEST_CASE("transformer: data of another context or vocabulary -> OptionError with both numbers") {
@@ -287,6 +278,25 @@ TEST_CASE("transformer: data of another context or vocabulary -> OptionError wit
 }
 
 TEST_SUITE_END();
+
+TEST_CASE("transformer: keys and values on steps that later tokens set, and drawn activations, are refused") {
+  const Transformer<double> model(tiny_llama());
+  const Vector<double> theta = random_parameters(model.layout(), 1);
+  const TokenBatch data = random_tokens(model.options(), 2, 1);
+  const auto said = [&](const Precision& precision) {
+    auto x = model.make_acts(2);
+    return message_of<OptionError>([&] { model.forward(theta.data(), data, 0, x, precision); });
+  };
+  Precision key, value, activation;
+  key.key = {.bits = 4, .granularity = Granularity::column};
+  value.value = {.bits = 4, .granularity = Granularity::tensor};
+  activation.activation = {.bits = 4, .rounding = Rounding::stochastic};
+  CHECK(mentions(said(key), "key.granularity = 'column'"));
+  CHECK(mentions(said(value), "value.granularity = 'tensor'"));
+  CHECK(mentions(said(activation), "activation.rounding = 'stochastic'"));
+  value.value.granularity = Granularity::row;
+  CHECK(said(value).empty());
+}
 
 }  // namespace
 }  // namespace hone::test

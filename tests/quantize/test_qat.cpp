@@ -75,7 +75,8 @@ TEST_CASE("qat: weights and losses of the forward pass have the bits of quantiza
   cases.push_back(bits_of(4, 16, 16));
   cases.back().precision.weight.rounding = Rounding::stochastic;
   for (const QatOptions& options : cases) {
-    CAPTURE(label_of(options.precision));
+    CAPTURE(name_of(options.precision.weight.format));
+    CAPTURE(options.precision.weight.bits);
     const auto after = quantize_weights(s.theta.data(), s.model.layout(), options.precision.weight);
     QatObjective<Transformer<float>> objective(s.model, {10, 2}, options);
     CHECK(same_bits(after.theta, objective.weights().quantize(s.theta.data())));

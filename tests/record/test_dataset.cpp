@@ -8,24 +8,12 @@
 #include "sim/base/error.hpp"
 #include "sim/record/dataset.hpp"
 #include "tests/record/example_run.hpp"
+#include "tests/support/messages.hpp"
 
 TEST_SUITE_BEGIN("record");
 
 namespace hone {
 namespace {
-
-/// The message of the exception of type E that `body` throws, or "" when it throws none.
-template <class E, class Body>
-std::string message_of(Body&& body) {
-  try {
-    body();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 Variable column(const std::string& dim, std::vector<double> values) {
   return vector_variable(dim, std::move(values), "nats", "test");
@@ -38,7 +26,7 @@ TEST_CASE("dataset: a variable must fill its shape -> ContractError with both si
   const auto message = message_of<ContractError>([&] {
     data.set("loss", matrix_variable({"a", "b"}, {2, 3}, std::vector<double>(5), "nats", "test"));
   });
-  CHECK(holds(message, "'loss' holds 5 values and its shape asks for 6"));
+  CHECK(mentions(message, "'loss' holds 5 values and its shape asks for 6"));
   CHECK(!data.has("loss"));
   CHECK_THROWS_AS(data.set("loss", Variable{}), ContractError);
   CHECK_THROWS_AS(data.set("loss", {{"a"}, {}, std::vector<double>{1}, "1", ""}), ContractError);
@@ -51,7 +39,7 @@ TEST_CASE("dataset: a dimension has one length -> ContractError naming both vari
   Dataset data;
   data.set("loss", column("step", {1, 2}));
   const auto message = message_of<ContractError>([&] { data.set("lr", column("step", {1, 2, 3})); });
-  CHECK(holds(message, "dimension 'step' has length 3 in variable 'lr' and 2 in 'loss'"));
+  CHECK(mentions(message, "dimension 'step' has length 3 in variable 'lr' and 2 in 'loss'"));
   data.set("loss", column("step", {1, 2, 3}));  // replacing the only holder may change the length
   CHECK(data.length("step") == 3);
   CHECK_THROWS_AS(data.set("x", {{"step", "step"}, {3, 3}, std::vector<double>(9), "1", ""}), ContractError);
@@ -90,9 +78,9 @@ TEST_CASE("dataset: a missing name -> FormatError that lists what there is") {
   data.set_attribute("grid", "int");
   CHECK(message_of<FormatError>([&] { data.doubles("delta_nats"); }) ==
         "run.h5: group /ptq has no variable 'delta_nats'; it has: delta, mse");
-  CHECK(holds(message_of<FormatError>([&] { data.length("step"); }), "no dimension 'step'; it has: bits"));
-  CHECK(holds(message_of<FormatError>([&] { data.attribute("g"); }), "no attribute 'g'; it has: grid"));
-  CHECK(holds(message_of<FormatError>([&] { data.strings("mse"); }), "'mse' holds float64, not strings"));
+  CHECK(mentions(message_of<FormatError>([&] { data.length("step"); }), "no dimension 'step'; it has: bits"));
+  CHECK(mentions(message_of<FormatError>([&] { data.attribute("g"); }), "no attribute 'g'; it has: grid"));
+  CHECK(mentions(message_of<FormatError>([&] { data.strings("mse"); }), "'mse' holds float64, not strings"));
   CHECK_THROWS_AS(data.ints("mse"), FormatError);
   CHECK_THROWS_AS(data.floats("mse"), FormatError);
   CHECK(data.doubles("mse") == std::vector<double>{1});
@@ -159,7 +147,7 @@ TEST_CASE("append: a row that does not fit -> FormatError, and nothing changes")
     row.set("grid", column("bits", {3, 4}));
     change(row);
     const std::string message = message_of<FormatError>([&] { data.append(row, "step"); });
-    CHECK_MESSAGE(holds(message, why), message);
+    CHECK_MESSAGE(mentions(message, why), message);
     CHECK(data == before);
   };
   refuses("'grid' lacks that dimension and differs", [](Dataset& r) { r.set("grid", column("bits", {3, 5})); });
@@ -174,7 +162,7 @@ TEST_CASE("append: a row that does not fit -> FormatError, and nothing changes")
   });
   Dataset lacking("row");
   lacking.set("loss", column("step", {3}));
-  CHECK(holds(message_of<FormatError>([&] { data.append(lacking, "step"); }), "'grid' is missing in the row"));
+  CHECK(mentions(message_of<FormatError>([&] { data.append(lacking, "step"); }), "'grid' is missing in the row"));
   CHECK_THROWS_AS(data.append(lacking, "checkpoint"), ContractError);
   CHECK_THROWS_AS(data.append(data, "step"), ContractError);
   CHECK(data == before);

@@ -7,6 +7,7 @@
 #include "sim/base/atomic_file.hpp"
 #include "sim/record/manifest.hpp"
 #include "tests/record/example_run.hpp"
+#include "tests/support/messages.hpp"
 
 TEST_SUITE_BEGIN("record");
 
@@ -22,16 +23,14 @@ std::string git_header(const std::filesystem::path& source, const std::filesyste
   return read_text(header);
 }
 
-bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_CASE("manifest: this build names its version, compiler, flags and commit") {
   const BuildInfo build = this_build();
   CHECK(build.version.find('.') != std::string::npos);
-  CHECK(holds(build.compiler, " "));
-  CHECK(holds(build.flags, "-march=" + build.march));
-  CHECK(holds(build.flags, "-fno-math-errno"));
+  CHECK(mentions(build.compiler, " "));
+  CHECK(mentions(build.flags, "-march=" + build.march));
+  CHECK(mentions(build.flags, "-fno-math-errno"));
   CHECK((build.git_id == "unknown" || build.git_id.size() >= 40));
 }
 
@@ -64,7 +63,7 @@ TEST_CASE(
   const test::TemporaryFolder folder;
   const std::string source = (folder / "source").string();
   std::filesystem::create_directories(folder / "source" / "inner");
-  CHECK(holds(git_header(source, folder / "a.hpp"), "git_id = \"unknown\""));
+  CHECK(mentions(git_header(source, folder / "a.hpp"), "git_id = \"unknown\""));
   if (!runs("git --version")) {
     std::cout << "SKIPPED: no git here, the commit inside a repository stays untested\n";
     return;
@@ -73,9 +72,9 @@ TEST_CASE(
   write_text_atomically(folder / "source" / "file", "one");
   REQUIRE(runs(git + "init && " + git + "add file && " + git + "commit -m first"));
   const std::string clean = git_header(source, folder / "a.hpp");
-  CHECK(!holds(clean, "unknown"));
-  CHECK(holds(clean, "git_is_dirty = false"));
-  CHECK(holds(git_header(folder / "source" / "inner", folder / "b.hpp"), "unknown"));
+  CHECK(!mentions(clean, "unknown"));
+  CHECK(mentions(clean, "git_is_dirty = false"));
+  CHECK(mentions(git_header(folder / "source" / "inner", folder / "b.hpp"), "unknown"));
 
   const auto old = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
   std::filesystem::last_write_time(folder / "a.hpp", old);
@@ -83,7 +82,7 @@ TEST_CASE(
   git_header(source, folder / "a.hpp");
   CHECK(std::filesystem::last_write_time(folder / "a.hpp") == stamp);
   write_text_atomically(folder / "source" / "file", "two");
-  CHECK(holds(git_header(source, folder / "a.hpp"), "git_is_dirty = true"));
+  CHECK(mentions(git_header(source, folder / "a.hpp"), "git_is_dirty = true"));
 }
 
 TEST_SUITE_END();

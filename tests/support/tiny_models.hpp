@@ -1,11 +1,13 @@
 // Small models and data sets that the tests of models and training share.
 #pragma once
 
+#include "sim/base/error.hpp"
 #include "sim/data/batch.hpp"
 #include "sim/data/vectors.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
 #include "tests/support/draws.hpp"
+#include "tests/support/messages.hpp"
 
 namespace hone::test {
 
@@ -20,6 +22,11 @@ inline TransformerOptions tiny_llama() {
   options.kv_heads = 4;
   options.mlp_width = 12;
   return options;
+}
+
+/// What validate says against the options; "" when it accepts them.
+inline std::string refusal(const TransformerOptions& options) {
+  return message_of<OptionError>([&] { options.validate(); });
 }
 
 inline TokenBatch random_tokens(const TransformerOptions& options, Index sequences, std::uint32_t number) {

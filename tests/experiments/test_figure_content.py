@@ -1,0 +1,127 @@
+"""Tests of what single figures and tables show: run with /usr/bin/python3, the exit code counts."""
+
+import json
+import unittest
+
+from study_case import StudyCase, edit  # first: it sets the path of the modules below
+
+import numpy as np
+
+import certificates
+import decode
+import growth
+import schemes
+import spectrum
+import style
+import synthetic_study
+from records import Absent, read_study
+
+
+class WhatIsDrawn(StudyCase):
+    def test_medians_are_over_seeds_of_positive_values(self):
+        study = read_study(self.folder)
+        points = growth.sharpness_points(study, "trace")
+        line = growth.medians_over_seeds(points)[1e5, "trunk"]
+        self.assertEqual(len(line), 7)
+        both = [p.trace for p in points if p.size == 1e5 and p.variant == "trunk"
+                and p.tokens == line[3][0]]
+        self.assertEqual(len(both), 2)
+        self.assertEqual(line[3][1], sum(both) / 2)
+
+    def test_fitted_lines_are_the_verdicts_law_and_need_its_constant(self):
+        study = read_study(self.folder)
+        ax = style.plt.figure().add_subplot()
+        points = growth.sharpness_points(study, "trace")
+        _, drawn = growth.draw_growth(ax, points, "trace", growth.law_of_sharpness(study, "trace"))
+        self.assertEqual(drawn, "slope")
+        text = json.dumps({"schema": 1, "verdicts": synthetic_study.verdicts(True)})
+        (self.folder / "verdict.json").write_text(text, encoding="utf-8")
+        study = read_study(self.folder)
+        ax = style.plt.figure().add_subplot()
+        _, drawn = growth.draw_growth(ax, points, "trace", growth.law_of_sharpness(study, "trace"))
+        self.assertEqual(drawn, "lines")
+        dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+        self.assertEqual(len(dashed), 2)
+        for line, size in zip(dashed, (1e5, 4e5)):
+            x, y = line.get_xdata(), line.get_ydata()
+            np.testing.assert_allclose(y, 20 * np.sqrt(x) * (size / 1e5) ** 0.2, rtol=1e-9)
+
+    def test_density_integrates_to_one(self):
+        rng = np.random.default_rng(0)
+        node, weight = rng.normal(size=(3, 20)), rng.random((3, 20))
+        weight /= weight.sum(axis=1, keepdims=True)
+        u = np.linspace(-12, 12, 4001)
+        total = spectrum.smoothed(node, weight, 1e-2, u).sum(axis=1) * (u[1] - u[0])
+        np.testing.assert_allclose(total, 1, rtol=1e-9)
+
+    def test_certified_eigenvalues_stand_in_the_density_with_mass_one_over_n(self):
+        run, picks = spectrum.chosen_run(read_study(self.folder))
+        node, weight = spectrum.with_atoms(run, picks[0])
+        self.assertEqual(node.shape, (4, 40 + 14))
+        np.testing.assert_allclose(weight[:, 40:], 1e-5)
+        np.testing.assert_allclose(node[2, 40:52], run.array("curvature", "lambda")[picks[0]])
+
+    def test_failed_certificate_is_marked_loudly_and_a_passed_one_is_not(self):
+        study = read_study(self.folder)
+        self.assertEqual(certificates.warning(study), "")
+        self.assertNotIn("FAILED", certificates.section(study))
+
+        def fail(file):
+            file["curvature/certificate_value"][1, 1] = 0.5
+            file["curvature/certificate_passed"][1, 1] = 0
+        edit(self.run, fail)
+        study = read_study(self.folder)
+        self.assertIn("1 of ", certificates.warning(study))
+        section = certificates.section(study)
+        self.assertEqual(section.count("FAILED"), 1)
+        self.assertIn("0.5 &gt; 1e-05".replace("&gt;", ">"), section)
+
+    def test_table_of_schemes_has_a_row_per_entry_and_escapes_names(self):
+        def rename(file):
+            file["schemes/scheme"][0] = "<b>"
+        edit(self.run, rename)
+        section = schemes.section(read_study(self.folder))
+        self.assertEqual(section.count("<tr><td>rotate+gptq</td>"), 10)
+        self.assertIn("<td>&lt;b&gt;</td><td class=num>8</td>", section)
+        self.assertIn("<td>mxfp4</td><td class=num>–</td><td class=num>4.450</td>", section)
+
+    def test_scheme_without_loss_rise_is_counted_and_not_lost(self):
+        def lower(file):
+            file["schemes/delta_nats"][3] = -1e-3
+        edit(self.folder / "runs" / "n400000-s1.h5", lower)
+        self.assertIn("1 value at or below zero", schemes.schemes_figure(read_study(self.folder)).caption)
+
+    def test_tables_of_decoding_have_a_row_per_policy_and_schedule(self):
+        def rename(file):
+            file["decode/policy"][0] = "<b>"
+        edit(self.run, rename)
+        section = decode.section(read_study(self.folder))
+        self.assertIn("<td>&lt;b&gt;</td><td class=num>6.000</td>", section)
+        self.assertEqual(section.count("<tr><td>kivi2</td>"), 2)
+        self.assertIn("<td class=num>0.25000 ± 0.10000</td><td class=num>9.5</td>", section)
+        self.assertIn("<tr><td>step_down</td><td class=num>4.000</td><td class=num>5 → 3</td>"
+                      "<td class=num>0.03000 ± 0.00200</td><td class=num>0.01000 ± 0.00400</td>",
+                      section)
+
+    def test_policies_without_copies_or_free_runs_still_have_their_line(self):
+        for path in self.folder.glob("runs/*.h5"):
+            edit(path, lambda f: [f.pop(g, None) for g in ("decode_copy", "decode_free")])
+        study = read_study(self.folder)
+        self.assertEqual(decode.section(study).count("<td class=num>–</td>"), 18)
+        self.assertRegex(decode.decode_figure(study).caption, r"octave of position")
+
+    def test_report_without_decoding_has_no_section_of_it(self):
+        for path in self.folder.glob("runs/*.h5"):
+            edit(path, lambda f: [f.pop(g) for g in list(f) if g.startswith("decode")])
+        study = read_study(self.folder)
+        self.assertEqual(decode.section(study), "")
+        with self.assertRaises(Absent):
+            decode.decode_figure(study)
+
+    def test_largest_transformer_gives_the_spectrum(self):
+        run, picks = spectrum.chosen_run(read_study(self.folder))
+        self.assertEqual((run.manifest["run_id"], len(picks)), ("n400000-s1", 7))
+
+
+if __name__ == "__main__":
+    unittest.main()
