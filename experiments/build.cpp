@@ -122,35 +122,42 @@ Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_
   return p;
 }
 
-QatOptions training_precision(const ModelSpec& m, const QuantizeSpec& spec) {
-  const size_t method = choose<3>("method", m.method, {"qat", "lsq", "bitnet"});
-  const SteKind ste = ste_from_name(m.ste);
-  const auto bits = [](std::int64_t value) { return int(value); };
-  const int kv = bits(m.train_kv_bits);
+QatOptions training_precision(const LowPrecision& low, const ModelSpec& m, const QuantizeSpec& spec) {
+  const size_t method = choose<3>("method", low.method, {"qat", "lsq", "bitnet"});
+  const SteKind ste = ste_from_name(low.ste);
+  const int kv = int(low.train_kv_bits);
   if (m.kind == "mlp" && (kv < 16 || m.sub_norms != "off"))
     throw OptionError(
         fmt::format("train_kv_bits = {}, sub_norms = \"{}\" with kind = \"mlp\", which has no keys and "
                     "values and no such norms; leave both out",
                     kv, m.sub_norms));
   QatOptions o;
-  o.precision = precision_of(spec, bits(m.train_weight_bits), bits(m.train_activation_bits), kv);
+  o.precision = precision_of(spec, int(low.train_weight_bits), int(low.train_activation_bits), kv);
   o.learned_steps = method == 1;
   if (method == 2) {
-    if (m.train_weight_bits != 16 || m.train_activation_bits != 16)
+    if (low.train_weight_bits != 16 || low.train_activation_bits != 16)
       throw OptionError(
           fmt::format("method = \"bitnet\" with train_weight_bits = {} and train_activation_bits = {}; it "
                       "has ternary weights and 8-bit activations, leave both out",
-                      m.train_weight_bits, m.train_activation_bits));
+                      low.train_weight_bits, low.train_activation_bits));
     const QatOptions bitnet = bitnet_options();
     o.precision.weight = bitnet.precision.weight, o.precision.activation = bitnet.precision.activation;
   }
   o.weight_ste = o.precision.ste = ste;
   if (!o.is_full()) o.validate();
-  if (o.is_full() && (o.learned_steps || !m.qat_at.empty()))
-    throw OptionError(
-        fmt::format("method = \"{}\", qat_at = [{}] without training bits below 16; set train_weight_bits", m.method,
-                    fmt::join(m.qat_at, ", ")));
+  if (o.is_full() && o.learned_steps)
+    throw OptionError(fmt::format("method = \"{}\" without training bits below 16; set train_weight_bits", low.method));
   return o;
+}
+
+Decay branch_decay(const BranchSpec& branch) {
+  return choose<2>("branches.decay", branch.decay, {"linear", "one_sqrt"}) == 0 ? Decay::linear : Decay::one_sqrt;
+}
+
+std::int64_t branch_length(const RunSpec& run, const BranchSpec& branch, std::int64_t step) {
+  const double updates =
+      branch.tokens > 0 ? double(branch.tokens) / double(tokens_per_step(run)) : branch.share * double(step);
+  return std::max<std::int64_t>(1, std::llround(updates));
 }
 
 }  // namespace hone::experiments

@@ -22,10 +22,15 @@ TrainOptions train_options(const RunSpec& run, int threads);
 Quantizer weight_quantizer(const QuantizeSpec& spec, int bits);
 Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits);
 
-/// The precision that the trunk, or a branch of it, is trained at: is_full() when the study asks for none. Grid and
-/// granularity of qat are those of [quantize]; bitnet brings its own.
+/// The precision that the trunk or a branch is trained at: is_full() when nothing is asked for. Grid and granularity of
+/// qat are those of [quantize]; bitnet brings its own.
 /// errors   OptionError also when the fields contradict each other
-QatOptions training_precision(const ModelSpec& model, const QuantizeSpec& spec);
+QatOptions training_precision(const LowPrecision& low, const ModelSpec& model, const QuantizeSpec& spec);
+
+/// errors   OptionError when it is neither linear nor one_sqrt
+Decay branch_decay(const BranchSpec& branch);
+/// Updates of a branch that leaves the trunk after `step` updates, at least one.
+std::int64_t branch_length(const RunSpec& run, const BranchSpec& branch, std::int64_t step);
 
 /// Updates at which the trunk is measured, ascending; the last is the horizon.
 std::vector<std::int64_t> checkpoint_steps(const RunSpec& run);
@@ -69,8 +74,8 @@ class CorpusShelf {
   std::map<std::string, std::shared_ptr<const TokenStream>> shelf_;
 };
 
-/// Opens the run's source of token windows or vectors.
-Source<TokenBatch> open_tokens(const RunSpec& run, CorpusShelf& shelf);
+/// Opens a source of token windows or vectors for a run: its own data, or other data that it reads.
+Source<TokenBatch> open_tokens(const RunSpec& run, const DataSpec& data, CorpusShelf& shelf);
 Source<VectorBatch> open_vectors(const RunSpec& run, CorpusShelf& shelf);
 
 /// Runs fetch_corpus for a named corpus and returns the folder with its raw files.

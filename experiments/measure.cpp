@@ -6,6 +6,7 @@
 #include "experiments/rows.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
+#include "sim/curvature/finite_difference.hpp"
 #include "sim/perturb/noise.hpp"
 #include "sim/quantize/paired.hpp"
 #include "sim/quantize/weights.hpp"
@@ -59,7 +60,9 @@ Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment
   using Strings = std::vector<std::string>;
   points.set("step", row(Ints{moment.step}, "updates", "updates done, cooldown included"));
   points.set("tokens", row(Ints{moment.tokens}, "tokens", "training tokens seen (examples for an mlp)"));
-  points.set("variant", row(Strings{moment.variant}, "1", "trunk, cooled, ema or lawa"));
+  points.set("variant", row(Strings{moment.variant}, "1", "trunk, ema, lawa, or the name of a branch"));
+  points.set("kind", row(Strings{moment.kind}, "1", "trunk, average, cooldown, tuned or lowered"));
+  points.set("branched_at", row(Ints{moment.branched_at}, "tokens", "of the trunk where a branch left it"));
   points.set("lr", row(Doubles{moment.lr}, "1", "learning rate of the last update"));
   points.set("loss_nats", row(Doubles{loss.mean}, "nats", "mean held-out loss at full precision"));
   points.set("loss_se_nats", row(Doubles{loss.standard_error}, "nats", "its standard error over windows"));
@@ -79,17 +82,34 @@ Rows Instruments<Model>::measure(const AlignedVector<float>& theta, const Moment
   Curvature found = run_.measure.precision == "float64" ? curvature<double>(wide, errors, rows["curvature"])
                                                         : curvature<float>(wide, errors, rows["curvature"]);
   const double residual_quadratic = found.quadratic.back();
-  found.gradient.pop_back(), found.quadratic.pop_back();
-  add_damage(theta, quantized, found, rows["ptq"]);
-  if (!factorial_cells().empty()) add_factorial(theta, rows["factorial"]);
+  add_damage(theta, quantized, first_order(wide, errors), found, rows["ptq"]);
+  if (!factorial_cells().empty())
+    add_factorial(theta, moment.is_last || run_.quantize.factorial_at == "all", rows["factorial"]);
+  if (shifted_ != nullptr) add_shift(theta, quantized, rows["shift"]);
   add_noise(wide, found, errors.back(), residual_quadratic, rows["noise"]);
   return rows;
 }
 
+/// g·e with the gradient on the evaluation windows, those of the damage: the first order is noise of the windows, which
+/// other windows do not predict.
+template <template <class> class Model>
+std::vector<double> Instruments<Model>::first_order(const std::vector<double>& theta,
+                                                    const std::vector<Vector<double>>& errors) {
+  const Model<double> wide(model_.options());
+  Vector<double> gradient;
+  gradient_function(wide, source_.evaluation, curvature_options(0).chunks)(
+      ConstVecView<double>(theta.data(), Index(theta.size())), gradient);
+  watch_(3 * evaluation_flops(source_.evaluation), "gradient");
+  const Vector<double> part = restricted(std::vector<double>(gradient.data(), gradient.data() + gradient.size()));
+  std::vector<double> products;
+  for (const Vector<double>& e : errors) products.push_back(part.dot(e));
+  return products;
+}
+
 template <template <class> class Model>
 void Instruments<Model>::add_damage(const AlignedVector<float>& theta,
-                                    const std::vector<AlignedVector<float>>& quantized, const Curvature& found,
-                                    Dataset& group) {
+                                    const std::vector<AlignedVector<float>>& quantized,
+                                    const std::vector<double>& first_order, const Curvature& found, Dataset& group) {
   std::vector<double> delta, delta_se, predicted, predicted_se, step2, mse, stored;
   const std::vector<double> wide(theta.begin(), theta.end());
   const double count = double(positions_.size());
@@ -113,34 +133,67 @@ void Instruments<Model>::add_damage(const AlignedVector<float>& theta,
   set("delta_se_nats", delta_se, "nats", "its standard error over windows");
   set("predicted_nats", predicted, "nats", "zero-parameter prediction 1/24 sum_c step_c^2 tr(H_cc)");
   set("predicted_se_nats", predicted_se, "nats", "its standard error over probes");
-  set("gradient_nats", found.gradient, "nats", "first-order term g'e of the real rounding error e");
-  set("quadratic_nats", found.quadratic, "nats", "second-order term e'He/2 of the real rounding error");
+  const auto per_width = [&](const std::vector<double>& all) {
+    return std::vector<double>(all.begin(), all.begin() + std::ptrdiff_t(quantized.size()));
+  };
+  set("gradient_nats", per_width(first_order), "nats", "first-order term g'e of the real rounding error e");
+  set("quadratic_nats", per_width(found.quadratic), "nats", "second-order term e'He/2 of the real rounding error");
   set("mean_step2", step2, "1", "mean squared step over quantized weights");
   set("mse", mse, "1", "mean squared rounding error");
   set("bits_per_weight", stored, "bits", "storage per weight with 16-bit scales");
 }
 
 template <template <class> class Model>
+void Instruments<Model>::add_shift(const AlignedVector<float>& theta,
+                                   const std::vector<AlignedVector<float>>& quantized, Dataset& group) {
+  const auto losses_at = [&](const AlignedVector<float>& weights) {
+    watch_(evaluation_flops(*shifted_), "other data");
+    return objective_.example_losses(weights.data(), *shifted_);
+  };
+  const std::vector<double> reference = losses_at(theta);
+  std::vector<double> delta, delta_se;
+  for (const AlignedVector<float>& weights : quantized) {
+    const PairedDifference d = paired_difference(losses_at(weights), reference);
+    delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
+  }
+  const MeanEstimate loss = mean_with_error(reference);
+  group.set_attribute("data", run_.model.shifted_data);
+  group.set("bits", vector_variable("bits", run_.quantize.bits, "bits", "nominal bits of a weight, as in /ptq"));
+  group.set("loss_nats", row(std::vector{loss.mean}, "nats", "mean loss on held-out windows of the other data"));
+  group.set("loss_se_nats", row(std::vector{loss.standard_error}, "nats", "its standard error over windows"));
+  group.set("delta_nats", row("bits", delta, "nats", "loss at rounded weights minus loss, same windows"));
+  group.set("delta_se_nats", row("bits", delta_se, "nats", "its standard error over windows"));
+}
+
+template <template <class> class Model>
 std::vector<std::array<int, 3>> Instruments<Model>::factorial_cells() const {
+  const QuantizeSpec& q = run_.quantize;
   std::vector<std::array<int, 3>> cells;
-  for (std::int64_t w : run_.quantize.factorial_w)
-    for (std::int64_t a : run_.quantize.factorial_a) cells.push_back({int(w), int(a), 16});
-  for (std::int64_t kv : run_.quantize.factorial_kv) {
-    if (run_.model.kind == "mlp") break;
+  const std::vector<std::int64_t> kv_bits = run_.model.kind == "mlp" ? std::vector<std::int64_t>{} : q.factorial_kv;
+  const bool is_full = q.factorial == "full" && !kv_bits.empty();
+  for (std::int64_t w : q.factorial_w)
+    for (std::int64_t a : q.factorial_a)
+      for (std::int64_t kv : is_full ? kv_bits : std::vector<std::int64_t>{16})
+        cells.push_back({int(w), int(a), int(kv)});
+  for (std::int64_t kv : is_full ? std::vector<std::int64_t>{} : kv_bits) {
     cells.push_back({16, 16, int(kv)});
     if (kv < 16) cells.push_back({int(kv), int(kv), int(kv)});
   }
   return cells;
 }
 
+/// Not measured, the row holds NaN: all checkpoints of a file have the same cells.
 template <template <class> class Model>
-void Instruments<Model>::add_factorial(const AlignedVector<float>& theta, Dataset& group) {
+void Instruments<Model>::add_factorial(const AlignedVector<float>& theta, bool is_measured, Dataset& group) {
   std::vector<std::int64_t> w_bits, a_bits, kv_bits;
   std::vector<double> delta, delta_se;
   for (const auto& [w, a, kv] : factorial_cells()) {
-    const Precision precision = precision_of(run_.quantize, w, a, kv);
-    const auto rounded = quantize_weights(theta.data(), model_.layout(), precision.weight).theta;
-    const PairedDifference d = paired_difference(losses(rounded.data(), precision), reference_);
+    PairedDifference d{std::nan(""), std::nan("")};
+    if (is_measured) {
+      const Precision precision = precision_of(run_.quantize, w, a, kv);
+      const auto rounded = quantize_weights(theta.data(), model_.layout(), precision.weight).theta;
+      d = paired_difference(losses(rounded.data(), precision), reference_);
+    }
     w_bits.push_back(w), a_bits.push_back(a), kv_bits.push_back(kv);
     delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
   }

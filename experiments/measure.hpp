@@ -18,8 +18,11 @@ namespace hone::experiments {
 /// What is measured, and where in the run.
 struct Moment {
   std::int64_t step = 0, tokens = 0;
-  std::string variant;  ///< trunk | cooled | ema | lawa
+  std::int64_t branched_at = 0;  ///< tokens of the trunk where a branch left; elsewhere `tokens`
+  std::string variant;           ///< trunk | ema | lawa | the name of a branch
+  std::string kind;              ///< trunk | average | cooldown | tuned | lowered
   double lr = 0;
+  bool is_last = false;  ///< the end of the trunk
 };
 
 /// Probes of the trace on each part of the curvature windows.
@@ -47,6 +50,8 @@ class Instruments {
 
   /// Keeps the Hessian products of the measurement under way in this file, so that a killed one goes on from there.
   void set_journal(std::filesystem::path path) { journal_path_ = std::move(path); }
+  /// Windows of other data on which losses are measured too; they outlive this.
+  void set_shifted(const Data* windows) { shifted_ = windows; }
   /// All certificates of the last measurement.
   const std::vector<Certificate>& certificates() const { return certificates_; }
   /// Peak memory of the curvature part of a measurement.
@@ -56,8 +61,8 @@ class Instruments {
   /// What the products gave.
   struct Curvature {
     Spectrum spectrum;
-    std::vector<TraceEstimate> predicted;     ///< (1/24) Σ step² H_ii, per bit width
-    std::vector<double> gradient, quadratic;  ///< g·e and ½e'He of the real rounding errors, per bit width
+    std::vector<TraceEstimate> predicted;  ///< (1/24) Σ step² H_ii, per bit width
+    std::vector<double> quadratic;         ///< ½e'He of the real rounding errors, per bit width and of the residual
   };
 
   // measure_curvature.cpp
@@ -75,8 +80,10 @@ class Instruments {
   std::string journal_identity(const std::vector<double>& theta, const Vector<double>& gradient) const;
   // measure.cpp
   void add_damage(const AlignedVector<float>& theta, const std::vector<AlignedVector<float>>& quantized,
-                  const Curvature& found, Dataset& group);
-  void add_factorial(const AlignedVector<float>& theta, Dataset& group);
+                  const std::vector<double>& first_order, const Curvature& found, Dataset& group);
+  std::vector<double> first_order(const std::vector<double>& theta, const std::vector<Vector<double>>& errors);
+  void add_factorial(const AlignedVector<float>& theta, bool is_measured, Dataset& group);
+  void add_shift(const AlignedVector<float>& theta, const std::vector<AlignedVector<float>>& quantized, Dataset& group);
   void add_noise(const std::vector<double>& theta, const Curvature& found, const Vector<double>& residual,
                  double residual_quadratic, Dataset& group);
   Vector<double> residual_error(const std::vector<double>& theta) const;
@@ -94,6 +101,7 @@ class Instruments {
   Objective<Float> objective_;
   std::vector<Index> positions_;  ///< of the quantizable parameters
   std::filesystem::path journal_path_;
+  const Data* shifted_ = nullptr;
   std::vector<Certificate> certificates_;
   std::vector<double> reference_;  ///< full-precision losses of the evaluation windows, of the current call
 };

@@ -190,7 +190,7 @@ int measure_command(const MeasureOptions& options) {
   fs::path journal = out;
   journal += ".products";
   instruments.set_journal(journal);
-  Rows rows = instruments.measure(imported.theta, {0, 0, "imported", 0});
+  Rows rows = instruments.measure(imported.theta, {.variant = "imported", .kind = "trunk", .is_last = true});
   if (rows.empty())
     throw FormatError(fmt::format("{}: the loss on {} is not finite; is it the checkpoint's own tokenizer?",
                                   options.checkpoint.string(), stream.name));

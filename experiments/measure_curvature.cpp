@@ -130,7 +130,6 @@ typename Instruments<Model>::Curvature Instruments<Model>::curvature(const std::
   Vector<double> product;
   for (const Vector<double>& e : errors) {
     op.apply(e, product);
-    found.gradient.push_back(gradient.dot(e));
     found.quadratic.push_back(0.5 * e.dot(product));
   }
   add_window_spread<S>(model, theta, spectrum, group);

@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
+#include <map>
 
 #include "experiments/decode_table.hpp"
 #include "experiments/measure.hpp"
@@ -22,6 +24,8 @@ namespace {
 /// Longest training time that a kill can cost.
 constexpr double save_every_seconds = 60;
 
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
 /// One run under way: the file so far, the state of the trunk, and how far the plan of checkpoints is done.
 template <template <class> class Model>
 class Run {
@@ -29,20 +33,23 @@ class Run {
   using Float = Model<float>;
   using Data = typename Float::Data;
 
-  Run(const RunSpec& spec, const RunContext& context, Float model, Source<Data> source)
+  /// What a run reads, by the names of the study: its own data and that of its branches and shifted windows.
+  using Sources = std::map<std::string, Source<Data>>;
+
+  Run(const RunSpec& spec, const RunContext& context, Float model, Sources sources)
       : spec_(spec),
         context_(context),
         model_(std::move(model)),
-        source_(std::move(source)),
+        sources_(std::move(sources)),
+        source_(sources_.at(spec.data.name)),
         options_(train_options(spec, context.threads)),
-        precision_(training_precision(spec.model, spec.quantize)),
-        objective_(model_, options_.chunks, spec.model.qat_at.empty() ? precision_ : QatOptions{}),
-        quantized_(model_, options_.chunks, precision_),
+        objective_(model_, options_.chunks, training_precision(spec.model, spec.model, spec.quantize)),
         instruments_(spec, model_, source_, context.threads,
                      [this](double flops, const std::string& what) { watch(flops, what); }) {
     model_.check(source_.evaluation);
     open_long_windows();
     instruments_.set_journal(journal_path());
+    if (!spec.model.shifted_data.empty()) instruments_.set_shifted(&sources_.at(spec.model.shifted_data).evaluation);
     resume_or_start();
   }
 
@@ -138,18 +145,18 @@ class Run {
   }
 
   void measure_all(int number) {
-    const std::int64_t step = state_.step();
-    if (!add_rows(state_.theta, {step, step * tokens_per_step(spec_), variant("trunk"), options_.schedule(step - 1)})) {
+    const std::int64_t step = state_.step(), tokens = step * tokens_per_step(spec_);
+    const bool is_last = size_t(number) == checkpoint_steps(spec_).size();
+    if (!add_rows(state_.theta,
+                  {step, tokens, tokens, variant("trunk"), "trunk", options_.schedule(step - 1), is_last})) {
       outcome_ = fmt::format("diverged: held-out loss is not finite after update {}", step);
       return;
     }
-    if (options_.ema_decay > 0) add_rows(state_.ema.value, {step, step * tokens_per_step(spec_), variant("ema"), 0});
+    if (options_.ema_decay > 0) add_rows(state_.ema.value, {step, tokens, tokens, variant("ema"), "average", 0});
     if (!state_.lawa.snapshots.empty())
-      add_rows(state_.lawa.mean(), {step, step * tokens_per_step(spec_), variant("lawa"), 0});
-    const auto& cooled = spec_.model.cooldown_at;
-    if (std::find(cooled.begin(), cooled.end(), number) != cooled.end()) measure_cooled();
-    const auto& lowered = spec_.model.qat_at;
-    if (std::find(lowered.begin(), lowered.end(), number) != lowered.end()) measure_lowered();
+      add_rows(state_.lawa.mean(), {step, tokens, tokens, variant("lawa"), "average", 0});
+    for (const BranchSpec& branch : spec_.branches)
+      if (std::find(branch.at.begin(), branch.at.end(), number) != branch.at.end()) measure_branch(branch);
   }
 
   /// What was trained at low precision has names of its own, so that no conclusion mixes it with the others.
@@ -158,26 +165,32 @@ class Run {
   }
 
   /// A copy of the trunk's state trains on under a decaying rate; the trunk itself is not touched.
-  void measure_cooled() { measure_branch(state_, objective_, spec_.model.cooldown_fraction, variant("cooled")); }
-
-  /// The same at the precision of training; its trunk is in full precision.
-  void measure_lowered() {
-    measure_branch(qat_state_from(state_, quantized_.weights()), quantized_, spec_.model.qat_fraction, "qat_branch");
+  void measure_branch(const BranchSpec& spec) {
+    const QatOptions precision = training_precision(spec, spec_.model, spec_.quantize);
+    if (precision.is_full()) return train_branch(spec, state_, objective_, spec.data.empty() ? "cooldown" : "tuned");
+    QatObjective<Float> lowered(model_, options_.chunks, precision);
+    train_branch(spec, qat_state_from(state_, lowered.weights()), lowered, "lowered");
   }
 
-  void measure_branch(TrainState<float> branch, QatObjective<Float>& objective, double share,
-                      const std::string& variant) {
-    const auto length = std::max<std::int64_t>(1, std::llround(share * double(branch.step())));
-    const Schedule schedule = cooldown_branch(options_.schedule, branch.step(), length, Decay::linear);
-    const std::int64_t end = branch.step() + length;
-    const auto summary = train_to(end, branch, objective, source_.batch, options_, schedule, [&](const StepRecord&) {
-      watch(training_flops(spec_, model_.layout().size()), variant + " branch");
+  void train_branch(const BranchSpec& spec, TrainState<float> branch, QatObjective<Float>& objective,
+                    const char* kind) {
+    const std::int64_t start = branch.step(), length = branch_length(spec_, spec, start), end = start + length;
+    const Schedule schedule = cooldown_branch(options_.schedule, start, length, branch_decay(spec));
+    BatchSource<Data> batches = source_.batch;
+    if (!spec.data.empty())
+      batches = [start, &other = sources_.at(spec.data)](std::int64_t step) { return other.batch(step - start); };
+    const double before = is_full(objective) ? unknown : low_loss(branch.theta, objective).mean;
+    const auto summary = train_to(end, branch, objective, batches, options_, schedule, [&](const StepRecord&) {
+      watch(training_flops(spec_, model_.layout().size()), spec.name + " branch");
     });
+    const std::int64_t per_step = tokens_per_step(spec_);
+    const std::string name = kind == std::string("lowered") ? spec.name : variant(spec.name.c_str());
     if (summary.stop == TrainStop::reached &&
-        add_rows(branch.theta, {end, end * tokens_per_step(spec_), variant, schedule(end - 1)}))
+        add_rows(branch.theta, {end, end * per_step, start * per_step, name, kind, schedule(end - 1)}, objective,
+                 before))
       return;
-    const std::string what = fmt::format("{} branch at update {} diverged; it has no row", variant, state_.step());
-    file_.attributes[fmt::format("lost_{}_{}", variant, state_.step())] = what;
+    const std::string what = fmt::format("{} branch at update {} diverged; it has no row", name, state_.step());
+    file_.attributes[fmt::format("lost_{}_{}", name, state_.step())] = what;
     context_.progress.say(fmt::format("{}: {}", spec_.id(), what));
   }
 
@@ -186,26 +199,43 @@ class Run {
     return {theta.begin(), theta.begin() + model_.layout().size()};
   }
 
-  /// Loss at the precision of training, beside that of the latent weights in `checkpoints`. Learned steps are at their
-  /// initial values where none were learned.
-  Dataset quantized_row(const AlignedVector<float>& theta) {
-    const bool has_steps = Index(theta.size()) == quantized_.layout().size();
-    const AlignedVector<float> full = has_steps ? theta : quantized_.weights().with_steps(theta.data());
-    const MeanEstimate loss = mean_with_error(quantized_.example_losses(full.data(), source_.evaluation));
+  static bool is_full(const QatObjective<Float>& objective) { return objective.options().is_full(); }
+
+  MeanEstimate low_loss(const AlignedVector<float>& theta, QatObjective<Float>& objective) {
+    return mean_with_error(objective.example_losses(theta.data(), source_.evaluation));
+  }
+
+  /// Loss at the precision that this row was trained at, beside that of the latent weights in `checkpoints`.
+  Dataset low_precision_row(const AlignedVector<float>& theta, QatObjective<Float>& objective, double before) {
+    MeanEstimate loss{unknown, unknown};
+    if (!is_full(objective)) loss = low_loss(theta, objective);
     Dataset point;
     point.set("loss_nats", row(std::vector{loss.mean}, "nats", "mean held-out loss at the precision of training"));
     point.set("loss_se_nats", row(std::vector{loss.standard_error}, "nats", "its standard error over windows"));
+    point.set("before_nats", row(std::vector{before}, "nats", "the same where the branch left, before it was trained"));
     return point;
   }
 
-  /// False when there was nothing to measure.
   bool add_rows(const AlignedVector<float>& theta, const Moment& moment) {
+    return add_rows(theta, moment, objective_, unknown);
+  }
+
+  /// False when there was nothing to measure.
+  bool add_rows(const AlignedVector<float>& theta, const Moment& moment, QatObjective<Float>& objective,
+                double before) {
     Rows groups = instruments_.measure(latent(theta), moment);
-    if (!groups.empty() && !precision_.is_full()) groups["qat"] = quantized_row(theta);
+    if (!groups.empty() && trains_low()) groups["qat"] = low_precision_row(theta, objective, before);
     for (const auto& [name, rows] : groups) file_.groups[name].append(rows, "checkpoint");
     std::error_code ignored;
     fs::remove(journal_path(), ignored);
     return !groups.empty();
+  }
+
+  /// Whether the trunk or a branch is trained at low precision.
+  bool trains_low() const {
+    return !is_full(objective_) || std::any_of(spec_.branches.begin(), spec_.branches.end(), [&](const BranchSpec& b) {
+      return !training_precision(b, spec_.model, spec_.quantize).is_full();
+    });
   }
 
   /// Everything so far and the trunk's state, as a file that a later process can go on from.
@@ -279,7 +309,8 @@ class Run {
   void describe(RunFile& file) const {
     Dataset manifest, options;
     std::map<std::string, std::string> inputs;
-    if (!source_.sha256.empty()) inputs[spec_.data.name] = source_.sha256;
+    for (const auto& [name, source] : sources_)
+      if (!source.sha256.empty()) inputs[name] = source.sha256;
     for (const auto& [name, value] :
          manifest_attributes(this_build(), std::uint64_t(spec_.seed), context_.threads, inputs))
       manifest.set_attribute(name, value);
@@ -289,8 +320,9 @@ class Run {
     manifest.set_attribute("architecture", std::string(spec_.model.kind == "mlp" ? "mlp" : "transformer"));
     manifest.set_attribute("model_params", std::int64_t(model_.layout().quantizable_size()));
     manifest.set_attribute("total_params", std::int64_t(model_.layout().size()));
-    manifest.set_attribute("corpus",
-                           spec_.data.kind == "text" && spec_.data.files.empty() ? spec_.data.corpus : spec_.data.name);
+    manifest.set_attribute("corpus", spec_.data.kind == "text" && spec_.data.files.empty()
+                                         ? fmt::format("{}", fmt::join(spec_.data.corpora, "+"))
+                                         : spec_.data.name);
     manifest.set_attribute("corpus_sha256", source_.sha256);
     manifest.set_attribute("data_epochs", source_.epochs);
     manifest.set_attribute("entropy_rate_nats", source_.entropy_rate_nats);
@@ -305,12 +337,11 @@ class Run {
   const RunSpec& spec_;
   const RunContext& context_;
   Float model_;
-  Source<Data> source_;
-  Data long_windows_;  ///< held-out windows for decoding; empty without it
+  Sources sources_;
+  const Source<Data>& source_;  ///< of the trunk
+  Data long_windows_;           ///< held-out windows for decoding; empty without it
   TrainOptions options_;
-  QatOptions precision_;           ///< of training: of the trunk, or of its branches when there are any
-  QatObjective<Float> objective_;  ///< of the trunk
-  QatObjective<Float> quantized_;  ///< at that precision
+  QatObjective<Float> objective_;  ///< of the trunk, at its precision
   Instruments<Model> instruments_;
   TrainState<float> state_;
   RunFile file_;
@@ -319,15 +350,17 @@ class Run {
 };
 
 std::string execute_transformer(const RunSpec& spec, const RunContext& context) {
-  Source<TokenBatch> source = open_tokens(spec, context.shelf);
-  Transformer<float> model(transformer_options(spec.model, source.vocabulary));
-  return Run<Transformer>(spec, context, std::move(model), std::move(source)).execute();
+  Run<Transformer>::Sources sources;
+  sources[spec.data.name] = open_tokens(spec, spec.data, context.shelf);
+  for (const DataSpec& other : spec.others) sources[other.name] = open_tokens(spec, other, context.shelf);
+  Transformer<float> model(transformer_options(spec.model, sources[spec.data.name].vocabulary));
+  return Run<Transformer>(spec, context, std::move(model), std::move(sources)).execute();
 }
 
 std::string execute_mlp(const RunSpec& spec, const RunContext& context) {
   Source<VectorBatch> source = open_vectors(spec, context.shelf);
   Mlp<float> model(mlp_options(spec.model, source.inputs, source.outputs, spec.data.kind == "digits"));
-  return Run<Mlp>(spec, context, std::move(model), std::move(source)).execute();
+  return Run<Mlp>(spec, context, std::move(model), {{spec.data.name, std::move(source)}}).execute();
 }
 
 double decoding_flops(const RunSpec& run, Index parameters) {
@@ -358,11 +391,9 @@ double run_cost(const RunSpec& run) {
                                : transformer_options(run.model, run.data.vocabulary).layout().size();
   const auto steps = checkpoint_steps(run);
   double updates = double(steps.back()), moments = double(steps.size());
-  const auto add_branches = [&](const std::vector<std::int64_t>& branches, double share) {
-    for (std::int64_t at : branches) updates += share * double(steps[size_t(at) - 1]), moments += 1;
-  };
-  add_branches(run.model.cooldown_at, run.model.cooldown_fraction);
-  add_branches(run.model.qat_at, run.model.qat_fraction);
+  for (const BranchSpec& branch : run.branches)
+    for (std::int64_t at : branch.at)
+      updates += double(branch_length(run, branch, steps[size_t(at) - 1])), moments += 1;
   moments +=
       (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
   return updates * training_flops(run, parameters) + moments * moment_flops(run, parameters) +

@@ -19,8 +19,8 @@ namespace {
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-Source<TokenBatch> open_text(const RunSpec& run, CorpusShelf& shelf) {
-  auto stream = shelf.tokens(run.data);
+Source<TokenBatch> open_text(const RunSpec& run, const DataSpec& data, CorpusShelf& shelf) {
+  auto stream = shelf.tokens(data);
   auto batches = std::make_shared<TextBatches>(*stream, run.train.batch, run.model.context, std::uint64_t(run.seed));
   Source<TokenBatch> source;
   source.batch = [batches](std::int64_t step) { return batches->batch(step); };
@@ -116,11 +116,12 @@ std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec) {
   const std::lock_guard lock(one_at_a_time);
   if (const auto found = shelf_.find(spec.name); found != shelf_.end()) return found->second;
   CorpusOptions options;
-  options.name = spec.files.empty() ? spec.corpus : spec.name;
+  options.name = spec.files.empty() ? fmt::format("{}", fmt::join(spec.corpora, "+")) : spec.name;
   options.cache = cache_ / "text";
   options.validation_fraction = spec.validation_fraction;
   for (const std::string& file : spec.files) options.files.emplace_back(file);
-  if (spec.files.empty()) options.files.push_back(fetch_corpus(spec.corpus, cache_ / "raw"));
+  if (spec.files.empty())
+    for (const std::string& corpus : spec.corpora) options.files.push_back(fetch_corpus(corpus, cache_ / "raw"));
   const Corpus corpus(options);
   if (spec.tokenizer != "bytes" && spec.tokenizer != "bpe")
     throw OptionError(fmt::format("data.{}: tokenizer = \"{}\" (expected bytes or bpe)", spec.name, spec.tokenizer));
@@ -129,11 +130,10 @@ std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec) {
   return shelf_[spec.name] = std::make_shared<TokenStream>(tokenize(corpus, tokenizer));
 }
 
-Source<TokenBatch> open_tokens(const RunSpec& run, CorpusShelf& shelf) {
-  const DataSpec& d = run.data;
+Source<TokenBatch> open_tokens(const RunSpec& run, const DataSpec& d, CorpusShelf& shelf) {
   Source<TokenBatch> source;
   if (d.kind == "text") {
-    source = open_text(run, shelf);
+    source = open_text(run, d, shelf);
   } else if (d.kind == "markov") {
     const auto language =
         std::make_shared<MarkovSource>(MarkovOptions{d.vocabulary, int(d.order), d.zipf_exponent, d.coupling,

@@ -41,7 +41,7 @@ struct OptionWriter {
 };
 
 template <class Part>
-void write_part(std::map<std::string, Attribute>& options, const char* section, Part part) {
+void write_part(std::map<std::string, Attribute>& options, const std::string& section, Part part) {
   OptionWriter writer{options, section};
   part.fields(writer);
 }
@@ -71,6 +71,10 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
     check_weights("quantize.factorial_kv", bits);
   }
   check_weights("noise.residual", noise.residual_bits);
+  if (spec.factorial != "pairs" && spec.factorial != "full")
+    throw OptionError(fmt::format("quantize.factorial = \"{}\" (expected pairs or full)", spec.factorial));
+  if (spec.factorial_at != "all" && spec.factorial_at != "last")
+    throw OptionError(fmt::format("quantize.factorial_at = \"{}\" (expected all or last)", spec.factorial_at));
   if (spec.activation_range != "dynamic" && spec.activation_range != "static")
     throw OptionError(
         fmt::format("quantize.activation_range = \"{}\" (expected dynamic or static)", spec.activation_range));
@@ -81,52 +85,127 @@ void check_decode(const DecodeSpec& spec, const TransformerOptions& options) {
   if (spec.is_on()) (void)fitted_to(spec, options);
 }
 
-/// What a study says about one model, tried out: everything a run would build, without data.
-void check_model(const Study& study, const ModelSpec& model, std::vector<std::string>& wrong) {
-  const auto data =
-      std::find_if(study.data.begin(), study.data.end(), [&](const DataSpec& d) { return d.name == model.data; });
+/// Data of that name; null, and a complaint about the field, when the study has none.
+const DataSpec* find_data(const Study& study, const ModelSpec& model, const char* field, const std::string& name,
+                          std::vector<std::string>& wrong) {
   std::vector<std::string> known;
-  for (const DataSpec& d : study.data) known.push_back(d.name);
-  if (data == study.data.end()) {
-    wrong.push_back(fmt::format("line {}: models.{}: data = \"{}\" is no [[data]]; did you mean \"{}\"?", model.line,
-                                model.name, model.data, nearest_name(model.data, known)));
-    return;
-  }
-  try {
-    RunSpec run{study.name, 0, *data, model, study.train, study.measure, study.quantize, study.noise, study.decode};
-    const bool wants_vectors = data->kind == "teacher" || data->kind == "digits";
-    if (wants_vectors != (model.kind == "mlp"))
-      throw OptionError(fmt::format("kind = \"{}\" cannot learn from data of kind \"{}\"; use {}", model.kind,
-                                    data->kind, wants_vectors ? "kind = \"mlp\"" : "kind = \"llama\" or \"gpt2\""));
-    if (model.kind == "mlp")
-      mlp_options(model, data->inputs, data->outputs, data->kind == "digits").validate();
+  for (const DataSpec& d : study.data)
+    if (d.name == name)
+      return &d;
     else
-      transformer_options(model, data->vocabulary).validate();
-    if (model.kind != "mlp") check_decode(study.decode, transformer_options(model, data->vocabulary));
-    const TrainOptions train = train_options(run, 1);
-    train.schedule.validate();
-    train.optimizer.validate();
-    const auto steps = checkpoint_steps(run);
-    const auto check_branches = [&](const char* field, const std::vector<std::int64_t>& branches) {
-      for (std::int64_t at : branches)
-        if (at > std::int64_t(steps.size()))
-          throw OptionError(
-              fmt::format("{} = {}, there are {} checkpoints; choose one of them", field, at, steps.size()));
-    };
-    check_branches("cooldown_at", model.cooldown_at);
-    check_branches("qat_at", model.qat_at);
-    for (std::int64_t at : model.qat_at)
-      if (!(train.schedule(steps[size_t(at) - 1]) > 0))
-        throw OptionError(
-            fmt::format("qat_at = {}: the learning rate of schedule = \"{}\" is 0 there, a branch would learn nothing; "
-                        "branch earlier or raise train.final_lr_ratio",
-                        at, model.schedule));
-    (void)training_precision(model, study.quantize);
-    const Precision precision = precision_of(study.quantize, 4, 4, 4);
-    const std::string problem =
-        model.experts > 0 ? causality_problem(precision.activation, "quantize.activation") : std::string();
-    if (!problem.empty()) throw OptionError("experts: tokens are quantized one by one; " + problem);
-    check_quantizers(study.quantize, study.noise);
+      known.push_back(d.name);
+  wrong.push_back(fmt::format("line {}: models.{}: {} = \"{}\" is no [[data]]; did you mean \"{}\"?", model.line,
+                              model.name, field, name, nearest_name(name, known)));
+  return nullptr;
+}
+
+/// Tokens of one data mean the same to a model trained on another only if both are bytes.
+void check_other_data(const DataSpec& own, const DataSpec& other, const char* field) {
+  if (own.kind == "text" && other.kind == "text" && own.tokenizer == "bytes" && other.tokenizer == "bytes") return;
+  throw OptionError(fmt::format(
+      "{} = \"{}\": a model reads other data only where both are text with tokenizer = \"bytes\"", field, other.name));
+}
+
+void check_branch(const RunSpec& run, const BranchSpec& branch, const std::vector<std::int64_t>& steps,
+                  const Schedule& schedule) {
+  const auto refuse = [&](const std::string& what) {
+    throw OptionError(fmt::format("line {}: branches.{}: {}", branch.line, branch.name, what));
+  };
+  const std::vector<std::string> reserved = {"", "trunk", "ema", "lawa"};
+  if (std::find(reserved.begin(), reserved.end(), branch.name) != reserved.end())
+    refuse("name is missing or that of another variant; choose a word such as cooled");
+  if (branch.at.empty()) refuse("at is missing; write the checkpoints that it leaves from, such as at = [2, 4]");
+  (void)branch_decay(branch);
+  const QatOptions precision = training_precision(branch, run.model, run.quantize);
+  if (!precision.is_full() && !training_precision(run.model, run.model, run.quantize).is_full())
+    refuse("the trunk is trained at low precision already, which the branch keeps; leave its own bits out");
+  for (std::int64_t at : branch.at) {
+    if (at > std::int64_t(steps.size()))
+      refuse(fmt::format("at = {}, there are {} checkpoints; choose one of them", at, steps.size()));
+    if (!(schedule(steps[size_t(at) - 1]) > 0))
+      refuse(
+          fmt::format("at = {}: the learning rate of schedule = \"{}\" is 0 there, a branch would learn nothing; "
+                      "branch earlier or raise train.final_lr_ratio",
+                      at, run.model.schedule));
+  }
+}
+
+void check_branches(const RunSpec& run, const Schedule& schedule) {
+  std::set<std::string> names;
+  for (const BranchSpec& branch : run.branches) {
+    if (!names.insert(branch.name).second)
+      throw OptionError(
+          fmt::format("line {}: branches.{} is there twice; choose another name", branch.line, branch.name));
+    if (!branch.data.empty()) check_other_data(run.data, run.data_named(branch.data), "branches.data");
+    check_branch(run, branch, checkpoint_steps(run), schedule);
+  }
+}
+
+void check_measure(const MeasureSpec& measure) {
+  if (measure.precision != "float32" && measure.precision != "float64")
+    throw OptionError(fmt::format("measure.precision = \"{}\" (expected float32 or float64)", measure.precision));
+  if (measure.curvature_windows > measure.evaluation_windows)
+    throw OptionError(
+        fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset, make it smaller",
+                    measure.curvature_windows, measure.evaluation_windows));
+}
+
+RunSpec run_of(const Study& study, const ModelPlan& plan, std::int64_t seed) {
+  const auto data = [&](const std::string& name) {
+    return *std::find_if(study.data.begin(), study.data.end(), [&](const DataSpec& d) { return d.name == name; });
+  };
+  std::set<std::string> others;
+  if (!plan.model.shifted_data.empty()) others.insert(plan.model.shifted_data);
+  for (const BranchSpec& branch : plan.branches)
+    if (!branch.data.empty()) others.insert(branch.data);
+  RunSpec run{study.name, seed,         data(plan.model.data), {},         plan.model, plan.branches,
+              plan.train, plan.measure, plan.quantize,         plan.noise, plan.decode};
+  for (const std::string& name : others)
+    if (name != plan.model.data) run.others.push_back(data(name));
+  return run;
+}
+
+/// What a run would build, tried out without data.
+void check_run(const RunSpec& run) {
+  const ModelSpec& model = run.model;
+  const bool is_mlp = model.kind == "mlp", wants_vectors = run.data.kind == "teacher" || run.data.kind == "digits";
+  if (wants_vectors != is_mlp)
+    throw OptionError(fmt::format("kind = \"{}\" cannot learn from data of kind \"{}\"; use {}", model.kind,
+                                  run.data.kind, wants_vectors ? "kind = \"mlp\"" : "kind = \"llama\" or \"gpt2\""));
+  if (is_mlp)
+    mlp_options(model, run.data.inputs, run.data.outputs, run.data.kind == "digits").validate();
+  else
+    transformer_options(model, run.data.vocabulary).validate();
+  if (!is_mlp) check_decode(run.decode, transformer_options(model, run.data.vocabulary));
+  if (!model.shifted_data.empty()) check_other_data(run.data, run.data_named(model.shifted_data), "shifted_data");
+  const TrainOptions train = train_options(run, 1);
+  train.schedule.validate();
+  train.optimizer.validate();
+  (void)training_precision(model, model, run.quantize);
+  check_branches(run, train.schedule);
+  const Precision precision = precision_of(run.quantize, 4, 4, 4);
+  const std::string problem =
+      model.experts > 0 ? causality_problem(precision.activation, "quantize.activation") : std::string();
+  if (!problem.empty()) throw OptionError("experts: tokens are quantized one by one; " + problem);
+  check_quantizers(run.quantize, run.noise);
+  check_measure(run.measure);
+}
+
+void check_seeds(const std::vector<std::int64_t>& seeds, const std::string& where, std::vector<std::string>& wrong) {
+  if (std::set<std::int64_t>(seeds.begin(), seeds.end()).size() < seeds.size())
+    wrong.push_back(fmt::format("{} = [{}] holds one seed twice; leave it out", where, fmt::join(seeds, ", ")));
+}
+
+void check_model(const Study& study, const ModelPlan& plan, std::vector<std::string>& wrong) {
+  const ModelSpec& model = plan.model;
+  check_seeds(plan.seeds, fmt::format("models.{}.seeds", model.name), wrong);
+  bool is_known = find_data(study, model, "data", model.data, wrong);
+  if (!model.shifted_data.empty()) is_known &= !!find_data(study, model, "shifted_data", model.shifted_data, wrong);
+  for (const BranchSpec& branch : plan.branches)
+    if (!branch.data.empty()) is_known &= !!find_data(study, model, "branches.data", branch.data, wrong);
+  if (!is_known) return;
+  try {
+    check_run(run_of(study, plan, 0));
   } catch (const OptionError& error) {
     wrong.push_back(fmt::format("line {}: models.{}: {}", model.line, model.name, error.what()));
   }
@@ -139,8 +218,7 @@ void Study::validate() const {
   if (seeds.empty()) wrong.push_back("study.seeds is empty; give at least one");
   for (std::int64_t seed : seeds)
     if (seed < 0) wrong.push_back(fmt::format("study.seeds holds {}; seeds are 0 or above", seed));
-  if (std::set<std::int64_t>(seeds.begin(), seeds.end()).size() < seeds.size())
-    wrong.push_back(fmt::format("study.seeds = [{}] holds one seed twice; leave it out", fmt::join(seeds, ", ")));
+  check_seeds(seeds, "study.seeds", wrong);
   if (name.find_first_of("/\\ ") != std::string::npos || name.starts_with("."))
     wrong.push_back(
         fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "
@@ -153,21 +231,23 @@ void Study::validate() const {
           fmt::format("line {}: data.name = \"{}\" is missing or used twice; choose another", d.line, d.name));
     check_data(d, wrong);
   }
-  for (const ModelSpec& m : models) {
+  for (const ModelPlan& plan : models) {
+    const ModelSpec& m = plan.model;
     if (m.name.empty() || m.name.find_first_of("/\\ ") != std::string::npos || !names.insert("m:" + m.name).second)
       wrong.push_back(
           fmt::format("line {}: models.name = \"{}\" is missing, used twice, or holds a blank or slash; choose "
                       "another",
                       m.line, m.name));
-    check_model(*this, m, wrong);
+    check_model(*this, plan, wrong);
   }
-  if (measure.precision != "float32" && measure.precision != "float64")
-    wrong.push_back(fmt::format("measure.precision = \"{}\" (expected float32 or float64)", measure.precision));
-  if (measure.curvature_windows > measure.evaluation_windows)
-    wrong.push_back(
-        fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset, make it smaller",
-                    measure.curvature_windows, measure.evaluation_windows));
   if (!wrong.empty()) throw OptionError(fmt::format("{}", fmt::join(wrong, "; ")));
+}
+
+const DataSpec& RunSpec::data_named(const std::string& wanted) const {
+  if (data.name == wanted) return data;
+  const auto found = std::find_if(others.begin(), others.end(), [&](const DataSpec& d) { return d.name == wanted; });
+  EXPECTS(found != others.end(), "run {} reads no data \"{}\"", model.name, wanted);
+  return *found;
 }
 
 std::map<std::string, Attribute> RunSpec::options() const {
@@ -175,7 +255,9 @@ std::map<std::string, Attribute> RunSpec::options() const {
   options["study.name"] = study;
   options["study.seed"] = seed;
   write_part(options, "data", data);
+  for (size_t i = 0; i < others.size(); ++i) write_part(options, fmt::format("data{}", i + 2), others[i]);
   write_part(options, "model", model);
+  for (size_t i = 0; i < branches.size(); ++i) write_part(options, fmt::format("branch{}", i + 1), branches[i]);
   write_part(options, "train", train);
   write_part(options, "measure", measure);
   write_part(options, "quantize", quantize);
@@ -185,7 +267,10 @@ std::map<std::string, Attribute> RunSpec::options() const {
 }
 
 std::string RunSpec::id() const {
-  static const std::map<std::string, Attribute> defaults = RunSpec().options();
+  RunSpec blank;
+  blank.others.resize(others.size());
+  blank.branches.resize(branches.size());
+  const std::map<std::string, Attribute> defaults = blank.options();
   Sha256 hash;
   hash.update(&defaults_revision, sizeof defaults_revision);
   for (const auto& [name, value] : options()) {
@@ -198,13 +283,8 @@ std::string RunSpec::id() const {
 
 std::vector<RunSpec> plan_runs(const Study& study) {
   std::vector<RunSpec> runs;
-  for (const ModelSpec& model : study.models)
-    for (std::int64_t seed : study.seeds) {
-      const auto data =
-          std::find_if(study.data.begin(), study.data.end(), [&](const DataSpec& d) { return d.name == model.data; });
-      runs.push_back(
-          {study.name, seed, *data, model, study.train, study.measure, study.quantize, study.noise, study.decode});
-    }
+  for (const ModelPlan& plan : study.models)
+    for (std::int64_t seed : plan.seeds.empty() ? study.seeds : plan.seeds) runs.push_back(run_of(study, plan, seed));
   return runs;
 }
 

@@ -12,16 +12,24 @@
 namespace hone::experiments {
 namespace {
 
-/// Reads one table field by field, collecting complaints.
+constexpr Range seed_range{0, 1e15};
+
+/// One combination of a grid: values in place of fields, by "key" or "section.key".
+using Overlay = std::map<std::string, const toml::node*>;
+
+/// Reads one table field by field, collecting complaints. An overlay's values stand in place of the table's own.
 class TableReader {
  public:
-  TableReader(const toml::table& table, std::string where, std::vector<std::string>& complaints)
-      : table_(table), where_(std::move(where)), complaints_(complaints) {}
+  TableReader(const toml::table& table, std::string where, std::vector<std::string>& complaints,
+              const Overlay& overlay = {}, std::vector<std::string> known = {})
+      : table_(table), where_(std::move(where)), complaints_(complaints), overlay_(overlay), known_(std::move(known)) {}
 
   template <class T>
   void operator()(const char* key, T& value, Range range = {}) {
     known_.push_back(key);
-    if (const toml::node* node = table_.get(key)) read(*node, key, value, range);
+    const auto over = overlay_.find(key);
+    if (const toml::node* node = over != overlay_.end() ? over->second : table_.get(key))
+      read(*node, key, value, range);
   }
 
   /// Complains about every key that no field asked for.
@@ -31,6 +39,9 @@ class TableReader {
       if (std::find(known_.begin(), known_.end(), name) == known_.end())
         complain(node, name, fmt::format("is unknown; did you mean \"{}\"?", nearest_name(name, known_)));
     }
+    for (const auto& [name, node] : overlay_)
+      if (std::find(known_.begin(), known_.end(), name) == known_.end())
+        complain(*node, "grid." + name, fmt::format("is unknown; did you mean \"{}\"?", nearest_name(name, known_)));
   }
 
  private:
@@ -81,22 +92,26 @@ class TableReader {
   const toml::table& table_;
   std::string where_;
   std::vector<std::string>& complaints_;
-  std::vector<std::string> known_;
+  Overlay overlay_;
+  std::vector<std::string> known_;  ///< keys that are fields, or are read elsewhere
 };
 
 template <class Part>
-void read_part(const toml::table& table, const std::string& where, Part& part, std::vector<std::string>& complaints) {
-  TableReader reader(table, where, complaints);
+void read_part(const toml::table& table, const std::string& where, Part& part, std::vector<std::string>& complaints,
+               const Overlay& overlay = {}, std::vector<std::string> known = {}) {
+  TableReader reader(table, where, complaints, overlay, std::move(known));
   part.fields(reader);
   reader.finish();
 }
 
-/// The optional table `name` of the file.
+/// The optional table `name` of the file or, with an overlay of its fields, of a model.
 template <class Part>
-void read_section(const toml::table& file, const char* name, Part& part, std::vector<std::string>& complaints) {
-  const toml::node* node = file.get(name);
-  if (!node) return;
-  if (const toml::table* table = node->as_table()) return read_part(*table, name, part, complaints);
+void read_section(const toml::table& owner, const char* name, Part& part, std::vector<std::string>& complaints,
+                  const Overlay& overlay = {}) {
+  static const toml::table none;
+  const toml::node* node = owner.get(name);
+  const toml::table* table = node ? node->as_table() : &none;
+  if (table) return read_part(*table, name, part, complaints, overlay);
   complaints.push_back(fmt::format("line {}: {} is not a table; write [{}]", node->source().begin.line, name, name));
 }
 
@@ -120,11 +135,132 @@ void read_list(const toml::table& file, const char* name, std::vector<Part>& par
   }
 }
 
+/// The sections that a model may change for itself.
+struct Sections {
+  TrainSpec& train;
+  MeasureSpec& measure;
+  QuantizeSpec& quantize;
+  NoiseSpec& noise;
+  DecodeSpec& decode;
+};
+Sections sections_of(ModelPlan& plan) { return {plan.train, plan.measure, plan.quantize, plan.noise, plan.decode}; }
+
+/// The part of an overlay that bears on one section: "section.key" becomes "key".
+Overlay overlay_of(const Overlay& all, const std::string& section) {
+  Overlay part;
+  for (const auto& [name, node] : all)
+    if (name.starts_with(section + ".")) part[name.substr(section.size() + 1)] = node;
+  return part;
+}
+
+void read_sections(const toml::table& owner, Sections sections, std::vector<std::string>& complaints,
+                   const Overlay& overlay = {}) {
+  const auto read = [&](const char* name, auto& part) {
+    read_section(owner, name, part, complaints, overlay_of(overlay, name));
+  };
+  read("train", sections.train), read("measure", sections.measure), read("quantize", sections.quantize);
+  read("noise", sections.noise), read("decode", sections.decode);
+}
+
+const std::vector<std::string> section_names = {"train", "measure", "quantize", "noise", "decode"};
+
+/// Lists of values by "key" or "section.key", in name order.
+std::map<std::string, const toml::array*> grid_lists(const toml::table& grid, const std::string& where,
+                                                     const std::string& prefix, std::vector<std::string>& complaints) {
+  std::map<std::string, const toml::array*> lists;
+  for (const auto& [key, node] : grid) {
+    const std::string name = prefix + std::string(key.str());
+    if (const toml::array* list = node.as_array(); list && !list->empty())
+      lists[name] = list;
+    else if (const toml::table* table = node.as_table(); table && prefix.empty())
+      lists.merge(grid_lists(*table, where, name + ".", complaints));
+    else
+      complaints.push_back(fmt::format("line {}: {}.grid.{} is not a list of values; write it in [ ]",
+                                       node.source().begin.line, where, name));
+  }
+  return lists;
+}
+
+/// Every combination of the lists, the last name changing quickest.
+std::vector<Overlay> combinations(const std::map<std::string, const toml::array*>& lists) {
+  std::vector<Overlay> all = {{}};
+  for (const auto& [name, list] : lists) {
+    std::vector<Overlay> longer;
+    for (const Overlay& one : all)
+      for (const toml::node& value : *list) {
+        longer.push_back(one);
+        longer.back()[name] = &value;
+      }
+    all = std::move(longer);
+  }
+  return all;
+}
+
+/// "-lr0.003-batch8": what sets one model of a grid apart from the others.
+std::string suffix_of(const Overlay& overlay) {
+  std::string suffix;
+  for (const auto& [name, node] : overlay) {
+    suffix += "-" + name.substr(name.find('.') + 1);
+    if (const auto text = node->value_exact<std::string>())
+      suffix += *text;
+    else if (const auto whole = node->value_exact<std::int64_t>())
+      suffix += fmt::format("{}", *whole);
+    else if (const auto number = node->value<double>())
+      suffix += fmt::format("{}", *number);
+  }
+  return suffix;
+}
+
+/// One [[models]] table: a model, or as many as its grid has combinations.
+void read_model(const toml::table& table, const ModelPlan& common, std::vector<ModelPlan>& models,
+                std::vector<std::string>& complaints) {
+  const std::string where = fmt::format("models[{}]", models.size());
+  std::map<std::string, const toml::array*> lists;
+  if (const toml::node* grid = table.get("grid")) {
+    if (grid->as_table())
+      lists = grid_lists(*grid->as_table(), where, "", complaints);
+    else
+      complaints.push_back(
+          fmt::format("line {}: {}.grid is not a table; write [models.grid]", grid->source().begin.line, where));
+  }
+  std::vector<std::string> read_elsewhere = section_names;
+  read_elsewhere.insert(read_elsewhere.end(), {"grid", "branches", "seeds"});
+  for (const Overlay& overlay : combinations(lists)) {
+    ModelPlan plan = common;
+    Overlay own;
+    for (const auto& [name, node] : overlay)
+      if (std::find(section_names.begin(), section_names.end(), name.substr(0, name.find('.'))) == section_names.end())
+        own[name] = node;
+    read_part(table, where, plan.model, complaints, own, read_elsewhere);
+    plan.model.line = table.source().begin.line;
+    plan.model.name += suffix_of(overlay);
+    read_sections(table, sections_of(plan), complaints, overlay);
+    if (table.get("branches")) read_list(table, "branches", plan.branches, complaints);
+    TableReader(table, where, complaints)("seeds", plan.seeds, seed_range);
+    models.push_back(std::move(plan));
+  }
+}
+
+void read_models(const toml::table& file, const ModelPlan& common, Study& study, std::vector<std::string>& complaints) {
+  const toml::node* node = file.get("models");
+  const toml::array* list = node ? node->as_array() : nullptr;
+  if (!list || list->empty()) {
+    complaints.push_back("models is missing; write at least one [[models]]");
+    return;
+  }
+  for (const toml::node& element : *list)
+    if (const toml::table* table = element.as_table())
+      read_model(*table, common, study.models, complaints);
+    else
+      complaints.push_back(
+          fmt::format("line {}: models[{}] is not a table", element.source().begin.line, study.models.size()));
+}
+
 struct HeadPart {
   Study& study;
   template <class V>
   void fields(V& v) {
-    v("name", study.name), v("title", study.title), v("seeds", study.seeds, Range{0, 1e15});
+    v("name", study.name), v("title", study.title), v("seeds", study.seeds, seed_range);
   }
 };
 
@@ -168,12 +304,9 @@ Study read_study(const std::filesystem::path& path) {
   HeadPart head{study};
   read_section(file, "study", head, complaints);
   read_list(file, "data", study.data, complaints);
-  read_list(file, "models", study.models, complaints);
-  read_section(file, "train", study.train, complaints);
-  read_section(file, "measure", study.measure, complaints);
-  read_section(file, "quantize", study.quantize, complaints);
-  read_section(file, "noise", study.noise, complaints);
-  read_section(file, "decode", study.decode, complaints);
+  ModelPlan common;
+  read_sections(file, sections_of(common), complaints);
+  read_models(file, common, study, complaints);
   read_thresholds(file, study, complaints);
   const std::vector<std::string> sections = {"study",    "data",  "models", "train",     "measure",
                                              "quantize", "noise", "decode", "thresholds"};
@@ -182,7 +315,12 @@ Study read_study(const std::filesystem::path& path) {
       complaints.push_back(fmt::format("line {}: section {} is unknown; did you mean \"{}\"?", node.source().begin.line,
                                        key.str(), nearest_name(std::string(key.str()), sections)));
   if (study.name.empty()) study.name = path.stem().string();
-  if (!complaints.empty()) throw OptionError(fmt::format("{}: {}", path.string(), fmt::join(complaints, "; ")));
+  if (!complaints.empty()) {
+    std::vector<std::string> once;  // a grid reads its table as often as it has combinations
+    for (const std::string& each : complaints)
+      if (std::find(once.begin(), once.end(), each) == once.end()) once.push_back(each);
+    throw OptionError(fmt::format("{}: {}", path.string(), fmt::join(once, "; ")));
+  }
   try {
     study.validate();
   } catch (const OptionError& error) {
