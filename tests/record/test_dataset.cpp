@@ -15,6 +15,9 @@ TEST_SUITE_BEGIN("record");
 namespace hone {
 namespace {
 
+using test::mentions;
+using test::message_of;
+
 Variable column(const std::string& dim, std::vector<double> values) {
   return vector_variable(dim, std::move(values), "nats", "test");
 }

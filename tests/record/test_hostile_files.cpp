@@ -17,6 +17,8 @@ TEST_SUITE_BEGIN("record");
 namespace hone {
 namespace {
 
+using test::mentions;
+
 constexpr std::size_t seal_bytes = 13 + 64;  // "\nhone.sha256=" and the digits, as SCHEMA.md says
 
 /// What reading `bytes` as a file says: the message of its FormatError, or "readable".

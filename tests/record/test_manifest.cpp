@@ -14,6 +14,8 @@ TEST_SUITE_BEGIN("record");
 namespace hone {
 namespace {
 
+using test::mentions;
+
 bool runs(const std::string& command) { return std::system(("(" + command + ") > /dev/null 2>&1").c_str()) == 0; }
 
 /// Runs git_id.cmake on `source` and gives the header that it wrote.
