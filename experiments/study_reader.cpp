@@ -22,7 +22,11 @@ class TableReader {
  public:
   TableReader(const toml::table& table, std::string where, std::vector<std::string>& complaints,
               const Overlay& overlay = {}, std::vector<std::string> known = {})
-      : table_(table), where_(std::move(where)), complaints_(complaints), overlay_(overlay), known_(std::move(known)) {}
+      : table_(table),
+        where_(std::move(where)),
+        complaints_(complaints),
+        overlay_(overlay),
+        elsewhere_(std::move(known)) {}
 
   template <class T>
   void operator()(const char* key, T& value, Range range = {}) {
@@ -34,6 +38,7 @@ class TableReader {
 
   /// Complains about every key that no field asked for.
   void finish() {
+    known_.insert(known_.end(), elsewhere_.begin(), elsewhere_.end());
     for (const auto& [key, node] : table_) {
       const std::string name(key.str());
       if (std::find(known_.begin(), known_.end(), name) == known_.end())
@@ -93,7 +98,7 @@ class TableReader {
   std::string where_;
   std::vector<std::string>& complaints_;
   Overlay overlay_;
-  std::vector<std::string> known_;  ///< keys that are fields, or are read elsewhere
+  std::vector<std::string> known_, elsewhere_;  ///< keys that are fields, and those that others read
 };
 
 template <class Part>

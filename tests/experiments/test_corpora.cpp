@@ -88,7 +88,7 @@ TEST_CASE("run: bad corpora are one line each, and the other runs of the study f
 
 TEST_CASE("run: an unknown corpus fails without any download, and names the known ones") {
   const Workplace place(
-      replaced(replaced(tiny_text(), "kind = \"teacher\"\ninputs = 8", "kind = \"text\"\ncorpus = \"bible\""),
+      replaced(replaced(tiny_text(), "kind = \"teacher\"\ninputs = 8", "kind = \"text\"\ncorpora = [\"bible\"]"),
                "kind = \"mlp\"\ndata = \"teacher\"\nwidths = [8]",
                "data = \"teacher\"\nlayers = 1\nwidth = 16\nheads = 2\ncontext = 16"));
   const Said said = place.says("run", alone);

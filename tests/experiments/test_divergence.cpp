@@ -112,7 +112,7 @@ TEST_CASE("run: a Hessian of rank one has one eigenvalue and zeros, by the matri
 }
 
 TEST_CASE("run: a cooled branch does not disturb the trunk") {
-  const Workplace without(replaced(quick_text(), "cooldown_at = [2]\n", ""));
+  const Workplace without(replaced(quick_text(), "[[models.branches]]\nname = \"cooled\"\nat = [2]\n", ""));
   REQUIRE(without.says("run", alone).code == 0);
   for (size_t i : {0, 1}) {
     CHECK(quick().finished(i).filename() != without.finished(i).filename());

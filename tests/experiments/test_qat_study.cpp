@@ -29,6 +29,10 @@ std::string qat_text(const std::string& more) {
   return replaced(text, "lr = 6e-3\n", "lr = 6e-3\n" + more);
 }
 
+QatOptions precision_of_training(const ModelSpec& model, const QuantizeSpec& spec = {}) {
+  return training_precision(model, model, spec);
+}
+
 const std::string four_bits = "train_weight_bits = 4\ntrain_activation_bits = 4\ntrain_kv_bits = 4\n";
 
 RunFile run_of(const Workplace& place) {
@@ -71,13 +75,20 @@ TEST_CASE("study: training at low precision resumes after a kill with equal bits
 }
 
 TEST_CASE("study: branches at low precision leave the float trunk as it is and end below its rounded copy") {
-  const std::string branches = "qat_at = [2, 3]\nqat_fraction = 0.5\ntrain_weight_bits = 2\n";
-  const RunFile plain = run_of(Workplace(qat_text(""))), run = run_of(Workplace(qat_text(branches)));
+  const std::string branch =
+      "\n[[models.branches]]\nname = \"lowered\"\nat = [2, 3]\nshare = 0.5\ntrain_weight_bits = 2\n";
+  const std::string plain_text = qat_text(""), last = "name = \"cooled\"\nat = [2]\n";
+  const RunFile plain = run_of(Workplace(plain_text)),
+                run = run_of(Workplace(replaced(plain_text, last, last + branch)));
   const auto& variants = run.group("checkpoints").strings("variant");
-  CHECK(variants == std::vector<std::string>{"trunk", "trunk", "cooled", "qat_branch", "trunk", "qat_branch"});
+  CHECK(variants == std::vector<std::string>{"trunk", "trunk", "cooled", "lowered", "trunk", "lowered"});
+  CHECK(run.group("checkpoints").strings("kind") ==
+        std::vector<std::string>{"trunk", "trunk", "cooldown", "lowered", "trunk", "lowered"});
   const auto& low = run.group("qat").doubles("loss_nats");
-  CHECK(low[3] < low[1] - 0.02);
-  CHECK(low[5] < low[4] - 0.02);
+  const auto& before = run.group("qat").doubles("before_nats");
+  for (const size_t full : {0, 1, 2, 4}) CHECK(std::isnan(low[full]));
+  CHECK(low[3] < before[3] - 0.02);
+  CHECK(low[5] < before[5] - 0.02);
   CHECK(run.group("checkpoints").strings("theta_sha256").front() ==
         plain.group("checkpoints").strings("theta_sha256").front());
   CHECK(run.group("checkpoints").strings("theta_sha256")[4] ==
@@ -93,24 +104,23 @@ TEST_CASE("study: a model that names 16 bits of training is the same run as one 
 
 TEST_CASE("training_precision: names become quantizers, contradictions are refused") {
   ModelSpec model;
-  CHECK(training_precision(model, {}).is_full());
+  CHECK(precision_of_training(model).is_full());
   model.train_weight_bits = 3, model.ste = "llm_qat";
-  QatOptions options = training_precision(model, QuantizeSpec{.grid = "midrise", .granularity = "tensor"});
+  QatOptions options = precision_of_training(model, QuantizeSpec{.grid = "midrise", .granularity = "tensor"});
   CHECK(options.precision.weight.grid == Grid::midrise);
   CHECK(options.precision.weight.granularity == Granularity::tensor);
   CHECK(options.weight_ste == SteKind::llm_qat);
   CHECK(options.precision.ste == SteKind::llm_qat);
   CHECK(!options.precision.quantizes_forward());
   model.method = "lsq";
-  CHECK(training_precision(model, {}).learned_steps);
-  const auto refused = [](const ModelSpec& wrong) { CHECK_THROWS_AS(training_precision(wrong, {}), OptionError); };
+  CHECK(precision_of_training(model).learned_steps);
+  const auto refused = [](const ModelSpec& wrong) { CHECK_THROWS_AS(precision_of_training(wrong), OptionError); };
   ModelSpec wrong = model;
   wrong.method = "bitnet", refused(wrong);
   wrong.train_weight_bits = 16;
-  CHECK(training_precision(wrong, {}).precision.weight.format == Format::ternary);
+  CHECK(precision_of_training(wrong).precision.weight.format == Format::ternary);
   wrong = model, wrong.kind = "mlp", wrong.train_kv_bits = 8, refused(wrong);
   wrong = model, wrong.train_weight_bits = 16, refused(wrong);
-  wrong = {}, wrong.qat_at = {1}, refused(wrong);
   wrong = {}, wrong.ste = "clippd", refused(wrong);
 }
 

@@ -21,8 +21,9 @@ using std::chrono::microseconds;
 /// four checkpoints.
 std::string long_text() {
   std::string text = replaced(quick_text(), "seeds = [1, 2]", "seeds = [1]");
-  text = replaced(text, "tokens = 40960\nfirst_tokens = 10240\ncheckpoints = 3\ncooldown_at = [2]",
-                  "tokens = 204800\nfirst_tokens = 51200\ncheckpoints = 10\ncooldown_at = [2, 6]");
+  text = replaced(text, "tokens = 40960\nfirst_tokens = 10240\ncheckpoints = 3\n",
+                  "tokens = 204800\nfirst_tokens = 51200\ncheckpoints = 10\n");
+  text = replaced(text, "at = [2]\n", "at = [2, 6]\n");
   text = replaced(text, "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 2",
                   "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 4");
   return replaced(text, "chunk_rows = 128", "chunk_rows = 128\nema_decay = 0.95\nlawa_window = 20\nlawa_every = 7");
