@@ -17,13 +17,15 @@ using experiments::RunSpec;
 /// The tiny study with `more` behind the fields of its model.
 std::string tiny_with(const std::string& more) { return replaced(tiny_text(), "[train]", more + "\n[train]"); }
 
-/// 300 KB of words: `seed` says which of 40 words follow each other.
+/// 300 KB of words of two syllables; an even seed has other letters than an odd one.
 std::string prose(std::uint64_t seed) {
-  const char* syllables[] = {"ba", "ke", "li", "mo", "nu", "ra", "se", "to"};
+  const std::vector<std::string> odd = {"ba", "ke", "li", "mo", "nu", "ra", "se", "to"},
+                                 even = {"ux", "ix", "oy", "ey", "av", "uv", "iz", "oz"};
+  const auto& syllables = seed % 2 == 1 ? odd : even;
   std::string text;
   for (std::uint64_t i = 0, state = seed; text.size() < 300000; ++i) {
     state = state * 6364136223846793005u + 1442695040888963407u;
-    text += std::string(syllables[state >> 61]) + syllables[(state >> 58) & 7] + (i % 12 == 11 ? ".\n" : " ");
+    text += syllables[state >> 61] + syllables[(state >> 58) & 7] + (i % 12 == 11 ? ".\n" : " ");
   }
   return text;
 }
@@ -145,7 +147,7 @@ TEST_CASE(
   CHECK(points.ints("branched_at") == std::vector<std::int64_t>{10240, 10240, 20480, 20480});
   CHECK(std::get<std::string>(shift.attribute("data")) == "other");
   const auto &own = points.doubles("loss_nats"), &other = shift.doubles("loss_nats");
-  for (const size_t branch : {1, 3}) CHECK(other[branch] < other[branch - 1] - 0.01);
+  for (const size_t branch : {1, 3}) CHECK(other[branch] < other[branch - 1] - 0.5);
   CHECK(own[0] != other[0]);
   CHECK(shift.ints("bits") == run.group("ptq").ints("bits"));
   CHECK(shift.doubles("delta_nats")[0] > shift.doubles("delta_nats")[2]);
