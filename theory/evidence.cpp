@@ -70,10 +70,7 @@ double combined_sigma(std::initializer_list<double> standard_errors, double scat
   return std::sqrt(squares);
 }
 
-BootstrapOptions bootstrap_options(const Thresholds& thresholds) {
-  return {.replicates = static_cast<int>(value_of(thresholds, "bootstrap_replicates")),
-          .level = value_of(thresholds, "level")};
-}
+IntervalOptions interval_options(const Thresholds& thresholds) { return {.level = value_of(thresholds, "level")}; }
 
 std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
                             const std::vector<double>& sigma, const std::vector<std::size_t>& rows) {
@@ -142,12 +139,12 @@ double weighted_mean(const std::vector<double>& y, const std::vector<double>& si
 }
 
 Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
-                       const BootstrapOptions& options) {
+                       const IntervalOptions& options) {
   if (keys.empty()) return {nan, nan, nan, 0};
   const auto mean = [&](const std::vector<std::size_t>& rows) {
     return std::vector<double>{weighted_mean(y, sigma, rows)};
   };
-  return bootstrap(keys, mean, options)[0];
+  return jackknife(keys, mean, options)[0];
 }
 
 Verdict open_verdict(std::string id, std::string question, std::string hypothesis, std::string rule,
@@ -189,7 +186,7 @@ void set_estimate(Verdict& verdict, const Interval& interval) {
   verdict.estimate = interval.estimate;
   verdict.low = interval.low;
   verdict.high = interval.high;
-  add_detail(verdict, "bootstrap replicates that failed", interval.failures);
+  add_detail(verdict, "trajectories without which there is no estimate", interval.failures);
 }
 
 PredictionRows prediction_rows(const Table& table, const Thresholds& thresholds, Dropped& dropped) {

@@ -8,8 +8,8 @@
 #include <tuple>
 #include <vector>
 
-#include "theory/bootstrap.hpp"
 #include "theory/fit.hpp"
+#include "theory/jackknife.hpp"
 #include "theory/table.hpp"
 #include "theory/verdict.hpp"
 
@@ -25,7 +25,7 @@ struct Dropped {
   int unbalanced = 0;  ///< pairs of sites of which one dominates
 };
 
-/// Cell (N, D, variant, model) and seed of each row; cells are numbered in the order of their values.
+/// Cell (N, D, variant, model) and trajectory of each row; cells are numbered in the order of their values.
 template <class Row>
 std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
   using Cell = std::tuple<double, double, std::string, std::string>;
@@ -34,7 +34,7 @@ std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
   std::vector<RowKey> keys;
   for (const Row& r : rows) {
     const auto place = cells.find(Cell{r.N, r.D, r.variant, r.model});
-    keys.push_back({std::distance(cells.begin(), place), r.seed});
+    keys.push_back({std::distance(cells.begin(), place), r.N, r.seed});
   }
   return keys;
 }
@@ -60,7 +60,7 @@ double rounding_noise(const PtqRow& row);
 /// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter);
 
-BootstrapOptions bootstrap_options(const Thresholds& thresholds);
+IntervalOptions interval_options(const Thresholds& thresholds);
 
 /// Coefficients of weighted least squares with a constant, constant first; NaN when rank-deficient.
 /// shapes  columns[j][row], y[row], sigma[row]; `rows` selects with repeats
@@ -78,7 +78,7 @@ double weighted_mean(const std::vector<double>& y, const std::vector<double>& si
 
 /// Interval of the weighted mean of y over the whole sample; all NaN for no rows.
 Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
-                       const BootstrapOptions& options);
+                       const IntervalOptions& options);
 
 /// A verdict with its words and the named thresholds, still inconclusive and without numbers.
 Verdict open_verdict(std::string id, std::string question, std::string hypothesis, std::string rule,

@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "theory/bootstrap.hpp"
 #include "theory/fit.hpp"
+#include "theory/jackknife.hpp"
 
 namespace hone::theory {
 
@@ -62,10 +62,10 @@ struct FormContrast {
   int rows = 0;          ///< rows that both forms predicted
 };
 
-/// Held-out errors of both forms cell by cell, with a bootstrap over cells and seeds.
+/// Held-out errors of both forms cell by cell, with an interval over trajectories.
 /// math    squares are averaged over rows; the forms are paired row by row, so that what makes a row
 ///         hard for both cancels
 FormContrast contrast_forms(LawKind a, LawKind b, const std::vector<Observation>& rows, const FitOptions& options,
-                            const BootstrapOptions& resampling, Scale scale);
+                            const IntervalOptions& interval, Scale scale);
 
 }  // namespace hone::theory

@@ -57,7 +57,7 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
     for (const auto& part : parts) values.push_back(slope_within(log_d, part, sigma, group, rows));
     return values;
   };
-  const auto intervals = bootstrap(keys, slopes, bootstrap_options(thresholds));
+  const auto intervals = jackknife(keys, slopes, interval_options(thresholds));
   const char* names[] = {"d ln delta/d ln D", "d ln delta/d ln D: weighted trace", "d ln delta/d ln D: squared step",
                          "d ln delta/d ln D: alignment", "d ln delta/d ln D: first and higher order"};
   for (std::size_t k = 0; k < intervals.size(); ++k) add_detail(v, names[k], intervals[k]);
@@ -77,7 +77,7 @@ void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresho
       return std::vector<double>{measured / predicted};
     };
     add_detail(v, fmt::format("sum of damage over sum of prediction at {:g} bits", bits),
-               bootstrap(keys_of(rows), ratio, bootstrap_options(thresholds))[0]);
+               jackknife(keys_of(rows), ratio, interval_options(thresholds))[0]);
   }
 }
 
@@ -112,7 +112,7 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
     const auto plane = regress({p.log_predicted, log_d}, p.log_delta, p.sigma, rows);
     return std::vector<double>{line[1], plane[2], std::exp(weighted_mean(log_ratio, p.sigma, rows)), line[0]};
   };
-  const auto intervals = bootstrap(p.keys, statistic, bootstrap_options(thresholds));
+  const auto intervals = jackknife(p.keys, statistic, interval_options(thresholds));
   const Interval &slope = intervals[0], &exponent = intervals[1];
   set_estimate(v, slope);
   add_detail(v, "exponent of D at fixed prediction", exponent);
@@ -172,7 +172,7 @@ void add_subspace(Verdict& v, const std::vector<NoiseRow>& all, const std::strin
     ratio.push_back(r.delta / r.predicted);
     sigma.push_back(combined_sigma({r.delta_se / r.predicted}, scatter));
   }
-  const Interval interval = mean_interval(keys_of(rows), ratio, sigma, bootstrap_options(thresholds));
+  const Interval interval = mean_interval(keys_of(rows), ratio, sigma, interval_options(thresholds));
   if (rows.empty() && dropped == 0) return;
   add_detail(v, "measured over predicted, " + label, interval);
   double least = INFINITY, most = 0;
@@ -208,7 +208,7 @@ void add_curvature_shares(Verdict& v, const std::vector<NoiseRow>& all, const Th
   }
   if (rows.empty()) return;
   const std::vector<double> equal(rows.size(), 1.0);
-  const BootstrapOptions options = bootstrap_options(thresholds);
+  const IntervalOptions options = interval_options(thresholds);
   add_detail(v, "share of the quadratic damage in the top directions",
              mean_interval(keys_of(rows), share, equal, options));
   add_detail(v, "that share of a random error, sum of eigenvalues over trace",
@@ -252,7 +252,7 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
   }
   add_curvature_shares(v, shares, thresholds);
   const Interval share =
-      mean_interval(keys, ratio, std::vector<double>(ratio.size(), 1.0), bootstrap_options(thresholds));
+      mean_interval(keys, ratio, std::vector<double>(ratio.size(), 1.0), interval_options(thresholds));
   set_estimate(v, share);
   const double bar = 1 + value_of(thresholds, "q4_tolerance");
   if (share.low > bar)

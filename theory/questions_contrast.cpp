@@ -101,7 +101,7 @@ void add_trace_contrast(Verdict& v, const Table& table, const Thresholds& thresh
   if (matched.empty()) return;
   add_detail(v, "ln trace, cooled - trunk",
              mean_interval(keys_of(matched), contrast, std::vector<double>(contrast.size(), 1.0),
-                           bootstrap_options(thresholds)));
+                           interval_options(thresholds)));
 }
 
 /// Slope of ln delta on ln predicted over the trunk.
@@ -143,7 +143,7 @@ Verdict judge_cooldown(const Table& table, const Thresholds& thresholds) {
   }
   std::vector<double> residual;
   for (std::size_t i = 0; i < c.rows.size(); ++i) residual.push_back(c.delta[i] - slope * c.predicted[i]);
-  const BootstrapOptions options = bootstrap_options(thresholds);
+  const IntervalOptions options = interval_options(thresholds);
   const Interval r = mean_interval(keys, residual, c.sigma, options);
   const Interval moved = mean_interval(keys, c.predicted, c.sigma, options);
   const Interval damage = mean_interval(keys, c.delta, c.sigma, options);
@@ -226,7 +226,7 @@ std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows, 
 Interval interaction_interval(const std::vector<Interaction>& rows, const Thresholds& thresholds) {
   std::vector<double> relative, sigma;
   for (const Interaction& i : rows) relative.push_back(i.relative), sigma.push_back(i.sigma);
-  return mean_interval(keys_of(rows), relative, sigma, bootstrap_options(thresholds));
+  return mean_interval(keys_of(rows), relative, sigma, interval_options(thresholds));
 }
 
 /// Per pair of bits: measured interaction and that of independent Gaussian noise. Returns the pairs whose interval

@@ -25,12 +25,6 @@ struct Growth {
   int cells = 0;
 };
 
-std::vector<RowKey> keys_of(const std::vector<Observation>& rows) {
-  std::vector<RowKey> keys;
-  for (const Observation& o : rows) keys.push_back({o.cell, o.seed});
-  return keys;
-}
-
 /// The shape of ln y over ln D within each (N, P): quadratic term, and the exponent at the end of the tokens.
 void measure_shape(Growth& growth, const std::vector<Observation>& rows, const Thresholds& thresholds) {
   std::map<std::pair<double, double>, std::size_t> groups;
@@ -64,29 +58,21 @@ void measure_shape(Growth& growth, const std::vector<Observation>& rows, const T
     }
     return std::vector<double>{slope_within(u, w, sigma, group, sample), slope_within(x, y, sigma, group, last)};
   };
-  const auto intervals = bootstrap(keys_of(rows), shape, bootstrap_options(thresholds));
+  const auto intervals = jackknife(keys_of(rows), shape, interval_options(thresholds));
   growth.bend = intervals[0];
   growth.last = intervals[1];
 }
 
-/// Fit, hierarchical bootstrap and held-out errors; a regressor that a resample no longer varies is
-/// a failure of that replicate, not an exponent of 0.
+/// Fit with intervals and held-out errors.
 Growth measure_growth(LawKind power, LawKind saturating, const std::vector<Observation>& rows,
                       const Thresholds& thresholds) {
   const FitOptions options;
-  const auto parameters = [&](const std::vector<std::size_t>& sample) {
-    std::vector<Observation> drawn;
-    for (const std::size_t i : sample) drawn.push_back(rows[i]);
-    FitSummary s = fit_linear(power, drawn, options);
-    for (std::size_t k = 0; k < s.parameters.size(); ++k)
-      if (s.not_identified[k]) s.parameters[k] = NAN;
-    return s.parameters;
-  };
+  const FitIntervals fitted = fit_intervals(power, rows, options, interval_options(thresholds));
   Growth growth;
   growth.cells = count_cells(keys_of(rows));
-  growth.fit = fit_linear(power, rows, options);
+  growth.fit = fitted.fit;
   if (!growth.fit.is_usable()) return growth;
-  growth.parameters = bootstrap(keys_of(rows), parameters, bootstrap_options(thresholds));
+  growth.parameters = fitted.parameters;
   growth.power = held_out_error(power, rows, options);
   growth.saturating = held_out_error(saturating, rows, options);
   measure_shape(growth, rows, thresholds);
@@ -118,8 +104,8 @@ void decide_growth(Verdict& v, const Growth& growth, const std::string& what, do
   const bool saturates = growth.saturating.failures == 0 && growth.saturating.rmse_log < margin * growth.power.rmse_log;
   if (!std::isfinite(g.low) || !std::isfinite(g.high)) {
     v.prose = fmt::format(
-        "{}, but too many bootstrap replicates failed for an interval; more model sizes or token "
-        "counts would mend it.",
+        "{}, but there is no interval: it takes at least two trajectories (sizes and seeds), and an exponent "
+        "that stands without any one of them.",
         number);
   } else if (g.low > minimum && saturates) {
     v.outcome = Outcome::refuted;

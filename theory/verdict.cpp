@@ -85,7 +85,6 @@ std::string_view outcome_name(Outcome outcome) {
 std::vector<Threshold> default_thresholds() {
   return {
       {"level", 0.95, "level of every interval"},
-      {"bootstrap_replicates", 1000, "replicates of the hierarchical bootstrap"},
       {"fit_scatter", 0.1, "scatter in ln units added in quadrature to every standard error"},
       {"ptq_bits_min", 3, "least bits per weight that enter a fit"},
       {"ptq_bits_max", 6, "most bits per weight that enter a fit"},

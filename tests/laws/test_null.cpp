@@ -69,7 +69,7 @@ Ratio ratio_over_draws(const Quadratic& loss, const Quantizer& q, int draws) {
 }
 
 std::vector<Threshold> quick(const std::map<std::string, double>& values = {}) {
-  return with_values(with_values(default_thresholds(), {{"bootstrap_replicates", 300}}), values);
+  return with_values(default_thresholds(), values);
 }
 
 /// Rows of models whose curvature and weight scale know nothing of the tokens.

@@ -1,0 +1,44 @@
+// What 95 % intervals and verdicts are worth: campaigns of known laws, drawn many times and judged. The
+// program planted_worlds prints the tables of theory/README.md, the tests run them with fewer campaigns.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace hone::theory {
+
+struct WorldOptions {
+  int campaigns = 500;
+  int threads = 1;  ///< over campaigns; the counts do not depend on it
+};
+
+/// How often the interval of one number held its planted value.
+struct Coverage {
+  std::string family;
+  std::string number;
+  double planted = 0;
+  int held = 0;
+  int campaigns = 0;
+  int missing = 0;          ///< campaigns without an interval; they count as not held
+  double median_width = 0;  ///< of the intervals that there were
+};
+
+/// Parameters of every law that a verdict fits, on the reference grid with the noise of real runs.
+std::vector<Coverage> law_coverage(const WorldOptions& options);
+
+/// The numbers that decide Q1 to Q6, through the judges themselves.
+std::vector<Coverage> verdict_coverage(const WorldOptions& options);
+
+/// Where the promise ends: few trajectories, and deviations that all seeds of a size share.
+std::vector<Coverage> limit_coverage(const WorldOptions& options);
+
+/// How often a question came out each way in one world.
+struct OutcomeRate {
+  std::string world;
+  std::string question;
+  std::string wanted;
+  int supported = 0, refuted = 0, inconclusive = 0;
+};
+std::vector<OutcomeRate> outcome_rates(const WorldOptions& options);
+
+}  // namespace hone::theory
