@@ -56,8 +56,9 @@ TEST_SUITE("kumar table") {
   }
 
   TEST_CASE("kumar table: all losses of full precision, of the struct and of the law") {
+    const auto losses = table()["L_full_precision"];
     int seen = 0;
-    for (const auto& [key, wanted] : table()["L_full_precision"].items()) {
+    for (const auto& [key, wanted] : losses.items()) {
       const Point x = point_of(key);
       CHECK_NEAR(training_loss(kumar_training_law(), x), wanted.get<double>(), 1e-12, 0);
       CHECK_NEAR(predict(LawKind::chinchilla, kumar_chinchilla_parameters(), x), wanted.get<double>(), 1e-12, 0);
