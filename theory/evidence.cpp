@@ -1,6 +1,9 @@
 #include "theory/evidence.hpp"
 
+#include <algorithm>
+#include <boost/math/distributions/normal.hpp>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "sim/base/error.hpp"
@@ -11,22 +14,22 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-bool is_candidate(const PtqRow& r, const std::string& variant, const Thresholds& thresholds) {
-  return r.architecture == "transformer" && r.variant == variant && r.P >= value_of(thresholds, "ptq_bits_min") &&
+bool is_candidate(const PtqRow& r, const Wanted& wanted, const Thresholds& thresholds) {
+  return r.architecture == "transformer" && wanted(r) && r.P >= value_of(thresholds, "ptq_bits_min") &&
          r.P <= value_of(thresholds, "ptq_bits_max");
 }
 
 /// A usable place in the design: logs of N and D exist.
 bool has_place(const Subject& s) { return std::isfinite(s.N) && std::isfinite(s.D) && s.N > 0 && s.D > 0; }
 
-/// Rows of the variant for which `signal` exceeds the noise of the measured damage.
+/// Wanted rows for which `signal` exceeds the noise of the measured damage.
 template <class Signal>
-std::vector<PtqRow> select(const std::vector<PtqRow>& rows, const std::string& variant, const Thresholds& thresholds,
+std::vector<PtqRow> select(const std::vector<PtqRow>& rows, const Wanted& wanted, const Thresholds& thresholds,
                            Dropped& dropped, Signal&& signal, double (*noise)(const PtqRow&)) {
   const double snr = value_of(thresholds, "ptq_min_snr");
   std::vector<PtqRow> kept;
   for (const PtqRow& r : rows) {
-    if (!is_candidate(r, variant, thresholds)) continue;
+    if (!is_candidate(r, wanted, thresholds)) continue;
     const double value = signal(r);
     if (!has_place(r) || !std::isfinite(r.delta) || !std::isfinite(r.delta_se) || !std::isfinite(value))
       ++dropped.not_finite;
@@ -48,17 +51,45 @@ int count_cells(const std::vector<RowKey>& keys) {
   return static_cast<int>(cells.size());
 }
 
-std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const std::string& variant,
-                                  const Thresholds& thresholds, Dropped& dropped) {
+bool is_main_trunk(const Subject& s) { return s.arm == "main" && s.variant == "trunk"; }
+
+bool is_settled(const Subject& s) {
+  const bool is_constant = s.schedule.empty() || s.schedule == "constant";
+  constexpr double last_step = 0.02;  // tokens are whole steps, the horizon need not be
+  return is_constant || s.kind != "trunk" || !(s.horizon > 0) || s.D >= (1 - last_step) * s.horizon;
+}
+
+std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const Wanted& wanted, const Thresholds& thresholds,
+                                  Dropped& dropped) {
   return select(
-      rows, variant, thresholds, dropped, [](const PtqRow& r) { return r.delta; },
+      rows, wanted, thresholds, dropped, [](const PtqRow& r) { return r.delta; },
       [](const PtqRow& r) { return r.delta_se; });
 }
 
-std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const std::string& variant,
+std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const Wanted& wanted,
                                      const Thresholds& thresholds, Dropped& dropped) {
   return select(
-      rows, variant, thresholds, dropped, [](const PtqRow& r) { return r.predicted; }, rounding_noise);
+      rows, wanted, thresholds, dropped, [](const PtqRow& r) { return r.predicted; }, rounding_noise);
+}
+
+std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter) {
+  const std::vector<RowKey> keys = keys_of(rows);
+  std::vector<Observation> observations;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const PtqRow& r = rows[i];
+    observations.push_back({{r.N, r.D, r.P},
+                            std::log(r.delta),
+                            combined_sigma({r.delta_se / r.delta}, scatter),
+                            keys[i].cell,
+                            keys[i].seed});
+  }
+  return observations;
+}
+
+std::vector<RowKey> keys_of_observations(const std::vector<Observation>& rows) {
+  std::vector<RowKey> keys;
+  for (const Observation& o : rows) keys.push_back({o.cell, o.seed});
+  return keys;
 }
 
 double rounding_noise(const PtqRow& row) { return combined_sigma({row.delta_se, row.gradient}, 0); }
@@ -71,6 +102,28 @@ double combined_sigma(std::initializer_list<double> standard_errors, double scat
 }
 
 IntervalOptions interval_options(const Thresholds& thresholds) { return {.level = value_of(thresholds, "level")}; }
+
+BootstrapOptions simultaneous_options(const Thresholds& thresholds, int count) {
+  BootstrapOptions options = bootstrap_options(thresholds);
+  options.level = 1 - (1 - options.level) / std::max(count, 1);
+  return options;
+}
+
+double two_sided_quantile(double level) { return boost::math::quantile(boost::math::normal(), (1 + level) / 2); }
+
+std::vector<std::size_t> all_indices(std::size_t n) {
+  std::vector<std::size_t> all(n);
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return all;
+}
+
+bool is_inside(const Interval& interval, double low, double high) {
+  return interval.low >= low && interval.high <= high;
+}
+
+bool is_outside(const Interval& interval, double low, double high) {
+  return interval.low > high || interval.high < low;
+}
 
 std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
                             const std::vector<double>& sigma, const std::vector<std::size_t>& rows) {
@@ -189,18 +242,27 @@ void set_estimate(Verdict& verdict, const Interval& interval) {
   add_detail(verdict, "trajectories without which there is no estimate", interval.failures);
 }
 
-PredictionRows prediction_rows(const Table& table, const Thresholds& thresholds, Dropped& dropped) {
+PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& thresholds) {
   const double scatter = value_of(thresholds, "fit_scatter");
   PredictionRows p;
-  p.rows = select_predicted(table.ptq, "trunk", thresholds, dropped);
-  p.keys = keys_of(p.rows);
-  for (const PtqRow& r : p.rows) {
+  p.keys = keys_of(rows);
+  for (const PtqRow& r : rows) {
     p.log_delta.push_back(std::log(r.delta));
     p.log_predicted.push_back(std::log(r.predicted));
     // Relative to the prediction: relative to the damage, rows that fluctuated up would weigh more.
     p.sigma.push_back(combined_sigma({rounding_noise(r) / r.predicted, r.predicted_se / r.predicted}, scatter));
   }
+  p.rows = std::move(rows);
   return p;
+}
+
+PredictionRows prediction_rows(const Table& table, const Thresholds& thresholds, Dropped& dropped) {
+  return prediction_columns(select_predicted(table.ptq, is_main_trunk, thresholds, dropped), thresholds);
+}
+
+Line prediction_line(const PredictionRows& p) {
+  const auto line = regress({p.log_predicted}, p.log_delta, p.sigma, all_indices(p.rows.size()));
+  return {line[1], line[0]};
 }
 
 std::string in_words(const Interval& interval) {

@@ -2,14 +2,16 @@
 // weighted statistics that the questions share. Internal to the questions.
 #pragma once
 
+#include <array>
 #include <cmath>
+#include <functional>
 #include <set>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "theory/bootstrap.hpp"
 #include "theory/fit.hpp"
-#include "theory/jackknife.hpp"
 #include "theory/table.hpp"
 #include "theory/verdict.hpp"
 
@@ -25,34 +27,57 @@ struct Dropped {
   int unbalanced = 0;  ///< pairs of sites of which one dominates
 };
 
-/// Cell (N, D, variant, model) and trajectory of each row; cells are numbered in the order of their values.
+/// A cell of the design: everything that was chosen, the seed aside.
+using Cell = std::tuple<double, double, std::string, std::string, std::string, std::string, std::array<double, 6>>;
+inline Cell cell_of(const Subject& s) {
+  return {s.N,
+          s.D,
+          s.variant,
+          s.model,
+          s.arm,
+          s.schedule,
+          {s.peak_lr, s.batch, s.weight_decay, s.train_w_bits, s.train_a_bits, s.train_kv_bits}};
+}
+
+/// Cell and seed of each row; cells are numbered in the order of their values.
 template <class Row>
 std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
-  using Cell = std::tuple<double, double, std::string, std::string>;
   std::set<Cell> cells;
-  for (const Row& r : rows) cells.insert({r.N, r.D, r.variant, r.model});
+  for (const Row& r : rows) cells.insert(cell_of(r));
   std::vector<RowKey> keys;
-  for (const Row& r : rows) {
-    const auto place = cells.find(Cell{r.N, r.D, r.variant, r.model});
-    keys.push_back({std::distance(cells.begin(), place), r.N, r.seed});
-  }
+  for (const Row& r : rows) keys.push_back({std::distance(cells.begin(), cells.find(cell_of(r))), r.seed});
   return keys;
 }
 
 /// Number of distinct cells.
 int count_cells(const std::vector<RowKey>& keys);
 
+/// Which rows a question is about.
+using Wanted = std::function<bool(const Subject&)>;
+
+/// A checkpoint on the trunk of the study's main arm.
+bool is_main_trunk(const Subject& s);
+
+/// A schedule that decays says something only at its end: true there, and everywhere under a constant rate.
+bool is_settled(const Subject& s);
+
 /// Weight quantization rows of transformers with bits within the study's range whose damage is
 /// positive and above the noise. Rows of other architectures or bits do not count as dropped.
 /// expects thresholds ptq_bits_min, ptq_bits_max, ptq_min_snr
-std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const std::string& variant,
-                                  const Thresholds& thresholds, Dropped& dropped);
+std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const Wanted& wanted, const Thresholds& thresholds,
+                                  Dropped& dropped);
 
 /// The same rows selected by the prediction instead of the damage: selection on the regressor does
 /// not bend a slope, selection on the outcome does. The noise here is that of the windows and the
 /// first-order term g'e of the one rounding that was drawn.
-std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const std::string& variant,
+std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const Wanted& wanted,
                                      const Thresholds& thresholds, Dropped& dropped);
+
+/// Rows of damage as observations of ln delta.   expects delta > 0 in every row
+std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter);
+
+/// Cells and seeds of observations.
+std::vector<RowKey> keys_of_observations(const std::vector<Observation>& rows);
 
 /// Standard error of a row's damage around its expectation over roundings: windows and g'e.
 double rounding_noise(const PtqRow& row);
@@ -60,7 +85,21 @@ double rounding_noise(const PtqRow& row);
 /// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter);
 
-IntervalOptions interval_options(const Thresholds& thresholds);
+BootstrapOptions bootstrap_options(const Thresholds& thresholds);
+
+/// The same with intervals of which `count` hold together at the study's level (Bonferroni).
+BootstrapOptions simultaneous_options(const Thresholds& thresholds, int count);
+
+/// Half-width of an interval of a normal variable at a level, in standard deviations: 1.96 at 0.95.
+double two_sided_quantile(double level);
+
+/// 0 ... n-1.
+std::vector<std::size_t> all_indices(std::size_t n);
+
+/// The interval is inside [low, high]; an interval that is not finite is neither inside nor outside.
+bool is_inside(const Interval& interval, double low, double high);
+/// The interval does not meet [low, high].
+bool is_outside(const Interval& interval, double low, double high);
 
 /// Coefficients of weighted least squares with a constant, constant first; NaN when rank-deficient.
 /// shapes  columns[j][row], y[row], sigma[row]; `rows` selects with repeats
@@ -78,7 +117,7 @@ double weighted_mean(const std::vector<double>& y, const std::vector<double>& si
 
 /// Interval of the weighted mean of y over the whole sample; all NaN for no rows.
 Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
-                       const IntervalOptions& options);
+                       const BootstrapOptions& options);
 
 /// A verdict with its words and the named thresholds, still inconclusive and without numbers.
 Verdict open_verdict(std::string id, std::string question, std::string hypothesis, std::string rule,
@@ -90,7 +129,7 @@ void add_detail(Verdict& verdict, const std::string& name, const Interval& inter
 void add_dropped(Verdict& verdict, const Dropped& dropped);
 void set_estimate(Verdict& verdict, const Interval& interval);
 
-/// Trunk rows of the prediction test as columns, ready for regress.
+/// Rows of the prediction test as columns, ready for regress.
 struct PredictionRows {
   std::vector<PtqRow> rows;
   std::vector<RowKey> keys;
@@ -99,8 +138,17 @@ struct PredictionRows {
   std::vector<double> sigma;  ///< of log_delta - log_predicted
 };
 
-/// Rows of select_predicted for the trunk with their logs.
+/// Logs and standard errors of rows.   expects delta and predicted > 0
+PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& thresholds);
+
+/// Rows of select_predicted for the main trunk with their logs.
 PredictionRows prediction_rows(const Table& table, const Thresholds& thresholds, Dropped& dropped);
+
+/// Slope and intercept of ln delta on ln predicted; NaN for too few rows.
+struct Line {
+  double slope = 0, intercept = 0;
+};
+Line prediction_line(const PredictionRows& p);
 
 /// "0.51 (0.45 to 0.57)"
 std::string in_words(const Interval& interval);

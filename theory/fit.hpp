@@ -117,6 +117,10 @@ double prediction_error(const FitSummary& fit, const Observation& o, Scale scale
 std::vector<double> held_out_rows(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options,
                                   Scale scale);
 
+/// Summary of the errors of held_out_rows, cell by cell.
+/// shapes  one error per row
+HeldOut summarize_held_out(const std::vector<double>& errors, const std::vector<Observation>& rows);
+
 /// Leave-one-cell-out cross-validation: each cell is predicted by a fit to all others.
 HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
 

@@ -37,8 +37,7 @@ std::vector<double> held_out_rows(LawKind kind, const std::vector<Observation>& 
   return errors;
 }
 
-HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
-  const std::vector<double> errors = held_out_rows(kind, rows, options, law(kind).scale);
+HeldOut summarize_held_out(const std::vector<double>& errors, const std::vector<Observation>& rows) {
   std::map<std::int64_t, std::vector<double>> by_cell;
   for (std::size_t i = 0; i < rows.size(); ++i) by_cell[rows[i].cell].push_back(errors[i]);
   HeldOut result;
@@ -57,6 +56,10 @@ HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const
   }
   result.rmse_log = predicted > 0 ? std::sqrt(squares / predicted) : nan;
   return result;
+}
+
+HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options) {
+  return summarize_held_out(held_out_rows(kind, rows, options, law(kind).scale), rows);
 }
 
 }  // namespace hone::theory

@@ -93,12 +93,12 @@ T damage_value(const T* p, const T* robustness, const T& log_n, const Point& x) 
   return damage;
 }
 
-/// Smooth break from slope g1 to g2 at D/N = r.   shapes  p = ln C, gN, ln r, g1, g2, kappa
+/// Smooth break from slope g1 to g2 at D/N = r, without the bits.   shapes  p = ln C, gN, ln r, g1, g2
 template <class T>
 T log_broken(const T* p, const Point& x) {
   constexpr double width = 0.25;  // of the bend, in ln(D/N)
   const T u = std::log(x.D / x.N) - p[2];
-  return p[0] - p[1] * std::log(x.N) + p[3] * u + (p[4] - p[3]) * width * soft_plus(T(u / width)) - p[5] * x.P;
+  return p[0] - p[1] * std::log(x.N) + p[3] * u + (p[4] - p[3]) * width * soft_plus(T(u / width));
 }
 
 /// Sun et al. 2501.02423.   shapes  p = ln n, a, ln d, b, eps, ln g, delta, nu
@@ -154,7 +154,10 @@ T log_value(LawKind kind, const T* p, const Point& x) {
     case LawKind::ptq_saturating: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x) - p[4] * x.P;
     case LawKind::sharpness_power: return p[0] + p[1] * log_d - p[2] * log_n;
     case LawKind::sharpness_saturating: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x);
-    case LawKind::ptq_broken: return log_broken(p, x);
+    case LawKind::ptq_broken: return log_broken(p, x) - p[5] * x.P;
+    case LawKind::ptq_step_saturating: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x) - 2 * log_steps(x);
+    case LawKind::ptq_step_broken: return log_broken(p, x) - 2 * log_steps(x);
+    case LawKind::ptq_rate: return p[0] + p[1] * log_d - p[2] * log_n - 2 * std::log(2.0) * x.P;
     case LawKind::ptq_bit_difference: return p[0] + p[1] * (log_d - log_n) + p[2] * std::log(x.P_w - x.P);
     case LawKind::ptq_calibration: return p[0] - p[1] * x.P;
     case LawKind::qat_group: return p[0] + p[1] * log_d - p[2] * log_n + p[3] * std::log(std::log2(x.group));

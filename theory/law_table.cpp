@@ -68,6 +68,21 @@ Law make_damage_law(LawKind kind) {
               curved,
               {log_c, gamma_n, log_r, {"g_1", -3, 5, "1"}, {"g_2", -3, 5, "1"}, kappa},
               "own rival of Eq 2, smooth break as in Caballero et al. 2210.14891"};
+    case LawKind::ptq_step_saturating:
+      return {
+          kind, "squared step, saturating in D/N", curved, {log_c, gamma_n, log_r, growth}, "own rival of ptq_step"};
+    case LawKind::ptq_step_broken:
+      return {kind,
+              "squared step, broken power of D/N",
+              curved,
+              {log_c, gamma_n, log_r, {"g_1", -3, 5, "1"}, {"g_2", -3, 5, "1"}},
+              "own rival of ptq_step, smooth break as in Caballero et al. 2210.14891"};
+    case LawKind::ptq_rate:
+      return {kind,
+              "four per bit",
+              linear,
+              {log_c, gamma_d, gamma_n},
+              "rate-distortion bound 2^(-2P) of a Gaussian, Shannon 1959"};
     case LawKind::ptq_bit_difference:
       return {kind,
               "power of the bits removed",

@@ -47,6 +47,9 @@ enum class LawKind {
   sharpness_saturating,  ///< ln s = c - gN ln N + ln(1 - exp(-(D/N/r)^g))
   chinchilla,            ///< ln L = ln(E + A N^-alpha + B D^-beta)
   ptq_broken,            ///< slope g1 in ln(D/N) below ln r, g2 above, bend of width 1/4
+  ptq_step_saturating,   ///< ptq_saturating with -2 ln(M/Delta) in place of -kappa P
+  ptq_step_broken,       ///< ptq_broken with -2 ln(M/Delta) in place of -kappa P
+  ptq_rate,              ///< ln delta = ln C + gD ln D - gN ln N - 2 P ln 2
   ptq_bit_difference,    ///< ln delta = ln eta + beta ln(D/N) + d ln(P_w - P)
   ptq_calibration,       ///< ln delta = c - kappa P: no law over models; by_group over Point::model
   ptq_robust,            ///< delta = C D^gD/N_eff^gN e^(-kappa P) prod_x (1 - exp(-C_x (P_x - P)))
@@ -60,7 +63,7 @@ enum class LawKind {
   capybara,              ///< L = n/N^a + d/D^b + eps + D^b/N^a log2 G / (g (E + ½)^delta (M + ½)^nu)
   shannon,               ///< 1/L = a N^alpha log2(1 + D^beta/(c (DN)^gamma + d D^delta + e))
 };
-inline constexpr std::size_t law_count = 20;
+inline constexpr std::size_t law_count = 23;
 
 /// One parameter of a law: the closed interval a fit may search and the unit of its value.
 struct Parameter {

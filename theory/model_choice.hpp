@@ -4,8 +4,8 @@
 
 #include <vector>
 
+#include "theory/bootstrap.hpp"
 #include "theory/fit.hpp"
-#include "theory/jackknife.hpp"
 
 namespace hone::theory {
 
@@ -62,10 +62,15 @@ struct FormContrast {
   int rows = 0;          ///< rows that both forms predicted
 };
 
-/// Held-out errors of both forms cell by cell, with an interval over trajectories.
+/// The same from the errors of held_out_rows of two forms, for forms that differ in more than their law.
+/// shapes  one error per row each
+FormContrast contrast_errors(const std::vector<double>& of_a, const std::vector<double>& of_b,
+                             const std::vector<Observation>& rows, const BootstrapOptions& resampling);
+
+/// Held-out errors of both forms cell by cell, with a bootstrap over cells and seeds.
 /// math    squares are averaged over rows; the forms are paired row by row, so that what makes a row
 ///         hard for both cancels
 FormContrast contrast_forms(LawKind a, LawKind b, const std::vector<Observation>& rows, const FitOptions& options,
-                            const IntervalOptions& interval, Scale scale);
+                            const BootstrapOptions& resampling, Scale scale);
 
 }  // namespace hone::theory

@@ -1,5 +1,6 @@
 #include "theory/table.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -7,6 +8,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/record/run_file.hpp"
+#include "theory/table_column.hpp"
 
 namespace hone::theory {
 namespace {
@@ -17,40 +19,13 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 /// no noise.
 constexpr double reference_bits_min = 3;
 
-/// A variable as doubles over leading dimensions, whatever its stored number type; NaN where it is
-/// absent.
-class Column {
- public:
-  Column() = default;
-  Column(const Dataset& group, const std::string& name, const std::vector<std::string>& dims,
-         const std::string& source) {
-    if (!group.has(name)) return;
-    const Variable& variable = group.at(name);
-    if (variable.dims != dims)
-      throw FormatError(fmt::format("{}: variable {} has dimensions ({}), expected ({}); run the study again", source,
-                                    name, fmt::join(variable.dims, ", "), fmt::join(dims, ", ")));
-    std::visit([&](const auto& values) { assign(values, name, source); }, variable.values);
-    if (dims.size() > 1) stride_ = static_cast<std::size_t>(variable.shape[1]);
-  }
-  double at(std::size_t i) const { return values_.empty() ? nan : values_[i]; }
-  double at(std::size_t i, std::size_t j) const { return values_.empty() ? nan : values_[i * stride_ + j]; }
-  double at(std::size_t i, std::size_t j, std::size_t k, std::size_t depth) const {
-    return values_.empty() ? nan : values_[(i * stride_ + j) * depth + k];
-  }
-  bool is_present() const { return !values_.empty(); }
-
- private:
-  template <class T>
-  void assign(const std::vector<T>& values, const std::string& name, const std::string& source) {
-    if constexpr (std::is_arithmetic_v<T>)
-      values_.assign(values.begin(), values.end());
-    else
-      throw FormatError(fmt::format("{}: variable {} holds text, expected numbers; run the study again", source, name));
-  }
-
-  std::vector<double> values_;
-  std::size_t stride_ = 1;
-};
+/// What a variant of files before the column `kind` is.
+std::string kind_of(const std::string& variant) {
+  const std::string name = variant.rfind("qat_", 0) == 0 ? variant.substr(4) : variant;
+  if (name == "trunk") return "trunk";
+  if (name == "ema" || name == "lawa") return "average";
+  return name == "branch" ? "lowered" : "cooldown";
+}
 
 /// One run under reading: its checkpoints, and access to the groups that hang on them.
 class Reader {
@@ -70,12 +45,37 @@ class Reader {
       throw FormatError(fmt::format("{}: group /checkpoints has no variable tokens; run the study again", source_));
     lr_ = Column(points, "lr", dims, source_);
     loss_ = Column(points, "loss_nats", dims, source_);
+    loss_se_ = Column(points, "loss_se_nats", dims, source_);
     weight_norm2_ = Column(points, "weight_norm2", dims, source_);
+    const Column branched(points, "branched_at", dims, source_);
     const auto& variants = points.strings("variant");
     for (std::size_t i = 0; i < variants.size(); ++i) {
       subject.D = tokens.at(i);
       subject.variant = variants[i];
+      subject.kind = points.has("kind") ? points.strings("kind")[i] : kind_of(variants[i]);
+      const bool is_branch = subject.kind != "trunk" && subject.kind != "average";
+      subject.branched_at = branched.is_present() ? branched.at(i) : is_branch ? 0 : subject.D;
       subjects_.push_back(subject);
+      read_training_precision(subjects_.back());
+    }
+  }
+
+  /// Losses at the precision of training: /qat where it is low.
+  void append_losses(Table& table) const {
+    const Dataset* qat = group("qat");
+    Column low, low_se;
+    if (qat != nullptr) {
+      expect_checkpoints(*qat, "qat");
+      low = Column(*qat, "loss_nats", {"checkpoint"}, source_ + ": /qat");
+      low_se = Column(*qat, "loss_se_nats", {"checkpoint"}, source_ + ": /qat");
+    }
+    for (std::size_t i = 0; i < subjects_.size(); ++i) {
+      LossRow row;
+      static_cast<Subject&>(row) = subjects_[i];
+      const bool is_full = row.is_full_precision();
+      row.loss = is_full ? loss_.at(i) : low.at(i);
+      row.loss_se = is_full ? loss_se_.at(i) : low_se.at(i);
+      table.losses.push_back(row);
     }
   }
 
@@ -115,6 +115,7 @@ class Reader {
     const std::string where = source_ + ": /curvature";
     const Column trace(*curvature, "trace", {"checkpoint"}, where);
     const Column trace_se(*curvature, "trace_se", {"checkpoint"}, where);
+    const Column frobenius2(*curvature, "frobenius2", {"checkpoint"}, where);
     const Column lambda(*curvature, "lambda", {"checkpoint", "rank"}, where);
     const std::size_t ranks = lambda.is_present() ? static_cast<std::size_t>(curvature->length("rank")) : 0;
     expect_checkpoints(*curvature, "curvature");
@@ -126,6 +127,7 @@ class Reader {
       row.lambda_max = nan;
       for (std::size_t j = 0; j < ranks; ++j)  // the order of ranks is the recorder's business
         row.lambda_max = std::fmax(row.lambda_max, lambda.at(i, j));
+      row.frobenius = std::sqrt(frobenius2.at(i));
       row.weight_norm2 = weight_norm2_.at(i);
       row.weighted_trace = weighted_trace(table, first_ptq, i);
       table.sharpness.push_back(row);
@@ -153,6 +155,54 @@ class Reader {
         row.delta_se = delta_se.at(i, j);
         table.factorial.push_back(row);
       }
+  }
+
+  void append_shift(Table& table) const {
+    const Dataset* shift = group("shift");
+    if (shift == nullptr) return;
+    const std::string where = source_ + ": /shift";
+    const std::vector<std::string> dims{"checkpoint", "bits"};
+    const Column bits(*shift, "bits", {"bits"}, where), loss(*shift, "loss_nats", {"checkpoint"}, where);
+    const Column delta(*shift, "delta_nats", dims, where), delta_se(*shift, "delta_se_nats", dims, where);
+    const std::string data = shift->attributes().contains("data") ? text(*shift, "data") : "";
+    const auto count = static_cast<std::size_t>(shift->length("bits"));
+    expect_checkpoints(*shift, "shift");
+    for (std::size_t i = 0; i < subjects_.size(); ++i)
+      for (std::size_t j = 0; j < count; ++j) {
+        ShiftRow row;
+        static_cast<Subject&>(row) = subjects_[i];
+        row.shifted_data = data;
+        row.P = bits.at(j);
+        row.loss = loss.at(i);
+        row.delta = delta.at(i, j);
+        row.delta_se = delta_se.at(i, j);
+        table.shift.push_back(row);
+      }
+  }
+
+  /// The schemes belong to the last checkpoint of the trunk.
+  void append_schemes(Table& table) const {
+    const Dataset* schemes = group("schemes");
+    const auto last =
+        std::find_if(subjects_.rbegin(), subjects_.rend(), [](const Subject& s) { return s.kind == "trunk"; });
+    if (schemes == nullptr || last == subjects_.rend()) return;
+    const std::string where = source_ + ": /schemes";
+    const auto column = [&](const char* name) { return Column(*schemes, name, {"entry"}, where); };
+    const Column bits = column("bits"), delta = column("delta_nats"), delta_se = column("delta_se_nats"),
+                 gradient = column("gradient_nats"), quadratic = column("quadratic_nats");
+    const auto& names = schemes->strings("scheme");
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      SchemeRow row;
+      static_cast<Subject&>(row) = *last;
+      row.scheme = names[i];
+      row.P = bits.at(i);
+      row.delta = delta.at(i);
+      row.delta_se = delta_se.at(i);
+      row.gradient = gradient.at(i);
+      row.quadratic = quadratic.at(i);
+      row.predicted = scheme_prediction(static_cast<std::size_t>(subjects_.rend() - last) - 1, i);
+      table.schemes.push_back(row);
+    }
   }
 
   void append_noise(Table& table) const {
@@ -208,16 +258,46 @@ class Reader {
     throw FormatError(fmt::format("{}: attribute seed of /manifest is no integer; run the study again", source_));
   }
 
-  /// Model name, schedule and learning rate, where they are recorded.
+  /// Model name and recipe, where they are recorded.
   void read_recipe(Subject& subject, const Dataset& manifest) const {
     if (manifest.attributes().contains("model_name")) subject.model = text(manifest, "model_name");
+    subject.schedule = option_text("model.schedule", "");
+    subject.arm = option_text("model.arm", "main");
+    subject.data = option_text("model.data", "");
+    subject.peak_lr = option_number("model.lr", 0);
+    subject.batch = option_number("train.batch", 0);
+    subject.weight_decay = option_number("train.weight_decay", 0);
+    subject.horizon = option_number("model.tokens", 0);
+  }
+
+  /// Precision of training of one checkpoint: that of its branch, or that of the model for what the recorder marked.
+  void read_training_precision(Subject& subject) const {
+    std::string section;
+    if (subject.variant.rfind("qat_", 0) == 0) section = "model.";
+    for (int i = 1; section.empty() && !option_text(fmt::format("branch{}.name", i), "").empty(); ++i)
+      if (subject.kind == "lowered" && option_text(fmt::format("branch{}.name", i), "") == subject.variant)
+        section = fmt::format("branch{}.", i);
+    if (section.empty()) return;
+    subject.train_w_bits = option_number(section + "train_weight_bits", 16);
+    subject.train_a_bits = option_number(section + "train_activation_bits", 16);
+    subject.train_kv_bits = option_number(section + "train_kv_bits", 16);
+    subject.method = option_text(section + "method", "");
+  }
+
+  std::string option_text(const std::string& name, const std::string& otherwise) const {
     const Dataset* options = group("options");
-    if (options == nullptr) return;
-    const auto& known = options->attributes();
-    if (known.contains("model.schedule")) subject.schedule = text(*options, "model.schedule");
-    const auto rate = known.find("model.lr");
-    if (rate == known.end()) return;
-    if (const double* value = std::get_if<double>(&rate->second)) subject.peak_lr = *value;
+    if (options == nullptr || !options->attributes().contains(name)) return otherwise;
+    const auto* value = std::get_if<std::string>(&options->attribute(name));
+    return value == nullptr ? otherwise : *value;
+  }
+
+  double option_number(const std::string& name, double otherwise) const {
+    const Dataset* options = group("options");
+    if (options == nullptr || !options->attributes().contains(name)) return otherwise;
+    const Attribute& value = options->attribute(name);
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
+    const auto* real = std::get_if<double>(&value);
+    return real == nullptr ? otherwise : *real;
   }
 
   double model_params_of(const Dataset& manifest) const {
@@ -252,10 +332,26 @@ class Reader {
     return value;
   }
 
+  /// ½ Σ_l MSE_l tr(H_l) of one scheme, traces of the checkpoint; NaN where either is not recorded.
+  double scheme_prediction(std::size_t checkpoint, std::size_t entry) const {
+    const Dataset *blocks = group("scheme_blocks"), *curvature = group("curvature");
+    if (blocks == nullptr || curvature == nullptr || !curvature->has("block") || !blocks->has("block")) return nan;
+    const Column mse(*blocks, "mse", {"entry", "block"}, source_ + ": /scheme_blocks");
+    const Column trace(*curvature, "block_trace", {"checkpoint", "block"}, source_ + ": /curvature");
+    const auto &rounded = blocks->strings("block"), &known = curvature->strings("block");
+    double sum = 0;
+    for (std::size_t i = 0; i < rounded.size(); ++i) {
+      const auto place = std::find(known.begin(), known.end(), rounded[i]);
+      if (place == known.end()) return nan;
+      sum += 0.5 * mse.at(entry, i) * trace.at(checkpoint, static_cast<std::size_t>(place - known.begin()));
+    }
+    return sum;
+  }
+
   const RunFile& run_;
   std::string source_;
   std::vector<Subject> subjects_;
-  Column lr_, loss_, weight_norm2_;
+  Column lr_, loss_, loss_se_, weight_norm2_;
 };
 
 }  // namespace
@@ -267,6 +363,9 @@ void append_run(Table& table, const RunFile& run, const std::string& source) {
   reader.append_sharpness(table, first_ptq);
   reader.append_factorial(table);
   reader.append_noise(table);
+  reader.append_losses(table);
+  reader.append_shift(table);
+  reader.append_schemes(table);
 }
 
 Table collect(const std::vector<std::filesystem::path>& paths) {

@@ -15,17 +15,31 @@ struct RunFile;
 
 namespace hone::theory {
 
-/// What every row says about the model it was measured on.
+/// What every row says about the model it was measured on. Of the recipe, numbers that are not recorded are 0 and
+/// texts empty, so that subjects can be compared and sorted.
 struct Subject {
   std::string run;
   std::string architecture;  ///< transformer | mlp
   std::int64_t seed = 0;
   double N = 0;
   double D = 0;
-  std::string variant;   ///< trunk | cooled | ema | lawa
-  std::string model;     ///< name in the study; equal architectures may differ in schedule
-  std::string schedule;  ///< of the trunk; empty where it is not recorded
-  double peak_lr = 0;    ///< peak learning rate; 0 where it is not recorded
+  std::string variant;         ///< trunk | ema | lawa | the name of a branch; qat_… when trained at low precision
+  std::string model;           ///< name in the study; equal architectures may differ in schedule
+  std::string schedule;        ///< of the trunk
+  double peak_lr = 0;          ///< peak learning rate
+  std::string arm = "main";    ///< contrasts of the study leave this arm; older files know no other
+  std::string kind = "trunk";  ///< trunk | average | cooldown | tuned | lowered; of older files, what variant implies
+  double branched_at = 0;      ///< tokens of the trunk where the branch left it; D for trunks and averages
+  std::string data;            ///< name of the training data in the study
+  double batch = 0;            ///< sequences per update
+  double weight_decay = 0;
+  double horizon = 0;        ///< tokens for which the schedule was laid out
+  double train_w_bits = 16;  ///< precision in training up to this checkpoint; 16 = full
+  double train_a_bits = 16;
+  double train_kv_bits = 16;
+  std::string method;  ///< of training at low precision: qat | lsq | bitnet; empty at full precision
+
+  bool is_full_precision() const { return train_w_bits >= 16 && train_a_bits >= 16 && train_kv_bits >= 16; }
 };
 
 /// Damage of quantizing the weights to P bits, and its prediction. Unknown numbers are NaN in all
@@ -48,6 +62,7 @@ struct SharpnessRow : Subject {
   double trace = 0;
   double trace_se = 0;
   double lambda_max = 0;
+  double frobenius = 0;  ///< ‖H‖_F
   double weight_norm2 = 0;
   double weighted_trace = 0;  ///< 24 predicted / mean_step2 at the least bits ≥ 3 that were measured
 };
@@ -75,15 +90,46 @@ struct NoiseRow : Subject {
   double curvature_null_share = 0;  ///< Σλ/tr H, that of a random error
 };
 
+/// Held-out loss of one checkpoint as it was trained: at the precision of its training.
+struct LossRow : Subject {
+  double loss = 0;
+  double loss_se = 0;
+};
+
+/// Damage of the weights of one checkpoint rounded to P bits, on windows of a corpus it was not trained on.
+struct ShiftRow : Subject {
+  std::string shifted_data;
+  double P = 0;
+  double loss = 0;  ///< in full precision
+  double delta = 0;
+  double delta_se = 0;
+};
+
+/// Damage of one scheme of quantization at the end of a trunk.
+struct SchemeRow : Subject {
+  std::string scheme;
+  double P = 0;
+  double delta = 0;
+  double delta_se = 0;
+  double gradient = 0;   ///< g·e of the real error e
+  double quadratic = 0;  ///< ½ e'He in the scheme's coordinates
+  double predicted = 0;  ///< ½ Σ_l MSE_l tr(H_l) over matrices l: traces as trained, errors of the scheme
+};
+
 struct Table {
   std::vector<PtqRow> ptq;
   std::vector<SharpnessRow> sharpness;
   std::vector<FactorialRow> factorial;
   std::vector<NoiseRow> noise;
+  std::vector<LossRow> losses{};
+  std::vector<ShiftRow> shift{};
+  std::vector<SchemeRow> schemes{};
 };
 
-/// Appends the rows of one run. Groups that the run did not measure are skipped.
-/// expects groups as written by hone: /manifest, /checkpoints, /ptq, /curvature, /factorial, /noise
+/// Appends the rows of one run. Groups that the run did not measure are skipped; columns and options of later
+/// versions of the schema that it lacks leave the defaults of the row.
+/// expects groups as written by hone: /manifest, /options, /checkpoints, /qat, /ptq, /curvature, /factorial, /noise,
+///         /shift, /schemes, /scheme_blocks
 /// errors  FormatError naming the run, the group and the dataset
 void append_run(Table& table, const RunFile& run, const std::string& source);
 

@@ -90,6 +90,9 @@ std::vector<Threshold> default_thresholds() {
       {"ptq_bits_max", 6, "most bits per weight that enter a fit"},
       {"ptq_min_snr", 2, "least damage, in its standard errors, that enters a fit"},
       {"cells_min", 3, "fewest cells (N, D, variant) that can give an outcome"},
+      {"reach_share", 0.6, "share of the range of ln(D/N) that is fitted when the rest is predicted"},
+      {"form_folds", 10, "groups of cells that are left out in turn when many forms are compared"},
+      {"loss_scatter", 0.01, "scatter in ln units of losses that is added in quadrature to their standard error"},
       {"form_margin", 0.8, "held-out error of the saturating over the power form that refutes growth"},
       {"q1_gamma_d_min", 0, "growth exponent of the damage above which it grows"},
       {"q1_equivalence", 0.1, "half-width of the band around q1_gamma_d_min that counts as no growth"},
@@ -97,10 +100,14 @@ std::vector<Threshold> default_thresholds() {
       {"q2_equivalence", 0.1, "half-width of the band around q2_gamma_d_min that counts as no growth"},
       {"q3_tolerance", 0.1, "distance from 1 of the slope of ln delta on ln prediction"},
       {"q4_tolerance", 0.1, "excess over 1 of the residual's share in the top directions over its null"},
-      {"q5_tolerance", 0.15, "distance from 0 of the cooled residual, ln units"},
+      {"q5_tolerance", 0.15, "distance from 0 of the change of ln damage at fixed prediction"},
+      {"q5_exponent_tolerance", 0.1, "distance from 0 of the exponent of D at fixed prediction"},
       {"q6_tolerance", 0.1, "distance from 0 of the interaction relative to the sum"},
       {"q6_balance", 0.2, "least share of the smaller of the two damages in their sum"},
+      {"q6_breakdown", 0.05, "interaction relative to the sum beyond which independence of given bits breaks down"},
       {"q6_channel_length", 64, "channel length in the predicted noise of absmax rounding"},
+      {"q8_drift", 0.5, "change of the optimal precision, in bits per decade of compute, that counts as none"},
+      {"q8_replicates", 200, "replicates of the bootstrap of training laws"},
   };
 }
 

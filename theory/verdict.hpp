@@ -47,7 +47,7 @@ struct Detail {
 };
 
 struct Verdict {
-  std::string id;          ///< Q1 … Q6
+  std::string id;          ///< Q1 … Q8
   std::string question;    ///< in plain words
   std::string hypothesis;  ///< what `supported` would mean
   double estimate = 0;

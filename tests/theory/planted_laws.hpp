@@ -25,6 +25,9 @@ inline std::vector<double> planted_parameters(LawKind kind) {
     case LawKind::sharpness_saturating: return {1, 0.3, std::log(300.0), 0.8};
     case LawKind::chinchilla: return kumar_chinchilla_parameters();
     case LawKind::ptq_broken: return {-2, 0.3, std::log(200.0), 0.9, 0.2, 1.6};
+    case LawKind::ptq_step_saturating: return {-2, 0.35, std::log(300.0), 0.8};
+    case LawKind::ptq_step_broken: return {-2, 0.3, std::log(200.0), 0.9, 0.2};
+    case LawKind::ptq_rate: return {-3, 0.5, 0.35};
     case LawKind::ptq_bit_difference: return {-9, 0.5, 2.5};
     case LawKind::ptq_calibration: return {1.5, 1.7};
     case LawKind::ptq_robust: return joined({-1.5, 0.5, 0.35, 1.5, 0.3, 0.4, 0.6}, parts);

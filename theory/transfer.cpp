@@ -1,0 +1,116 @@
+// Q1 beyond the data of training: windows of another corpus, and branches tuned to another.
+#include <map>
+
+#include "theory/growth.hpp"
+
+namespace hone::theory {
+namespace {
+
+using Place = std::tuple<std::string, std::string, double, double>;  // run, variant, D, P
+
+template <class Row>
+Place place_of_row(const Row& r) {
+  return {r.run, r.variant, r.D, r.P};
+}
+
+/// Rows of the main trunk on shifted windows, as rows that can be selected by their damage.
+std::vector<PtqRow> shifted_rows(const Table& table) {
+  std::vector<PtqRow> rows;
+  for (const ShiftRow& s : table.shift) {
+    PtqRow r;
+    static_cast<Subject&>(r) = s;
+    r.P = s.P;
+    r.loss = s.loss;
+    r.delta = s.delta;
+    r.delta_se = s.delta_se;
+    rows.push_back(r);
+  }
+  return rows;
+}
+
+/// Exponents of the damage on shifted windows.
+void add_shifted_growth(Verdict& v, const std::vector<PtqRow>& shifted, LawKind law, const Thresholds& thresholds) {
+  const auto rows = damage_observations(shifted, value_of(thresholds, "fit_scatter"));
+  const auto exponents = [&](const std::vector<std::size_t>& sample) {
+    std::vector<Observation> drawn;
+    for (const std::size_t i : sample) drawn.push_back(rows[i]);
+    const FitSummary s = fit_linear(law, drawn, FitOptions{});
+    return std::vector<double>{s.not_identified[1] ? NAN : s.parameters[1],
+                               s.not_identified[2] ? NAN : s.parameters[2]};
+  };
+  const auto intervals = bootstrap(keys_of_observations(rows), exponents, bootstrap_options(thresholds));
+  add_detail(v, "gamma_D on shifted windows", intervals[0]);
+  add_detail(v, "gamma_N on shifted windows", intervals[1]);
+}
+
+/// Damage on shifted windows over that on the model's own, checkpoint by checkpoint, and how the ratio moves with D.
+void add_shifted_ratio(Verdict& v, const std::vector<PtqRow>& shifted, const std::vector<PtqRow>& own,
+                       const Thresholds& thresholds) {
+  std::map<Place, PtqRow> places;
+  for (const PtqRow& r : own) places.emplace(place_of_row(r), r);
+  std::vector<PtqRow> rows;
+  std::vector<double> log_d, log_ratio, sigma;
+  std::vector<std::size_t> group;
+  std::map<std::pair<double, double>, std::size_t> groups;
+  for (const PtqRow& r : shifted) {
+    const auto at = places.find(place_of_row(r));
+    if (at == places.end()) continue;
+    const PtqRow& base = at->second;
+    rows.push_back(r);
+    log_d.push_back(std::log(r.D));
+    log_ratio.push_back(std::log(r.delta / base.delta));
+    sigma.push_back(
+        combined_sigma({r.delta_se / r.delta, base.delta_se / base.delta}, value_of(thresholds, "fit_scatter")));
+    group.push_back(groups.try_emplace({r.N, r.P}, groups.size()).first->second);
+  }
+  if (rows.empty()) return;
+  const auto statistic = [&](const std::vector<std::size_t>& sample) {
+    return std::vector<double>{std::exp(weighted_mean(log_ratio, sigma, sample)),
+                               slope_within(log_d, log_ratio, sigma, group, sample)};
+  };
+  const auto intervals = bootstrap(keys_of(rows), statistic, bootstrap_options(thresholds));
+  add_detail(v, "damage on shifted windows over that on its own", intervals[0]);
+  add_detail(v, "exponent of D of that ratio", intervals[1]);
+}
+
+/// How far tuned branches lie from the law of the trunk, and from its line on the prediction.
+void add_tuned(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds) {
+  Dropped ignored;
+  const auto is_tuned = [](const Subject& s) { return s.kind == "tuned" && s.arm == "main" && s.is_full_precision(); };
+  const std::vector<PtqRow> rows = select_damage(table.ptq, is_tuned, thresholds, ignored);
+  add_control(v, "branches tuned on other data", !rows.empty());
+  if (rows.empty()) return;
+  const Line line = prediction_line(prediction_rows(table, thresholds, ignored));
+  std::vector<PtqRow> predicted_rows;
+  std::vector<double> from_law, from_line, sigma, line_sigma;
+  for (const PtqRow& r : rows) {
+    const double scatter = value_of(thresholds, "fit_scatter");
+    from_law.push_back(std::log(r.delta / predict(growth.power, growth.fit.parameters, {r.N, r.D, r.P})));
+    sigma.push_back(combined_sigma({r.delta_se / r.delta}, scatter));
+    if (!(r.predicted > 0) || !std::isfinite(line.slope)) continue;
+    predicted_rows.push_back(r);
+    from_line.push_back(std::log(r.delta) - line.intercept - line.slope * std::log(r.predicted));
+    line_sigma.push_back(combined_sigma({rounding_noise(r) / r.delta}, scatter));
+  }
+  const BootstrapOptions options = bootstrap_options(thresholds);
+  add_detail(v, "tuned branches: ln damage over the law of the trunk",
+             mean_interval(keys_of(rows), from_law, sigma, options));
+  if (predicted_rows.empty()) return;
+  add_detail(v, "tuned branches: ln damage over its line on the prediction",
+             mean_interval(keys_of(predicted_rows), from_line, line_sigma, options));
+}
+
+}  // namespace
+
+void add_transfer(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds) {
+  Dropped ignored;
+  const auto shifted = select_damage(shifted_rows(table), is_main_trunk, thresholds, ignored);
+  add_control(v, "damage on windows of another corpus", !shifted.empty());
+  if (!shifted.empty()) {
+    add_shifted_growth(v, shifted, growth.power, thresholds);
+    add_shifted_ratio(v, shifted, select_damage(table.ptq, is_main_trunk, thresholds, ignored), thresholds);
+  }
+  if (growth.fit.is_usable()) add_tuned(v, table, growth, thresholds);
+}
+
+}  // namespace hone::theory
