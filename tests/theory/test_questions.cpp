@@ -2,99 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
-#include "sim/base/rng.hpp"
 #include "tests/support/near.hpp"
-#include "theory/noise.hpp"
-#include "theory/solvable.hpp"
+#include "tests/theory/planted_tables.hpp"
 
 using namespace hone;
 using namespace hone::theory;
-
-namespace {
-
-std::vector<Threshold> quick(const std::map<std::string, double>& values = {}) {
-  return with_values(default_thresholds(), values);
-}
-
-double detail(const Verdict& v, const std::string& name) {
-  const Detail* d = find_detail(v, name);
-  REQUIRE_MESSAGE(d != nullptr, name);
-  return d->value;
-}
-
-Table planted(const PlantedLaw& law, const SyntheticGrid& grid = {}) {
-  return {planted_ptq(grid, law), planted_sharpness(grid, law), {}, {}};
-}
-
-Subject subject_of(double n, double d, int seed, const std::string& variant) {
-  return {"synthetic", "transformer", seed, n, d, variant};
-}
-
-/// Cooled rows at the trunk's own D with damage and prediction moved by the given amounts in ln
-/// units.
-void add_cooled(Table& table, double delta_shift, double predicted_shift, double noise) {
-  std::vector<PtqRow> cooled;
-  for (PtqRow r : table.ptq) {
-    const double z = normal(Stream{21, Domain::test}, cooled.size());
-    r.variant = "cooled";
-    r.delta *= std::exp(delta_shift + noise * z);
-    r.predicted *= std::exp(predicted_shift);
-    cooled.push_back(r);
-  }
-  table.ptq.insert(table.ptq.end(), cooled.begin(), cooled.end());
-}
-
-/// A factorial in which quantizing both costs (1 + interaction) times the sum, with row noise.
-Table factorial(double interaction, double noise) {
-  Table table;
-  std::uint64_t draw = 0;
-  for (const double d : {1e6, 1e7, 1e8})
-    for (int seed = 0; seed < 3; ++seed)
-      for (const double w : {3.0, 4.0, 16.0})
-        for (const double a : {3.0, 4.0, 16.0}) {
-          const auto damage = [](double bits) { return bits < 16 ? std::exp(-bits) : 0; };
-          const bool is_joint = w < 16 && a < 16;
-          FactorialRow r;
-          static_cast<Subject&>(r) = subject_of(1e5, d, seed, "trunk");
-          r.w_bits = w;
-          r.a_bits = a;
-          r.delta = (damage(w) + damage(a)) * (is_joint ? 1 + interaction : 1) *
-                    (1 + noise * normal(Stream{31, Domain::test}, draw++));
-          r.delta_se = 0.01 * r.delta;
-          table.factorial.push_back(r);
-        }
-  return table;
-}
-
-/// Noise rows with the given ratio of measured to predicted damage and of the residual's share to
-/// its null; every checkpoint is of another seed.
-Table noise_rows(double ratio, double share, double scatter) {
-  Table table;
-  double sign = 1;
-  int seed = 0;
-  for (const double d : {1e6, 3e6, 1e7, 1e8}) {
-    sign = -sign;
-    ++seed;
-    for (const char* subspace : {"top", "random", "complement"})
-      for (const double energy : {0.1, 1.0}) {
-        NoiseRow r;
-        static_cast<Subject&>(r) = subject_of(1e5, d, seed, "trunk");
-        r.subspace = subspace;
-        r.energy = energy;
-        r.predicted = energy;
-        r.delta = ratio * energy;
-        r.delta_se = 0.01 * energy;
-        r.null_share = 0.05;
-        r.residual_share = 0.05 * share * std::exp(scatter * sign);
-        table.noise.push_back(r);
-      }
-  }
-  return table;
-}
-
-}  // namespace
 
 TEST_SUITE("questions") {
   TEST_CASE("Q1: a planted law is supported with its exponents inside their intervals") {
@@ -156,11 +68,6 @@ TEST_SUITE("questions") {
   TEST_CASE("Q1: rows of equal size but another model are other cells, and mixed schedules are a missing control") {
     Table table = planted({});
     for (PtqRow& r : table.ptq) r.schedule = "constant", r.peak_lr = 3e-3;
-    const auto control = [](const Verdict& v, const std::string& name) {
-      for (const Control& c : v.controls)
-        if (c.name.find(name) != std::string::npos) return c.was_run;
-      return false;
-    };
     const Verdict one = judge_damage_growth(table, quick());
     CHECK(control(one, "one schedule"));
     CHECK(control(one, "one peak learning rate"));
@@ -296,81 +203,102 @@ TEST_SUITE("questions") {
     for (const Control& c : v.controls) CHECK(c.was_run == (c.name.find("isotropic") == std::string::npos));
   }
 
-  TEST_CASE("Q5: damage that moves with its prediction is supported, damage that does not is refuted") {
-    Table follows = planted({});
-    add_cooled(follows, 0.4, 0.4, 0.05);
-    const Verdict v = judge_cooldown(follows, quick());
-    CHECK(v.outcome == Outcome::supported);
-    CHECK_NEAR(detail(v, "ln delta, cooled - trunk"), 0.4, 0, 0.02);
-    Table stays = planted({});
-    add_cooled(stays, 0, 0.6, 0.05);
-    CHECK(judge_cooldown(stays, quick()).outcome == Outcome::refuted);
-  }
-
-  TEST_CASE("Q5: a cooldown that moves nothing, one of great scatter, and two cells are inconclusive") {
-    Table nothing = planted({});
-    add_cooled(nothing, 0, 0, 0.05);
-    CHECK(judge_cooldown(nothing, quick()).outcome == Outcome::inconclusive);
-    Table ignores = planted({});  // too small a change to tell following from ignoring
-    add_cooled(ignores, 0.08, 0.08, 0.01);
-    CHECK(judge_cooldown(ignores, quick()).outcome == Outcome::inconclusive);
-    Table scattered = planted({}, {.N = {1e5}, .seeds = 1});
-    add_cooled(scattered, 0.4, 0.4, 1);
-    CHECK(judge_cooldown(scattered, quick()).outcome == Outcome::inconclusive);
-    Table few = planted({}, {.N = {1e5}, .D = {1e6, 1e7}});
-    add_cooled(few, 0.4, 0.4, 0.05);
-    CHECK(judge_cooldown(few, quick()).outcome == Outcome::inconclusive);
-  }
-
-  TEST_CASE("Q5: the trunk is interpolated between its checkpoints and never extrapolated") {
-    PlantedLaw exact;
-    exact.run_noise = exact.row_noise = 0;
-    Table table = planted(exact, {.seeds = 1});
-    for (PtqRow r : planted_ptq({.D = {5e5, 2e6, 2e7, 5e7, 2e8}, .seeds = 1}, exact)) {
-      r.variant = "cooled";
-      r.delta *= std::exp(0.3);
-      r.predicted *= std::exp(0.3);
+  TEST_CASE("Q1: arms other than main are no evidence") {
+    Table table = planted({});
+    const Verdict alone = judge_damage_growth(table, quick());
+    for (PtqRow r : planted_ptq({}, {.gamma_d = -1})) {
+      r.arm = "cosine";
       table.ptq.push_back(r);
     }
-    const Verdict v = judge_cooldown(table, quick());
-    CHECK(v.n == 3 * 3 * 4);
-    CHECK(detail(v, "cooled rows without a trunk at the same tokens") == 2 * 3 * 4);
-    CHECK_NEAR(detail(v, "ln delta, cooled - trunk"), 0.3, 1e-9, 0);
-    CHECK_NEAR(v.estimate, 0, 0, 1e-9);
+    const Verdict v = judge_damage_growth(table, quick());
+    CHECK(v.n == alone.n);
+    CHECK(v.estimate == alone.estimate);
   }
 
-  TEST_CASE("Q6: no interaction is supported, a large one refuted, a noisy one inconclusive") {
-    const Verdict v = judge_composition(factorial(0, 0.01), quick());
-    CHECK(v.outcome == Outcome::supported);
-    CHECK(v.n == 36);
-    CHECK(judge_composition(factorial(-0.3, 0.01), quick()).outcome == Outcome::refuted);
-    CHECK(judge_composition(factorial(0.3, 0.01), quick()).outcome == Outcome::refuted);
-    CHECK(judge_composition(factorial(0.1, 0.5), quick()).outcome == Outcome::inconclusive);
+  TEST_CASE("Q1: errors outside the fitted range tell a power from a form that levels off, AICc stands beside them") {
+    Table table = planted({});
+    for (PtqRow& r : table.ptq) r.delta = -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::exp(-r.P / 0.6);
+    const Verdict v = judge_damage_growth(table, quick());
+    CHECK(detail(v, "error at larger D/N: saturating in D/N") <
+          0.2 * detail(v, "error at larger D/N: exponential in bits"));
+    CHECK(detail(v, "measured minus predicted at larger D/N: exponential in bits") < -0.3);
+    CHECK(detail(v, "AICc: saturating in D/N") < detail(v, "AICc: exponential in bits") - 10);
+    CHECK(detail(v, "error at a larger N: saturating in D/N") < detail(v, "error at a larger N: exponential in bits"));
+    CHECK(control(v, "extrapolation to larger D/N"));
+    const Verdict one_size = judge_damage_growth(planted({}, {.N = {1e5}}), quick());
+    CHECK_FALSE(control(one_size, "extrapolation to a larger model"));
   }
 
-  TEST_CASE("Q6: pairs in which one site dominates are left out and counted") {
-    Table table = factorial(0.5, 0);
-    for (FactorialRow& r : table.factorial)
-      if (r.a_bits < 16) r.a_bits = r.a_bits + 4;  // 7 and 8 bits: no damage of their own
-    for (FactorialRow& r : table.factorial)
-      if (r.a_bits < 16) r.delta = r.w_bits < 16 ? std::exp(-r.w_bits) : 1e-6;
-    const Verdict v = judge_composition(table, quick());
-    CHECK(v.outcome == Outcome::inconclusive);
-    CHECK(v.n == 0);
-    CHECK(detail(v, "pairs dropped: one site dominates the sum") == 36);
+  TEST_CASE("Q1: forms that held-out errors cannot tell apart are said to be so") {
+    const Verdict power = judge_damage_growth(planted({}), quick());
+    const Verdict rough = judge_damage_growth(planted({.run_noise = 0.8}, {.D = {1e6, 1e7}}), quick());
+    CHECK(rough.prose.find("cannot tell the power") != std::string::npos);
+    CHECK(power.outcome == Outcome::supported);
+    Table saturating = planted({});
+    for (PtqRow& r : saturating.ptq) r.delta = -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::exp(-r.P / 0.6);
+    CHECK(judge_damage_growth(saturating, quick()).prose.find("cannot tell the power") == std::string::npos);
   }
 
-  TEST_CASE("Q6: the interaction of each pair of bits stands beside that of independent noise") {
-    const Verdict v = judge_composition(factorial(0.0325, 0), quick());
-    CHECK_NEAR(detail(v, "relative interaction W3A3"), 0.0325, 1e-9, 0);
-    CHECK_NEAR(detail(v, "relative interaction W3A4"), 0.0325, 1e-9, 0);
-    CHECK_NEAR(detail(v, "predicted by (1+nu_w)(1+nu_a) W3A3"), rtn_relative_mse(3, 64) / 2, 1e-12, 0);
-    CHECK(find_detail(v, "relative interaction W16A3") == nullptr);
+  TEST_CASE("Q1: the damage on windows of another corpus has its own exponent and its ratio to the model's own") {
+    Table table = planted({.run_noise = 0});
+    CHECK_FALSE(control(judge_damage_growth(table, quick()), "windows of another corpus"));
+    for (const PtqRow& p : table.ptq) {
+      ShiftRow r;
+      static_cast<Subject&>(r) = p;
+      r.shifted_data = "other";
+      r.P = p.P;
+      r.delta = 2 * p.delta * std::pow(p.D / 1e7, 0.2);
+      r.delta_se = 0.02 * r.delta;
+      table.shift.push_back(r);
+    }
+    const Verdict v = judge_damage_growth(table, quick());
+    CHECK(control(v, "windows of another corpus"));
+    CHECK_NEAR(detail(v, "gamma_D on shifted windows"), v.estimate + 0.2, 0, 0.02);
+    CHECK_NEAR(detail(v, "damage on shifted windows over that on its own"), 2, 0.05, 0);
+    CHECK_NEAR(detail(v, "exponent of D of that ratio"), 0.2, 1e-6, 0);
   }
 
-  TEST_CASE("judge: no rows at all give six inconclusive verdicts with a reason") {
+  TEST_CASE("Q1: tuned branches are no part of the fit, and their distance from it is reported with an interval") {
+    Table table = planted({});
+    const Verdict alone = judge_damage_growth(table, quick());
+    add_branch(table, "tuned", "tuned", 0.5, 0.1, 0.02);
+    const Verdict v = judge_damage_growth(table, quick());
+    CHECK(v.estimate == alone.estimate);
+    const Detail* law = find_detail(v, "tuned branches: ln damage over the law of the trunk");
+    REQUIRE(law != nullptr);
+    CHECK_NEAR(law->value, 0.5, 0, 0.05);
+    CHECK(law->low > 0.4);
+    CHECK_NEAR(detail(v, "tuned branches: ln damage over its line on the prediction"), 0.4, 0, 0.05);
+    CHECK_FALSE(control(alone, "branches tuned"));
+    CHECK(control(v, "branches tuned"));
+  }
+
+  TEST_CASE("Q3: of single numbers the one that drives the damage predicts left-out cells best") {
+    Table table = planted({});
+    const Verdict v = judge_prediction(table, quick());
+    CHECK(detail(v, "held-out R2 of the prediction") > 0.98);
+    CHECK(detail(v, "held-out R2 of the prediction, no parameter") > 0.98);
+    CHECK(detail(v, "held-out R2 of lambda_max") < 0.9);
+    CHECK(v.prose.find("the best of the other") != std::string::npos);
+    for (std::size_t i = 0; i < table.ptq.size(); ++i)
+      table.ptq[i].delta = table.sharpness[i / 4].lambda_max * std::exp(-table.ptq[i].P);
+    const Verdict other = judge_prediction(table, quick());
+    CHECK(detail(other, "held-out R2 of lambda_max") > 0.98);
+    const Detail* margin = find_detail(other, "held-out R2 of the prediction minus that of lambda_max");
+    REQUIRE(margin != nullptr);
+    CHECK(margin->high < 0);
+  }
+
+  TEST_CASE("Q3: without curvature the competing mediators are a missing control") {
+    Table table = planted({});
+    CHECK(control(judge_prediction(table, quick()), "competing mediators"));
+    table.sharpness.clear();
+    CHECK_FALSE(control(judge_prediction(table, quick()), "competing mediators"));
+  }
+
+  TEST_CASE("judge: no rows at all give eight inconclusive verdicts with a reason") {
     const auto verdicts = judge({}, quick());
-    REQUIRE(verdicts.size() == 6);
+    REQUIRE(verdicts.size() == 8);
     for (const Verdict& v : verdicts) {
       CHECK(v.outcome == Outcome::inconclusive);
       CHECK(v.prose.find("Nothing can be said") != std::string::npos);
@@ -378,7 +306,7 @@ TEST_SUITE("questions") {
     }
   }
 
-  TEST_CASE("judge: rows of nothing but NaN give six inconclusive verdicts") {
+  TEST_CASE("judge: rows of nothing but NaN give eight inconclusive verdicts") {
     Table table = planted({});
     for (PtqRow& r : table.ptq) r.delta = r.predicted = NAN;
     for (SharpnessRow& r : table.sharpness) r.trace = r.lambda_max = r.weighted_trace = NAN;
@@ -392,7 +320,7 @@ TEST_SUITE("questions") {
   TEST_CASE("judge: equal rows give equal bytes of JSON") {
     Table table = planted({});
     add_cooled(table, 0.4, 0.4, 0.05);
-    const auto few = quick();
+    const auto few = quick({{"bootstrap_replicates", 20}});
     CHECK(to_json(judge(table, few)) == to_json(judge(table, few)));
   }
 }

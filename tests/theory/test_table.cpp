@@ -166,4 +166,121 @@ TEST_SUITE("table") {
     seedless.groups["manifest"].set_attribute("seed", std::string("12x"));
     CHECK_THROWS_AS(table_of(seedless), FormatError);
   }
+
+  TEST_CASE(
+      "append_run: files without the later columns and options get the defaults of a main trunk and its branches") {
+    const Table t = table_of(full_run());
+    REQUIRE(t.losses.size() == 2);
+    const LossRow &trunk = t.losses[0], &cooled = t.losses[1];
+    CHECK(trunk.arm == "main");
+    CHECK(trunk.kind == "trunk");
+    CHECK(trunk.branched_at == trunk.D);
+    CHECK(cooled.kind == "cooldown");
+    CHECK(cooled.branched_at == 0);
+    CHECK(trunk.is_full_precision());
+    CHECK(trunk.batch == 0);
+    CHECK(trunk.schedule.empty());
+    CHECK(trunk.loss == 3);
+    CHECK(t.shift.empty());
+    CHECK(t.schemes.empty());
+  }
+
+  TEST_CASE("append_run: recipe, kind and branching point are those of the file") {
+    RunFile run = full_run();
+    Dataset options;
+    options.set_attribute("model.arm", std::string("lr"));
+    options.set_attribute("model.schedule", std::string("cosine"));
+    options.set_attribute("model.data", std::string("prose"));
+    options.set_attribute("model.lr", 0.003);
+    options.set_attribute("model.tokens", std::int64_t{2000});
+    options.set_attribute("train.batch", std::int64_t{8});
+    options.set_attribute("train.weight_decay", 0.1);
+    run.groups["options"] = options;
+    run.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "tuned"}));
+    run.groups["checkpoints"].set("branched_at", variable({"checkpoint"}, {2}, Ints{1000, 1500}));
+    const PtqRow r = table_of(run).ptq[5];
+    CHECK(r.arm == "lr");
+    CHECK(r.schedule == "cosine");
+    CHECK(r.data == "prose");
+    CHECK(r.peak_lr == 0.003);
+    CHECK(r.horizon == 2000);
+    CHECK(r.batch == 8);
+    CHECK(r.weight_decay == 0.1);
+    CHECK(r.kind == "tuned");
+    CHECK(r.branched_at == 1500);
+  }
+
+  TEST_CASE("append_run: the precision of training is the model's for qat_ rows, the branch's for lowered ones") {
+    RunFile run = full_run();
+    Dataset options, qat;
+    options.set_attribute("model.train_weight_bits", std::int64_t{4});
+    options.set_attribute("model.method", std::string("qat"));
+    options.set_attribute("branch1.name", std::string("warm"));
+    options.set_attribute("branch1.train_weight_bits", std::int64_t{16});
+    options.set_attribute("branch2.name", std::string("low"));
+    options.set_attribute("branch2.train_activation_bits", std::int64_t{3});
+    options.set_attribute("branch2.method", std::string("lsq"));
+    run.groups["options"] = options;
+    qat.set("loss_nats", variable({"checkpoint"}, {2}, Doubles{3.5, 2.5}));
+    run.groups["qat"] = qat;
+    run.groups["checkpoints"].set("variant", variable({"checkpoint"}, {2}, Strings{"qat_trunk", "low"}));
+    run.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "lowered"}));
+    const Table t = table_of(run);
+    CHECK(t.losses[0].train_w_bits == 4);
+    CHECK(t.losses[0].method == "qat");
+    CHECK(t.losses[0].loss == 3.5);
+    CHECK(t.losses[1].train_w_bits == 16);
+    CHECK(t.losses[1].train_a_bits == 3);
+    CHECK(t.losses[1].method == "lsq");
+    CHECK(t.losses[1].loss == 2.5);
+    run.groups["checkpoints"].set("variant", variable({"checkpoint"}, {2}, Strings{"trunk", "low"}));
+    const Table full = table_of(run);
+    CHECK(full.losses[0].is_full_precision());  // the trunk of a branch at low precision
+    CHECK(full.losses[0].loss == 3);
+    CHECK(std::isnan(full.losses[0].loss_se));
+  }
+
+  TEST_CASE("append_run: shifted windows have rows of their own") {
+    RunFile run = full_run();
+    Dataset shift;
+    shift.set_attribute("data", std::string("essays"));
+    shift.set("bits", variable({"bits"}, {2}, Ints{3, 4}));
+    shift.set("loss_nats", variable({"checkpoint"}, {2}, Doubles{5, 6}));
+    shift.set("delta_nats", variable({"checkpoint", "bits"}, {2, 2}, Doubles{1, 2, 3, 4}));
+    shift.set("delta_se_nats", variable({"checkpoint", "bits"}, {2, 2}, Doubles{.1, .2, .3, .4}));
+    run.groups["shift"] = shift;
+    const Table t = table_of(run);
+    REQUIRE(t.shift.size() == 4);
+    CHECK(t.shift[3].shifted_data == "essays");
+    CHECK(t.shift[3].P == 4);
+    CHECK(t.shift[3].D == 2000);
+    CHECK(t.shift[3].loss == 6);
+    CHECK(t.shift[2].delta == 3);
+    CHECK(t.shift[2].delta_se == .3);
+  }
+
+  TEST_CASE(
+      "append_run: a scheme belongs to the last trunk and is predicted by its errors and that checkpoint's traces") {
+    RunFile run = full_run();
+    run.groups["checkpoints"].set("variant", variable({"checkpoint"}, {2}, Strings{"trunk", "trunk"}));
+    run.groups["curvature"].set("block", variable({"block"}, {2}, Strings{"a", "b"}));
+    run.groups["curvature"].set("block_trace", variable({"checkpoint", "block"}, {2, 2}, Doubles{1, 2, 3, 4}));
+    Dataset schemes, blocks;
+    schemes.set("scheme", variable({"entry"}, {2}, Strings{"rtn", "rotate+rtn"}));
+    schemes.set("bits", variable({"entry"}, {2}, Ints{3, 4}));
+    schemes.set("delta_nats", variable({"entry"}, {2}, Doubles{.5, .6}));
+    blocks.set("block", variable({"block"}, {2}, Strings{"b", "a"}));
+    blocks.set("mse", variable({"entry", "block"}, {2, 2}, Doubles{.1, .2, .3, .4}));
+    run.groups["schemes"] = schemes;
+    run.groups["scheme_blocks"] = blocks;
+    const Table t = table_of(run);
+    REQUIRE(t.schemes.size() == 2);
+    CHECK(t.schemes[1].scheme == "rotate+rtn");
+    CHECK(t.schemes[1].D == 2000);
+    CHECK(t.schemes[1].P == 4);
+    CHECK(t.schemes[1].delta == .6);
+    CHECK_NEAR(t.schemes[1].predicted, 0.5 * (.3 * 4 + .4 * 3), 1e-12, 0);
+    run.groups["curvature"].set("block", variable({"block"}, {2}, Strings{"a", "c"}));
+    CHECK(std::isnan(table_of(run).schemes[1].predicted));
+  }
 }

@@ -1,0 +1,116 @@
+#include "tests/support/near.hpp"
+#include "tests/theory/planted_tables.hpp"
+#include "theory/compute_optimal.hpp"
+#include "theory/training_fit.hpp"
+
+using namespace hone;
+using namespace hone::theory;
+
+namespace {
+
+const SyntheticGrid grid{.N = {3e4, 1e5, 3e5}, .D = {1e6, 1e7, 1e8}, .seeds = 2};
+
+/// Losses in full precision, and of weights trained at low bits; `gamma_at` gives the scale of N_eff at D.
+Table trained_low(const std::vector<double>& bits, const std::function<double(double)>& gamma_at, double offset,
+                  double noise) {
+  Table table;
+  add_losses(table, grid, noise);
+  std::uint64_t draw = 0;
+  for (const double n : {3e4, 1e5})
+    for (const double d : grid.D)
+      for (int seed = 0; seed < 2; ++seed)
+        for (const double b : bits) {
+          LossRow r;
+          static_cast<Subject&>(r) = subject_of(n, d, seed, "qat_trunk");
+          r.arm = "qat", r.method = "qat", r.train_w_bits = b;
+          r.loss = planted_loss(n, d, -std::expm1(-b / gamma_at(d) + offset)) *
+                   std::exp(noise * normal(Stream{62, Domain::test}, draw++));
+          r.loss_se = 1e-3;
+          table.losses.push_back(r);
+        }
+  return table;
+}
+
+std::vector<Threshold> few(const std::map<std::string, double>& values = {}) {
+  return with_values(quick({{"q8_replicates", 40}}), values);
+}
+
+}  // namespace
+
+TEST_SUITE("questions") {
+  TEST_CASE("Q8: a planted optimum within the trained bits is supported, with scale and offset in their intervals") {
+    const auto gamma = [](double) { return 1.2; };
+    const Verdict v = judge_precision(trained_low({2, 3, 4, 6, 8}, gamma, 1.0, 1e-3), few());
+    const double optimum = 2.146 * 1.2;  // e^(x - 1) = 1 + x
+    CHECK(v.outcome == Outcome::supported);
+    CHECK(v.low <= optimum);
+    CHECK(v.high >= optimum);
+    CHECK_NEAR(v.estimate, optimum, 0, 0.1);
+    CHECK_NEAR(detail(v, "gamma_w"), 1.2, 0, 0.1);
+    CHECK_NEAR(detail(v, "n_w"), 1.0, 0, 0.1);
+    CHECK(find_detail(v, "gamma_a") == nullptr);
+    CHECK_NEAR(detail(v, "N_eff/N measured, W4A16KV16 in training"), -std::expm1(-4 / 1.2 + 1), 0.03, 0);
+    CHECK(detail(v, "held-out error: exponential") < detail(v, "held-out error: power tail"));
+    CHECK(detail(v, "gamma_w derived from the entropy of the codes") > 0.5);
+    CHECK(detail(v, "gamma_w derived from the entropy of the codes") < 1.2);
+    CHECK(detail(v, "gamma_w fitted over derived") > 1);
+    CHECK(control(v, "refits to growing budgets"));
+    const Detail* drift = find_detail(v, "drift of the optimal bits per decade of compute");
+    REQUIRE(drift != nullptr);
+    CHECK_NEAR(drift->value, 0, 0, 0.2);
+  }
+
+  TEST_CASE("Q8: a scale that grows with compute drifts and refutes") {
+    const auto gamma = [](double d) { return 0.8 * std::pow(d / 1e6, 0.2); };
+    const Verdict v = judge_precision(trained_low({2, 3, 4, 6, 8}, gamma, 0.7, 1e-4), few({{"q8_drift", 0.05}}));
+    CHECK(v.outcome == Outcome::refuted);
+    CHECK(detail(v, "drift of the optimal bits per decade of compute") > 0.1);
+  }
+
+  TEST_CASE("Q8: an optimum below the bits that were trained, and one single precision, are inconclusive") {
+    const auto gamma = [](double) { return 1.2; };
+    const Verdict below = judge_precision(trained_low({4, 6, 8}, gamma, 1.0, 1e-4), few());
+    CHECK(below.outcome == Outcome::inconclusive);
+    CHECK(below.prose.find("not within the bits") != std::string::npos);
+    const Verdict one = judge_precision(trained_low({4}, gamma, 1.0, 1e-4), few());
+    CHECK(one.outcome == Outcome::inconclusive);
+    CHECK(one.prose.find("Nothing can be said") != std::string::npos);
+    CHECK_FALSE(control(one, "several precisions"));
+  }
+
+  TEST_CASE("Q8: other ways of training at low precision and branches are no evidence") {
+    const auto gamma = [](double) { return 1.2; };
+    Table table = trained_low({2, 3, 4}, gamma, 1.0, 1e-4);
+    const PrecisionRows alone = precision_rows(table, few());
+    for (LossRow r : trained_low({3}, gamma, 1.2, 0).losses) {
+      if (r.is_full_precision()) continue;
+      r.method = "bitnet";
+      table.losses.push_back(r);
+      r.method = "qat", r.kind = "lowered", r.variant = "lowered";
+      table.losses.push_back(r);
+    }
+    CHECK(precision_rows(table, few()).rows.size() == alone.rows.size());
+    CHECK(alone.low == 36);
+    CHECK(alone.bits == std::set<double>{2, 3, 4});
+    CHECK(alone.is_lowered == std::array<bool, 3>{true, false, false});
+  }
+
+  TEST_CASE("TrainingFit: parts lowered only together share their parameters, and the optimum is that of the law") {
+    Table table = trained_low(
+        {3, 4, 6, 8}, [](double) { return 1.0; }, 0.5, 0);
+    for (LossRow& r : table.losses) {
+      r.train_a_bits = r.train_kv_bits = r.train_w_bits;
+      const double share = r.train_w_bits < 16 ? -std::expm1(-r.train_w_bits + 0.5) : 1;
+      r.loss = planted_loss(r.N, r.D, share * share * share);
+    }
+    const PrecisionRows all = precision_rows(table, few());
+    const TrainingFit fit(LawKind::train_exponential, all, all.observations);
+    REQUIRE(fit.is_usable());
+    for (const std::size_t part : {5u, 7u, 9u}) {
+      CHECK_NEAR(fit.parameters()[part], 1.0, 1e-2, 0);
+      CHECK(fit.parameters()[part] == fit.parameters()[5]);
+    }
+    CHECK_NEAR(fit.optimal_bits(), optimal_bits(fit.law()), 0, 0.01);
+    CHECK_NEAR(training_cost(all, all.observations.back()), 6.0 / 16 * 1e5 * 1e8 * 8, 1e-12, 0);
+  }
+}
