@@ -116,14 +116,14 @@ TEST_CASE("run: seeds on the command line are checked like those of the file") {
   CHECK(!fs::exists(place.out()));
 }
 
-TEST_CASE("judge: a finished quick study has six verdicts with numbers and thresholds") {
+TEST_CASE("judge: a finished quick study has eight verdicts with numbers and thresholds") {
   const Workplace& place = quick();
   const Said said = place.says("judge");
   CHECK_MESSAGE(said.code == 0, said.err);
   const std::string path = place.out() / "verdict.json";
   const auto verdicts = theory::verdicts_from_json(read_text(path), path);
-  REQUIRE(verdicts.size() == 6);
-  for (size_t i = 0; i < 6; ++i) {
+  REQUIRE(verdicts.size() == 8);
+  for (size_t i = 0; i < 8; ++i) {
     CHECK(verdicts[i].id == fmt::format("Q{}", i + 1));
     CHECK(verdicts[i].prose != "");
     CHECK(!verdicts[i].thresholds.empty());

@@ -31,7 +31,10 @@ inline Table planted(const PlantedLaw& law, const SyntheticGrid& grid = {}) {
 }
 
 inline Subject subject_of(double n, double d, int seed, const std::string& variant) {
-  return {"synthetic", "transformer", seed, n, d, variant};
+  Subject s;
+  s.run = "synthetic", s.architecture = "transformer", s.variant = variant;
+  s.seed = seed, s.N = n, s.D = d;
+  return s;
 }
 
 /// A branch of every trunk checkpoint at its own D, with damage and prediction moved by the given amounts in ln units.
