@@ -121,7 +121,7 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
 
 Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds) {
   std::vector<PtqRow> rows;  // as rows of damage, so that one selection serves all
-  std::map<std::tuple<std::string, double>, PtqRow> given;
+  std::map<std::tuple<std::string, double, double>, PtqRow> given;
   for (const SchemeRow& s : schemes) {
     if (s.scheme != "rtn" && s.scheme != "rotate+rtn") continue;
     PtqRow r;
@@ -134,14 +134,14 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
     Dropped ignored;
     if (select_predicted({r}, is_comparable, thresholds, ignored).empty()) continue;
     if (s.scheme == "rtn")
-      given.emplace(std::tuple{s.run, s.P}, r);
+      given.emplace(std::tuple{s.run, s.D, s.P}, r);
     else
       rows.push_back(r);
   }
   Contrast c;
   c.name = "rotated";
   for (const PtqRow& r : rows) {
-    const auto base = given.find({r.run, r.P});
+    const auto base = given.find({r.run, r.D, r.P});
     if (base == given.end()) {
       ++c.unmatched;
       continue;

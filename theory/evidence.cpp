@@ -59,6 +59,12 @@ bool is_settled(const Subject& s) {
   return is_constant || s.kind != "trunk" || !(s.horizon > 0) || s.D >= (1 - last_step) * s.horizon;
 }
 
+int count_trajectories(const std::vector<RowKey>& keys) {
+  std::set<std::pair<double, std::int64_t>> trajectories;
+  for (const RowKey& k : keys) trajectories.insert({k.N, k.seed});
+  return static_cast<int>(trajectories.size());
+}
+
 std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const Wanted& wanted, const Thresholds& thresholds,
                                   Dropped& dropped) {
   return select(
@@ -86,12 +92,6 @@ std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, do
   return observations;
 }
 
-std::vector<RowKey> keys_of_observations(const std::vector<Observation>& rows) {
-  std::vector<RowKey> keys;
-  for (const Observation& o : rows) keys.push_back({o.cell, o.seed});
-  return keys;
-}
-
 double rounding_noise(const PtqRow& row) { return combined_sigma({row.delta_se, row.gradient}, 0); }
 
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter) {
@@ -103,8 +103,8 @@ double combined_sigma(std::initializer_list<double> standard_errors, double scat
 
 IntervalOptions interval_options(const Thresholds& thresholds) { return {.level = value_of(thresholds, "level")}; }
 
-BootstrapOptions simultaneous_options(const Thresholds& thresholds, int count) {
-  BootstrapOptions options = bootstrap_options(thresholds);
+IntervalOptions simultaneous_options(const Thresholds& thresholds, int count) {
+  IntervalOptions options = interval_options(thresholds);
   options.level = 1 - (1 - options.level) / std::max(count, 1);
   return options;
 }

@@ -10,8 +10,8 @@
 #include <tuple>
 #include <vector>
 
-#include "theory/bootstrap.hpp"
 #include "theory/fit.hpp"
+#include "theory/jackknife.hpp"
 #include "theory/table.hpp"
 #include "theory/verdict.hpp"
 
@@ -39,18 +39,21 @@ inline Cell cell_of(const Subject& s) {
           {s.peak_lr, s.batch, s.weight_decay, s.train_w_bits, s.train_a_bits, s.train_kv_bits}};
 }
 
-/// Cell and seed of each row; cells are numbered in the order of their values.
+/// Cell and trajectory of each row; cells are numbered in the order of their values.
 template <class Row>
 std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
   std::set<Cell> cells;
   for (const Row& r : rows) cells.insert(cell_of(r));
   std::vector<RowKey> keys;
-  for (const Row& r : rows) keys.push_back({std::distance(cells.begin(), cells.find(cell_of(r))), r.seed});
+  for (const Row& r : rows) keys.push_back({std::distance(cells.begin(), cells.find(cell_of(r))), r.N, r.seed});
   return keys;
 }
 
 /// Number of distinct cells.
 int count_cells(const std::vector<RowKey>& keys);
+
+/// Number of trajectories (sizes and seeds).
+int count_trajectories(const std::vector<RowKey>& keys);
 
 /// Which rows a question is about.
 using Wanted = std::function<bool(const Subject&)>;
@@ -76,19 +79,16 @@ std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const Want
 /// Rows of damage as observations of ln delta.   expects delta > 0 in every row
 std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter);
 
-/// Cells and seeds of observations.
-std::vector<RowKey> keys_of_observations(const std::vector<Observation>& rows);
-
 /// Standard error of a row's damage around its expectation over roundings: windows and g'e.
 double rounding_noise(const PtqRow& row);
 
 /// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter);
 
-BootstrapOptions bootstrap_options(const Thresholds& thresholds);
+IntervalOptions interval_options(const Thresholds& thresholds);
 
 /// The same with intervals of which `count` hold together at the study's level (Bonferroni).
-BootstrapOptions simultaneous_options(const Thresholds& thresholds, int count);
+IntervalOptions simultaneous_options(const Thresholds& thresholds, int count);
 
 /// Half-width of an interval of a normal variable at a level, in standard deviations: 1.96 at 0.95.
 double two_sided_quantile(double level);
@@ -117,7 +117,7 @@ double weighted_mean(const std::vector<double>& y, const std::vector<double>& si
 
 /// Interval of the weighted mean of y over the whole sample; all NaN for no rows.
 Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
-                       const BootstrapOptions& options);
+                       const IntervalOptions& options);
 
 /// A verdict with its words and the named thresholds, still inconclusive and without numbers.
 Verdict open_verdict(std::string id, std::string question, std::string hypothesis, std::string rule,

@@ -17,6 +17,9 @@ struct FunctionalForm {
   FitOptions options{};
 };
 
+/// The form started from its own fit to the rows, so that fits to parts of them need no random starts.
+FunctionalForm warmed(FunctionalForm form, const std::vector<Observation>& rows);
+
 struct FormScore {
   FunctionalForm form;
   HeldOut held_out;

@@ -41,7 +41,7 @@ void measure_shape(Growth& growth, const std::vector<Observation>& rows, const T
     }
     return std::vector<double>{slope_within(u, w, sigma, group, sample), slope_within(x, y, sigma, group, last)};
   };
-  const auto intervals = bootstrap(keys_of_observations(rows), shape, bootstrap_options(thresholds));
+  const auto intervals = jackknife(keys_of(rows), shape, interval_options(thresholds));
   growth.bend = intervals[0];
   growth.last = intervals[1];
 }
@@ -96,26 +96,19 @@ double size_limit(const std::vector<Observation>& rows) {
 
 Growth measure_growth(LawKind power, LawKind rival, const std::vector<Observation>& rows,
                       const Thresholds& thresholds) {
-  const FitOptions options;
-  const auto parameters = [&](const std::vector<std::size_t>& sample) {
-    std::vector<Observation> drawn;
-    for (const std::size_t i : sample) drawn.push_back(rows[i]);
-    FitSummary s = fit_linear(power, drawn, options);
-    for (std::size_t k = 0; k < s.parameters.size(); ++k)
-      if (s.not_identified[k]) s.parameters[k] = NAN;
-    return s.parameters;
-  };
+  const FitIntervals fitted = fit_intervals(power, rows, {}, interval_options(thresholds));
   Growth growth;
   growth.power = power, growth.rival = rival;
-  growth.cells = count_cells(keys_of_observations(rows));
-  growth.fit = fit_linear(power, rows, options);
+  growth.cells = count_cells(keys_of(rows));
+  growth.fit = fitted.fit;
   if (!growth.fit.is_usable()) return growth;
-  growth.parameters = bootstrap(keys_of_observations(rows), parameters, bootstrap_options(thresholds));
-  const auto of_power = held_out_rows(power, rows, options, Scale::log);
-  const auto of_rival = held_out_rows(rival, rows, options, Scale::log);
+  growth.parameters = fitted.parameters;
+  const FunctionalForm other = warmed({law(rival).name, rival, {}}, rows);
+  const auto of_power = held_out_rows(power, rows, {}, Scale::log);
+  const auto of_rival = held_out_rows(rival, rows, other.options, Scale::log);
   growth.of_power = summarize_held_out(of_power, rows);
   growth.of_rival = summarize_held_out(of_rival, rows);
-  growth.contrast = contrast_errors(of_power, of_rival, rows, bootstrap_options(thresholds));
+  growth.contrast = contrast_errors(of_power, of_rival, rows, interval_options(thresholds));
   measure_shape(growth, rows, thresholds);
   return growth;
 }
@@ -137,8 +130,8 @@ void decide_growth(Verdict& v, const Growth& growth, const std::string& what, do
   const bool saturates = growth.of_rival.failures == 0 && growth.of_rival.rmse_log < margin * growth.of_power.rmse_log;
   if (!std::isfinite(g.low) || !std::isfinite(g.high)) {
     v.prose = fmt::format(
-        "{}, but too many bootstrap replicates failed for an interval; more model sizes or token "
-        "counts would mend it.",
+        "{}, but there is no interval: it takes at least two trajectories (sizes and seeds), and an exponent "
+        "that stands without any one of them.",
         number);
   } else if (g.low > minimum && saturates) {
     v.outcome = Outcome::refuted;
@@ -193,12 +186,13 @@ void add_reach(Verdict& v, const std::vector<LawKind>& forms, const std::vector<
   add_control(v, "extrapolation to a larger model", !by_size.fitted.empty());
   for (const LawKind kind : forms) {
     const std::string& name = law(kind).name;
-    add_detail(v, "AICc: " + name, aicc(fit(kind, rows, {}), rows));
-    const Extrapolation beyond = extrapolate(kind, by_ratio, {}, Scale::log);
+    const FitOptions options = warmed({name, kind, {}}, rows).options;
+    add_detail(v, "AICc: " + name, aicc(fit(kind, rows, options), rows));
+    const Extrapolation beyond = extrapolate(kind, by_ratio, options, Scale::log);
     add_detail(v, "error at larger D/N: " + name, beyond.rmse);
     add_detail(v, "measured minus predicted at larger D/N: " + name, beyond.bias);
     if (by_size.fitted.empty()) continue;
-    const Extrapolation larger = extrapolate(kind, by_size, {}, Scale::log);
+    const Extrapolation larger = extrapolate(kind, by_size, options, Scale::log);
     add_detail(v, "error at a larger N: " + name, larger.rmse);
     add_detail(v, "measured minus predicted at a larger N: " + name, larger.bias);
   }

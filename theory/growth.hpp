@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "theory/evidence.hpp"
-#include "theory/model_choice.hpp"
+#include "theory/forms.hpp"
 
 namespace hone::theory {
 
@@ -22,8 +22,7 @@ struct Growth {
   int cells = 0;
 };
 
-/// Fit, hierarchical bootstrap and held-out errors by leaving out cells; a regressor that a resample no longer varies
-/// is a failure of that replicate, not an exponent of 0.
+/// Fit with intervals, and held-out errors by leaving out cells.
 /// expects a log-linear power law whose parameter 1 is the exponent of D
 Growth measure_growth(LawKind power, LawKind rival, const std::vector<Observation>& rows, const Thresholds& thresholds);
 

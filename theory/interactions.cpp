@@ -157,7 +157,7 @@ Interval interaction_interval(const std::vector<Interaction>& rows, double Inter
     values.push_back(i.*number);
     sigma.push_back(i.sigma);
   }
-  return mean_interval(keys_of(known), values, sigma, bootstrap_options(thresholds));
+  return mean_interval(keys_of(known), values, sigma, interval_options(thresholds));
 }
 
 }  // namespace hone::theory

@@ -129,7 +129,7 @@ std::string add_mediators(Verdict& v, const Table& table, const PredictionRows& 
     for (std::size_t k = 2; k < errors.size(); ++k) values.push_back(values[1] - values[k]);
     return values;
   };
-  const auto intervals = bootstrap(keys, statistic, bootstrap_options(thresholds));
+  const auto intervals = jackknife(keys, statistic, interval_options(thresholds));
   std::size_t best = 2;
   for (std::size_t k = 0; k < mediators.size(); ++k) {
     add_detail(v, "held-out R2 of " + mediators[k].name, intervals[k]);

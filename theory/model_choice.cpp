@@ -110,13 +110,13 @@ NestedChoice nested_choice(const std::vector<LawKind>& laws, const std::vector<O
 }
 
 FormContrast contrast_errors(const std::vector<double>& of_a, const std::vector<double>& of_b,
-                             const std::vector<Observation>& rows, const BootstrapOptions& resampling) {
+                             const std::vector<Observation>& rows, const IntervalOptions& interval) {
   std::vector<RowKey> keys;
   std::vector<double> differences;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const double difference = (of_a[i] - of_b[i]) * (of_a[i] + of_b[i]);  // 0 for equal errors
     if (!std::isfinite(difference)) continue;
-    keys.push_back({rows[i].cell, rows[i].seed});
+    keys.push_back({rows[i].cell, rows[i].point.N, rows[i].seed});
     differences.push_back(difference);
   }
   FormContrast contrast{{nan, nan, nan, 0}, true, static_cast<int>(keys.size())};
@@ -126,15 +126,15 @@ FormContrast contrast_errors(const std::vector<double>& of_a, const std::vector<
     for (const std::size_t i : drawn) sum += differences[i];
     return std::vector<double>{sum / static_cast<double>(drawn.size())};
   };
-  contrast.difference = bootstrap(keys, mean, resampling)[0];
+  contrast.difference = jackknife(keys, mean, interval)[0];
   contrast.is_equal = !(contrast.difference.low > 0 || contrast.difference.high < 0);
   return contrast;
 }
 
 FormContrast contrast_forms(LawKind a, LawKind b, const std::vector<Observation>& rows, const FitOptions& options,
-                            const BootstrapOptions& resampling, Scale scale) {
+                            const IntervalOptions& interval, Scale scale) {
   return contrast_errors(held_out_rows(a, rows, options, scale), held_out_rows(b, rows, options, scale), rows,
-                         resampling);
+                         interval);
 }
 
 }  // namespace hone::theory

@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "theory/bootstrap.hpp"
 #include "theory/fit.hpp"
+#include "theory/jackknife.hpp"
 
 namespace hone::theory {
 
@@ -65,12 +65,12 @@ struct FormContrast {
 /// The same from the errors of held_out_rows of two forms, for forms that differ in more than their law.
 /// shapes  one error per row each
 FormContrast contrast_errors(const std::vector<double>& of_a, const std::vector<double>& of_b,
-                             const std::vector<Observation>& rows, const BootstrapOptions& resampling);
+                             const std::vector<Observation>& rows, const IntervalOptions& interval);
 
-/// Held-out errors of both forms cell by cell, with a bootstrap over cells and seeds.
+/// Held-out errors of both forms cell by cell, with an interval over trajectories.
 /// math    squares are averaged over rows; the forms are paired row by row, so that what makes a row
 ///         hard for both cancels
 FormContrast contrast_forms(LawKind a, LawKind b, const std::vector<Observation>& rows, const FitOptions& options,
-                            const BootstrapOptions& resampling, Scale scale);
+                            const IntervalOptions& interval, Scale scale);
 
 }  // namespace hone::theory

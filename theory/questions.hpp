@@ -45,14 +45,15 @@ Verdict judge_directions(const Table& table, const std::vector<Threshold>& thres
 /// math    contrast c = changed - trunk at the same N, seed, P and D (trunk interpolated in ln D, never extrapolated)
 ///         for every cooldown and average of a trunk, every other arm's trunk against the main one (of a decaying
 ///         schedule only its end), and rotation against given coordinates at the same checkpoint, where predicted =
-///         ½ Σ_l MSE_l tr(H_l) with the traces as trained. Residual = c(ln delta) - s·c(ln predicted), s the slope of
-///         Q3, held fixed. Exponents of D within (arm, N, P): gamma(ln delta) = s·gamma(ln predicted) +
+///         ½ Σ_l MSE_l tr(H_l) with the traces as trained. Residual = c(ln delta) - s·c(ln predicted), s the
+///         coefficient of ln predicted in ln delta on (ln predicted, ln D) over the main trunk, held fixed. Exponents of D within (arm, N, P): gamma(ln delta) = s·gamma(ln predicted) +
 ///         gamma(residual), exactly
 /// ensures supported when the residuals of all contrasts are inside ± q5_tolerance, the exponent of D of the residual
 ///         over all arms is inside ± q5_exponent_tolerance, and some c(ln predicted) is beyond ± q5_tolerance; refuted
 ///         when any residual or that exponent is disjoint from its band: damage follows tokens at fixed curvature, or
-///         an arm changes one without the other; the intervals that decide hold together (Bonferroni). Contrasts of
-///         fewer than cells_min cells decide nothing. The estimate is the residual farthest from 0
+///         an arm changes one without the other; the intervals that refute hold together (Bonferroni). Contrasts of
+///         fewer than cells_min cells or trajectories_min trajectories decide nothing. The estimate is the residual
+///         farthest from 0
 Verdict judge_cause(const Table& table, const std::vector<Threshold>& thresholds);
 
 /// Q6: do weight, activation and KV precision act independently?
@@ -80,7 +81,7 @@ Verdict judge_forms(const Table& table, const std::vector<Threshold>& thresholds
 /// math    Kumar et al. Eq 4 with offsets, fitted to the losses at the precision of training of trunks trained low and
 ///         of their full-precision peers; P* maximises f(P)/P with P bits in every part that the study lowers (those
 ///         it does not cost nothing); refits to growing budgets of (6/16) N D P; logistic, power-tail and additive
-///         N_eff as rivals by held-out error; gamma_w against the scale that the entropy of the codes implies
+///         N_eff as rivals by held-out error; refits that drift say that no one law holds, not how a local optimum moves; gamma_w against the scale that the entropy of the codes implies
 /// ensures supported when P*'s interval lies between the fewest bits trained and 16 and the drift's interval, where
 ///         there is one, meets ± q8_drift; refuted when P*'s interval lies above 16 or the drift's is disjoint from
 ///         ± q8_drift; inconclusive otherwise, among others without models trained at two low precisions

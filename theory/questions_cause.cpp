@@ -13,22 +13,24 @@ namespace {
 
 using Sample = std::vector<std::size_t>;
 
-/// One contrast put to the test.
+/// One contrast against the trunk.
 struct Trial {
   std::string name;
-  int cells = 0;
-  Interval damage, moved;  ///< changes of ln delta and of ln predicted
-  Interval residual;       ///< of the first at fixed second; holds together with those of the other trials
+  int cells = 0, trajectories = 0;
+  Interval damage, moved;      ///< changes of ln delta and of ln predicted
+  Interval residual;           ///< of the first at fixed second
+  Interval residual_together;  ///< the same, holding together with those of all that decide
 };
 
 /// Exponents of D within (arm, N, P): of ln delta, of slope·ln predicted, and of what is left. They add up exactly.
 struct TokenExponents {
   std::string name;
   Interval damage, prediction, rest;
+  Interval rest_together;  ///< holds together with the residuals of the contrasts
 };
 
 std::vector<TokenExponents> token_exponents(const PredictionRows& p, const ArmNames& names, double slope,
-                                            const Thresholds& thresholds, int trials) {
+                                            const Thresholds& thresholds, int deciding) {
   std::vector<double> log_d;
   std::vector<std::vector<double>> parts(3);
   std::vector<std::size_t> group;
@@ -44,7 +46,7 @@ std::vector<TokenExponents> token_exponents(const PredictionRows& p, const ArmNa
     parts[1].push_back(slope * p.log_predicted[i]);
     parts[2].push_back(p.log_delta[i] - slope * p.log_predicted[i]);
   }
-  const auto over = [&](const std::string& name, const Sample& rows, const BootstrapOptions& options) {
+  const auto over = [&](const std::string& name, const Sample& rows) {
     std::vector<RowKey> keys;
     for (const std::size_t i : rows) keys.push_back(p.keys[i]);
     const auto slopes = [&](const Sample& sample) {
@@ -54,12 +56,12 @@ std::vector<TokenExponents> token_exponents(const PredictionRows& p, const ArmNa
       for (const auto& part : parts) values.push_back(slope_within(log_d, part, p.sigma, group, drawn));
       return values;
     };
-    const auto intervals = bootstrap(keys, slopes, options);
-    return TokenExponents{name, intervals[0], intervals[1], intervals[2]};
+    const auto intervals = jackknife(keys, slopes, interval_options(thresholds));
+    const auto together = jackknife(keys, slopes, simultaneous_options(thresholds, deciding));
+    return TokenExponents{name, intervals[0], intervals[1], intervals[2], together[2]};
   };
-  std::vector<TokenExponents> all{
-      over("all arms", all_indices(p.rows.size()), simultaneous_options(thresholds, trials))};
-  for (const auto& [name, rows] : arms) all.push_back(over(name, rows, bootstrap_options(thresholds)));
+  std::vector<TokenExponents> all{over("all arms", all_indices(p.rows.size()))};
+  for (const auto& [name, rows] : arms) all.push_back(over(name, rows));
   return all;
 }
 
@@ -84,30 +86,38 @@ std::vector<PtqRow> comparable_rows(const Table& table, const Thresholds& thresh
   return select_predicted(table.ptq, wanted, thresholds, dropped);
 }
 
-/// The trials with enough cells, and what every contrast came to as details.
+/// Every contrast as details; returned are those of enough cells and trajectories, which decide.
 std::vector<Trial> run_trials(Verdict& v, const std::vector<Contrast>& contrasts, double slope,
                               const Thresholds& thresholds) {
-  const auto cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
-  const auto is_trial = [&](const Contrast& c) { return count_cells(keys_of(c.rows)) >= cells_min; };
-  const auto count = std::count_if(contrasts.begin(), contrasts.end(), is_trial);
-  const BootstrapOptions options = bootstrap_options(thresholds);
-  const BootstrapOptions together = simultaneous_options(thresholds, static_cast<int>(count) + 1);
+  const auto decides = [&](const std::vector<RowKey>& keys) {
+    return count_cells(keys) >= value_of(thresholds, "cells_min") &&
+           count_trajectories(keys) >= value_of(thresholds, "trajectories_min");
+  };
+  const auto deciding =
+      std::count_if(contrasts.begin(), contrasts.end(), [&](const Contrast& c) { return decides(keys_of(c.rows)); });
+  const IntervalOptions options = interval_options(thresholds);
+  const IntervalOptions together = simultaneous_options(thresholds, static_cast<int>(deciding) + 1);
   std::vector<Trial> trials;
   for (const Contrast& c : contrasts) {
     if (c.unmatched > 0) add_detail(v, "rows without a trunk at the same tokens: " + c.name, c.unmatched);
-    if (!is_trial(c)) {
-      add_detail(v, "cells, too few for a conclusion: " + c.name, count_cells(keys_of(c.rows)));
-      continue;
-    }
+    if (c.rows.empty()) continue;
     const std::vector<RowKey> keys = keys_of(c.rows);
     std::vector<double> rest;
     for (std::size_t i = 0; i < c.rows.size(); ++i) rest.push_back(c.delta[i] - slope * c.predicted[i]);
-    const Trial t{c.name, count_cells(keys), mean_interval(keys, c.delta, c.sigma, options),
-                  mean_interval(keys, c.predicted, c.sigma, options), mean_interval(keys, rest, c.sigma, together)};
+    const Trial t{c.name,
+                  count_cells(keys),
+                  count_trajectories(keys),
+                  mean_interval(keys, c.delta, c.sigma, options),
+                  mean_interval(keys, c.predicted, c.sigma, options),
+                  mean_interval(keys, rest, c.sigma, options),
+                  mean_interval(keys, rest, c.sigma, together)};
     add_detail(v, "ln delta, " + t.name + " - trunk", t.damage);
     add_detail(v, "ln predicted, " + t.name + " - trunk", t.moved);
     add_detail(v, "ln delta at fixed prediction, " + t.name + " - trunk", t.residual);
-    trials.push_back(t);
+    if (decides(keys))
+      trials.push_back(t);
+    else
+      add_detail(v, "trajectories, or cells, too few to decide: " + t.name, t.trajectories);
   }
   return trials;
 }
@@ -140,7 +150,14 @@ void add_traces(Verdict& v, const std::vector<SharpnessRow>& sharpness, const Ar
   for (const TraceContrast& c : contrasts)
     add_detail(v, "ln trace, " + c.name + " - trunk",
                mean_interval(keys_of(c.rows), c.change, std::vector<double>(c.change.size(), 1.0),
-                             bootstrap_options(thresholds)));
+                             interval_options(thresholds)));
+}
+
+/// Slope of ln delta on ln predicted beside ln D: what the prediction does at equal tokens, over the main trunk.
+double slope_at_equal_tokens(const PredictionRows& p) {
+  std::vector<double> log_d;
+  for (const PtqRow& r : p.rows) log_d.push_back(std::log(r.D));
+  return regress({p.log_predicted, log_d}, p.log_delta, p.sigma, all_indices(p.rows.size()))[1];
 }
 
 /// Sets outcome, estimate and prose.
@@ -154,11 +171,11 @@ void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExpon
     if (std::abs(t.residual.estimate) > std::abs(farthest->residual.estimate)) farthest = &t;
     all_inside = all_inside && is_inside(t.residual, -tolerance, tolerance);
     has_moved = has_moved || slope * t.moved.low > tolerance || slope * t.moved.high < -tolerance;
-    if (is_outside(t.residual, -tolerance, tolerance))
+    if (is_outside(t.residual_together, -tolerance, tolerance))
       departed += fmt::format("{}{} by {}", departed.empty() ? "" : ", ", t.name, in_words(t.residual));
   }
   set_estimate(v, farthest->residual);
-  const bool follows_tokens = is_outside(tokens.rest, -bar, bar);
+  const bool follows_tokens = is_outside(tokens.rest_together, -bar, bar);
   if (!departed.empty() || follows_tokens)
     v.outcome = Outcome::refuted;
   else if (all_inside && has_moved)
@@ -181,21 +198,22 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
       "what moves the prediction moves the damage alike, and tokens add nothing at fixed prediction",
       "supported: all intervals of ln delta at fixed prediction inside ± q5_tolerance, the exponent of D at fixed "
       "prediction inside ± q5_exponent_tolerance, and some contrast moved the prediction beyond q5_tolerance, so that "
-      "a damage that ignored it would have shown; refuted: one of these intervals disjoint from its band; the "
-      "intervals hold together at the level; inconclusive otherwise",
+      "a damage that ignored it would have shown; refuted: one of these intervals disjoint from its band when all hold "
+      "together at the level (Bonferroni); contrasts below cells_min or trajectories_min decide nothing; inconclusive "
+      "otherwise",
       thresholds,
       {"q5_tolerance", "q5_exponent_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter",
-       "cells_min"});
+       "cells_min", "trajectories_min"});
   Dropped dropped, ignored;  // rows of the main trunk are counted once
   const std::vector<PtqRow> selected = comparable_rows(table, thresholds, dropped);
-  const double slope = prediction_line(prediction_rows(table, thresholds, ignored)).slope;
+  const double slope = slope_at_equal_tokens(prediction_rows(table, thresholds, ignored));
   const ArmNames names(selected);
   std::vector<Contrast> contrasts = contrasts_with_trunk(selected, names, thresholds);
   if (Contrast rotation = contrast_of_rotation(table.schemes, thresholds); !rotation.rows.empty())
     contrasts.push_back(std::move(rotation));
   for (const Contrast& c : contrasts) v.n += static_cast<int>(c.rows.size());
   add_dropped(v, dropped);
-  add_detail(v, "slope of ln delta on ln predicted, trunk", slope);
+  add_detail(v, "slope of ln delta on ln predicted at equal tokens, trunk", slope);
   if (!std::isfinite(slope)) {
     add_trial_controls(v, {});
     v.prose = "Nothing can be said: the trunk gives no slope of ln damage on ln prediction.";
@@ -208,8 +226,9 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
                                          static_cast<int>(trials.size()) + 1);
   add_exponents(v, exponents);
   if (trials.empty()) {
-    v.prose = fmt::format("Nothing can be said: no contrast with the trunk at equal tokens has {:g} cells.",
-                          value_of(thresholds, "cells_min"));
+    v.prose = fmt::format(
+        "Nothing can be said: no contrast with the trunk at equal tokens has {:g} cells and {:g} trajectories.",
+        value_of(thresholds, "cells_min"), value_of(thresholds, "trajectories_min"));
     return v;
   }
   decide_cause(v, trials, exponents[0], slope, thresholds);

@@ -42,7 +42,7 @@ void add_subspace(Verdict& v, const std::vector<NoiseRow>& all, const std::strin
     ratio.push_back(r.delta / r.predicted);
     sigma.push_back(combined_sigma({r.delta_se / r.predicted}, scatter));
   }
-  const Interval interval = mean_interval(keys_of(rows), ratio, sigma, bootstrap_options(thresholds));
+  const Interval interval = mean_interval(keys_of(rows), ratio, sigma, interval_options(thresholds));
   if (rows.empty() && dropped == 0) return;
   add_detail(v, "measured over predicted, " + label, interval);
   double least = INFINITY, most = 0;
@@ -77,7 +77,7 @@ void add_curvature_shares(Verdict& v, const std::vector<NoiseRow>& all, const Th
   }
   if (rows.empty()) return;
   const std::vector<double> equal(rows.size(), 1.0);
-  const BootstrapOptions options = bootstrap_options(thresholds);
+  const IntervalOptions options = interval_options(thresholds);
   add_detail(v, "share of the quadratic damage in the top directions",
              mean_interval(keys_of(rows), share, equal, options));
   add_detail(v, "that share of a random error, sum of eigenvalues over trace",
@@ -121,7 +121,7 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
   }
   add_curvature_shares(v, shares, thresholds);
   const Interval share =
-      mean_interval(keys, ratio, std::vector<double>(ratio.size(), 1.0), bootstrap_options(thresholds));
+      mean_interval(keys, ratio, std::vector<double>(ratio.size(), 1.0), interval_options(thresholds));
   set_estimate(v, share);
   const double bar = 1 + value_of(thresholds, "q4_tolerance");
   if (share.low > bar)

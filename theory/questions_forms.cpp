@@ -52,10 +52,11 @@ void add_other_bits(Verdict& v, const Table& table, const Thresholds& thresholds
   std::map<double, Split> by_bits;
   for (const Observation& o : split.predicted) by_bits[o.point.P].predicted.push_back(o);
   add_control(v, "extrapolation to other bits", !by_bits.empty());
-  for (auto& [bits, some] : by_bits) {
-    some.fitted = split.fitted;
-    for (const LawKind kind : plain_forms) {
-      const Extrapolation e = extrapolate(kind, some, {}, Scale::log);
+  for (const LawKind kind : plain_forms) {
+    const FitOptions options = warmed({law(kind).name, kind, {}}, split.fitted).options;
+    for (auto& [bits, some] : by_bits) {
+      some.fitted = split.fitted;
+      const Extrapolation e = extrapolate(kind, some, options, Scale::log);
       add_detail(v, fmt::format("error at {:g} bits: {}", bits, law(kind).name), e.rmse);
       add_detail(v, fmt::format("measured minus predicted at {:g} bits: {}", bits, law(kind).name), e.bias);
     }
@@ -90,7 +91,7 @@ std::string add_factors(Verdict& v, const PredictionRows& p, const Thresholds& t
       return std::vector<double>{std::exp(weighted_mean(s.damage, s.sigma, rows)),
                                  std::exp(weighted_mean(s.predicted, s.sigma, rows))};
     };
-    const auto intervals = bootstrap(keys, factor, bootstrap_options(thresholds));
+    const auto intervals = jackknife(keys, factor, interval_options(thresholds));
     const std::string name = fmt::format("factor {:g} to {:g} bits", bits, bits + 1);
     const double step = step2_ratio(static_cast<int>(bits));
     add_detail(v, name, intervals[0]);
@@ -105,9 +106,9 @@ std::string add_factors(Verdict& v, const PredictionRows& p, const Thresholds& t
 }
 
 void add_choice(Verdict& v, const std::vector<Observation>& rows, const Thresholds& thresholds) {
-  const auto folded = in_folds(rows, static_cast<int>(value_of(thresholds, "form_folds")));
+  const auto folded = in_folds(rows, static_cast<int>(value_of(thresholds, "form_folds")) / 2);
   FitOptions options;
-  options.starts = 3;  // the forms have been fitted with all starts before; the folds only repeat them
+  options.starts = 3;  // in each fold of folds
   const NestedChoice choice = nested_choice(plain_forms, folded, options, Scale::log);
   add_detail(v, "nested held-out error of choosing a form", choice.rmse);
   for (std::size_t k = 0; k < plain_forms.size(); ++k)

@@ -27,8 +27,7 @@ struct Optimum {
   std::vector<Interval> parts;  ///< gamma and offset of w, a, kv
 };
 
-Optimum measure_optimum(const TrainingFit& fit, const std::vector<Observation>& rows, int replicates,
-                        const Thresholds& thresholds) {
+Optimum measure_optimum(const TrainingFit& fit, const std::vector<Observation>& rows, const Thresholds& thresholds) {
   const auto statistic = [&](const std::vector<std::size_t>& sample) {
     std::vector<double> values(7, NAN);
     const TrainingFit refitted = fit.refit(drawn_rows(rows, sample));
@@ -37,9 +36,7 @@ Optimum measure_optimum(const TrainingFit& fit, const std::vector<Observation>& 
     std::copy(refitted.parameters().begin() + 5, refitted.parameters().end(), values.begin() + 1);
     return values;
   };
-  BootstrapOptions options = bootstrap_options(thresholds);
-  options.replicates = replicates;
-  const auto intervals = bootstrap(keys_of_observations(rows), statistic, options);
+  const auto intervals = jackknife(keys_of(rows), statistic, interval_options(thresholds));
   return {intervals[0], {intervals.begin() + 1, intervals.end()}};
 }
 
@@ -130,12 +127,12 @@ void add_measured_sizes(Verdict& v, const PrecisionRows& all, const TrainingLaw&
   for (const auto& [bits, s] : by_bits)
     add_detail(v, fmt::format("N_eff/N measured, W{:g}A{:g}KV{:g} in training", bits[0], bits[1], bits[2]),
                mean_interval(keys_of(s.rows), s.share, std::vector<double>(s.share.size(), 1.0),
-                             bootstrap_options(thresholds)));
+                             interval_options(thresholds)));
 }
 
 /// P* of refits to growing budgets, and its slope in bits per decade; NaN where the study has too few.
 Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all, const Thresholds& thresholds) {
-  constexpr int budgets = 4, replicates = 40;
+  constexpr int budgets = 4;
   double least = INFINITY, most = 0;
   for (const Observation& o : all.observations) {
     const double cost = training_cost(all, o);
@@ -151,7 +148,7 @@ Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
       if (training_cost(all, o) <= budget * (1 + 1e-9)) paid.push_back(o);
     const TrainingFit smaller = fit.refit(paid);
     if (!smaller.is_usable()) continue;
-    const Interval bits = measure_optimum(smaller, paid, replicates, thresholds).bits;
+    const Interval bits = measure_optimum(smaller, paid, thresholds).bits;
     const double error = (bits.high - bits.low) / (2 * z);
     if (!(error > 0) || !std::isfinite(bits.estimate)) continue;
     add_detail(v, fmt::format("optimal bits from budgets up to {:.3g} FLOPs", budget), bits);
@@ -191,7 +188,7 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
       "compute counted as N D P is spent best at some bits between the fewest that were trained and 16, at any budget",
       "supported: interval of the optimal bits between the fewest bits trained and 16, and no drift beyond q8_drift; "
       "refuted: interval above 16, or the drift's interval disjoint from ± q8_drift; inconclusive otherwise",
-      thresholds, {"q8_drift", "q8_replicates", "form_folds", "loss_scatter", "q6_channel_length", "cells_min"});
+      thresholds, {"q8_drift", "form_folds", "loss_scatter", "q6_channel_length", "cells_min"});
   const PrecisionRows all = precision_rows(table, thresholds);
   v.n = static_cast<int>(all.rows.size());
   add_detail(v, "losses at low precision of training", all.low);
@@ -211,8 +208,7 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
     v.prose = "Nothing can be said: the losses determine no law of size, tokens and bits of training.";
     return v;
   }
-  const auto replicates = static_cast<int>(value_of(thresholds, "q8_replicates"));
-  const Optimum optimum = measure_optimum(fit, all.observations, replicates, thresholds);
+  const Optimum optimum = measure_optimum(fit, all.observations, thresholds);
   set_estimate(v, optimum.bits);
   for (std::size_t part = 0; part < 3; ++part) {
     if (!all.is_lowered[part]) continue;

@@ -54,7 +54,7 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
     for (const auto& part : parts) values.push_back(slope_within(log_d, part, sigma, group, rows));
     return values;
   };
-  const auto intervals = bootstrap(keys, slopes, bootstrap_options(thresholds));
+  const auto intervals = jackknife(keys, slopes, interval_options(thresholds));
   const char* names[] = {"d ln delta/d ln D", "d ln delta/d ln D: weighted trace", "d ln delta/d ln D: squared step",
                          "d ln delta/d ln D: alignment", "d ln delta/d ln D: first and higher order"};
   for (std::size_t k = 0; k < intervals.size(); ++k) add_detail(v, names[k], intervals[k]);
@@ -74,7 +74,7 @@ void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresho
       return std::vector<double>{measured / predicted};
     };
     add_detail(v, fmt::format("sum of damage over sum of prediction at {:g} bits", bits),
-               bootstrap(keys_of(rows), ratio, bootstrap_options(thresholds))[0]);
+               jackknife(keys_of(rows), ratio, interval_options(thresholds))[0]);
   }
 }
 
@@ -109,7 +109,7 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
     const auto plane = regress({p.log_predicted, log_d}, p.log_delta, p.sigma, rows);
     return std::vector<double>{line[1], plane[2], std::exp(weighted_mean(log_ratio, p.sigma, rows)), line[0]};
   };
-  const auto intervals = bootstrap(p.keys, statistic, bootstrap_options(thresholds));
+  const auto intervals = jackknife(p.keys, statistic, interval_options(thresholds));
   const Interval &slope = intervals[0], &exponent = intervals[1];
   set_estimate(v, slope);
   add_detail(v, "exponent of D at fixed prediction", exponent);

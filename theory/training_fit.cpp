@@ -23,6 +23,12 @@ bool is_usable_loss(const LossRow& r) {
 /// The two parameters of a part in training laws start here: ln A, alpha, ln B, beta, E come first.
 std::size_t place_of_part(std::size_t part) { return 5 + 2 * part; }
 
+/// A law may leave no size at few bits.
+bool is_defined(LawKind kind, const std::vector<double>& parameters, const std::vector<Observation>& rows) {
+  return std::all_of(rows.begin(), rows.end(),
+                     [&](const Observation& o) { return std::isfinite(predict(kind, parameters, o.point)); });
+}
+
 /// One part's parameters tied to those of another.
 JointProblem share_part(JointProblem problem, LawKind kind, std::size_t leader, std::size_t part) {
   const auto& names = law(kind).parameters;
@@ -115,6 +121,7 @@ void TrainingFit::solve(const std::vector<Observation>& rows, const std::vector<
     if (leader_[part] != part) problem = share_part(std::move(problem), kind_, leader_[part], part);
   Solution best;
   for (const std::vector<double>& start : starts) {
+    if (!is_defined(kind_, start, rows)) continue;
     FitOptions options;
     options.start.assign(problem.parameters.size(), 0);
     options.held.assign(problem.parameters.size(), std::numeric_limits<double>::quiet_NaN());

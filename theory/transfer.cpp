@@ -31,16 +31,10 @@ std::vector<PtqRow> shifted_rows(const Table& table) {
 /// Exponents of the damage on shifted windows.
 void add_shifted_growth(Verdict& v, const std::vector<PtqRow>& shifted, LawKind law, const Thresholds& thresholds) {
   const auto rows = damage_observations(shifted, value_of(thresholds, "fit_scatter"));
-  const auto exponents = [&](const std::vector<std::size_t>& sample) {
-    std::vector<Observation> drawn;
-    for (const std::size_t i : sample) drawn.push_back(rows[i]);
-    const FitSummary s = fit_linear(law, drawn, FitOptions{});
-    return std::vector<double>{s.not_identified[1] ? NAN : s.parameters[1],
-                               s.not_identified[2] ? NAN : s.parameters[2]};
-  };
-  const auto intervals = bootstrap(keys_of_observations(rows), exponents, bootstrap_options(thresholds));
-  add_detail(v, "gamma_D on shifted windows", intervals[0]);
-  add_detail(v, "gamma_N on shifted windows", intervals[1]);
+  const FitIntervals fitted = fit_intervals(law, rows, {}, interval_options(thresholds));
+  if (!fitted.fit.is_usable()) return;
+  add_detail(v, "gamma_D on shifted windows", fitted.parameters[1]);
+  add_detail(v, "gamma_N on shifted windows", fitted.parameters[2]);
 }
 
 /// Damage on shifted windows over that on the model's own, checkpoint by checkpoint, and how the ratio moves with D.
@@ -68,7 +62,7 @@ void add_shifted_ratio(Verdict& v, const std::vector<PtqRow>& shifted, const std
     return std::vector<double>{std::exp(weighted_mean(log_ratio, sigma, sample)),
                                slope_within(log_d, log_ratio, sigma, group, sample)};
   };
-  const auto intervals = bootstrap(keys_of(rows), statistic, bootstrap_options(thresholds));
+  const auto intervals = jackknife(keys_of(rows), statistic, interval_options(thresholds));
   add_detail(v, "damage on shifted windows over that on its own", intervals[0]);
   add_detail(v, "exponent of D of that ratio", intervals[1]);
 }
@@ -92,7 +86,7 @@ void add_tuned(Verdict& v, const Table& table, const Growth& growth, const Thres
     from_line.push_back(std::log(r.delta) - line.intercept - line.slope * std::log(r.predicted));
     line_sigma.push_back(combined_sigma({rounding_noise(r) / r.delta}, scatter));
   }
-  const BootstrapOptions options = bootstrap_options(thresholds);
+  const IntervalOptions options = interval_options(thresholds);
   add_detail(v, "tuned branches: ln damage over the law of the trunk",
              mean_interval(keys_of(rows), from_law, sigma, options));
   if (predicted_rows.empty()) return;

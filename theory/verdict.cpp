@@ -90,6 +90,7 @@ std::vector<Threshold> default_thresholds() {
       {"ptq_bits_max", 6, "most bits per weight that enter a fit"},
       {"ptq_min_snr", 2, "least damage, in its standard errors, that enters a fit"},
       {"cells_min", 3, "fewest cells (N, D, variant) that can give an outcome"},
+      {"trajectories_min", 3, "fewest trajectories (sizes and seeds) of a contrast that can decide"},
       {"reach_share", 0.6, "share of the range of ln(D/N) that is fitted when the rest is predicted"},
       {"form_folds", 10, "groups of cells that are left out in turn when many forms are compared"},
       {"loss_scatter", 0.01, "scatter in ln units of losses that is added in quadrature to their standard error"},
@@ -107,7 +108,6 @@ std::vector<Threshold> default_thresholds() {
       {"q6_breakdown", 0.05, "interaction relative to the sum beyond which independence of given bits breaks down"},
       {"q6_channel_length", 64, "channel length in the predicted noise of absmax rounding"},
       {"q8_drift", 0.5, "change of the optimal precision, in bits per decade of compute, that counts as none"},
-      {"q8_replicates", 200, "replicates of the bootstrap of training laws"},
   };
 }
 
