@@ -3,6 +3,7 @@
 #include <ceres/loss_function.h>
 #include <ceres/problem.h>
 #include <ceres/solver.h>
+#include <glog/logging.h>
 
 #include <algorithm>
 #include <cmath>
@@ -103,6 +104,14 @@ void set_options(ceres::Solver::Options& solver, const FitOptions& options) {
   solver.logging_type = ceres::SILENT;
 }
 
+/// How a fit ended is a value of it; Ceres would say so on standard error too, whatever its logging type.
+void silence_ceres() {
+  [[maybe_unused]] static const bool is_done = [] {
+    FLAGS_minloglevel = google::GLOG_FATAL;
+    return true;
+  }();
+}
+
 }  // namespace
 
 double response_gradient(LawKind kind, const double* parameters, const Point& point, double* derivatives) {
@@ -123,6 +132,7 @@ std::vector<double> gradient(LawKind kind, const std::vector<double>& parameters
 }
 
 Attempt solve_from(const JointProblem& problem, const FitOptions& options, std::vector<double> start) {
+  silence_ceres();
   for (std::size_t g = 0; g < start.size(); ++g)
     start[g] = std::clamp(start[g], problem.parameters[g].low, problem.parameters[g].high);
   const Layout layout = make_layout(options, start);
