@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 
 #include "experiments/executor.hpp"
 #include "experiments/places.hpp"
@@ -12,8 +13,10 @@
 #include "experiments/runner.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
 #include "sim/record/run_file.hpp"
 #include "theory/questions.hpp"
+#include "theory/study_table.hpp"
 
 namespace fs = std::filesystem;
 
@@ -33,12 +36,14 @@ void print_verdict(const theory::Verdict& v) {
              v.question, v.prose);
 }
 
-/// Files of the study's finished runs that hold checkpoints; complains when there are none.
-std::vector<fs::path> measured_files(const Study& study, const CommandOptions& options) {
+/// Calls `visit` with the path and the content of each finished run that holds checkpoints; complains when there are
+/// none.
+void visit_measured(const Study& study, const CommandOptions& options,
+                    const std::function<void(const fs::path&, const RunFile&)>& visit) {
   const fs::path& folder = options.out;
-  std::vector<fs::path> files, empty;
+  std::vector<fs::path> empty;
   std::map<std::string, std::string> text_of;  // data name -> hash of its text
-  int missing = 0;
+  int measured = 0, missing = 0;
   expect_same_study(folder, study);
   for (const RunSpec& run : plan_runs(study)) {
     const fs::path path = finished_path(folder, run);
@@ -53,20 +58,36 @@ std::vector<fs::path> measured_files(const Study& study, const CommandOptions& o
           fmt::format("{}: was trained on another text of data \"{}\" than the other runs ({}…); delete it "
                       "and run again",
                       path.string(), run.data.name, text.substr(0, 12)));
-    (file.groups.contains("checkpoints") ? files : empty).push_back(path);
+    if (!file.groups.contains("checkpoints")) {
+      empty.push_back(path);
+      continue;
+    }
+    visit(path, file);
+    ++measured;
   }
-  if (files.empty() && !empty.empty())
+  if (measured == 0 && !empty.empty())
     throw OptionError(
         fmt::format("{}: {} runs of study {} are finished and all diverged before their first checkpoint; "
                     "lower lr in {}",
                     folder.string(), empty.size(), study.name, options.study_file));
-  if (files.empty())
+  if (measured == 0)
     throw OptionError(fmt::format("{}: no finished run of study {}; hone run {} --out {} first", folder.string(),
                                   study.name, options.study_file, folder.string()));
   for (const fs::path& path : empty)
     fmt::print(stderr, "hone: {} diverged before its first checkpoint; left out\n", path.string());
-  if (missing > 0) fmt::print(stderr, "hone: {} runs are not finished; the verdicts use the others\n", missing);
-  return files;
+  if (missing > 0) fmt::print(stderr, "hone: {} runs are not finished; the others are used\n", missing);
+}
+
+/// Rows of one run file for the table of its study.
+void append_file(Dataset& rows, const fs::path& folder, const fs::path& path, const RunFile& run) {
+  theory::append_rows(rows, run, path.lexically_relative(folder).generic_string(), sha256_of_file(path));
+}
+
+/// table.h5 and table.csv in the folder of the study.
+void write_table(const fs::path& folder, const Study& study, const Dataset& rows) {
+  write_run_file(folder / "table.h5", {{{"title", "hone table " + study.name}}, {{"table", rows}}, ""});
+  write_text_atomically(folder / "table.csv", theory::to_csv(rows));
+  for (const char* name : {"table.h5", "table.csv"}) fmt::print("written: {}\n", (folder / name).string());
 }
 
 }  // namespace
@@ -116,18 +137,33 @@ int run_command(CommandOptions options) {
 
 int judge_command(CommandOptions options) {
   const Study study = load_study(options);
-  const theory::Table table = theory::collect(measured_files(study, options));
+  theory::Table table;
+  Dataset rows;
+  visit_measured(study, options, [&](const fs::path& path, const RunFile& run) {
+    theory::append_run(table, run, path.string());
+    append_file(rows, options.out, path, run);
+  });
   const auto thresholds = theory::with_values(theory::default_thresholds(), study.thresholds);
   const std::vector<theory::Verdict> verdicts = theory::judge(table, thresholds);
   write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts));
   for (const theory::Verdict& v : verdicts) print_verdict(v);
   fmt::print("written: {}\n", (options.out / "verdict.json").string());
+  write_table(options.out, study, rows);
+  return 0;
+}
+
+int table_command(CommandOptions options) {
+  const Study study = load_study(options);
+  Dataset rows;
+  visit_measured(study, options,
+                 [&](const fs::path& path, const RunFile& run) { append_file(rows, options.out, path, run); });
+  write_table(options.out, study, rows);
   return 0;
 }
 
 int report_command(CommandOptions options) {
   const Study study = load_study(options);
-  (void)measured_files(study, options);
+  visit_measured(study, options, [](const fs::path&, const RunFile&) {});
   if (!fs::exists(options.out / "verdict.json"))
     throw OptionError(
         fmt::format("{}: no verdict.json; hone judge {} first", options.out.string(), options.study_file));

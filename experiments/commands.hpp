@@ -23,7 +23,8 @@ Study load_study(CommandOptions& options);
 
 int plan_command(CommandOptions options);    ///< what would run, what is done, what it costs
 int run_command(CommandOptions options);     ///< executes what is not done
-int judge_command(CommandOptions options);   ///< HDF5 -> verdict.json, and prints the verdicts
+int judge_command(CommandOptions options);   ///< HDF5 -> verdict.json and the table, and prints the verdicts
+int table_command(CommandOptions options);   ///< HDF5 -> table.h5 and table.csv, a row per run, checkpoint and bits
 int report_command(CommandOptions options);  ///< HDF5 + verdict.json -> figures and report.html
 int inspect_command(const std::filesystem::path& file, const std::string& group);  ///< prints a run file
 

@@ -160,6 +160,7 @@ int dispatch(int argc, char** argv) {
       "  hone plan   experiments/studies/demo.toml      what would run, and what it costs\n"
       "  hone run    experiments/studies/demo.toml      train and measure; Ctrl-C and run again goes on\n"
       "  hone judge  experiments/studies/demo.toml      verdicts with intervals\n"
+      "  hone table  experiments/studies/demo.toml      everything measured as one table, HDF5 and CSV\n"
       "  hone report experiments/studies/demo.toml      figures and report.html\n"
       "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"
       "  hone measure stories260K.bin --text story.txt  loss, certified spectrum and ladder of bits of a checkpoint\n"
@@ -172,9 +173,15 @@ int dispatch(int argc, char** argv) {
   CLI::App& plan = *app.add_subcommand("plan", "list the runs with their cost and state");
   CLI::App& run = *app.add_subcommand("run", "train and measure every run that is not finished");
   CLI::App& judge = *app.add_subcommand("judge", "fit, test against the study's thresholds, write verdict.json");
+  CLI::App& table = *app.add_subcommand("table", "one row per run, checkpoint and bits: table.h5 and table.csv");
+  table.footer(
+      "examples:\n"
+      "  hone table experiments/studies/demo.toml       writes outputs/demo/table.h5 and table.csv\n"
+      "  hone inspect outputs/demo/table.h5             names the columns with their units\n"
+      "pandas.read_csv and xarray.open_dataset(..., group=\"table\") read them; hone judge writes them too");
   CLI::App& report = *app.add_subcommand("report", "draw the figures and write report.html");
   CLI::App& inspect = *app.add_subcommand("inspect", "print what a run file holds");
-  for (CLI::App* command : {&plan, &run, &judge, &report}) add_study_options(*command, options);
+  for (CLI::App* command : {&plan, &run, &judge, &table, &report}) add_study_options(*command, options);
   run.add_option("--jobs,-j", options.jobs, "runs at a time; default one per core")->check(CLI::Range(0, 4096));
   run.add_option("--threads", options.threads, "threads per run; default cores/jobs")->check(CLI::Range(0, 4096));
   CLI::App& measure = *app.add_subcommand("measure", "every instrument on one public checkpoint");
@@ -196,6 +203,7 @@ int dispatch(int argc, char** argv) {
   if (plan.parsed()) return hone::experiments::plan_command(options);
   if (run.parsed()) return hone::experiments::run_command(options);
   if (judge.parsed()) return hone::experiments::judge_command(options);
+  if (table.parsed()) return hone::experiments::table_command(options);
   if (measure.parsed()) return hone::experiments::measure_command(measure_options);
   if (quantize.parsed()) return hone::experiments::quantize_command(quantize_options);
   if (decode.parsed()) return hone::experiments::decode_command(decode_options);
