@@ -1,0 +1,247 @@
+// Route (b): laws over runs.
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "sim/base/error.hpp"
+#include "theory/effective_parameters.hpp"
+#include "theory/evidence.hpp"
+#include "theory/law_regression.hpp"
+#include "theory/predict.hpp"
+
+namespace hone::theory {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr LawKind candidates[] = {LawKind::ptq_exponential, LawKind::ptq_bit_power, LawKind::ptq_step};
+constexpr double loss_sigma = 0.01;  // of ln L: equal weights for all losses
+
+/// The rows of damage and of losses, numbered by run so that both can be drawn together.
+struct Evidence {
+  std::vector<PtqRow> damage;  // as Q1 selects them
+  std::vector<PtqRow> losses;  // one per checkpoint
+  std::vector<RowKey> keys;    // damage, then losses; every run is a cell of its own
+};
+
+Evidence evidence_of(const Table& table, const std::vector<Threshold>& thresholds) {
+  Evidence e;
+  Dropped dropped;
+  e.damage = select_damage(table.ptq, "trunk", thresholds, dropped);
+  std::set<std::pair<std::string, double>> seen;
+  for (const PtqRow& r : table.ptq)
+    if (r.architecture == "transformer" && r.variant == "trunk" && r.loss > 0 && std::isfinite(r.loss) && r.N > 0 &&
+        r.D > 0 && seen.insert({r.run, r.D}).second)
+      e.losses.push_back(r);
+  std::vector<std::string> runs;
+  for (const auto* rows : {&e.damage, &e.losses})
+    for (const PtqRow& r : *rows) runs.push_back(r.run);
+  for (const std::int64_t run : run_numbers(runs)) e.keys.push_back({run, 0});
+  return e;
+}
+
+/// Rows of fit_grouped. Within `sample`, a run that was drawn twice counts as two.
+std::vector<GroupedRow> grouped_rows(LawKind kind, const Evidence& e, const std::vector<std::size_t>& sample) {
+  std::vector<GroupedRow> rows;
+  std::vector<std::int64_t> drawn(e.damage.size(), 0);
+  for (const std::size_t i : sample) {
+    if (i >= e.damage.size()) continue;
+    const PtqRow& r = e.damage[i];
+    const std::int64_t run = e.keys[i].cell * std::int64_t(sample.size()) + drawn[i]++;
+    rows.push_back(grouped_row(kind, point_of(r.N, r.D, r.P), r.delta, r.delta_se, run));
+  }
+  return rows;
+}
+
+std::vector<Observation> observations(const Evidence& e) {
+  std::vector<Observation> rows;
+  for (std::size_t i = 0; i < e.damage.size(); ++i) {
+    const PtqRow& r = e.damage[i];
+    rows.push_back({point_of(r.N, r.D, r.P), std::log(r.delta), combined_sigma({r.delta_se / r.delta}, loss_sigma)});
+    rows.back().cell = e.keys[i].cell;
+  }
+  return rows;
+}
+
+std::vector<std::size_t> all_of(std::size_t n) {
+  std::vector<std::size_t> all(n);
+  for (std::size_t i = 0; i < n; ++i) all[i] = i;
+  return all;
+}
+
+void add_outside(std::vector<Outside>& list, const std::string& what, double asked, double low, double high) {
+  constexpr double slack = 1.0001;
+  if (asked > slack * high) list.push_back({what, asked, low, high, asked / high});
+  if (asked < low / slack) list.push_back({what, asked, low, high, low / asked});
+}
+
+std::vector<Outside> outside_of(const Evidence& e, const Asked& asked) {
+  double n[] = {INFINITY, 0}, d[] = {INFINITY, 0}, ratio[] = {INFINITY, 0}, p[] = {INFINITY, 0};
+  const auto take = [](double* range, double value) {
+    range[0] = std::min(range[0], value), range[1] = std::max(range[1], value);
+  };
+  for (const PtqRow& r : e.damage) take(n, r.N), take(d, r.D), take(ratio, r.D / r.N), take(p, r.P);
+  std::vector<Outside> list;
+  add_outside(list, "N", asked.N, n[0], n[1]);
+  add_outside(list, "D", asked.D, d[0], d[1]);
+  add_outside(list, "D/N", asked.D / asked.N, ratio[0], ratio[1]);
+  add_outside(list, "bits", asked.bits.front(), p[0], p[1]);
+  add_outside(list, "bits", asked.bits.back(), p[0], p[1]);
+  return list;
+}
+
+/// Damage at any number of bits as the law that compute_optimal knows, its bits already put in.
+std::vector<double> damage_at(LawKind kind, const std::vector<double>& coefficients, double P) {
+  return {std::log(predict(kind, coefficients, point_of(1, 1, P))), coefficients[1], coefficients[2], 0};
+}
+
+TotalLaw total_law(const std::vector<double>& training, std::vector<double> damage) {
+  std::vector<double> p = training;
+  p.resize(law(LawKind::train_exponential).parameters.size(), 1.0);  // parts are trained in full precision
+  TotalLaw total;
+  total.training = training_law(p);
+  total.damage = std::move(damage);
+  return total;
+}
+
+/// Everything that needs both laws, as one list: three numbers per width, then the iso-loss bits.
+std::vector<double> loss_numbers(LawKind kind, const std::vector<double>& training, const std::vector<double>& damage,
+                                 const Asked& asked, const IsoLoss& iso) {
+  std::vector<double> numbers;
+  for (const double P : asked.bits) {
+    const TotalLaw total = total_law(training, damage_at(kind, damage, P));
+    const Point x = point_of(asked.N, asked.D, P);
+    const double loss = total_loss(total, x);
+    numbers.push_back(loss);
+    numbers.push_back(critical_tokens(total, x));
+    numbers.push_back(inference_parameters(total.training, asked.D, loss) / asked.N);
+  }
+  const auto fewest = [&](double N, double D) {
+    for (int bits = 2; bits <= 16; ++bits)
+      if (total_loss(total_law(training, damage_at(kind, damage, bits)), point_of(N, D, bits)) <= iso.target)
+        return double(bits);
+    return IsoLoss::never;
+  };
+  numbers.push_back(fewest(asked.N, asked.D));
+  for (const double N : iso.sizes)
+    for (const double D : iso.tokens) numbers.push_back(fewest(N, D));
+  return numbers;
+}
+
+/// Why the losses do not give a law; empty when they may.
+std::string loss_problem(const Evidence& e, const GroupedFit& damage) {
+  std::set<double> sizes, tokens;
+  for (const PtqRow& r : e.losses) sizes.insert(r.N), tokens.insert(r.D);
+  if (damage.not_identified[1] || sizes.size() < 2) return "one model size: how loss depends on size is unknown";
+  if (damage.not_identified[0] || tokens.size() < 3) return "fewer than three token counts";
+  return e.losses.size() <= 5 ? "no more than five losses for the five parameters of their law" : "";
+}
+
+FitSummary fit_losses(const Evidence& e, const std::vector<std::size_t>& sample, const FitOptions& options) {
+  std::vector<Observation> rows;
+  for (const std::size_t i : sample)
+    if (i >= e.damage.size()) {
+      const PtqRow& r = e.losses[i - e.damage.size()];
+      rows.push_back({point_of(r.N, r.D, 0), std::log(r.loss), loss_sigma});
+    }
+  return fit(LawKind::chinchilla, rows, options);
+}
+
+/// Sizes and tokens of the iso-loss table: the fitted range, and a factor of 4 beyond it.
+void lay_out(IsoLoss& iso, const Evidence& e) {
+  double n[] = {INFINITY, 0}, d[] = {INFINITY, 0};
+  for (const PtqRow& r : e.losses)
+    n[0] = std::min(n[0], r.N), n[1] = std::max(n[1], r.N), d[0] = std::min(d[0], r.D), d[1] = std::max(d[1], r.D);
+  constexpr int rows = 5, columns = 6;
+  for (int i = 0; i < rows; ++i) iso.sizes.push_back(n[0] * std::pow(4 * n[1] / n[0], double(i) / (rows - 1)));
+  for (int j = 0; j < columns; ++j) iso.tokens.push_back(d[0] * std::pow(4 * d[1] / d[0], double(j) / (columns - 1)));
+}
+
+void add_losses(LawRoute& route, const Evidence& e, const Asked& asked) {
+  route.loss_problem = loss_problem(e, route.fit);
+  if (!route.loss_problem.empty()) return;
+  const auto all = all_of(e.keys.size());
+  route.training = fit_losses(e, all, {});
+  if (!route.training.is_usable()) {
+    route.loss_problem = "the fit of E + A N^-alpha + B D^-beta to the losses failed";
+    return;
+  }
+  const TotalLaw full = total_law(route.training.parameters, damage_at(route.kind, route.fit.coefficients, 4));
+  route.iso.target = std::isfinite(asked.loss_max)
+                         ? asked.loss_max
+                         : training_loss(full.training, point_of(asked.N, asked.D, 0)) + asked.rise_max;
+  lay_out(route.iso, e);
+  const auto statistic = [&](const std::vector<std::size_t>& sample) {
+    const FitSummary training = fit_losses(e, sample, {.start = route.training.parameters});
+    const GroupedFit damage = fit_grouped(grouped_rows(route.kind, e, sample), route.fit.scatter);
+    const bool is_whole =
+        training.is_usable() && damage.is_usable() && !damage.not_identified[0] && !damage.not_identified[1];
+    if (is_whole) return loss_numbers(route.kind, training.parameters, damage.coefficients, asked, route.iso);
+    return std::vector<double>(3 * asked.bits.size() + 1 + route.iso.sizes.size() * route.iso.tokens.size(), nan);
+  };
+  const auto intervals = bootstrap(e.keys, statistic, {.replicates = asked.replicates, .level = asked.level});
+  std::size_t k = 0;
+  for (const double P : asked.bits) {
+    route.losses.push_back({P, intervals[k], intervals[k + 1], intervals[k + 2]});
+    k += 3;
+  }
+  route.iso.here = intervals[k++];
+  route.iso.bits.assign(intervals.begin() + std::ptrdiff_t(k), intervals.end());
+  for (const Interval& i : intervals) route.failures = std::max(route.failures, i.failures);
+}
+
+/// The ladder of one fit at the question's size and tokens.
+std::vector<LawStep> ladder_of(LawKind kind, const GroupedFit& fit, const Asked& asked) {
+  std::vector<LawStep> ladder;
+  for (const double P : asked.bits) {
+    const Point x = point_of(asked.N, asked.D, P);
+    const double offset = offset_of(kind, x);
+    if (!std::isfinite(offset)) continue;
+    LawStep s;
+    s.P = P;
+    s.log_rise = predict_new_run(fit, regressors(kind, x), asked.level);
+    for (double NewRun::*value : {&NewRun::estimate, &NewRun::law_low, &NewRun::law_high, &NewRun::low, &NewRun::high})
+      s.log_rise.*value += offset;
+    s.rise = std::exp(s.log_rise.estimate), s.low = std::exp(s.log_rise.low), s.high = std::exp(s.log_rise.high);
+    ladder.push_back(s);
+  }
+  return ladder;
+}
+
+std::string damage_problem(const GroupedFit& fit, const Evidence& e) {
+  if (fit.stop == Stop::too_few_rows) return fmt::format("{} rows of damage are too few for a law", e.damage.size());
+  if (fit.stop == Stop::rank_deficient) return "tokens and model size move together in these runs";
+  if (!fit.is_usable()) return "a row of damage is not finite";
+  constexpr int least = 3;
+  return fit.checkpoints < least ? fmt::format("{} checkpoints are too few for a law over them", fit.checkpoints) : "";
+}
+
+}  // namespace
+
+LawRoute law_route(const Table& table, const Asked& asked, const std::vector<Threshold>& thresholds) {
+  LawRoute route;
+  route.fewest = {nan, nan, nan};
+  const Evidence e = evidence_of(table, thresholds);
+  const auto all = all_of(e.damage.size());
+  double least = INFINITY;
+  for (const LawKind kind : candidates) {
+    const GroupedFit fit = fit_grouped(grouped_rows(kind, e, all));
+    const std::string problem = damage_problem(fit, e);
+    if (!problem.empty()) route.problem = problem;
+    if (!problem.empty() || (fit.not_identified.size() > 2 && fit.not_identified[2])) continue;
+    const double error = held_out_error(kind, observations(e), {}).rmse_log;
+    const auto ladder = ladder_of(kind, fit, asked);
+    route.candidates.push_back({kind, error, fewest_within(ladder, &LawStep::rise, asked.rise_max)});
+    const bool is_first = route.candidates.size() == 1;
+    if (is_first || error < least) least = error, route.kind = kind, route.fit = fit, route.ladder = ladder;
+  }
+  if (route.candidates.empty()) return route;
+  route.problem.clear();
+  route.outside = outside_of(e, asked);
+  route.fewest = {fewest_within(route.ladder, &LawStep::rise, asked.rise_max),
+                  fewest_within(route.ladder, &LawStep::low, asked.rise_max),
+                  fewest_within(route.ladder, &LawStep::high, asked.rise_max)};
+  add_losses(route, e, asked);
+  return route;
+}
+
+}  // namespace hone::theory
