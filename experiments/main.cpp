@@ -181,8 +181,6 @@ void add_predict_options(CLI::App& command, PredictOptions& o) {
       ->check(CLI::PositiveNumber);
   command.add_option("--bits", o.asked.bits, "widths to consider, rising")->check(CLI::Range(2, 16));
   command.add_option("--level", o.asked.level, "of intervals")->check(CLI::Range(0.5, 0.999));
-  command.add_option("--replicates", o.asked.replicates, "of the bootstrap behind losses")
-      ->check(CLI::Range(10, 100000));
   command.add_option("--out", o.out, "JSON file");
 }
 

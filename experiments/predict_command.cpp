@@ -107,11 +107,8 @@ void print_losses(const LawRoute& r, const Asked& asked) {
     return;
   }
   const auto& p = r.training.parameters;
-  fmt::print(
-      "  L = {:.4g} + {:.3g} N^-{:.3g} + {:.3g} D^-{:.3g}, rmse {:.2g} in ln; intervals by {} replicates over "
-      "runs{}\n",
-      p[4], std::exp(p[0]), p[1], std::exp(p[2]), p[3], r.training.rmse_log, asked.replicates,
-      r.failures > 0 ? fmt::format(" ({} failed)", r.failures) : "");
+  fmt::print("  L = {:.4g} + {:.3g} N^-{:.3g} + {:.3g} D^-{:.3g}, rmse {:.2g} in ln; intervals by leaving out runs\n",
+             p[4], std::exp(p[0]), p[1], std::exp(p[2]), p[3], r.training.rmse_log);
   fmt::print("  {:>4} {:>30} {:>36} {:>32}\n", "bits", "loss after quantizing", "tokens beyond which more hurt",
              "effective parameters / N");
   const auto text = [](const Interval& i, auto one) {

@@ -43,8 +43,11 @@ Json curvature_object(const theory::CurvatureRoute& r) {
 Json losses_object(const theory::LawRoute& r) {
   if (!r.loss_problem.empty()) return {{"problem", r.loss_problem}};
   const auto& p = r.training.parameters;
-  Json o{{"E", number(p[4])},           {"A", number(std::exp(p[0]))}, {"alpha", number(p[1])},
-         {"B", number(std::exp(p[2]))}, {"beta", number(p[3])},        {"replicates_failed", r.failures}};
+  Json o{{"E", number(p[4])},
+         {"A", number(std::exp(p[0]))},
+         {"alpha", number(p[1])},
+         {"B", number(std::exp(p[2]))},
+         {"beta", number(p[3])}};
   o["ladder"] = Json::array();
   for (const auto& s : r.losses)
     o["ladder"].push_back({{"bits", number(s.P)},

@@ -54,7 +54,7 @@ TokenBatch random_examples(const RunSpec& run, const Transformer<float>& model, 
 }
 
 VectorBatch random_examples(const RunSpec& run, const Mlp<float>& model, Index count) {
-  VectorBatch batch{count, model.options().inputs, model.options().outputs, {}, {}, {}};
+  VectorBatch batch{count, model.options().widths.front(), model.options().widths.back(), {}, {}, {}};
   const Stream stream{std::uint64_t(run.seed), Domain::sampling};
   for (Index i = 0; i < count * batch.inputs; ++i) batch.x.push_back(normal(stream, std::uint64_t(i)));
   batch.labels.assign(size_t(count), 0);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "experiments/study.hpp"
+#include "sim/base/matrix.hpp"
 
 namespace hone::experiments {
 

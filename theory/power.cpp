@@ -130,7 +130,7 @@ Interval exponent_interval(LawKind kind, const std::vector<Row>& rows, const Thr
     const FitSummary s = fit_linear(kind, drawn, {});
     return std::vector<double>{s.is_usable() && !s.not_identified[1] ? s.parameters[1] : nan};
   };
-  return bootstrap(keys, exponent, bootstrap_options(thresholds))[0];
+  return jackknife(keys, exponent, interval_options(thresholds))[0];
 }
 
 /// An interval of one world, or of no world when it has no finite ends.
@@ -242,9 +242,8 @@ Pilot pilot_of(const Table& table, const Thresholds& thresholds) {
   return pilot;
 }
 
-std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedRun>& runs, const Thresholds& given,
+std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedRun>& runs, const Thresholds& thresholds,
                                   const PowerOptions& options) {
-  const Thresholds thresholds = with_values(given, {{"bootstrap_replicates", options.replicates}});
   const auto number = [&](const char* name) { return value_of(thresholds, name); };
   std::vector<Power> all;
   const auto growth = [&](const char* id, const char* what, const char* least, const char* band, const GroupedFit& fit,
@@ -276,7 +275,7 @@ std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedR
     const auto line = [&](const std::vector<std::size_t>& rows) {
       return std::vector<double>{regress({p.log_predicted}, p.log_delta, p.sigma, rows)[1]};
     };
-    return bootstrap(p.keys, line, bootstrap_options(thresholds))[0];
+    return jackknife(p.keys, line, interval_options(thresholds))[0];
   };
   if (slope.problem.empty()) simulate(slope, {0, number("q3_tolerance"), 1, false}, draw, options);
   all.push_back(slope);

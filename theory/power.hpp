@@ -53,16 +53,15 @@ struct Power {
 
 struct PowerOptions {
   int worlds = 60;
-  int replicates = 150;                                     ///< of the bootstrap in each world
   std::function<void(const std::string& what)> progress{};  ///< called at every world
 };
 
-/// Draws worlds and sends each through the selection, weights, fit and bootstrap of its judge.
+/// Draws worlds and sends each through the selection, weights, fit and interval of its judge.
 /// math    outcomes follow the interval rules of Q1 and Q2 (growth exponent), Q3 (slope) and Q6
 ///         (interaction); the tests of Q1 and Q2 for other forms and for bends are left out: in worlds
 ///         drawn from a power law they would seldom fire
 /// ensures equal arguments give equal bits
-/// cost    worlds·replicates log-linear fits per question
+/// cost    worlds·(runs + 1) log-linear fits per question
 std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedRun>& runs,
                                   const std::vector<Threshold>& thresholds, const PowerOptions& options);
 

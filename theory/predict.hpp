@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "theory/bootstrap.hpp"
 #include "theory/compute_optimal.hpp"
 #include "theory/grouped_fit.hpp"
+#include "theory/jackknife.hpp"
 #include "theory/table.hpp"
 #include "theory/verdict.hpp"
 
@@ -24,7 +24,6 @@ struct Asked {
   double loss_max = std::numeric_limits<double>::quiet_NaN();  ///< nats after quantizing; NaN: not asked
   std::vector<double> bits{2, 3, 4, 5, 6, 7, 8};               ///< rising
   double level = 0.95;                                         ///< of all intervals
-  int replicates = 200;                                        ///< of the bootstrap behind everything that needs losses
 };
 
 /// The question with size and tokens filled in.
@@ -96,7 +95,7 @@ struct LawStep {
   double low = 0, high = 0;
 };
 
-/// What needs the law of losses too; intervals are percentiles of a bootstrap over runs.
+/// What needs the law of losses too; intervals by leaving out runs, of logs where a number is positive.
 struct LossStep {
   double P = 0;
   Interval loss;                ///< after quantizing, nats
@@ -126,14 +125,13 @@ struct LawRoute {
   FitSummary training;       ///< LawKind::chinchilla
   std::vector<LossStep> losses;
   IsoLoss iso;
-  int failures = 0;  ///< most bootstrap replicates that any of those numbers lost
 };
 
 /// The damage of a run that was not made, at (N, D) and each of the bits.
 /// math    ln delta = ln C + gD ln D - gN ln N - f(P), f of the candidate law of least held-out error,
 ///         fitted to the rows that Q1 judges by fit_grouped; L = E + A N^-alpha + B D^-beta of the trunk
 /// ensures `outside` lists each of N, D, D/N and P that was not fitted; equal tables give equal bits
-/// cost    replicates + 12 nonlinear fits of five parameters
+/// cost    runs + 12 nonlinear fits of five parameters
 LawRoute law_route(const Table& table, const Asked& asked, const std::vector<Threshold>& thresholds);
 
 }  // namespace hone::theory

@@ -34,20 +34,19 @@ Evidence evidence_of(const Table& table, const std::vector<Threshold>& threshold
       e.losses.push_back(r);
   std::vector<std::string> runs;
   for (const auto* rows : {&e.damage, &e.losses})
-    for (const PtqRow& r : *rows) runs.push_back(r.run);
-  for (const std::int64_t run : run_numbers(runs)) e.keys.push_back({run, 0});
+    for (const PtqRow& r : *rows) runs.push_back(r.run), e.keys.push_back({0, r.N, r.seed});
+  const auto numbers = run_numbers(runs);
+  for (std::size_t i = 0; i < numbers.size(); ++i) e.keys[i].cell = numbers[i];
   return e;
 }
 
-/// Rows of fit_grouped. Within `sample`, a run that was drawn twice counts as two.
+/// Rows of fit_grouped, of those in `sample`.
 std::vector<GroupedRow> grouped_rows(LawKind kind, const Evidence& e, const std::vector<std::size_t>& sample) {
   std::vector<GroupedRow> rows;
-  std::vector<std::int64_t> drawn(e.damage.size(), 0);
   for (const std::size_t i : sample) {
     if (i >= e.damage.size()) continue;
     const PtqRow& r = e.damage[i];
-    const std::int64_t run = e.keys[i].cell * std::int64_t(sample.size()) + drawn[i]++;
-    rows.push_back(grouped_row(kind, point_of(r.N, r.D, r.P), r.delta, r.delta_se, run));
+    rows.push_back(grouped_row(kind, point_of(r.N, r.D, r.P), r.delta, r.delta_se, e.keys[i].cell));
   }
   return rows;
 }
@@ -57,7 +56,7 @@ std::vector<Observation> observations(const Evidence& e) {
   for (std::size_t i = 0; i < e.damage.size(); ++i) {
     const PtqRow& r = e.damage[i];
     rows.push_back({point_of(r.N, r.D, r.P), std::log(r.delta), combined_sigma({r.delta_se / r.delta}, loss_sigma)});
-    rows.back().cell = e.keys[i].cell;
+    rows.back().cell = e.keys[i].cell, rows.back().seed = r.seed;
   }
   return rows;
 }
@@ -103,7 +102,8 @@ TotalLaw total_law(const std::vector<double>& training, std::vector<double> dama
   return total;
 }
 
-/// Everything that needs both laws, as one list: three numbers per width, then the iso-loss bits.
+/// Everything that needs both laws, as one list: three numbers per width, the critical tokens and the effective
+/// fraction in logs, then the iso-loss bits.
 std::vector<double> loss_numbers(LawKind kind, const std::vector<double>& training, const std::vector<double>& damage,
                                  const Asked& asked, const IsoLoss& iso) {
   std::vector<double> numbers;
@@ -112,8 +112,8 @@ std::vector<double> loss_numbers(LawKind kind, const std::vector<double>& traini
     const Point x = point_of(asked.N, asked.D, P);
     const double loss = total_loss(total, x);
     numbers.push_back(loss);
-    numbers.push_back(critical_tokens(total, x));
-    numbers.push_back(inference_parameters(total.training, asked.D, loss) / asked.N);
+    numbers.push_back(std::log(critical_tokens(total, x)));
+    numbers.push_back(std::log(inference_parameters(total.training, asked.D, loss) / asked.N));
   }
   const auto fewest = [&](double N, double D) {
     for (int bits = 2; bits <= 16; ++bits)
@@ -156,6 +156,16 @@ void lay_out(IsoLoss& iso, const Evidence& e) {
   for (int j = 0; j < columns; ++j) iso.tokens.push_back(d[0] * std::pow(4 * d[1] / d[0], double(j) / (columns - 1)));
 }
 
+Interval exponential(const Interval& i) {
+  return {std::exp(i.estimate), std::exp(i.low), std::exp(i.high), i.failures};
+}
+
+/// Bits come whole: the ends are rounded to the nearest, within what can be answered.
+Interval whole_bits(const Interval& i) {
+  const auto whole = [](double bits) { return std::clamp(std::round(bits), 2.0, IsoLoss::never); };
+  return {i.estimate, whole(i.low), whole(i.high), i.failures};
+}
+
 void add_losses(LawRoute& route, const Evidence& e, const Asked& asked) {
   route.loss_problem = loss_problem(e, route.fit);
   if (!route.loss_problem.empty()) return;
@@ -178,15 +188,14 @@ void add_losses(LawRoute& route, const Evidence& e, const Asked& asked) {
     if (is_whole) return loss_numbers(route.kind, training.parameters, damage.coefficients, asked, route.iso);
     return std::vector<double>(3 * asked.bits.size() + 1 + route.iso.sizes.size() * route.iso.tokens.size(), nan);
   };
-  const auto intervals = bootstrap(e.keys, statistic, {.replicates = asked.replicates, .level = asked.level});
-  std::size_t k = 0;
+  const auto intervals = jackknife(e.keys, statistic, {.level = asked.level});
+  auto next = intervals.begin();
   for (const double P : asked.bits) {
-    route.losses.push_back({P, intervals[k], intervals[k + 1], intervals[k + 2]});
-    k += 3;
+    const Interval loss = *next++, tokens = exponential(*next++), fraction = exponential(*next++);
+    route.losses.push_back({P, loss, tokens, fraction});
   }
-  route.iso.here = intervals[k++];
-  route.iso.bits.assign(intervals.begin() + std::ptrdiff_t(k), intervals.end());
-  for (const Interval& i : intervals) route.failures = std::max(route.failures, i.failures);
+  route.iso.here = whole_bits(*next++);
+  for (; next != intervals.end(); ++next) route.iso.bits.push_back(whole_bits(*next));
 }
 
 /// The ladder of one fit at the question's size and tokens.

@@ -42,7 +42,7 @@ Json prediction(const std::vector<std::string>& more, Said& said) {
 
 TEST_CASE("predict: a study's folder gives both routes, and the recorded prediction comes out unchanged") {
   Said said;
-  const Json all = prediction({quick().out().string(), "--max-rise", "0.02", "--replicates", "20"}, said);
+  const Json all = prediction({quick().out().string(), "--max-rise", "0.02"}, said);
   CHECK(mentions(said.out, "(a) CURVATURE"));
   CHECK(mentions(said.out, "(b) LAW"));
   CHECK(said.err == "");

@@ -50,8 +50,7 @@ const Power& of(const std::vector<Power>& all, const std::string& id) {
 }
 
 std::vector<Power> power_of(const World& w, int seeds) {
-  return expected_power(pilot_of(pilot_table(w), thresholds()), design(seeds), thresholds(),
-                        {.worlds = 20, .replicates = 80});
+  return expected_power(pilot_of(pilot_table(w), thresholds()), design(seeds), thresholds(), {.worlds = 20});
 }
 
 }  // namespace
@@ -64,7 +63,7 @@ TEST_SUITE("power") {
     for (w.seed = 100; w.seed < 105; ++w.seed) {
       Table table;
       table.ptq = planted(w).ptq;
-      const Verdict v = judge_damage_growth(table, with_values(thresholds(), {{"bootstrap_replicates", 80}}));
+      const Verdict v = judge_damage_growth(table, thresholds());
       widths.push_back((v.high - v.low) / 2);
     }
     std::sort(widths.begin(), widths.end());
@@ -88,8 +87,7 @@ TEST_SUITE("power") {
     CHECK_NEAR(of(calm, "Q3").truth, 1, 0.05, 0);
     Table bent = pilot_table({.seeds = 4});
     for (PtqRow& r : bent.ptq) r.predicted = std::pow(r.predicted, 1 / 1.5);
-    const auto slope =
-        expected_power(pilot_of(bent, thresholds()), design(3), thresholds(), {.worlds = 20, .replicates = 80});
+    const auto slope = expected_power(pilot_of(bent, thresholds()), design(3), thresholds(), {.worlds = 20});
     CHECK(of(slope, "Q3").refuted > 0.9);
     const Power wild = of(power_of({.seeds = 4, .checkpoint = 4}, 1), "Q1");
     CHECK(wild.inconclusive + wild.refuted > 0.2);

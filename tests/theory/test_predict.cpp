@@ -37,7 +37,7 @@ TEST_SUITE("predict") {
     World w;
     const double N = 2e5, D = 2e7;
     for (w.seed = 0; w.seed < 200; ++w.seed) {
-      // One width is asked, and no losses: the bootstrap is not what is tested here.
+      // One width is asked, and no losses: their intervals are not what is tested here.
       Table table = planted(w);
       for (PtqRow& r : table.ptq) r.loss = NAN;
       const LawRoute route = law_route(table, {.N = N, .D = D, .bits = {4}}, default_thresholds());
@@ -53,7 +53,7 @@ TEST_SUITE("predict") {
     for (const bool is_step : {false, true}) {
       const World w = exact(is_step);
       for (const double budget : {0.3, 0.03, 0.002}) {
-        const LawRoute route = route_of(w, {.N = 2e5, .D = 2e7, .rise_max = budget, .replicates = 2});
+        const LawRoute route = route_of(w, {.N = 2e5, .D = 2e7, .rise_max = budget});
         CHECK(route.kind == (is_step ? LawKind::ptq_step : LawKind::ptq_exponential));
         double expected = NAN;
         for (const double P : {8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0})
@@ -67,21 +67,21 @@ TEST_SUITE("predict") {
   }
 
   TEST_CASE("law_route: no bits are enough for a budget below every rise, and that is said as NaN") {
-    const LawRoute route = route_of(exact(), {.N = 2e5, .D = 2e7, .rise_max = 1e-9, .replicates = 2});
+    const LawRoute route = route_of(exact(), {.N = 2e5, .D = 2e7, .rise_max = 1e-9});
     CHECK(std::isnan(route.fewest.estimate));
   }
 
   TEST_CASE("law_route: what lies outside the fitted range is named with its factor") {
-    const LawRoute inside = route_of({}, {.N = 2e5, .D = 2e7, .bits = {3, 4, 5, 6}, .replicates = 2});
+    const LawRoute inside = route_of({}, {.N = 2e5, .D = 2e7, .bits = {3, 4, 5, 6}});
     CHECK(inside.outside.empty());
-    const LawRoute far = route_of({}, {.N = 3e6, .D = 1e10, .bits = {3, 8}, .replicates = 2});
+    const LawRoute far = route_of({}, {.N = 3e6, .D = 1e10, .bits = {3, 8}});
     std::map<std::string, double> factor;
     for (const Outside& o : far.outside) factor[o.what] = o.factor;
     CHECK_NEAR(factor.at("N"), 10, 1e-12, 0);
     CHECK_NEAR(factor.at("D"), 100, 1e-12, 0);
     CHECK_NEAR(factor.at("bits"), 8.0 / 6, 1e-12, 0);
     CHECK(factor.count("D/N") == 0);  // 3333, as the smallest model reached
-    const LawRoute low = route_of({}, {.N = 1e4, .D = 1e4, .bits = {3, 4}, .replicates = 2});
+    const LawRoute low = route_of({}, {.N = 1e4, .D = 1e4, .bits = {3, 4}});
     factor.clear();
     for (const Outside& o : low.outside) factor[o.what] = o.factor;
     CHECK_NEAR(factor.at("N"), 3, 1e-12, 0);
@@ -91,7 +91,7 @@ TEST_SUITE("predict") {
   }
 
   TEST_CASE("law_route: critical tokens, effective parameters and iso-loss bits of exact laws") {
-    const Asked asked{.N = 1e5, .D = 1e7, .rise_max = 0.02, .replicates = 20};
+    const Asked asked{.N = 1e5, .D = 1e7, .rise_max = 0.02};
     const LawRoute route = route_of(exact(), asked);
     REQUIRE_MESSAGE(route.loss_problem.empty(), route.loss_problem);
     REQUIRE(route.losses.size() == 7);
@@ -121,7 +121,7 @@ TEST_SUITE("predict") {
   }
 
   TEST_CASE("law_route: scatter between runs widens the intervals of what needs losses") {
-    const Asked asked{.N = 1e5, .D = 1e7, .replicates = 60};
+    const Asked asked{.N = 1e5, .D = 1e7};
     const auto width = [&](const World& w) {
       const LawRoute route = route_of(w, asked);
       REQUIRE(route.losses.size() == 7);
@@ -131,7 +131,7 @@ TEST_SUITE("predict") {
   }
 
   TEST_CASE("law_route: one size and few rows are reported, not guessed") {
-    const LawRoute one_size = route_of({.sizes = {1e5}}, {.replicates = 2});
+    const LawRoute one_size = route_of({.sizes = {1e5}}, {});
     CHECK(one_size.problem.empty());
     CHECK(one_size.fit.not_identified[1]);
     CHECK(one_size.loss_problem.find("one model size") != std::string::npos);
