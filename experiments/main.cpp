@@ -179,6 +179,8 @@ void add_predict_options(CLI::App& command, PredictOptions& o) {
                   "nats per token to reach after quantizing; default full precision "
                   "and --max-rise")
       ->check(CLI::PositiveNumber);
+  command.add_option("--budget", o.budget, "FLOPs at 16 bits: also the best precision of training")
+      ->check(CLI::PositiveNumber);
   command.add_option("--bits", o.asked.bits, "widths to consider, rising")->check(CLI::Range(2, 16));
   command.add_option("--level", o.asked.level, "of intervals")->check(CLI::Range(0.5, 0.999));
   command.add_option("--out", o.out, "JSON file");

@@ -158,6 +158,13 @@ void print_law(const LawRoute& r, const Asked& asked) {
   print_losses(r, asked);
 }
 
+void print_budget(const theory::BudgetAnswer& b) {
+  fmt::print("\nBEST PRECISION OF TRAINING for {:.3g} FLOPs\n", b.budget);
+  if (!b.problem.empty()) return fmt::print("  no answer: {}\n", b.problem);
+  fmt::print("  {:.3g} bits ({:.3g} to {:.3g}); at that precision N {}, {} tokens, loss {:.4f} nats\n", b.bits.estimate,
+             b.bits.low, b.bits.high, count_text(b.best.N), count_text(b.best.D), b.best.loss);
+}
+
 }  // namespace
 
 int predict_command(const PredictOptions& options) {
@@ -175,10 +182,14 @@ int predict_command(const PredictOptions& options) {
       files.size(), count_text(asked.N), asked.D > 0 ? count_text(asked.D) : "unknown", asked.rise_max);
   const CurvatureRoute curvature = theory::curvature_route(table, asked);
   print_curvature(curvature, asked);
-  const LawRoute law = theory::law_route(table, asked, thresholds_of(options.sources));
+  const auto thresholds = thresholds_of(options.sources);
+  const LawRoute law = theory::law_route(table, asked, thresholds);
   print_law(law, asked);
+  theory::BudgetAnswer budget;
+  if (options.budget > 0)
+    print_budget(budget = theory::best_training_bits(table, options.budget, asked.level, thresholds));
   if (!options.out.empty()) {
-    write_text_atomically(options.out, prediction_json(asked, curvature, law));
+    write_text_atomically(options.out, prediction_json(asked, curvature, law, budget));
     fmt::print("\nwritten: {}\n", options.out.string());
   }
   return curvature.ladder.empty() && !law.problem.empty() ? 5 : 0;

@@ -12,6 +12,7 @@ namespace hone::experiments {
 struct PredictOptions {
   std::vector<std::filesystem::path> sources;  ///< study files, study folders, run files
   theory::Asked asked;
+  double budget = 0;          ///< FLOPs at 16 bits, for the best precision of training; 0: not asked
   std::filesystem::path out;  ///< JSON; empty: none is written
 };
 

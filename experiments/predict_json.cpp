@@ -93,10 +93,20 @@ Json law_object(const theory::LawRoute& r) {
   return o;
 }
 
+Json budget_object(const theory::BudgetAnswer& b) {
+  if (!(b.budget > 0)) return nullptr;
+  if (!b.problem.empty()) return {{"flops", b.budget}, {"problem", b.problem}};
+  return {{"flops", b.budget},
+          {"bits", interval(b.bits)},
+          {"N", number(b.best.N)},
+          {"D", number(b.best.D)},
+          {"loss_nats", number(b.best.loss)}};
+}
+
 }  // namespace
 
 std::string prediction_json(const theory::Asked& asked, const theory::CurvatureRoute& curvature,
-                            const theory::LawRoute& law) {
+                            const theory::LawRoute& law, const theory::BudgetAnswer& budget) {
   const Json all{{"schema", 1},
                  {"asked",
                   {{"N", number(asked.N)},
@@ -105,7 +115,8 @@ std::string prediction_json(const theory::Asked& asked, const theory::CurvatureR
                    {"loss_max_nats", number(asked.loss_max)},
                    {"level", number(asked.level)}}},
                  {"curvature", curvature_object(curvature)},
-                 {"law", law_object(law)}};
+                 {"law", law_object(law)},
+                 {"budget", budget_object(budget)}};
   return all.dump(2) + "\n";
 }
 

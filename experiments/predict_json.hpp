@@ -7,8 +7,8 @@
 
 namespace hone::experiments {
 
-/// {"schema": 1, "asked": …, "curvature": …, "law": …}; numbers that are not finite become null.
+/// {"schema": 1, "asked": …, "curvature": …, "law": …, "budget": …}; numbers that are not finite become null.
 std::string prediction_json(const theory::Asked& asked, const theory::CurvatureRoute& curvature,
-                            const theory::LawRoute& law);
+                            const theory::LawRoute& law, const theory::BudgetAnswer& budget);
 
 }  // namespace hone::experiments

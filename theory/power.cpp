@@ -6,6 +6,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
 #include "theory/evidence.hpp"
+#include "theory/interactions.hpp"
 #include "theory/law_regression.hpp"
 
 namespace hone::theory {
@@ -213,21 +214,58 @@ Power titled(const char* id, const char* number, std::string threshold, const Gr
   return p;
 }
 
+/// The relative interactions of the pilot as rows with a constant only.
+void add_interactions(Pilot& pilot, const Table& table, const Thresholds& thresholds) {
+  Dropped dropped;
+  const auto found = interactions_of(table.factorial, {"WxA", {0, 1}}, nullptr, thresholds, dropped);
+  const double scatter = value_of(thresholds, "fit_scatter");
+  std::vector<std::string> runs;
+  for (const Interaction& i : found) runs.push_back(i.run);
+  const auto numbers = run_numbers(runs);
+  std::vector<GroupedRow> rows;
+  for (std::size_t k = 0; k < found.size(); ++k) {
+    const double se = std::sqrt(std::max(0.0, found[k].sigma * found[k].sigma - scatter * scatter));
+    pilot.interaction_error.push_back(se);
+    rows.push_back({{}, found[k].damage, se, numbers[k], std::llround(std::log(found[k].D) * 1e6)});
+  }
+  pilot.interaction = fit_grouped(rows);
+}
+
+/// Interval of the mean interaction of a world, with as many usable pairs at a checkpoint as the pilot had.
+Interval draw_interactions(const Pilot& pilot, const std::vector<PlannedRun>& runs, const Thresholds& thresholds,
+                           std::uint64_t world) {
+  const GroupedFit& fit = pilot.interaction;
+  const double usable = std::round(double(fit.n) / fit.checkpoints);
+  std::vector<SharpnessRow> subjects;
+  std::vector<double> values, sigma;
+  Draws draws(world);
+  visit_checkpoints(runs, fit.scatter, draws, [&](const PlannedRun& run, double tokens, double shared) {
+    const bool is_measured = !run.interactions_at_end || tokens == run.tokens.back();
+    for (int k = 0; is_measured && k < std::min(run.interactions, int(usable)); ++k) {
+      const double error = pilot.interaction_error[values.size() % pilot.interaction_error.size()];
+      subjects.push_back(row_of<SharpnessRow>(run, tokens));
+      values.push_back(fit.coefficients[0] + shared + draws.normal(std::hypot(fit.scatter.row.sd, error)));
+      sigma.push_back(combined_sigma({error}, value_of(thresholds, "fit_scatter")));
+    }
+  });
+  return mean_interval(keys_of(subjects), values, sigma, interval_options(thresholds));
+}
+
 }  // namespace
 
 Pilot pilot_of(const Table& table, const Thresholds& thresholds) {
   Pilot pilot;
   Dropped dropped;
-  pilot.rows = select_damage(table.ptq, "trunk", thresholds, dropped);
+  pilot.rows = select_damage(table.ptq, is_main_trunk, thresholds, dropped);
   pilot.damage = fit_grouped(grouped(LawKind::ptq_exponential, pilot.rows, &PtqRow::delta, &PtqRow::delta_se));
-  const auto predicted = select_predicted(table.ptq, "trunk", thresholds, dropped);
+  const auto predicted = select_predicted(table.ptq, is_main_trunk, thresholds, dropped);
   pilot.predicted =
       fit_grouped(grouped(LawKind::ptq_exponential, predicted, &PtqRow::predicted, &PtqRow::predicted_se));
   pilot.ratio = fit_ratio(predicted);
   std::vector<std::string> runs;
   std::vector<SharpnessRow> sharp;
   for (const SharpnessRow& r : table.sharpness)
-    if (r.architecture == "transformer" && r.variant == "trunk" && r.trace > 0 && std::isfinite(r.trace) && r.N > 0 &&
+    if (r.architecture == "transformer" && is_main_trunk(r) && r.trace > 0 && std::isfinite(r.trace) && r.N > 0 &&
         r.D > 0)
       sharp.push_back(r), runs.push_back(r.run);
   const auto numbers = run_numbers(runs);
@@ -239,6 +277,7 @@ Pilot pilot_of(const Table& table, const Thresholds& thresholds) {
         grouped_row(LawKind::sharpness_power, point_of(sharp[i].N, sharp[i].D, 0), sharp[i].trace, se, numbers[i]));
   }
   pilot.trace = fit_grouped(traces);
+  add_interactions(pilot, table, thresholds);
   return pilot;
 }
 
@@ -254,7 +293,7 @@ std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedR
   };
   growth("Q1", "gamma_D of the damage", "q1_gamma_d_min", "q1_equivalence", pilot.damage, [&](std::uint64_t world) {
     Dropped dropped;
-    const auto rows = select_damage(draw_damage(pilot, runs, world), "trunk", thresholds, dropped);
+    const auto rows = select_damage(draw_damage(pilot, runs, world), is_main_trunk, thresholds, dropped);
     return exponent_interval(LawKind::ptq_exponential, rows, thresholds,
                              [](const PtqRow& r) { return std::tuple(r.delta, r.delta_se, r.P); });
   });
@@ -279,6 +318,13 @@ std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedR
   };
   if (slope.problem.empty()) simulate(slope, {0, number("q3_tolerance"), 1, false}, draw, options);
   all.push_back(slope);
+  Power both = titled("Q6", "interaction of weights and activations", fmt::format("0 ± {:g}", number("q6_tolerance")),
+                      pilot.interaction, 0, problem_of(pilot.interaction, 0));
+  if (both.problem.empty())
+    simulate(
+        both, {0, number("q6_tolerance"), 0, false},
+        [&](std::uint64_t world) { return draw_interactions(pilot, runs, thresholds, world); }, options);
+  all.push_back(both);
   return all;
 }
 

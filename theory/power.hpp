@@ -26,13 +26,14 @@ struct PlannedRun {
 
 /// What finished runs say about the numbers of a study; a fit that is not usable says nothing.
 struct Pilot {
-  GroupedFit damage;                  ///< ln delta by LawKind::ptq_exponential
-  GroupedFit trace;                   ///< ln tr H by LawKind::sharpness_power
-  GroupedFit predicted;               ///< ln prediction by LawKind::ptq_exponential
-  GroupedFit ratio;                   ///< ln delta on ln prediction
-  GroupedFit interaction;             ///< relative interaction of weights and activations, a constant
-  std::vector<PtqRow> rows;           ///< whose standard errors and first orders the drawn rows take
-  std::vector<double> trace_error{};  ///< relative standard errors of traces
+  GroupedFit damage;                        ///< ln delta by LawKind::ptq_exponential
+  GroupedFit trace;                         ///< ln tr H by LawKind::sharpness_power
+  GroupedFit predicted;                     ///< ln prediction by LawKind::ptq_exponential
+  GroupedFit ratio;                         ///< ln delta on ln prediction
+  GroupedFit interaction;                   ///< relative interaction of weights and activations, a constant
+  std::vector<PtqRow> rows;                 ///< whose standard errors and first orders the drawn rows take
+  std::vector<double> interaction_error{};  ///< standard errors of interactions
+  std::vector<double> trace_error{};        ///< relative standard errors of traces
 };
 
 /// expects thresholds of the judges: rows are selected as they select them

@@ -15,7 +15,8 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// Full-precision training at a measured checkpoint: what a planner can start from.
 bool is_subject(const PtqRow& r) {
-  return r.architecture == "transformer" && (r.variant == "trunk" || r.variant == "imported") && r.N > 0;
+  return r.architecture == "transformer" && r.is_full_precision() &&
+         (r.variant == "trunk" || r.variant == "imported") && r.N > 0;
 }
 
 /// Distance of a checkpoint from the question in e-folds; imported ones do not know their tokens.
@@ -61,19 +62,11 @@ std::optional<std::pair<Grid, std::string>> recorded_grid(const std::vector<PtqR
   return {};
 }
 
-/// Relative standard error of the trace over windows at a checkpoint; 0 where it is not recorded.
-double window_error(const Table& table, const Subject& at) {
-  for (const SharpnessRow& r : table.sharpness)
-    if (r.run == at.run && r.D == at.D && r.variant == at.variant && r.window_se > 0 && r.trace > 0)
-      return r.window_se / r.trace;
-  return 0;
-}
-
-CurvatureStep measured_step(const PtqRow& r, double share, double z) {
+CurvatureStep measured_step(const PtqRow& r, double z) {
   CurvatureStep s;
   s.P = r.P;
   s.second_order = r.predicted;
-  s.standard_error = std::hypot(std::isfinite(r.predicted_se) ? r.predicted_se : 0, share * r.predicted);
+  s.standard_error = std::isfinite(r.predicted_se) ? r.predicted_se : 0;
   s.gradient = r.gradient;
   s.rise = r.predicted + (std::isfinite(r.gradient) ? r.gradient : 0);
   s.low = s.rise - z * s.standard_error, s.high = s.rise + z * s.standard_error;
@@ -81,12 +74,12 @@ CurvatureStep measured_step(const PtqRow& r, double share, double z) {
   return s;
 }
 
-CurvatureStep rescaled_step(const PtqRow& from, Grid grid, double bits, double share, double z) {
+CurvatureStep rescaled_step(const PtqRow& from, Grid grid, double bits, double z) {
   const double ratio = std::exp(2 * (log_steps_at(grid, from.P) - log_steps_at(grid, bits)));
   PtqRow r = from;
   r.P = bits, r.predicted *= ratio, r.predicted_se *= ratio;
   r.gradient = r.delta = r.delta_se = nan;
-  CurvatureStep s = measured_step(r, share, z);
+  CurvatureStep s = measured_step(r, z);
   s.is_rescaled = true;
   return s;
 }
@@ -120,7 +113,6 @@ CurvatureRoute curvature_route(const Table& table, const Asked& asked) {
   if (rows.empty()) return route;
   route.at = rows.front();
   route.loss = rows.front().loss;
-  const double share = window_error(table, route.at);
   const double z = boost::math::quantile(boost::math::normal(), 0.5 + asked.level / 2);
   const auto grid = recorded_grid(rows);
   if (grid) route.grid = grid->second;
@@ -129,9 +121,9 @@ CurvatureRoute curvature_route(const Table& table, const Asked& asked) {
       return std::abs(a.P - bits) < std::abs(b.P - bits);
     });
     if (nearest->P == bits)
-      route.ladder.push_back(measured_step(*nearest, share, z));
+      route.ladder.push_back(measured_step(*nearest, z));
     else if (grid && bits > 1)
-      route.ladder.push_back(rescaled_step(*nearest, grid->first, bits, share, z));
+      route.ladder.push_back(rescaled_step(*nearest, grid->first, bits, z));
   }
   route.fewest = {fewest_within(route.ladder, &CurvatureStep::rise, asked.rise_max),
                   fewest_within(route.ladder, &CurvatureStep::low, asked.rise_max),

@@ -50,7 +50,7 @@ double fewest_within(const std::vector<Step>& ladder, double Step::*value, doubl
 struct CurvatureStep {
   double P = 0;
   double second_order = 0;    ///< (1/24) Σ_c Delta_c² tr(H_cc)
-  double standard_error = 0;  ///< over probes, and over windows of the Hessian where they were recorded
+  double standard_error = 0;  ///< over probes of the trace, not over windows of text
   double gradient = 0;        ///< g'e of the real rounding; NaN where it was not measured
   double rise = 0;            ///< second_order + g'e, or second_order alone where g'e is not known
   double low = 0, high = 0;
@@ -133,5 +133,18 @@ struct LawRoute {
 /// ensures `outside` lists each of N, D, D/N and P that was not fitted; equal tables give equal bits
 /// cost    runs + 12 nonlinear fits of five parameters
 LawRoute law_route(const Table& table, const Asked& asked, const std::vector<Threshold>& thresholds);
+
+/// How to spend a training budget, where runs were trained at low precision.
+struct BudgetAnswer {
+  double budget = 0;    ///< FLOPs at 16 bits
+  std::string problem;  ///< why there is no answer; empty when there is one
+  Interval bits;        ///< P*, by leaving out runs
+  Allocation best;      ///< size, tokens and loss at the estimate of P*
+};
+
+/// math    P* maximises f(P)/P of the law of training precision that Q8 fits; N*, D* as optimal_allocation
+/// expects budget > 0
+BudgetAnswer best_training_bits(const Table& table, double budget, double level,
+                                const std::vector<Threshold>& thresholds);
 
 }  // namespace hone::theory

@@ -7,36 +7,36 @@
 #include "theory/effective_parameters.hpp"
 #include "theory/evidence.hpp"
 #include "theory/law_regression.hpp"
+#include "theory/loss_fit.hpp"
 #include "theory/predict.hpp"
+#include "theory/training_fit.hpp"
 
 namespace hone::theory {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr LawKind candidates[] = {LawKind::ptq_exponential, LawKind::ptq_bit_power, LawKind::ptq_step};
-constexpr double loss_sigma = 0.01;  // of ln L: equal weights for all losses
 
 /// The rows of damage and of losses, numbered by run so that both can be drawn together.
 struct Evidence {
-  std::vector<PtqRow> damage;  // as Q1 selects them
-  std::vector<PtqRow> losses;  // one per checkpoint
-  std::vector<RowKey> keys;    // damage, then losses; every run is a cell of its own
+  std::vector<PtqRow> damage;             // as Q1 selects them
+  std::vector<std::int64_t> run;          // of each
+  std::vector<Observation> observations;  // of ln damage, for held-out errors
+  std::vector<Observation> losses;
+  std::vector<RowKey> keys;  // damage, then losses
 };
 
 Evidence evidence_of(const Table& table, const std::vector<Threshold>& thresholds) {
   Evidence e;
   Dropped dropped;
-  e.damage = select_damage(table.ptq, "trunk", thresholds, dropped);
-  std::set<std::pair<std::string, double>> seen;
-  for (const PtqRow& r : table.ptq)
-    if (r.architecture == "transformer" && r.variant == "trunk" && r.loss > 0 && std::isfinite(r.loss) && r.N > 0 &&
-        r.D > 0 && seen.insert({r.run, r.D}).second)
-      e.losses.push_back(r);
+  e.damage = select_damage(table.ptq, is_main_trunk, thresholds, dropped);
   std::vector<std::string> runs;
-  for (const auto* rows : {&e.damage, &e.losses})
-    for (const PtqRow& r : *rows) runs.push_back(r.run), e.keys.push_back({0, r.N, r.seed});
-  const auto numbers = run_numbers(runs);
-  for (std::size_t i = 0; i < numbers.size(); ++i) e.keys[i].cell = numbers[i];
+  for (const PtqRow& r : e.damage) runs.push_back(r.run);
+  e.run = run_numbers(runs);
+  e.observations = damage_observations(e.damage, value_of(thresholds, "fit_scatter"));
+  e.losses = loss_observations(table, thresholds);
+  e.keys = keys_of(e.damage);
+  for (const RowKey& key : keys_of(e.losses)) e.keys.push_back(key);
   return e;
 }
 
@@ -46,25 +46,9 @@ std::vector<GroupedRow> grouped_rows(LawKind kind, const Evidence& e, const std:
   for (const std::size_t i : sample) {
     if (i >= e.damage.size()) continue;
     const PtqRow& r = e.damage[i];
-    rows.push_back(grouped_row(kind, point_of(r.N, r.D, r.P), r.delta, r.delta_se, e.keys[i].cell));
+    rows.push_back(grouped_row(kind, point_of(r.N, r.D, r.P), r.delta, r.delta_se, e.run[i]));
   }
   return rows;
-}
-
-std::vector<Observation> observations(const Evidence& e) {
-  std::vector<Observation> rows;
-  for (std::size_t i = 0; i < e.damage.size(); ++i) {
-    const PtqRow& r = e.damage[i];
-    rows.push_back({point_of(r.N, r.D, r.P), std::log(r.delta), combined_sigma({r.delta_se / r.delta}, loss_sigma)});
-    rows.back().cell = e.keys[i].cell, rows.back().seed = r.seed;
-  }
-  return rows;
-}
-
-std::vector<std::size_t> all_of(std::size_t n) {
-  std::vector<std::size_t> all(n);
-  for (std::size_t i = 0; i < n; ++i) all[i] = i;
-  return all;
 }
 
 void add_outside(std::vector<Outside>& list, const std::string& what, double asked, double low, double high) {
@@ -130,27 +114,26 @@ std::vector<double> loss_numbers(LawKind kind, const std::vector<double>& traini
 /// Why the losses do not give a law; empty when they may.
 std::string loss_problem(const Evidence& e, const GroupedFit& damage) {
   std::set<double> sizes, tokens;
-  for (const PtqRow& r : e.losses) sizes.insert(r.N), tokens.insert(r.D);
+  for (const Observation& o : e.losses) sizes.insert(o.point.N), tokens.insert(o.point.D);
   if (damage.not_identified[1] || sizes.size() < 2) return "one model size: how loss depends on size is unknown";
   if (damage.not_identified[0] || tokens.size() < 3) return "fewer than three token counts";
   return e.losses.size() <= 5 ? "no more than five losses for the five parameters of their law" : "";
 }
 
-FitSummary fit_losses(const Evidence& e, const std::vector<std::size_t>& sample, const FitOptions& options) {
+FitSummary fit_loss_rows(const Evidence& e, const std::vector<std::size_t>& sample, const FitOptions& options) {
   std::vector<Observation> rows;
   for (const std::size_t i : sample)
-    if (i >= e.damage.size()) {
-      const PtqRow& r = e.losses[i - e.damage.size()];
-      rows.push_back({point_of(r.N, r.D, 0), std::log(r.loss), loss_sigma});
-    }
+    if (i >= e.damage.size()) rows.push_back(e.losses[i - e.damage.size()]);
   return fit(LawKind::chinchilla, rows, options);
 }
 
 /// Sizes and tokens of the iso-loss table: the fitted range, and a factor of 4 beyond it.
 void lay_out(IsoLoss& iso, const Evidence& e) {
   double n[] = {INFINITY, 0}, d[] = {INFINITY, 0};
-  for (const PtqRow& r : e.losses)
-    n[0] = std::min(n[0], r.N), n[1] = std::max(n[1], r.N), d[0] = std::min(d[0], r.D), d[1] = std::max(d[1], r.D);
+  for (const Observation& o : e.losses) {
+    n[0] = std::min(n[0], o.point.N), n[1] = std::max(n[1], o.point.N);
+    d[0] = std::min(d[0], o.point.D), d[1] = std::max(d[1], o.point.D);
+  }
   constexpr int rows = 5, columns = 6;
   for (int i = 0; i < rows; ++i) iso.sizes.push_back(n[0] * std::pow(4 * n[1] / n[0], double(i) / (rows - 1)));
   for (int j = 0; j < columns; ++j) iso.tokens.push_back(d[0] * std::pow(4 * d[1] / d[0], double(j) / (columns - 1)));
@@ -169,8 +152,8 @@ Interval whole_bits(const Interval& i) {
 void add_losses(LawRoute& route, const Evidence& e, const Asked& asked) {
   route.loss_problem = loss_problem(e, route.fit);
   if (!route.loss_problem.empty()) return;
-  const auto all = all_of(e.keys.size());
-  route.training = fit_losses(e, all, {});
+  const auto all = all_indices(e.keys.size());
+  route.training = fit_loss_rows(e, all, {});
   if (!route.training.is_usable()) {
     route.loss_problem = "the fit of E + A N^-alpha + B D^-beta to the losses failed";
     return;
@@ -181,7 +164,7 @@ void add_losses(LawRoute& route, const Evidence& e, const Asked& asked) {
                          : training_loss(full.training, point_of(asked.N, asked.D, 0)) + asked.rise_max;
   lay_out(route.iso, e);
   const auto statistic = [&](const std::vector<std::size_t>& sample) {
-    const FitSummary training = fit_losses(e, sample, {.start = route.training.parameters});
+    const FitSummary training = fit_loss_rows(e, sample, {.start = route.training.parameters});
     const GroupedFit damage = fit_grouped(grouped_rows(route.kind, e, sample), route.fit.scatter);
     const bool is_whole =
         training.is_usable() && damage.is_usable() && !damage.not_identified[0] && !damage.not_identified[1];
@@ -230,14 +213,14 @@ LawRoute law_route(const Table& table, const Asked& asked, const std::vector<Thr
   LawRoute route;
   route.fewest = {nan, nan, nan};
   const Evidence e = evidence_of(table, thresholds);
-  const auto all = all_of(e.damage.size());
+  const auto all = all_indices(e.damage.size());
   double least = INFINITY;
   for (const LawKind kind : candidates) {
     const GroupedFit fit = fit_grouped(grouped_rows(kind, e, all));
     const std::string problem = damage_problem(fit, e);
     if (!problem.empty()) route.problem = problem;
     if (!problem.empty() || (fit.not_identified.size() > 2 && fit.not_identified[2])) continue;
-    const double error = held_out_error(kind, observations(e), {}).rmse_log;
+    const double error = held_out_error(kind, e.observations, {}).rmse_log;
     const auto ladder = ladder_of(kind, fit, asked);
     route.candidates.push_back({kind, error, fewest_within(ladder, &LawStep::rise, asked.rise_max)});
     const bool is_first = route.candidates.size() == 1;
@@ -251,6 +234,32 @@ LawRoute law_route(const Table& table, const Asked& asked, const std::vector<Thr
                   fewest_within(route.ladder, &LawStep::high, asked.rise_max)};
   add_losses(route, e, asked);
   return route;
+}
+
+BudgetAnswer best_training_bits(const Table& table, double budget, double level,
+                                const std::vector<Threshold>& thresholds) {
+  BudgetAnswer answer;
+  answer.budget = budget;
+  answer.bits = {nan, nan, nan, 0};
+  const PrecisionRows all = precision_rows(table, thresholds);
+  answer.problem = "no run of this study was trained at low precision";
+  if (all.low == 0) return answer;
+  const TrainingFit fit(LawKind::train_exponential, all, all.observations);
+  answer.problem = "the law of training precision could not be fitted";
+  if (!fit.is_usable()) return answer;
+  const auto statistic = [&](const std::vector<std::size_t>& sample) {
+    if (sample.size() == all.observations.size()) return std::vector<double>{fit.optimal_bits()};
+    std::vector<Observation> some;
+    for (const std::size_t i : sample) some.push_back(all.observations[i]);
+    const TrainingFit rest = fit.refit(some);
+    return std::vector<double>{rest.is_usable() ? rest.optimal_bits() : nan};
+  };
+  answer.bits = jackknife(keys_of(all.observations), statistic, {.level = level})[0];
+  answer.problem = "the fitted law has no best number of bits: fewer are always better, or more";
+  if (!std::isfinite(answer.bits.estimate)) return answer;
+  answer.problem.clear();
+  answer.best = optimal_allocation(fit.law(), budget, answer.bits.estimate);
+  return answer;
 }
 
 }  // namespace hone::theory

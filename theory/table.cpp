@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "sim/base/error.hpp"
-#include "sim/base/mean.hpp"
 #include "sim/record/run_file.hpp"
 #include "theory/table_column.hpp"
 
@@ -118,8 +117,6 @@ class Reader {
     const Column trace_se(*curvature, "trace_se", {"checkpoint"}, where);
     const Column frobenius2(*curvature, "frobenius2", {"checkpoint"}, where);
     const Column lambda(*curvature, "lambda", {"checkpoint", "rank"}, where);
-    const Column windows(*curvature, "window_trace", {"checkpoint", "window"}, where);
-    const std::size_t parts = windows.is_present() ? static_cast<std::size_t>(curvature->length("window")) : 0;
     const std::size_t ranks = lambda.is_present() ? static_cast<std::size_t>(curvature->length("rank")) : 0;
     expect_checkpoints(*curvature, "curvature");
     for (std::size_t i = 0; i < subjects_.size(); ++i) {
@@ -127,9 +124,6 @@ class Reader {
       static_cast<Subject&>(row) = subjects_[i];
       row.trace = trace.at(i);
       row.trace_se = trace_se.at(i);
-      std::vector<double> traces;
-      for (std::size_t j = 0; j < parts; ++j) traces.push_back(windows.at(i, j));
-      row.window_se = traces.size() > 1 ? mean_with_error(traces).standard_error : nan;
       row.lambda_max = nan;
       for (std::size_t j = 0; j < ranks; ++j)  // the order of ranks is the recorder's business
         row.lambda_max = std::fmax(row.lambda_max, lambda.at(i, j));

@@ -61,7 +61,6 @@ struct PtqRow : Subject {
 struct SharpnessRow : Subject {
   double trace = 0;
   double trace_se = 0;
-  double window_se = 0;  ///< of the trace over parts of the windows: their sd / √parts
   double lambda_max = 0;
   double frobenius = 0;  ///< ‖H‖_F
   double weight_norm2 = 0;

@@ -37,10 +37,15 @@ inline Table planted(const World& w) {
       for (const double D : {1e6, 3e6, 1e7, 3e7, 1e8}) {
         const double of_checkpoint = w.checkpoint * z();
         const double loss = loss_at(N, D) * std::exp(w.loss_noise * z());
+        const std::string model = fmt::format("n{}", N);
+        LossRow of_loss;
+        of_loss.run = fmt::format("{}-s{}", model, s), of_loss.architecture = "transformer", of_loss.model = model;
+        of_loss.seed = s, of_loss.N = N, of_loss.D = D, of_loss.variant = "trunk", of_loss.loss = loss;
+        table.losses.push_back(of_loss);
         for (const double P : {3.0, 4.0, 5.0, 6.0}) {
           PtqRow r;
-          r.run = fmt::format("n{}-s{}", N, s), r.architecture = "transformer", r.model = fmt::format("n{}", N);
-          r.seed = s, r.N = N, r.D = D, r.P = P, r.variant = "trunk", r.loss = loss;
+          static_cast<Subject&>(r) = of_loss;
+          r.P = P, r.loss = loss;
           r.delta = std::exp(log_damage(w, N, D, P) + of_run + of_checkpoint + w.row * z() + w.se * z());
           r.delta_se = w.se * r.delta;
           r.predicted = std::exp(log_damage({.is_step = true}, N, D, P));
