@@ -102,30 +102,6 @@ Study load_study(CommandOptions& options) {
   return study;
 }
 
-int plan_command(CommandOptions options) {
-  const Study study = load_study(options);
-  double left = 0;
-  fmt::print("{:<28} {:>10} {:>10} {:>8} {:>12}  {}\n", "run", "N", "D", "D/N", "cost", "state");
-  for (const RunSpec& run : plan_runs(study)) {
-    const bool is_mlp = run.model.kind == "mlp";
-    const ParamLayout layout = is_mlp ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout()
-                                      : transformer_options(run.model, run.data.vocabulary).layout();
-    std::string damage;
-    const bool done = is_finished(options.out, run, damage);
-    const double cost = run_cost(run), n = double(layout.quantizable_size());
-    if (!done) left += cost;
-    fmt::print("{:<28} {:>10} {:>10} {:>8.1f} {:>9.2f} TF  {}\n", run.id(), count_text(n),
-               count_text(double(run.model.tokens)), double(run.model.tokens) / n, cost * 1e-12,
-               done                                         ? "done"
-               : !damage.empty()                            ? "damaged, to do again"
-               : fs::exists(partial_path(options.out, run)) ? "partly done"
-                                                            : "to do");
-  }
-  fmt::print("left to do: {:.2f} TFLOP by the cost model (about {} on two cores at 40 GFLOP/s each)\n", left * 1e-12,
-             duration_text(left / 80e9));
-  return 0;
-}
-
 int run_command(CommandOptions options) {
   const Study study = load_study(options);
   const ExecuteSummary s = execute_study(study, {options.out, options.jobs, options.threads, options.command_line});

@@ -21,7 +21,6 @@ struct CommandOptions {
 /// The study with --seed applied, and its folder.
 Study load_study(CommandOptions& options);
 
-int plan_command(CommandOptions options);    ///< what would run, what is done, what it costs
 int run_command(CommandOptions options);     ///< executes what is not done
 int judge_command(CommandOptions options);   ///< HDF5 -> verdict.json and the table, and prints the verdicts
 int table_command(CommandOptions options);   ///< HDF5 -> table.h5 and table.csv, a row per run, checkpoint and bits

@@ -6,6 +6,8 @@
 #include "experiments/commands.hpp"
 #include "experiments/decode_command.hpp"
 #include "experiments/measure_command.hpp"
+#include "experiments/plan_command.hpp"
+#include "experiments/predict_command.hpp"
 #include "experiments/quantize_command.hpp"
 #include "sim/base/error.hpp"
 
@@ -13,6 +15,8 @@ using hone::experiments::CheckpointOptions;
 using hone::experiments::CommandOptions;
 using hone::experiments::DecodeOptions;
 using hone::experiments::MeasureOptions;
+using hone::experiments::PlanOptions;
+using hone::experiments::PredictOptions;
 using hone::experiments::QuantizeOptions;
 using hone::experiments::QuantizeSpec;
 
@@ -23,6 +27,11 @@ void add_study_options(CLI::App& command, CommandOptions& options) {
   command.add_option("study", options.study_file, "study file (TOML)")->required()->type_name("STUDY.toml");
   command.add_option("--out", options.out, "folder of the study; default outputs/NAME");
   command.add_option("--seed", options.seeds, "seeds to use instead of the study's")->type_name("N...");
+}
+
+void add_worker_options(CLI::App& command, CommandOptions& options) {
+  command.add_option("--jobs,-j", options.jobs, "runs at a time; default one per core")->check(CLI::Range(0, 4096));
+  command.add_option("--threads", options.threads, "threads per run; default cores/jobs")->check(CLI::Range(0, 4096));
 }
 
 /// Options of every subcommand on one checkpoint.
@@ -147,6 +156,36 @@ void add_decode_options(CLI::App& command, DecodeOptions& o) {
   command.add_option("--stored-bits", o.spec.stored_bits, "of the nested codes")->check(CLI::Range(3, 8));
 }
 
+void add_predict_options(CLI::App& command, PredictOptions& o) {
+  command.add_option("sources", o.sources, "study files, folders of studies, run files")
+      ->required()
+      ->check(CLI::ExistingPath)
+      ->type_name("STUDY.toml|FOLDER|RUN.h5...");
+  command.footer(
+      "two routes, both printed: the curvature of the nearest measured checkpoint, and laws fitted over the runs\n"
+      "examples:\n"
+      "  hone predict experiments/studies/demo.toml --max-rise 0.02\n"
+      "  hone predict outputs/demo --size 2e5 --tokens 2e7 --bits 3 4 5 6 --out plan.json\n"
+      "  hone predict outputs/measure/pythia-14m.h5 --max-rise 0.1\n"
+      "exit code 5 when neither route has an answer");
+  command.add_option("--size", o.asked.N, "quantizable parameters; default the largest model measured")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--tokens", o.asked.D, "training tokens; default the most of that model")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--max-rise", o.asked.rise_max, "nats per token that quantizing may cost")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option("--loss", o.asked.loss_max,
+                  "nats per token to reach after quantizing; default full precision "
+                  "and --max-rise")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--budget", o.budget, "FLOPs at 16 bits: also the best precision of training")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--bits", o.asked.bits, "widths to consider, rising")->check(CLI::Range(2, 16));
+  command.add_option("--level", o.asked.level, "of intervals")->check(CLI::Range(0.5, 0.999));
+  command.add_option("--out", o.out, "JSON file");
+}
+
 std::string join_command_line(int argc, char** argv) {
   std::string line;
   for (int i = 0; i < argc; ++i) line += (i ? " " : "") + std::string(argv[i]);
@@ -165,12 +204,13 @@ int dispatch(int argc, char** argv) {
       "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"
       "  hone measure stories260K.bin --text story.txt  loss, certified spectrum and ladder of bits of a checkpoint\n"
       "  hone quantize stories260K.bin --text story.txt schemes of quantization side by side\n"
-      "  hone decode   stories260K.bin --text story.txt quantized caches and falling precision, token by token\n"};
+      "  hone decode   stories260K.bin --text story.txt quantized caches and falling precision, token by token\n"
+      "  hone predict  experiments/studies/demo.toml    how many bits a model may lose, from its runs\n"};
   app.name("hone");
   app.require_subcommand(1);
   CommandOptions options;
   options.command_line = join_command_line(argc, argv);
-  CLI::App& plan = *app.add_subcommand("plan", "list the runs with their cost and state");
+  CLI::App& plan = *app.add_subcommand("plan", "list the runs with their cost and state, and what the study can show");
   CLI::App& run = *app.add_subcommand("run", "train and measure every run that is not finished");
   CLI::App& judge = *app.add_subcommand("judge", "fit, test against the study's thresholds, write verdict.json");
   CLI::App& table = *app.add_subcommand("table", "one row per run, checkpoint and bits: table.h5 and table.csv");
@@ -181,9 +221,18 @@ int dispatch(int argc, char** argv) {
       "pandas.read_csv and xarray.open_dataset(..., group=\"table\") read them; hone judge writes them too");
   CLI::App& report = *app.add_subcommand("report", "draw the figures and write report.html");
   CLI::App& inspect = *app.add_subcommand("inspect", "print what a run file holds");
-  for (CLI::App* command : {&plan, &run, &judge, &table, &report}) add_study_options(*command, options);
-  run.add_option("--jobs,-j", options.jobs, "runs at a time; default one per core")->check(CLI::Range(0, 4096));
-  run.add_option("--threads", options.threads, "threads per run; default cores/jobs")->check(CLI::Range(0, 4096));
+  PlanOptions plan_options;
+  add_study_options(plan, plan_options);
+  add_worker_options(plan, plan_options);
+  plan.add_option("--pilot", plan_options.pilot,
+                  "folder of finished runs to expect intervals from; default the study's")
+      ->check(CLI::ExistingDirectory);
+  plan.footer(
+      "examples:\n"
+      "  hone plan experiments/studies/reference.toml --pilot outputs/demo\n"
+      "  hone plan my.toml --jobs 1 --threads 2");
+  for (CLI::App* command : {&run, &judge, &table, &report}) add_study_options(*command, options);
+  add_worker_options(run, options);
   CLI::App& measure = *app.add_subcommand("measure", "every instrument on one public checkpoint");
   MeasureOptions measure_options;
   measure_options.command_line = options.command_line;
@@ -196,17 +245,21 @@ int dispatch(int argc, char** argv) {
   DecodeOptions decode_options;
   decode_options.command_line = options.command_line;
   add_decode_options(decode, decode_options);
+  CLI::App& predict = *app.add_subcommand("predict", "how many bits may a model lose? By curvature and by fitted laws");
+  PredictOptions predict_options;
+  add_predict_options(predict, predict_options);
   std::string file, group;
   inspect.add_option("file", file, "run file (HDF5)")->required();
   inspect.add_option("--group", group, "print this group's values");
   CLI11_PARSE(app, argc, argv);
-  if (plan.parsed()) return hone::experiments::plan_command(options);
+  if (plan.parsed()) return hone::experiments::plan_command(plan_options);
   if (run.parsed()) return hone::experiments::run_command(options);
   if (judge.parsed()) return hone::experiments::judge_command(options);
   if (table.parsed()) return hone::experiments::table_command(options);
   if (measure.parsed()) return hone::experiments::measure_command(measure_options);
   if (quantize.parsed()) return hone::experiments::quantize_command(quantize_options);
   if (decode.parsed()) return hone::experiments::decode_command(decode_options);
+  if (predict.parsed()) return hone::experiments::predict_command(predict_options);
   if (report.parsed()) return hone::experiments::report_command(options);
   return hone::experiments::inspect_command(file, group);
 }

@@ -8,6 +8,7 @@
 #include "experiments/decode_table.hpp"
 #include "experiments/measure.hpp"
 #include "experiments/rows.hpp"
+#include "experiments/run_time.hpp"
 #include "experiments/scheme_table.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
@@ -110,6 +111,8 @@ class Run {
 
   void train_trunk(std::int64_t target) {
     auto saved = std::chrono::steady_clock::now();
+    const std::int64_t start = state_.step();
+    const auto began = std::chrono::steady_clock::now();
     const auto summary = train_to(
         target, state_, objective_, source_.batch, options_, options_.schedule,
         [&](const StepRecord& record) {
@@ -128,6 +131,8 @@ class Run {
       save();
       throw Interrupted("interrupted; run the same command again to go on");
     }
+    time_.training.flops += double(state_.step() - start) * training_flops(spec_, model_.layout().size());
+    time_.training.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     if (summary.stop == TrainStop::diverged) outcome_ = "diverged: " + summary.message;
   }
 
@@ -223,7 +228,10 @@ class Run {
   /// False when there was nothing to measure.
   bool add_rows(const AlignedVector<float>& theta, const Moment& moment, QatObjective<Float>& objective,
                 double before) {
-    Rows groups = instruments_.measure(latent(theta), moment);
+    TimeSpent replayed;  // products out of a journal are no measure of their cost
+    TimeSpent& spent = fs::exists(journal_path()) ? replayed : time_.measuring;
+    Rows groups = timed(spent, moment_flops(spec_, model_.layout().size()),
+                        [&] { return instruments_.measure(latent(theta), moment); });
     if (!groups.empty() && trains_low()) groups["qat"] = low_precision_row(theta, objective, before);
     for (const auto& [name, rows] : groups) file_.groups[name].append(rows, "checkpoint");
     std::error_code ignored;
@@ -252,6 +260,17 @@ class Run {
     write_run_file(finished_path(context_.folder, spec_), file_);
     std::error_code ignored;
     fs::remove(partial_path(context_.folder, spec_), ignored);
+    keep_time();
+  }
+
+  /// For the plans of later runs. Without it the run is whole all the same.
+  void keep_time() {
+    if (!(time_.training.flops > 0 && time_.measuring.flops > 0)) return;
+    try {
+      write_run_time(context_.folder, spec_, time_);
+    } catch (const IoError& error) {
+      context_.progress.say(fmt::format("{}: its time is not kept: {}", spec_.id(), error.what()));
+    }
   }
 
   /// The schemes of the study on the end of the trunk, calibrated on the first batches that it was trained on.
@@ -346,6 +365,7 @@ class Run {
   TrainState<float> state_;
   RunFile file_;
   std::int64_t done_ = 0;  ///< checkpoints measured
+  RunTime time_{model_.layout().size(), context_.threads, {}, {}};
   std::string outcome_ = "complete";
 };
 
@@ -385,19 +405,27 @@ bool is_finished(const fs::path& folder, const RunSpec& run, std::string& damage
   }
 }
 
-double run_cost(const RunSpec& run) {
-  const Index parameters = run.model.kind == "mlp"
-                               ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout().size()
-                               : transformer_options(run.model, run.data.vocabulary).layout().size();
+RunWork work_of(const RunSpec& run) {
+  RunWork work;
+  work.parameters = run.model.kind == "mlp"
+                        ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout().size()
+                        : transformer_options(run.model, run.data.vocabulary).layout().size();
   const auto steps = checkpoint_steps(run);
-  double updates = double(steps.back()), moments = double(steps.size());
+  work.updates = double(steps.back()), work.moments = double(steps.size());
   for (const BranchSpec& branch : run.branches)
     for (std::int64_t at : branch.at)
-      updates += double(branch_length(run, branch, steps[size_t(at) - 1])), moments += 1;
-  moments +=
+      work.updates += double(branch_length(run, branch, steps[size_t(at) - 1])), work.moments += 1;
+  work.moments +=
       (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
-  return updates * training_flops(run, parameters) + moments * moment_flops(run, parameters) +
-         schemes_flops(run, parameters) + decoding_flops(run, parameters);
+  work.training_flops = work.updates * training_flops(run, work.parameters);
+  work.measuring_flops = work.moments * moment_flops(run, work.parameters) + schemes_flops(run, work.parameters) +
+                         decoding_flops(run, work.parameters);
+  return work;
+}
+
+double run_cost(const RunSpec& run) {
+  const RunWork work = work_of(run);
+  return work.training_flops + work.measuring_flops;
 }
 
 std::string execute_run(const RunSpec& run, const RunContext& context) {

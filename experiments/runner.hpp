@@ -27,6 +27,16 @@ std::filesystem::path partial_path(const std::filesystem::path& folder, const Ru
 /// True when the finished file is there and whole; `damage` says what is wrong with one that is there and is not.
 bool is_finished(const std::filesystem::path& folder, const RunSpec& run, std::string& damage);
 
+/// What a run consists of, by the cost model.
+struct RunWork {
+  Index parameters = 0;
+  double updates = 0;  ///< of the trunk and its branches
+  double moments = 0;  ///< checkpoints measured
+  double training_flops = 0;
+  double measuring_flops = 0;
+};
+RunWork work_of(const RunSpec& run);
+
 /// Flops of the whole run by the cost model.
 double run_cost(const RunSpec& run);
 

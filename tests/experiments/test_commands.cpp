@@ -78,18 +78,33 @@ TEST_CASE("run: a second call executes nothing, says so and leaves the files alo
   CHECK(fs::last_write_time(place.finished(0)) == before);
 }
 
-TEST_CASE("plan: names every run with its state and executes nothing") {
+TEST_CASE("plan: names every run with its state, memory and time, and executes nothing") {
   const Workplace fresh(quick_text());
   const Said todo = fresh.says("plan");
-  CHECK(todo.code == 0);
-  CHECK(count_lines(todo.out) == 6);
+  CHECK_MESSAGE(todo.code == 0, todo.err);
   for (const auto& run : fresh.runs()) CHECK(mentions(todo.out, run.id()));
   CHECK(mentions(todo.out, " to do\n"));
   CHECK(!mentions(todo.out, "done\n"));
+  CHECK(mentions(todo.out, "left to do: 4 runs"));
+  CHECK(mentions(todo.out, "probed on the smallest and the largest model"));
+  CHECK(mentions(todo.out, "interval widths: unknown without finished runs"));
   CHECK(!fs::exists(fresh.out()));
   const Said done = quick().says("plan");
   CHECK(!mentions(done.out, " to do\n"));
-  CHECK(mentions(done.out, "left to do: 0.00 TFLOP"));
+  CHECK(mentions(done.out, "left to do: 0 runs"));
+  CHECK_MESSAGE(mentions(done.out, "measured on 4 finished runs"), done.out);
+}
+
+TEST_CASE("plan: finished runs, the study's own or a pilot's, tell the intervals to expect") {
+  const Workplace fresh(quick_text());
+  const Said said = fresh.says("plan", {"--pilot", quick().out().string()});
+  CHECK_MESSAGE(said.code == 0, said.err);
+  for (const char* question : {"Q1", "Q2", "Q3", "Q6"}) CHECK(mentions(said.out, question));
+  CHECK(mentions(said.out, "gamma_D of the trace"));
+  CHECK(mentions(said.out, "half-width"));
+  const Said none = fresh.says("plan", {"--pilot", fresh.path(".").string()});
+  CHECK(none.code == 2);
+  CHECK_MESSAGE(mentions(none.err, "--pilot"), none.err);
 }
 
 TEST_CASE("run: --seed replaces the study's seeds, and the same command goes on") {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "experiments/build.hpp"
+#include "experiments/plan_command.hpp"
 #include "tests/experiments/program.hpp"
 
 TEST_SUITE_BEGIN("experiments");
@@ -137,6 +138,23 @@ TEST_CASE("RunSpec: comments, titles and the place in the file do not change the
   std::string text = "# a comment\n" + test::quick_text();
   text = test::replaced(text, "Smallest study", "Another title");
   CHECK(Workplace(text).runs()[0].id() == example().id());
+}
+
+TEST_CASE("planned_runs: the power analysis sees the transformer trunks of the main arm with their checkpoints") {
+  const Workplace place(test::quick_text());
+  const auto runs = planned_runs(read_study(place.file()));
+  REQUIRE(runs.size() == 2);
+  for (const theory::PlannedRun& run : runs) {
+    CHECK(run.model == "tiny");
+    REQUIRE(run.tokens.size() == 3);
+    CHECK(run.tokens.front() == 10240);
+    CHECK(run.tokens.back() == 40960);
+    CHECK(run.bits == std::vector<double>{2, 3, 4, 5, 6});
+    CHECK(run.interactions == 4);
+    CHECK(!run.interactions_at_end);
+  }
+  const Workplace other(test::replaced(test::quick_text(), "name = \"tiny\"", "name = \"tiny\"\narm = \"other\""));
+  CHECK(planned_runs(read_study(other.file())).empty());
 }
 
 }  // namespace hone::experiments
