@@ -95,10 +95,10 @@ int plan_command(CommandOptions options) {
     if (!done) left += cost;
     fmt::print("{:<28} {:>10} {:>10} {:>8.1f} {:>9.2f} TF  {}\n", run.id(), count_text(n),
                count_text(double(run.model.tokens)), double(run.model.tokens) / n, cost * 1e-12,
-               done                                         ? "done"
-               : !damage.empty()                            ? "damaged, to do again"
-               : fs::exists(partial_path(options.out, run)) ? "partly done"
-                                                            : "to do");
+               done                                      ? "done"
+               : !damage.empty()                         ? "damaged, to do again"
+               : !saved_states(options.out, run).empty() ? "partly done"
+                                                         : "to do");
   }
   fmt::print("left to do: {:.2f} TFLOP by the cost model (about {} on two cores at 40 GFLOP/s each)\n", left * 1e-12,
              duration_text(left / 80e9));

@@ -48,16 +48,19 @@ bool is_foreign(const fs::path& folder) {
   return false;
 }
 
-/// Runs still to do, longest first; `damages` says what is wrong with those whose file is not whole.
+/// Runs still to do, longest first; `damages` says what is wrong with those whose file is not whole. What a slower
+/// process left behind of finished ones is removed.
 std::vector<RunSpec> pending_runs(const Study& study, const fs::path& folder, int& skipped,
                                   std::vector<std::string>& damages) {
   std::vector<RunSpec> pending;
   for (RunSpec& run : plan_runs(study)) {
     std::string damage;
-    if (is_finished(folder, run, damage))
+    if (is_finished(folder, run, damage)) {
       ++skipped;
-    else
+      remove_work(folder, run);
+    } else {
       pending.push_back(std::move(run));
+    }
     if (!damage.empty()) damages.push_back(damage);
   }
   std::stable_sort(pending.begin(), pending.end(),
@@ -83,8 +86,10 @@ void expect_same_study(const fs::path& folder, const Study& study) {
 void claim_folder(const fs::path& folder, const Study& study) {
   const fs::path copy = folder / "study.toml";
   if (fs::exists(copy)) return expect_same_study(folder, study);
-  if (fs::exists(folder) && fs::is_directory(folder) && is_foreign(folder))
+  if (fs::exists(folder) && fs::is_directory(folder) && is_foreign(folder)) {
+    if (fs::exists(copy)) return expect_same_study(folder, study);  // another process has just claimed it
     throw OptionError(fmt::format("{}: is not empty and holds no study; choose another --out", folder.string()));
+  }
   ensure_writable_folder(folder);
   write_text_atomically(copy, study.text);
 }
