@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/record/run_file.hpp"
 
@@ -36,6 +37,8 @@ void remove_quietly(const fs::path& path) {
   std::error_code ignored;
   fs::remove(path, ignored);
 }
+
+fs::path failure_path(const fs::path& folder, const RunSpec& run) { return folder / "work" / (run.id() + ".failed"); }
 
 auto progress_of(const SavedState& state) { return std::pair(state.updates, state.checkpoints); }
 
@@ -85,7 +88,26 @@ void remove_states_before(const SavedState& state, const fs::path& folder, const
     if (progress_of(other) < progress_of(state)) remove_quietly(other.path);
 }
 
+std::optional<std::string> failure_of(const fs::path& folder, const RunSpec& run) {
+  try {
+    return read_text(failure_path(folder, run));
+  } catch (const IoError&) {
+    return std::nullopt;
+  }
+}
+
+void note_failure(const fs::path& folder, const RunSpec& run, const std::string& reason) {
+  try {
+    write_text_atomically(failure_path(folder, run), reason);
+  } catch (const IoError&) {
+    return;  // the reason was printed; a full disk is the reason as often as not
+  }
+}
+
+void forget_failure(const fs::path& folder, const RunSpec& run) { remove_quietly(failure_path(folder, run)); }
+
 void remove_work(const fs::path& folder, const RunSpec& run) {
+  forget_failure(folder, run);
   for (const SavedState& state : saved_states(folder, run)) remove_quietly(state.path);
   for_work_files(folder, run, [&](const fs::path& path, std::string_view rest) {
     if (take_number(rest) && rest.ends_with("products")) remove_quietly(path);

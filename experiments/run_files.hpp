@@ -37,6 +37,13 @@ std::vector<SavedState> saved_states(const std::filesystem::path& folder, const 
 /// Removes the saved states that are less far than this one.
 void remove_states_before(const SavedState& state, const std::filesystem::path& folder, const RunSpec& run);
 
+/// Why the run failed when it was last executed; nothing when it did not, or has been going on since.
+std::optional<std::string> failure_of(const std::filesystem::path& folder, const RunSpec& run);
+
+/// Keeps that reason in work/ID.failed, if it can be written.
+void note_failure(const std::filesystem::path& folder, const RunSpec& run, const std::string& reason);
+void forget_failure(const std::filesystem::path& folder, const RunSpec& run);
+
 /// Removes everything that the run left in work/.
 void remove_work(const std::filesystem::path& folder, const RunSpec& run);
 

@@ -395,6 +395,7 @@ double run_cost(const RunSpec& run) {
 
 std::string execute_run(const RunSpec& run, const RunContext& context) {
   if (const auto outcome = finished_outcome(context.folder, run)) return *outcome;
+  forget_failure(context.folder, run);
   try {
     return run.model.kind == "mlp" ? execute_mlp(run, context) : execute_transformer(run, context);
   } catch (const Interrupted&) {
