@@ -47,11 +47,15 @@ void open_sources(const std::vector<RunSpec>& runs) {
   CorpusShelf shelf(cache_folder());
   std::set<std::string> opened;
   for (const RunSpec& run : runs) {
-    if (!opened.insert(run.data.name).second) continue;
-    if (run.model.kind == "mlp")
-      (void)open_vectors(run, shelf);
-    else
-      (void)open_tokens(run, shelf);
+    std::vector<DataSpec> all = run.others;
+    all.push_back(run.data);
+    for (const DataSpec& data : all) {
+      if (!opened.insert(data.name).second) continue;
+      if (run.model.kind == "mlp")
+        (void)open_vectors(run, shelf);
+      else
+        (void)open_tokens(run, data, shelf);
+    }
   }
 }
 

@@ -20,6 +20,7 @@ struct SubmitOptions {
   std::int64_t units_per_task = 0;  ///< 0: by cost
   double task_minutes = 2;          ///< least work of a task, by cost
   std::int64_t max_array = 0;       ///< tasks in one job array; 0: as many as the cluster allows
+  bool is_slurm = false;            ///< the one queue there is; submit asks for it by name
   bool is_dry = false;              ///< print the scripts and commands, change nothing
 };
 

@@ -50,8 +50,7 @@ void add_work_options(CLI::App& command, WorkOptions& o) {
   command.add_option("--sha256", o.sha256, "of the manifest")->required();
   command.add_option("--task", o.task, "number of the task, from 0")->required();
   command.footer(
-      "the scripts of hone submit call this; it uses SLURM_CPUS_PER_TASK cores, or one.
-      "
+      "the scripts of hone submit call this; it uses SLURM_CPUS_PER_TASK cores, or one.\n"
       "SIGUSR1, SIGTERM, SIGINT: saves its runs and exits with 99, which Slurm's RequeueExit puts back into the queue");
 }
 
@@ -212,7 +211,7 @@ int dispatch(int argc, char** argv) {
   for (CLI::App* command : {&plan, &run, &judge, &report, &submit, &resubmit, &status})
     add_study_options(*command, options);
   SubmitOptions submit_options;
-  submit.add_flag("--slurm", "the cluster's queue is Slurm")->required();
+  submit.add_flag("--slurm", submit_options.is_slurm, "the cluster's queue is Slurm")->required();
   for (CLI::App* command : {&submit, &resubmit}) add_submit_options(*command, submit_options);
   submit.footer(
       "examples:\n"

@@ -178,6 +178,13 @@ class Cluster:
             except ProcessLookupError:
                 continue
 
+    @staticmethod
+    def pending_signals(process):
+        """Signals that a stopped process has not seen yet."""
+        text = Path(f"/proc/{process}/status").read_text()
+        pending = sum(int(line.split()[1], 16) for line in text.splitlines() if line.startswith(("SigPnd", "ShdPnd")))
+        return {number for number in range(1, 65) if pending >> (number - 1) & 1}
+
     def jobs(self, fields="%i %t"):
         return [line.split() for line in self.run("squeue", "-h", "-r", "-o", fields).stdout.splitlines()]
 

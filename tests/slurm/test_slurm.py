@@ -1,10 +1,10 @@
 """A study on a real Slurm that loses tasks, nodes and its controller: whatever happens, every run file in the end has
 the bits of an undisturbed local run. usage: test_slurm.py HONE"""
 
+import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -86,6 +86,19 @@ class SlurmTest(unittest.TestCase):
                     found.setdefault(int(words[words.index("--task") + 1]), set()).add(process)
         return found
 
+    def sleep(self):
+        """Stops every worker of this test, as one that has much to do; their ids."""
+        stopped = set().union(*self.workers().values())
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        return stopped
+
+    @staticmethod
+    def wake(processes):
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
     def wait_for_end(self, seconds=90):
         wait_for(f"jobs are still in the queue: {self.cluster.jobs()}\n{self.cluster.logs()}",
                  lambda: not self.cluster.jobs(), seconds)
@@ -145,9 +158,7 @@ class SlurmTest(unittest.TestCase):
         frozen = wait_for("no task runs on n2", lambda: self.workers("n2"), 20)
         self.cluster.freeze("n2")
         twice = wait_for("no task of n2 runs again on n1", lambda: frozen.keys() & self.workers("n1").keys(), 60)
-        for task in frozen:
-            for process in frozen[task]:
-                os.kill(process, signal.SIGCONT)
+        self.wake(set().union(*frozen.values()))
         self.assertTrue(twice)
         wait_for("the thawed tasks go on for ever", lambda: not self.workers("n2"), 60)
         self.cluster.thaw("n2")
@@ -157,13 +168,40 @@ class SlurmTest(unittest.TestCase):
     def test_new_controller(self):
         self.submit("submit", "--slurm", "--units-per-task", "1")
         wait_for("no task runs", self.workers, 20)
+        asleep = self.sleep()
+        started = time.time()
+        state = self.cluster.folder / "state/job_state"
+        wait_for("the controller does not save its state",
+                 lambda: state.exists() and state.stat().st_mtime > started, 20)
         self.cluster.kill("slurmctld")
         self.cluster.start_controller()
+        wait_for("no task is in the queue of the new controller", self.cluster.jobs, 20)
+        self.wake(asleep)
+        self.wait_for_end()
+        self.expect_all_done()
+
+    def test_forgetful_controller(self):
+        """It dies before it has saved its state: the tasks run on, and no queue knows them."""
+        self.submit("submit", "--slurm", "--units-per-task", "1")
+        wait_for("no task runs", self.workers, 20)
+        asleep = self.sleep()
+        self.cluster.kill("slurmctld")
+        shutil.rmtree(self.cluster.folder / "state")
+        (self.cluster.folder / "state").mkdir()
+        self.cluster.start_controller()
+        self.assertEqual(self.hone("status").returncode, 1)
+        self.submit("resubmit")
+        self.wake(asleep)
         self.wait_for_end()
         self.expect_all_done()
 
     def test_time_limit(self):
         self.submit("submit", "--slurm", "--units-per-task", "4", "--time", "1", "--grace", "55")
+        wait_for("nothing is saved", lambda: list((self.out / "work").glob("*.h5")), 20)
+        asleep = self.sleep()  # as a task that takes longer than its limit
+        wait_for("no signal before the time limit",
+                 lambda: all(signal.SIGUSR1 in self.cluster.pending_signals(p) for p in asleep), 70)
+        self.wake(asleep)
         self.wait_for_end()
         self.assertIn("interrupted", self.worker_logs())
         self.expect_all_done()
