@@ -1,6 +1,7 @@
 #include "experiments/executor.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -23,22 +24,20 @@ std::atomic<bool> stop_requested{false};
 
 extern "C" void request_stop(int) { stop_requested = true; }
 
-/// Catches SIGINT and SIGTERM while it lives.
+/// Catches the signals that ask to stop while it lives.
 class SignalGuard {
  public:
   SignalGuard() {
     stop_requested = false;
-    old_interrupt_ = std::signal(SIGINT, request_stop);
-    old_terminate_ = std::signal(SIGTERM, request_stop);
+    for (std::size_t i = 0; i < signals.size(); ++i) old_[i] = std::signal(signals[i], request_stop);
   }
   ~SignalGuard() {
-    std::signal(SIGINT, old_interrupt_);
-    std::signal(SIGTERM, old_terminate_);
+    for (std::size_t i = 0; i < signals.size(); ++i) std::signal(signals[i], old_[i]);
   }
 
  private:
-  void (*old_interrupt_)(int);
-  void (*old_terminate_)(int);
+  static constexpr std::array signals = {SIGINT, SIGTERM, SIGUSR1};
+  std::array<void (*)(int), signals.size()> old_;
 };
 
 /// Whether a folder holds more than what a killed claim_folder left in it.
@@ -48,16 +47,19 @@ bool is_foreign(const fs::path& folder) {
   return false;
 }
 
-/// Runs still to do, longest first; `damages` says what is wrong with those whose file is not whole.
-std::vector<RunSpec> pending_runs(const Study& study, const fs::path& folder, int& skipped,
+/// Runs still to do, longest first; `damages` says what is wrong with those whose file is not whole. What a slower
+/// process left behind of finished ones is removed.
+std::vector<RunSpec> pending_runs(const std::vector<RunSpec>& runs, const fs::path& folder, int& skipped,
                                   std::vector<std::string>& damages) {
   std::vector<RunSpec> pending;
-  for (RunSpec& run : plan_runs(study)) {
+  for (const RunSpec& run : runs) {
     std::string damage;
-    if (is_finished(folder, run, damage))
+    if (is_finished(folder, run, damage)) {
       ++skipped;
-    else
-      pending.push_back(std::move(run));
+      remove_work(folder, run);
+    } else {
+      pending.push_back(run);
+    }
     if (!damage.empty()) damages.push_back(damage);
   }
   std::stable_sort(pending.begin(), pending.end(),
@@ -83,27 +85,33 @@ void expect_same_study(const fs::path& folder, const Study& study) {
 void claim_folder(const fs::path& folder, const Study& study) {
   const fs::path copy = folder / "study.toml";
   if (fs::exists(copy)) return expect_same_study(folder, study);
-  if (fs::exists(folder) && fs::is_directory(folder) && is_foreign(folder))
+  if (fs::exists(folder) && fs::is_directory(folder) && is_foreign(folder)) {
+    if (fs::exists(copy)) return expect_same_study(folder, study);  // another process has just claimed it
     throw OptionError(fmt::format("{}: is not empty and holds no study; choose another --out", folder.string()));
+  }
   ensure_writable_folder(folder);
   write_text_atomically(copy, study.text);
 }
 
 ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
   claim_folder(options.folder, study);
+  return execute_runs(study.name, plan_runs(study), options);
+}
+
+ExecuteSummary execute_runs(const std::string& title, const std::vector<RunSpec>& runs, const ExecuteOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
   ensure_writable_folder(options.folder / "runs");
   ensure_writable_folder(options.folder / "work");
   const SignalGuard guard;
   ExecuteSummary summary;
   double total = 0;
   std::vector<std::string> damages;
-  const std::vector<RunSpec> pending = pending_runs(study, options.folder, summary.skipped, damages);
+  const std::vector<RunSpec> pending = pending_runs(runs, options.folder, summary.skipped, damages);
   for (const RunSpec& run : pending) total += run_cost(run);
-  const int cores = hardware_threads();
+  const int cores = options.cores > 0 ? options.cores : hardware_threads();
   const int jobs = std::max(1, std::min<int>(options.jobs > 0 ? options.jobs : cores, int(pending.size())));
   const int threads = options.threads > 0 ? options.threads : std::max(1, cores / jobs);
-  Progress progress(study.name, total);
+  Progress progress(title, total);
   for (const std::string& damage : damages) progress.say(fmt::format("{}; this run will be made again", damage));
   CorpusShelf shelf(cache_folder());
   std::atomic<size_t> next{0};
@@ -125,6 +133,7 @@ ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options) 
       } catch (const std::exception& error) {
         const std::lock_guard guard_counts(lock);
         ++summary.failed;
+        note_failure(options.folder, run, error.what());
         progress.say(fmt::format("{} failed: {}", run.id(), error.what()));
       }
       progress.finish(fmt::format("{} s{}", run.model.name, run.seed));

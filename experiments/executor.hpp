@@ -13,6 +13,7 @@ struct ExecuteOptions {
   int jobs = 0;                  ///< runs at a time; 0 = one per core
   int threads = 0;               ///< per run; 0 = cores / jobs
   std::string command;           ///< as typed, for the manifests
+  int cores = 0;                 ///< to share among the jobs; 0 = all of this machine
 };
 
 /// How a call of execute_study ended.
@@ -33,8 +34,11 @@ void claim_folder(const std::filesystem::path& folder, const Study& study);
 /// errors  OptionError naming what differs: options, or thresholds changed after the run
 void expect_same_study(const std::filesystem::path& folder, const Study& study);
 
-/// Executes every run of the study that is not finished. Ctrl-C (SIGINT, SIGTERM) ends it cleanly: every run under
-/// way saves itself. One failing run does not stop the others.
+/// Executes those of the runs that are not finished. Ctrl-C (SIGINT, SIGTERM, and SIGUSR1 from a queue before its time
+/// limit) ends it cleanly: every run under way saves itself. One failing run does not stop the others.
+ExecuteSummary execute_runs(const std::string& title, const std::vector<RunSpec>& runs, const ExecuteOptions& options);
+
+/// Claims the folder and executes the runs of the study.
 ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options);
 
 }  // namespace hone::experiments

@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <vector>
 
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
@@ -43,26 +42,20 @@ bool write_at(int file, const void* data, std::size_t bytes, std::int64_t positi
   return true;
 }
 
-std::string hash_of(const Vector<double>& v) { return sha256(v.data(), std::size_t(v.size()) * sizeof(double)); }
+std::size_t bytes_of(const Vector<double>& v) { return std::size_t(v.size()) * sizeof(double); }
+
+std::string hash_of(const Vector<double>& v) { return sha256(v.data(), bytes_of(v)); }
 
 }  // namespace
 
 ProductJournal::ProductJournal(std::filesystem::path path, const std::string& identity, Index size)
-    : path_(std::move(path)), size_(size) {
-  const std::string header = fmt::format("hone.products 1 {} {}\n", sha256(identity), size);
+    : path_(std::move(path)), identity_(sha256(identity)), size_(size) {
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file_ < 0) fail(path_, "open");
-  std::string found(header.size(), '\0');
-  if (!read_at(file_, found.data(), found.size(), 0) || found != header) begin_anew(header);
-  position_ = std::int64_t(header.size());
 }
 
 ProductJournal::~ProductJournal() {
   if (file_ >= 0) ::close(file_);
-}
-
-void ProductJournal::begin_anew(const std::string& header) {
-  if (::ftruncate(file_, 0) != 0 || !write_at(file_, header.data(), header.size(), 0)) fail(path_, "begin");
 }
 
 LinearOperator ProductJournal::keep(LinearOperator op) {
@@ -74,30 +67,34 @@ LinearOperator ProductJournal::keep(LinearOperator op) {
           }};
 }
 
+std::string ProductJournal::hash_of_input(const Vector<double>& v) const {
+  Sha256 hash;
+  hash.update(identity_.data(), identity_.size());
+  hash.update(v.data(), bytes_of(v));
+  return hash.finish();
+}
+
 bool ProductJournal::replay(const Vector<double>& v, Vector<double>& result) {
-  std::vector<char> hashes(2 * hash_bytes);
+  std::string input(hash_bytes, '\0'), output(hash_bytes, '\0');
   result.resize(size_);
-  const std::size_t bytes = std::size_t(size_) * sizeof(double);
-  const bool is_there = read_at(file_, hashes.data(), hashes.size(), position_) &&
-                        read_at(file_, result.data(), bytes, position_ + std::int64_t(hashes.size()));
-  const std::string input(hashes.data(), hash_bytes), output(hashes.data() + hash_bytes, hash_bytes);
-  if (is_there && input == hash_of(v) && output == hash_of(result)) {
-    position_ += std::int64_t(hashes.size() + bytes);
-    ++replayed_;
-    return true;
-  }
-  replaying_ = false;
-  if (::ftruncate(file_, position_) != 0) fail(path_, "truncate");
-  return false;
+  const std::int64_t at_output = position_ + std::int64_t(hash_bytes), at_result = at_output + std::int64_t(hash_bytes);
+  const bool is_there = read_at(file_, input.data(), hash_bytes, position_) &&
+                        read_at(file_, output.data(), hash_bytes, at_output) &&
+                        read_at(file_, result.data(), bytes_of(result), at_result);
+  replaying_ = is_there && input == hash_of_input(v) && output == hash_of(result);
+  if (!replaying_) return false;
+  position_ = at_result + std::int64_t(bytes_of(result));
+  ++replayed_;
+  return true;
 }
 
 void ProductJournal::append(const Vector<double>& v, const Vector<double>& result) {
-  const std::string hashes = hash_of(v) + hash_of(result);
-  const std::size_t bytes = std::size_t(size_) * sizeof(double);
+  const std::string hashes = hash_of_input(v) + hash_of(result);
+  const std::int64_t at_result = position_ + std::int64_t(hashes.size());
   if (!write_at(file_, hashes.data(), hashes.size(), position_) ||
-      !write_at(file_, result.data(), bytes, position_ + std::int64_t(hashes.size())))
+      !write_at(file_, result.data(), bytes_of(result), at_result))
     fail(path_, "append to");
-  position_ += std::int64_t(hashes.size() + bytes);
+  position_ = at_result + std::int64_t(bytes_of(result));
 }
 
 }  // namespace hone::experiments

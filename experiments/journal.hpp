@@ -11,13 +11,14 @@
 
 namespace hone::experiments {
 
-/// One file: a header with the identity of the operator, then a record for each product, appended as it is done.
-/// Each record holds the hash of its input and of its output, so that a torn last record, a damaged one, or one of
-/// another sequence of products ends the replay and is overwritten.
+/// One file of records, one for each product, written as it is done: the hash of the operator's identity with the
+/// input, the hash of the output, the output. A torn record, a damaged one, or one of another operator or sequence of
+/// products ends the replay and is overwritten. Nothing is ever cut off, and equal products are equal bytes at equal
+/// places: processes that keep one journal at the same time write the same file, and the slower one reads the other's.
 class ProductJournal {
  public:
   /// `identity` names everything that decides the products (parameters, tokens, precision, build).
-  /// ensures  a journal of another identity, or a damaged header, is begun anew
+  /// ensures  no product of another identity is ever taken from the file
   /// errors   IoError naming the file and the cause (folder missing, permissions, full disk)
   ProductJournal(std::filesystem::path path, const std::string& identity, Index size);
   ~ProductJournal();
@@ -32,11 +33,12 @@ class ProductJournal {
   std::int64_t replayed() const { return replayed_; }
 
  private:
+  std::string hash_of_input(const Vector<double>& v) const;
   bool replay(const Vector<double>& v, Vector<double>& result);
   void append(const Vector<double>& v, const Vector<double>& result);
-  void begin_anew(const std::string& header);
 
   std::filesystem::path path_;
+  std::string identity_;
   int file_ = -1;
   Index size_;
   std::int64_t position_ = 0, replayed_ = 0;  ///< of the next record, in bytes

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "experiments/cluster_commands.hpp"
 #include "experiments/commands.hpp"
 #include "experiments/decode_command.hpp"
 #include "experiments/measure_command.hpp"
@@ -19,6 +20,8 @@ using hone::experiments::PlanOptions;
 using hone::experiments::PredictOptions;
 using hone::experiments::QuantizeOptions;
 using hone::experiments::QuantizeSpec;
+using hone::experiments::SubmitOptions;
+using hone::experiments::WorkOptions;
 
 namespace {
 
@@ -32,6 +35,32 @@ void add_study_options(CLI::App& command, CommandOptions& options) {
 void add_worker_options(CLI::App& command, CommandOptions& options) {
   command.add_option("--jobs,-j", options.jobs, "runs at a time; default one per core")->check(CLI::Range(0, 4096));
   command.add_option("--threads", options.threads, "threads per run; default cores/jobs")->check(CLI::Range(0, 4096));
+}
+
+/// Options of submit and resubmit.
+void add_submit_options(CLI::App& command, SubmitOptions& o) {
+  command.add_option("--partition", o.partition, "default the cluster's");
+  command.add_option("--time", o.time, "limit of a task, as Slurm writes it; default the partition's");
+  command.add_option("--cpus", o.cpus, "cores of a task; default 1")->check(CLI::Range(1, 4096));
+  command.add_option("--grace", o.grace, "seconds before the limit when a task saves itself; default 120")
+      ->check(CLI::Range(1, 65535));
+  command.add_option("--sbatch", o.more, "further options of sbatch, such as --sbatch=--account=physics");
+  command.add_option("--units-per-task", o.units_per_task, "runs per task; default by their cost")
+      ->check(CLI::Range(1, 1000000));
+  command.add_option("--task-minutes", o.task_minutes, "least work of a task by the cost model")
+      ->check(CLI::Range(0., 1e6));
+  command.add_option("--max-array", o.max_array, "tasks per job array; default the cluster's MaxArraySize")
+      ->check(CLI::Range(1, 4000001));
+  command.add_flag("--dry-run", o.is_dry, "print the batch scripts and commands, and submit nothing");
+}
+
+void add_work_options(CLI::App& command, WorkOptions& o) {
+  command.add_option("manifest", o.manifest, "manifest.json of a submission")->required();
+  command.add_option("--sha256", o.sha256, "of the manifest")->required();
+  command.add_option("--task", o.task, "number of the task, from 0")->required();
+  command.footer(
+      "the scripts of hone submit call this; it uses SLURM_CPUS_PER_TASK cores, or one.\n"
+      "SIGUSR1, SIGTERM, SIGINT: saves its runs and exits with 99, which Slurm's RequeueExit puts back into the queue");
 }
 
 /// Options of every subcommand on one checkpoint.
@@ -202,6 +231,8 @@ int dispatch(int argc, char** argv) {
       "  hone table  experiments/studies/demo.toml      everything measured as one table, HDF5 and CSV\n"
       "  hone report experiments/studies/demo.toml      figures and report.html\n"
       "  hone inspect outputs/demo/runs/FILE.h5 --group ptq\n"
+      "  hone submit my.toml --slurm --time 2:00:00     the same runs on a cluster; resubmit adds what is missing\n"
+      "  hone status my.toml                            every run: done, running, partly done, failed, missing\n"
       "  hone measure stories260K.bin --text story.txt  loss, certified spectrum and ladder of bits of a checkpoint\n"
       "  hone quantize stories260K.bin --text story.txt schemes of quantization side by side\n"
       "  hone decode   stories260K.bin --text story.txt quantized caches and falling precision, token by token\n"
@@ -231,8 +262,25 @@ int dispatch(int argc, char** argv) {
       "examples:\n"
       "  hone plan experiments/studies/reference.toml --pilot outputs/demo\n"
       "  hone plan my.toml --jobs 1 --threads 2");
-  for (CLI::App* command : {&run, &judge, &table, &report}) add_study_options(*command, options);
   add_worker_options(run, options);
+  CLI::App& submit = *app.add_subcommand("submit", "hand every run that is not finished to a cluster");
+  CLI::App& resubmit = *app.add_subcommand("resubmit", "hand over again what is neither finished nor in the queue");
+  CLI::App& status = *app.add_subcommand("status", "state of every run; exit code 1 unless all are done");
+  for (CLI::App* command : {&run, &judge, &table, &report, &submit, &resubmit, &status})
+    add_study_options(*command, options);
+  SubmitOptions submit_options;
+  submit.add_flag("--slurm", submit_options.is_slurm, "the cluster's queue is Slurm")->required();
+  for (CLI::App* command : {&submit, &resubmit}) add_submit_options(*command, submit_options);
+  submit.footer(
+      "examples:\n"
+      "  hone submit my.toml --slurm --dry-run\n"
+      "  hone submit my.toml --slurm --partition cpu --time 4:00:00 --cpus 4\n"
+      "the folder of the study, the cache (HONE_CACHE) and hone itself must be visible from the nodes under the same "
+      "names");
+  CLI::App& work = *app.add_subcommand("work", "one task of a submission, as its job array runs it");
+  WorkOptions work_options;
+  work_options.command_line = options.command_line;
+  add_work_options(work, work_options);
   CLI::App& measure = *app.add_subcommand("measure", "every instrument on one public checkpoint");
   MeasureOptions measure_options;
   measure_options.command_line = options.command_line;
@@ -261,6 +309,10 @@ int dispatch(int argc, char** argv) {
   if (decode.parsed()) return hone::experiments::decode_command(decode_options);
   if (predict.parsed()) return hone::experiments::predict_command(predict_options);
   if (report.parsed()) return hone::experiments::report_command(options);
+  if (submit.parsed()) return hone::experiments::submit_command(options, submit_options);
+  if (resubmit.parsed()) return hone::experiments::resubmit_command(options, submit_options);
+  if (status.parsed()) return hone::experiments::status_command(options);
+  if (work.parsed()) return hone::experiments::work_command(work_options);
   return hone::experiments::inspect_command(file, group);
 }
 

@@ -66,7 +66,7 @@ std::vector<PlannedLine> lines_of(const Study& study, const fs::path& folder, in
     line.is_done = is_finished(folder, run, damage);
     line.state = line.is_done                            ? "done"
                  : !damage.empty()                       ? "damaged, to do again"
-                 : fs::exists(partial_path(folder, run)) ? "partly done"
+                 : !saved_states(folder, run).empty() ? "partly done"
                                                          : "to do";
     lines.push_back(std::move(line));
   }

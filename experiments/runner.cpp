@@ -1,5 +1,6 @@
 #include "experiments/runner.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -49,7 +50,6 @@ class Run {
                      [this](double flops, const std::string& what) { watch(flops, what); }) {
     model_.check(source_.evaluation);
     open_long_windows();
-    instruments_.set_journal(journal_path());
     if (!spec.model.shifted_data.empty()) instruments_.set_shifted(&sources_.at(spec.model.shifted_data).evaluation);
     resume_or_start();
   }
@@ -71,7 +71,6 @@ class Run {
   }
 
  private:
-  fs::path journal_path() const { return partial_path(context_.folder, spec_).replace_extension(".products"); }
   std::string label() const { return fmt::format("{} s{}", spec_.model.name, spec_.seed); }
 
   void watch(double flops, const std::string& what) {
@@ -86,27 +85,32 @@ class Run {
 
   void resume_or_start() {
     state_ = fresh_state();
-    const fs::path path = partial_path(context_.folder, spec_);
-    if (!fs::exists(path)) return;
-    try {
-      file_ = read_run_file(path);
-      if (std::get<std::string>(file_.group("manifest").attribute("corpus_sha256")) != source_.sha256)
-        throw FormatError(fmt::format("{}: was trained on another text of data.{}", path.string(), spec_.data.name));
-      state_ = state_from_dataset<float>(file_.group("state"), options_, objective_.layout().size());
-      done_ = std::get<std::int64_t>(file_.group("state").attribute("checkpoints_done"));
-      file_.groups.erase("state");
-      file_.groups.erase("manifest");
-      file_.groups.erase("options");
-    } catch (const Error& error) {
-      context_.progress.say(fmt::format("{}; starting {} anew", error.what(), spec_.id()));
-      file_ = {};
-      state_ = fresh_state();
-      done_ = 0;
-    }
+    const std::vector<SavedState> states = saved_states(context_.folder, spec_);
+    if (states.empty()) return;
+    if (std::none_of(states.begin(), states.end(), [&](const SavedState& state) { return resume(state.path); }))
+      context_.progress.say(fmt::format("starting {} anew", spec_.id()));
     const Index size = model_.layout().size();
     context_.progress.advance(
         label(), double(state_.step()) * training_flops(spec_, size) + double(done_) * moment_flops(spec_, size),
         "resumed");
+  }
+
+  /// False, with a message and the fresh state, when the file is damaged or was made from another text.
+  bool resume(const fs::path& path) {
+    try {
+      RunFile file = read_run_file(path);
+      if (std::get<std::string>(file.group("manifest").attribute("corpus_sha256")) != source_.sha256)
+        throw FormatError(fmt::format("{}: was trained on another text of data.{}", path.string(), spec_.data.name));
+      TrainState<float> state = state_from_dataset<float>(file.group("state"), options_, objective_.layout().size());
+      done_ = std::get<std::int64_t>(file.group("state").attribute("checkpoints_done"));
+      state_ = std::move(state);
+      for (const char* name : {"state", "manifest", "options"}) file.groups.erase(name);
+      file_ = std::move(file);
+      return true;
+    } catch (const Error& error) {
+      context_.progress.say(fmt::format("{}; {} does not go on from it", error.what(), spec_.id()));
+      return false;
+    }
   }
 
   void train_trunk(std::int64_t target) {
@@ -228,14 +232,16 @@ class Run {
   /// False when there was nothing to measure.
   bool add_rows(const AlignedVector<float>& theta, const Moment& moment, QatObjective<Float>& objective,
                 double before) {
+    const fs::path journal = journal_path(context_.folder, spec_, moment.step, moment.variant);
+    instruments_.set_journal(journal);
     TimeSpent replayed;  // products out of a journal are no measure of their cost
-    TimeSpent& spent = fs::exists(journal_path()) ? replayed : time_.measuring;
+    TimeSpent& spent = fs::exists(journal) ? replayed : time_.measuring;
     Rows groups = timed(spent, moment_flops(spec_, model_.layout().size()),
                         [&] { return instruments_.measure(latent(theta), moment); });
     if (!groups.empty() && trains_low()) groups["qat"] = low_precision_row(theta, objective, before);
     for (const auto& [name, rows] : groups) file_.groups[name].append(rows, "checkpoint");
     std::error_code ignored;
-    fs::remove(journal_path(), ignored);
+    fs::remove(journal, ignored);
     return !groups.empty();
   }
 
@@ -248,18 +254,20 @@ class Run {
 
   /// Everything so far and the trunk's state, as a file that a later process can go on from.
   void save() {
+    if (finished_outcome(context_.folder, spec_)) throw Error("another process was quicker");
+    const SavedState now{saved_path(context_.folder, spec_, state_.step(), done_), state_.step(), done_};
     RunFile partial = file_;
     describe(partial);
     partial.groups["state"] = to_dataset(state_);
     partial.groups["state"].set_attribute("checkpoints_done", done_);
-    write_run_file(partial_path(context_.folder, spec_), partial);
+    write_run_file(now.path, partial);
+    remove_states_before(now, context_.folder, spec_);
   }
 
   void finish() {
     describe(file_);
-    write_run_file(finished_path(context_.folder, spec_), file_);
-    std::error_code ignored;
-    fs::remove(partial_path(context_.folder, spec_), ignored);
+    if (!finished_outcome(context_.folder, spec_)) write_run_file(finished_path(context_.folder, spec_), file_);
+    remove_work(context_.folder, spec_);
     keep_time();
   }
 
@@ -390,21 +398,6 @@ double decoding_flops(const RunSpec& run, Index parameters) {
 
 }  // namespace
 
-fs::path finished_path(const fs::path& folder, const RunSpec& run) { return folder / "runs" / (run.id() + ".h5"); }
-fs::path partial_path(const fs::path& folder, const RunSpec& run) { return folder / "work" / (run.id() + ".h5"); }
-
-bool is_finished(const fs::path& folder, const RunSpec& run, std::string& damage) {
-  const fs::path path = finished_path(folder, run);
-  if (!fs::exists(path)) return false;
-  try {
-    (void)read_run_file(path);
-    return true;
-  } catch (const Error& error) {
-    damage = error.what();
-    return false;
-  }
-}
-
 RunWork work_of(const RunSpec& run) {
   RunWork work;
   work.parameters = run.model.kind == "mlp"
@@ -429,7 +422,20 @@ double run_cost(const RunSpec& run) {
 }
 
 std::string execute_run(const RunSpec& run, const RunContext& context) {
-  return run.model.kind == "mlp" ? execute_mlp(run, context) : execute_transformer(run, context);
+  if (const auto outcome = finished_outcome(context.folder, run)) return *outcome;
+  forget_failure(context.folder, run);
+  try {
+    return run.model.kind == "mlp" ? execute_mlp(run, context) : execute_transformer(run, context);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Error& error) {
+    // A process that finishes a run removes its work files, also under another one that executes it at the same time.
+    const auto outcome = finished_outcome(context.folder, run);
+    if (!outcome) throw;
+    context.progress.say(fmt::format("{} was finished by another process ({})", run.id(), error.what()));
+    remove_work(context.folder, run);
+    return *outcome;
+  }
 }
 
 }  // namespace hone::experiments

@@ -1,5 +1,5 @@
 // One run from its first step to its file: train, stop at the checkpoints, measure, save so that a killed run goes on
-// with the same bits, write runs/ID.h5 at the end.
+// with the same bits, write the finished file at the end.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,7 @@
 
 #include "experiments/build.hpp"
 #include "experiments/progress.hpp"
+#include "experiments/run_files.hpp"
 
 namespace hone::experiments {
 
@@ -19,13 +20,6 @@ struct RunContext {
   int threads = 1;
   std::string command;  ///< as typed, for the manifest
 };
-
-/// Finished file and resumable file of a run.
-std::filesystem::path finished_path(const std::filesystem::path& folder, const RunSpec& run);
-std::filesystem::path partial_path(const std::filesystem::path& folder, const RunSpec& run);
-
-/// True when the finished file is there and whole; `damage` says what is wrong with one that is there and is not.
-bool is_finished(const std::filesystem::path& folder, const RunSpec& run, std::string& damage);
 
 /// What a run consists of, by the cost model.
 struct RunWork {
@@ -41,7 +35,8 @@ RunWork work_of(const RunSpec& run);
 double run_cost(const RunSpec& run);
 
 /// Executes the run, or the rest of it, and returns its outcome: "complete" or "diverged: …".
-/// ensures  the file's content does not depend on threads, interruptions or the other runs
+/// ensures  the file's content does not depend on threads, interruptions or the other runs; a whole file that is there,
+///          or that another process puts there meanwhile, is kept and its outcome returned
 /// errors   Interrupted; OptionError and IoError of data and folders. A diverged run is no error: its file ends early
 ///          and says why in /manifest, attribute `outcome`.
 std::string execute_run(const RunSpec& run, const RunContext& context);

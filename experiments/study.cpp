@@ -114,6 +114,8 @@ void check_branch(const RunSpec& run, const BranchSpec& branch, const std::vecto
   const std::vector<std::string> reserved = {"", "trunk", "ema", "lawa"};
   if (std::find(reserved.begin(), reserved.end(), branch.name) != reserved.end())
     refuse("name is missing or that of another variant; choose a word such as cooled");
+  if (branch.name.find_first_of("/\\ ") != std::string::npos)
+    refuse("name holds a blank or slash; it names a file, so choose another");
   if (branch.at.empty()) refuse("at is missing; write the checkpoints that it leaves from, such as at = [2, 4]");
   (void)branch_decay(branch);
   const QatOptions precision = training_precision(branch, run.model, run.quantize);

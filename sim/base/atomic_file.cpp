@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <system_error>
 
@@ -33,10 +34,11 @@ fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.
 
 fs::path temporary_name(const fs::path& path) {
   static std::atomic<unsigned> serial{0};
+  static const unsigned process = std::random_device{}();  // containers may share host name and process id
   char host[256] = "host";
   ::gethostname(host, sizeof(host) - 1);
   fs::path name = path;
-  name += fmt::format(".tmp.{}.{}.{}", host, ::getpid(), serial++);
+  name += fmt::format(".tmp.{}.{}.{:08x}.{}", host, ::getpid(), process, serial++);
   return name;
 }
 

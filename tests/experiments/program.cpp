@@ -132,7 +132,10 @@ std::vector<experiments::RunSpec> Workplace::runs() const {
 
 fs::path Workplace::finished(size_t i) const { return experiments::finished_path(out(), runs().at(i)); }
 
-fs::path Workplace::partial(size_t i) const { return experiments::partial_path(out(), runs().at(i)); }
+fs::path Workplace::partial(size_t i) const {
+  const auto states = experiments::saved_states(out(), runs().at(i));
+  return states.empty() ? experiments::saved_path(out(), runs().at(i), 0, 0) : states.front().path;
+}
 
 const Workplace& quick() {
   static const Workplace place(quick_text());

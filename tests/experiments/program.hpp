@@ -74,6 +74,7 @@ class Workplace {
   std::vector<experiments::RunSpec> runs() const;
   /// Finished file of the run number `i`.
   std::filesystem::path finished(size_t i) const;
+  /// The furthest state that the run number `i` saved; where one of no progress would lie when there is none.
   std::filesystem::path partial(size_t i) const;
   RunFile read(size_t i) const { return read_run_file(finished(i)); }
 

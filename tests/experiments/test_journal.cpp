@@ -114,6 +114,39 @@ TEST_CASE("journal: a flipped bit is never taken for a product") {
   }
 }
 
+TEST_CASE("journal: of two operators that write one file in turns, none takes a product of the other") {
+  TemporaryFolder folder;
+  const fs::path path = folder.path() / "a.products";
+  Counted counted, doubled;
+  LinearOperator twice = doubled.op(5);
+  twice.apply = [inner = std::move(twice.apply)](const Vector<double>& v, Vector<double>& result) {
+    inner(v, result);
+    result *= 2;
+  };
+  ProductJournal first(path, "one", 5), second(path, "two", 5);
+  const LinearOperator a = first.keep(counted.op(5)), b = second.keep(std::move(twice));
+  Vector<double> va = Vector<double>::Ones(5), vb = va, w;
+  for (int i = 0; i < 3; ++i) {
+    a.apply(va, w), va = w;
+    b.apply(vb, w), vb = w;
+  }
+  CHECK(va == chain(Counted().op(5), 1));
+  CHECK(vb == 8 * va);
+  CHECK(session(path, "one").result == va);
+}
+
+TEST_CASE("journal: two processes on the same products leave each other's records, and the later reads them") {
+  TemporaryFolder folder;
+  const fs::path path = folder.path() / "a.products";
+  Counted early, late;
+  ProductJournal ahead(path, "theta", 5), behind(path, "theta", 5);
+  const LinearOperator a = ahead.keep(early.op(5)), b = behind.keep(late.op(5));
+  const Vector<double> whole = chain(a, 1);
+  CHECK(chain(b, 1) == whole);
+  CHECK(late.products == 0);
+  CHECK(session(path, "theta").done == 0);
+}
+
 TEST_CASE("journal: a folder that is missing is named") {
   TemporaryFolder folder;
   CHECK_THROWS_AS(ProductJournal(folder.path() / "none" / "a.products", "theta", 3), IoError);

@@ -138,13 +138,19 @@ TEST_CASE("read_study: one line names the model, its line and the fix [fields th
                   "first_tokens = 50000",
                   first_model,
                   {"first_tokens = 50000 above tokens = 40960"}});
-  expect_refused({"branch", "at = [2]", "at = [4]", "[[models.branches]]", {"branches.cooled: at = 4, there are 3 checkpoints"}});
+  expect_refused(
+      {"branch", "at = [2]", "at = [4]", "[[models.branches]]", {"branches.cooled: at = 4, there are 3 checkpoints"}});
   expect_refused({"branch of no checkpoint", "at = [2]", "share = 1", first_model, {"branches.cooled: at is missing"}});
   expect_refused({"branch with a variant's name",
                   "name = \"cooled\"",
                   "name = \"trunk\"",
                   first_model,
                   {"branches.trunk: name is missing or that of another variant"}});
+  expect_refused({"branch whose name is no file name",
+                  "name = \"cooled\"",
+                  "name = \"cooled/twice\"",
+                  first_model,
+                  {"branches.cooled/twice: name holds a blank or slash"}});
   expect_refused({"branch on data of other tokens",
                   "at = [2]",
                   "at = [2]\ndata = \"teacher\"",

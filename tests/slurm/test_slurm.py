@@ -1,0 +1,214 @@
+"""A study on a real Slurm that loses tasks, nodes and its controller: whatever happens, every run file in the end has
+the bits of an undisturbed local run. usage: test_slurm.py HONE"""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import h5py  # noqa: E402
+
+from cluster import Cluster, missing_programs, wait_for  # noqa: E402
+
+HONE = sys.argv[1] if len(sys.argv) > 1 else ""
+SKIPPED = 77
+STUDY = HERE / "study.toml"
+# What a run file says about how it was made; everything else must be equal.
+MAY_DIFFER = {("manifest", "command"), ("manifest", "threads")}
+
+
+def content(path):
+    """Every attribute and every array of a run file, as bytes."""
+    found = {}
+    with h5py.File(path, "r") as file:
+        def add(name, item):
+            for key, value in item.attrs.items():
+                if key not in ("REFERENCE_LIST", "DIMENSION_LIST"):  # addresses in the file
+                    found[name, key] = repr(value)
+            if isinstance(item, h5py.Dataset):
+                values = item[()]
+                found[name,] = repr(values.tolist()) if values.dtype == object else values.tobytes()
+        add("", file)
+        file.visititems(add)
+    return {key: value for key, value in found.items() if key not in MAY_DIFFER}
+
+
+class SlurmTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = Path(tempfile.mkdtemp(prefix="hone-slurm-"))
+        cls.addClassCleanup(shutil.rmtree, cls.scratch)
+        cls.cluster = Cluster(cls.scratch / "cluster")
+        cls.addClassCleanup(cls.cluster.stop)
+        cls.cluster.environment["HONE_CACHE"] = str(cls.scratch / "cache")
+        cls.cluster.start()
+        local = cls.cluster.run(HONE, "run", STUDY, "--out", cls.scratch / "local", "--jobs", "2", "--threads", "1")
+        assert local.returncode == 0, local.stderr
+        cls.expected = {path.name: content(path) for path in (cls.scratch / "local/runs").glob("*.h5")}
+        assert len(cls.expected) == 4
+
+    def setUp(self):
+        self.started = time.monotonic()
+        self.out = self.scratch / self.id().rsplit(".", 1)[1]
+
+    def tearDown(self):
+        print(f"{self.out.name}: {time.monotonic() - self.started:.1f} s", flush=True)
+        self.cluster.run("scancel", "--user", str(os.getuid()))
+        self.cluster.restore()
+
+    def hone(self, command, *more):
+        return self.cluster.run(HONE, command, STUDY, "--out", self.out, *more)
+
+    def submit(self, command, *more):
+        said = self.hone(command, *more)
+        self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
+        return said.stdout
+
+    def workers(self, node=None):
+        """{task: process ids} of the workers of this test that are under way."""
+        found = {}
+        for name in [node] if node else ["n1", "n2"]:
+            for process in self.cluster.processes(name):
+                try:
+                    words = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+                except OSError:
+                    continue
+                if "work" in words and str(self.out) in words[words.index("work") + 1]:
+                    found.setdefault(int(words[words.index("--task") + 1]), set()).add(process)
+        return found
+
+    def sleep(self):
+        """Stops every worker of this test, as one that has much to do; their ids."""
+        stopped = set().union(*self.workers().values())
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        return stopped
+
+    @staticmethod
+    def wake(processes):
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
+
+    def wait_for_end(self, seconds=90):
+        wait_for(f"jobs are still in the queue: {self.cluster.jobs()}\n{self.cluster.logs()}",
+                 lambda: not self.cluster.jobs(), seconds)
+
+    def expect_all_done(self):
+        status = self.hone("status")
+        self.assertEqual(status.returncode, 0, status.stdout + self.worker_logs())
+        found = {path.name: content(path) for path in (self.out / "runs").glob("*")}
+        self.assertEqual(found.keys(), self.expected.keys())
+        for name, values in found.items():
+            different = [key for key in values.keys() | self.expected[name].keys()
+                         if values.get(key) != self.expected[name].get(key)]
+            self.assertEqual(different, [], name)
+        self.assertEqual(list((self.out / "work").iterdir()), [])
+
+    def worker_logs(self):
+        return "\n".join(path.read_text() for path in sorted(self.out.glob("slurm/*/log/*.log")))
+
+    def test_normal(self):
+        said = self.submit("submit", "--slurm", "--units-per-task", "1", "--max-array", "3")
+        self.assertIn("4 tasks", said)
+        wait_for("no task runs", self.workers, 20)
+        self.assertIn(" running ", self.hone("status").stdout)
+        again = self.hone("submit", "--slurm")
+        self.assertEqual(again.returncode, 2)
+        self.assertIn("hone resubmit", again.stderr)
+        self.assertIn("nothing to submit", self.submit("resubmit"))
+        self.wait_for_end()
+        self.expect_all_done()
+        self.assertTrue((self.out / "verdict.json").exists())
+        self.assertIn("short: 4 done", self.worker_logs())
+
+    def test_killed_task(self):
+        self.submit("submit", "--slurm", "--units-per-task", "1")
+        victim = wait_for("task 1 does not run", lambda: self.workers().get(1), 20)
+        wait_for("nothing is saved", lambda: list((self.out / "work").glob("*.h5")), 20)
+        for process in victim:
+            os.kill(process, signal.SIGKILL)
+        self.wait_for_end()
+        status = self.hone("status")
+        self.assertEqual(status.returncode, 1)
+        self.assertIn("short: 3 done, 1 ", status.stdout)
+        self.assertIn("short: 3 done, 1 ", self.worker_logs())
+        self.assertIn("1 tasks", self.submit("resubmit"))
+        self.wait_for_end()
+        self.expect_all_done()
+
+    def test_dead_node(self):
+        self.submit("submit", "--slurm", "--units-per-task", "1")
+        wait_for("no task runs on n2", lambda: self.workers("n2"), 20)
+        self.cluster.lose("n2")
+        self.wait_for_end()
+        self.expect_all_done()
+
+    def test_frozen_node(self):
+        self.submit("submit", "--slurm", "--units-per-task", "1")
+        frozen = wait_for("no task runs on n2", lambda: self.workers("n2"), 20)
+        self.cluster.freeze("n2")
+        twice = wait_for("no task of n2 runs again on n1", lambda: frozen.keys() & self.workers("n1").keys(), 60)
+        self.wake(set().union(*frozen.values()))
+        self.assertTrue(twice)
+        wait_for("the thawed tasks go on for ever", lambda: not self.workers("n2"), 60)
+        self.cluster.thaw("n2")
+        self.wait_for_end()
+        self.expect_all_done()
+
+    def test_new_controller(self):
+        self.submit("submit", "--slurm", "--units-per-task", "1")
+        wait_for("no task runs", self.workers, 20)
+        asleep = self.sleep()
+        started = time.time()
+        state = self.cluster.folder / "state/job_state"
+        wait_for("the controller does not save its state",
+                 lambda: state.exists() and state.stat().st_mtime > started, 20)
+        self.cluster.kill("slurmctld")
+        self.cluster.start_controller()
+        wait_for("no task is in the queue of the new controller", self.cluster.jobs, 20)
+        self.wake(asleep)
+        self.wait_for_end()
+        self.expect_all_done()
+
+    def test_forgetful_controller(self):
+        """It dies before it has saved its state: the tasks run on, and no queue knows them."""
+        self.submit("submit", "--slurm", "--units-per-task", "1")
+        wait_for("no task runs", self.workers, 20)
+        asleep = self.sleep()
+        self.cluster.kill("slurmctld")
+        shutil.rmtree(self.cluster.folder / "state")
+        (self.cluster.folder / "state").mkdir()
+        self.cluster.start_controller()
+        self.assertEqual(self.hone("status").returncode, 1)
+        self.submit("resubmit")
+        self.wake(asleep)
+        self.wait_for_end()
+        self.expect_all_done()
+
+    def test_time_limit(self):
+        self.submit("submit", "--slurm", "--units-per-task", "4", "--time", "1", "--grace", "55")
+        wait_for("nothing is saved", lambda: list((self.out / "work").glob("*.h5")), 20)
+        asleep = self.sleep()  # as a task that takes longer than its limit
+        wait_for("no signal before the time limit",
+                 lambda: all(signal.SIGUSR1 in self.cluster.pending_signals(p) for p in asleep), 70)
+        self.wake(asleep)
+        self.wait_for_end()
+        self.assertIn("interrupted", self.worker_logs())
+        self.expect_all_done()
+
+
+if __name__ == "__main__":
+    if missing := missing_programs():
+        print(f"SKIPPED: {', '.join(missing)} not found; experiments/packages installs Slurm and munge")
+        sys.exit(SKIPPED)
+    unittest.main(argv=sys.argv[:1] + sys.argv[2:], verbosity=2)
