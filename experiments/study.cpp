@@ -175,7 +175,9 @@ void check_run(const RunSpec& run) {
     throw OptionError(fmt::format("kind = \"{}\" cannot learn from data of kind \"{}\"; use {}", model.kind,
                                   run.data.kind, wants_vectors ? "kind = \"mlp\"" : "kind = \"llama\" or \"gpt2\""));
   if (is_mlp)
-    mlp_options(model, run.data.inputs, run.data.outputs, run.data.kind == "digits").validate();
+    // How many classes a table has, only the table says.
+    mlp_options(model, run.data.inputs, run.data.kind == "digits" ? 10 : run.data.outputs, run.data.kind == "digits")
+        .validate();
   else
     transformer_options(model, run.data.vocabulary).validate();
   if (!is_mlp) check_decode(run.decode, transformer_options(model, run.data.vocabulary));

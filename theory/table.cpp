@@ -165,8 +165,8 @@ class Reader {
     const Column bits(*shift, "bits", {"bits"}, where), loss(*shift, "loss_nats", {"checkpoint"}, where);
     const Column delta(*shift, "delta_nats", dims, where), delta_se(*shift, "delta_se_nats", dims, where);
     const std::string data = shift->attributes().contains("data") ? text(*shift, "data") : "";
-    const auto count = static_cast<std::size_t>(shift->length("bits"));
     expect_checkpoints(*shift, "shift");
+    const auto count = static_cast<std::size_t>(shift->length("bits"));
     for (std::size_t i = 0; i < subjects_.size(); ++i)
       for (std::size_t j = 0; j < count; ++j) {
         ShiftRow row;

@@ -100,8 +100,10 @@ TEST_SUITE("power") {
       CHECK(!p.problem.empty());
     for (const Power& p :
          expected_power(pilot_of(pilot_table({.seeds = 1, .sizes = {1e5}}), thresholds()), design(2), thresholds(), {}))
-      CHECK(p.problem.find("do not repeat") != std::string::npos);
+      CHECK_MESSAGE(p.problem.find(p.id == "Q6" ? "too few usable rows" : "do not repeat") != std::string::npos,
+                    p.id << ": " << p.problem);
     const auto one = power_of({}, 2), two = power_of({}, 2);
-    for (std::size_t i = 0; i < one.size(); ++i) CHECK(one[i].half_width == two[i].half_width);
+    for (std::size_t i = 0; i < one.size(); ++i)  // Q6 has no rows here and no width
+      CHECK((one[i].half_width == two[i].half_width || (one[i].id == "Q6" && !one[i].problem.empty())));
   }
 }

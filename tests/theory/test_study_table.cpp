@@ -114,6 +114,7 @@ TEST_SUITE("study_table") {
     bad.groups["shift"] = Dataset();
     bad.groups["shift"].set("loss_nats", variable({"checkpoint"}, {3}, Doubles{5, 6, 7}));
     const std::string message = test::message_of<FormatError>([&] { append_rows(t, bad, "runs/bad.h5", ""); });
+    CAPTURE(message);
     CHECK(test::mentions(message, "runs/bad.h5"));
     CHECK(test::mentions(message, "/shift"));
     CHECK(t.length("row") == 4);
