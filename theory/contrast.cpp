@@ -129,7 +129,7 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
     r.P = s.P;
     r.delta = s.delta;
     r.delta_se = s.delta_se;
-    r.predicted = s.predicted;
+    r.predicted = s.quadratic;
     r.gradient = s.gradient;
     Dropped ignored;
     if (select_predicted({r}, is_comparable, thresholds, ignored).empty()) continue;

@@ -47,7 +47,7 @@ void add_rotation(Table& table, double damage_factor, double error_factor) {
       r.P = p.P;
       r.delta = p.delta / (is_rotated ? damage_factor : 1);
       r.delta_se = 0.01 * r.delta;
-      r.predicted = p.predicted / (is_rotated ? error_factor : 1);
+      r.quadratic = p.predicted / (is_rotated ? error_factor : 1);
       table.schemes.push_back(r);
     }
   }

@@ -65,6 +65,24 @@ TEST_SUITE("questions") {
     CHECK(detail(v, name) > 2 * detail(v, "held-out error: squared step"));  // 0.3 and 0.35, not 0.5 and 0.35
   }
 
+  TEST_CASE("Q7: within checkpoints the shape in bits shows, whatever the tokens do") {
+    Table step = squared_step(), exponential = planted({});
+    for (Table* table : {&step, &exponential})
+      for (PtqRow& r : table->ptq) {
+        const double wild = std::exp(2 * normal(Stream{71, Domain::test}, std::uint64_t(r.D / r.N * 1000)));
+        r.delta *= wild, r.predicted *= wild, r.delta_se *= wild, r.gradient *= wild, r.predicted_se *= wild;
+      }
+    const Verdict right = judge_forms(step, quick());
+    CHECK(right.prose.find("it is better than: exponential in bits, power of bits, four per bit") != std::string::npos);
+    CHECK(detail(right, "within checkpoints, held-out error: squared step") < 0.03);
+    const Verdict wrong = judge_forms(exponential, quick());
+    CHECK(wrong.prose.find("it is worse than: exponential in bits") != std::string::npos);
+    const Detail* difference =
+        find_detail(wrong, "within checkpoints, squared held-out error, squared step minus exponential in bits");
+    REQUIRE(difference != nullptr);
+    CHECK(difference->low > 0);
+  }
+
   TEST_CASE("Q7: one number of bits says nothing about forms") {
     const Verdict v = judge_forms(planted({}, {.P = {4}}), quick());
     CHECK(v.outcome == Outcome::inconclusive);
