@@ -334,7 +334,7 @@ TEST_SUITE("questions") {
   }
 
   TEST_CASE("judge: equal rows give equal bytes of JSON") {
-    Table table = planted({});
+    Table table = planted({}, {.D = {1e6, 1e7, 1e8}, .P = {3, 4}, .seeds = 2});
     add_cooled(table, 0.4, 0.4, 0.05);
     const auto few = quick();
     CHECK(to_json(judge(table, few)) == to_json(judge(table, few)));

@@ -56,7 +56,7 @@ TEST_SUITE("questions") {
   }
 
   TEST_CASE("Q7: the exponents of the losses stand beside the others once the losses determine them") {
-    Table table = squared_step();
+    Table table = squared_step({}, {.D = {1e6, 1e7, 1e8}, .seeds = 2});
     CHECK_FALSE(control(judge_forms(table, quick()), "Capybara"));
     add_losses(table, {}, 1e-4);
     const Verdict v = judge_forms(table, quick());
@@ -66,7 +66,8 @@ TEST_SUITE("questions") {
   }
 
   TEST_CASE("Q7: within checkpoints the shape in bits shows, whatever the tokens do") {
-    Table step = squared_step(), exponential = planted({});
+    const SyntheticGrid small{.D = {1e6, 1e7, 1e8}, .seeds = 2};
+    Table step = squared_step({}, small), exponential = planted({}, small);
     for (Table* table : {&step, &exponential})
       for (PtqRow& r : table->ptq) {
         const double wild = std::exp(2 * normal(Stream{71, Domain::test}, std::uint64_t(r.D / r.N * 1000)));
