@@ -18,7 +18,7 @@ using CurveKey = std::tuple<std::string, std::string, double, std::int64_t, doub
 /// The main trunk at this size, whatever its model is called.
 constexpr const char* any_model = "";
 
-bool is_trunk(const Subject& s) { return s.kind == "trunk"; }
+bool is_trunk(const Subject& s) { return s.kind == "trunk" && s.variant == "trunk"; }
 
 double bits_of(const Subject&) { return 0; }
 double bits_of(const PtqRow& r) { return r.P; }

@@ -171,6 +171,15 @@ TEST_SUITE("questions") {
     CHECK(judge_cause(ignored, quick()).outcome == Outcome::refuted);
   }
 
+  TEST_CASE("Q5: rows of a branch without its kind are no trunk") {
+    Table table = recorded();
+    add_branch(table, "cooled", "cooldown", 0.4, 0.4, 0.02);
+    const Verdict v = judge_cause(table, quick());
+    for (PtqRow& r : table.ptq) r.kind = "trunk";
+    CHECK(judge_cause(table, quick()).estimate == v.estimate);
+    CHECK(v.outcome == Outcome::supported);
+  }
+
   TEST_CASE("Q5: averages are contrasts, tuned and low-precision rows are not") {
     Table table = recorded();
     add_branch(table, "ema", "average", -0.3, -0.3, 0.02);
