@@ -18,7 +18,7 @@ using CurveKey = std::tuple<std::string, std::string, double, std::int64_t, doub
 /// The main trunk at this size, whatever its model is called.
 constexpr const char* any_model = "";
 
-bool is_trunk(const Subject& s) { return s.kind == "trunk"; }
+bool is_trunk(const Subject& s) { return s.kind == "trunk" && s.variant == "trunk"; }
 
 double bits_of(const Subject&) { return 0; }
 double bits_of(const PtqRow& r) { return r.P; }
@@ -129,7 +129,7 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
     r.P = s.P;
     r.delta = s.delta;
     r.delta_se = s.delta_se;
-    r.predicted = s.predicted;
+    r.predicted = s.quadratic;
     r.gradient = s.gradient;
     Dropped ignored;
     if (select_predicted({r}, is_comparable, thresholds, ignored).empty()) continue;

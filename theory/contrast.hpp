@@ -44,7 +44,8 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
                                            const Thresholds& thresholds);
 
 /// Rotated against given coordinates, both rounded to nearest, at one checkpoint and width. A rotation leaves the
-/// function and the trace of every matrix's Hessian as they are and makes the steps smaller.
+/// function and the spectrum of the Hessian as they are and changes the steps; the prediction is ½ e'He of the error
+/// that was made, in its own coordinates.
 Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds);
 
 /// ln tr H of the same contrasts, by name.

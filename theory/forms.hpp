@@ -2,6 +2,7 @@
 // Internal to the questions.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -37,5 +38,24 @@ std::vector<Observation> in_folds(const std::vector<Observation>& rows, int fold
 /// cost    forms·folds fits
 std::vector<FormScore> score_forms(const std::vector<FunctionalForm>& forms, const std::vector<Observation>& rows,
                                    const Thresholds& thresholds);
+
+/// A shape in bits alone: x(P) with its slope free, or held at 1.
+struct BitShape {
+  std::string name;
+  std::function<double(double)> x;
+  bool has_slope = false;
+};
+
+struct ShapeScore {
+  std::string name;
+  double rmse = 0;      ///< of ln delta within checkpoints
+  Interval difference;  ///< mean squared error of the first shape minus that of this one; hold together (Bonferroni)
+};
+
+/// Shapes in bits compared within checkpoints, so that what tokens and sizes do to the damage cancels.
+/// math    y - mean y against b (x - mean x), means over the bits of each checkpoint, b from all other cells
+/// shapes  checkpoint[i] numbers the checkpoint of row i
+std::vector<ShapeScore> score_shapes(const std::vector<BitShape>& shapes, const PredictionRows& p,
+                                     const std::vector<std::size_t>& checkpoint, const Thresholds& thresholds);
 
 }  // namespace hone::theory

@@ -46,7 +46,8 @@ void add_held_out(Verdict& v, const std::string& form, const HeldOut& held_out);
 void add_reach(Verdict& v, const std::vector<LawKind>& forms, const std::vector<Observation>& rows,
                const Thresholds& thresholds);
 
-/// Details on windows of another corpus and on branches tuned to another: does the damage there grow alike?
+/// Details on windows of another corpus, on branches tuned to another, and on trunks of other data: does the damage
+/// there grow alike?
 void add_transfer(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds);
 
 }  // namespace hone::theory

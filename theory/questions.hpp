@@ -45,7 +45,7 @@ Verdict judge_directions(const Table& table, const std::vector<Threshold>& thres
 /// math    contrast c = changed - trunk at the same N, seed, P and D (trunk interpolated in ln D, never extrapolated)
 ///         for every cooldown and average of a trunk, every other arm's trunk against the main one (of a decaying
 ///         schedule only its end), and rotation against given coordinates at the same checkpoint, where predicted =
-///         ½ Σ_l MSE_l tr(H_l) with the traces as trained. Residual = c(ln delta) - s·c(ln predicted), s the
+///         ½ e'He of each one's own error. Residual = c(ln delta) - s·c(ln predicted), s the
 ///         coefficient of ln predicted in ln delta on (ln predicted, ln D) over the main trunk, held fixed. Exponents of D within (arm, N, P): gamma(ln delta) = s·gamma(ln predicted) +
 ///         gamma(residual), exactly
 /// ensures supported when the residuals of all contrasts are inside ± q5_tolerance, the exponent of D of the residual
@@ -61,7 +61,7 @@ Verdict judge_cause(const Table& table, const std::vector<Threshold>& thresholds
 ///         to Σ delta(x) of the single sites, averaged with inverse variances; the same in ln N_eff by Kumar et al.
 ///         Eq 30 with a Chinchilla law fitted to the main trunk's losses, and as independent noise
 ///         (1+nu) = Π (1+nu_x) and a product of N_eff would have it
-/// ensures of weights x activations: supported when the interval is inside ± q6_tolerance, refuted when disjoint from
+/// ensures of weights x activations from ptq_bits_min bits on: supported when the interval is inside ± q6_tolerance, refuted when disjoint from
 ///         it. A detail "breaks down …" of given bits is 1 when their interval is disjoint from ± q6_breakdown, 0 when
 ///         inside, NaN otherwise
 Verdict judge_composition(const Table& table, const std::vector<Threshold>& thresholds);
@@ -82,8 +82,8 @@ Verdict judge_forms(const Table& table, const std::vector<Threshold>& thresholds
 ///         of their full-precision peers; P* maximises f(P)/P with P bits in every part that the study lowers (those
 ///         it does not cost nothing); refits to growing budgets of (6/16) N D P; logistic, power-tail and additive
 ///         N_eff as rivals by held-out error; refits that drift say that no one law holds, not how a local optimum moves; gamma_w against the scale that the entropy of the codes implies
-/// ensures supported when P*'s interval lies between the fewest bits trained and 16 and the drift's interval, where
-///         there is one, meets ± q8_drift; refuted when P*'s interval lies above 16 or the drift's is disjoint from
+/// ensures supported when P*'s interval lies between the fewest bits trained and 16 and the drift's is
+///         inside ± q8_drift; refuted when P*'s interval lies above 16 or the drift's is disjoint from
 ///         ± q8_drift; inconclusive otherwise, among others without models trained at two low precisions
 Verdict judge_precision(const Table& table, const std::vector<Threshold>& thresholds);
 

@@ -20,6 +20,14 @@ double breakdown(const Interval& interaction, double share) {
   return is_inside(interaction, -share, share) ? 0 : NAN;
 }
 
+/// The combinations that enter an overall number: the fewest bits shrink weights, which is no rounding noise.
+std::vector<Interaction> of_enough_bits(const std::vector<Interaction>& rows, const Thresholds& thresholds) {
+  std::vector<Interaction> some;
+  for (const Interaction& i : rows)
+    if (*std::min_element(i.bits.begin(), i.bits.end()) >= value_of(thresholds, "ptq_bits_min")) some.push_back(i);
+  return some;
+}
+
 /// Per combination of bits: the interaction, that of independent noise, and the breakdown. Returns the combinations
 /// that break down.
 std::string add_map(Verdict& v, const Sites& sites, const std::vector<Interaction>& rows,
@@ -79,25 +87,28 @@ std::optional<TrainingLaw> size_law(Verdict& v, const Table& table, const Thresh
 Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict(
       "Q6", "Do weight and activation precision act independently?", "quantizing both costs the sum of quantizing each",
-      "supported: interval of the relative interaction W x A inside ± q6_tolerance; refuted: disjoint from it; "
-      "inconclusive otherwise. A combination of bits breaks down where its interval is disjoint from ± q6_breakdown",
+      "supported: interval of the relative interaction W x A from ptq_bits_min bits on inside ± q6_tolerance; refuted: "
+      "disjoint from it; inconclusive otherwise. A combination of bits breaks down where its interval is disjoint from "
+      "± q6_breakdown",
       thresholds,
-      {"q6_tolerance", "q6_balance", "q6_breakdown", "q6_channel_length", "ptq_min_snr", "fit_scatter", "cells_min"});
+      {"q6_tolerance", "q6_balance", "q6_breakdown", "q6_channel_length", "ptq_bits_min", "ptq_min_snr", "fit_scatter",
+       "loss_scatter", "cells_min"});
   Dropped dropped, of_others;
   const std::optional<TrainingLaw> law = size_law(v, table, thresholds);
   const TrainingLaw* known = law ? &*law : nullptr;
-  const auto rows = interactions_of(table.factorial, weights_activations, known, thresholds, dropped);
+  const auto all = interactions_of(table.factorial, weights_activations, known, thresholds, dropped);
+  const auto rows = of_enough_bits(all, thresholds);
   v.n = static_cast<int>(rows.size());
   add_dropped(v, dropped);
   add_detail(v, "pairs dropped: one site dominates the sum", dropped.unbalanced);
-  std::string broken = add_map(v, weights_activations, rows, thresholds);
+  std::string broken = add_map(v, weights_activations, all, thresholds);
   add_overall(v, weights_activations, rows, thresholds);
   for (const Sites& sites : {weights_cache, activations_cache, all_sites}) {
     const auto others = interactions_of(table.factorial, sites, known, thresholds, of_others);
     add_control(v, "interaction " + sites.name, !others.empty());
     const std::string more = add_map(v, sites, others, thresholds);
     if (!more.empty()) broken += (broken.empty() ? "" : ", ") + more;
-    add_overall(v, sites, others, thresholds);
+    add_overall(v, sites, of_enough_bits(others, thresholds), thresholds);
   }
   const bool has_three_bits =
       std::any_of(rows.begin(), rows.end(), [](const Interaction& i) { return i.bits[0] <= 3 || i.bits[1] <= 3; });

@@ -105,6 +105,31 @@ std::string add_factors(Verdict& v, const PredictionRows& p, const Thresholds& t
   return words;
 }
 
+/// The shapes in bits alone, within checkpoints. Returns what they say in words.
+std::string add_shapes(Verdict& v, const PredictionRows& p, const Thresholds& thresholds) {
+  std::map<std::tuple<std::string, std::string, double>, std::size_t> numbers;
+  std::vector<std::size_t> checkpoint;
+  for (const PtqRow& r : p.rows)
+    checkpoint.push_back(numbers.try_emplace({r.run, r.variant, r.D}, numbers.size()).first->second);
+  const std::vector<BitShape> shapes{
+      {"squared step", [](double bits) { return -2 * std::log(std::exp2(bits - 1) - 1); }, false},
+      {"exponential in bits", [](double bits) { return bits; }, true},
+      {"power of bits", [](double bits) { return std::log(bits); }, true},
+      {"four per bit", [](double bits) { return -2 * std::log(2.0) * bits; }, false}};
+  std::string better, worse;
+  for (const ShapeScore& s : score_shapes(shapes, p, checkpoint, thresholds)) {
+    add_detail(v, "within checkpoints, held-out error: " + s.name, s.rmse);
+    if (s.name == shapes[0].name) continue;
+    add_detail(v, "within checkpoints, squared held-out error, squared step minus " + s.name, s.difference);
+    if (s.difference.low > 0) better += (better.empty() ? "" : ", ") + s.name;
+    if (s.difference.high < 0) worse += (worse.empty() ? "" : ", ") + s.name;
+  }
+  std::string words;
+  if (!better.empty()) words += " Within checkpoints, where only the bits differ, it is worse than: " + better + ".";
+  if (!worse.empty()) words += " Within checkpoints, where only the bits differ, it is better than: " + worse + ".";
+  return words;
+}
+
 void add_choice(Verdict& v, const std::vector<Observation>& rows, const Thresholds& thresholds) {
   const auto folded = in_folds(rows, static_cast<int>(value_of(thresholds, "form_folds")) / 2);
   FitOptions options;
@@ -185,6 +210,7 @@ Verdict judge_forms(const Table& table, const Thresholds& thresholds) {
   add_reach(v, plain_forms, rows, thresholds);
   add_other_bits(v, table, thresholds);
   add_choice(v, rows, thresholds);
+  v.prose += add_shapes(v, p, thresholds);
   if (const std::string factors = add_factors(v, p, thresholds); !factors.empty())
     v.prose += " One bit more divides the damage by " + factors + ".";
   return v;

@@ -165,10 +165,11 @@ Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
 void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits, const Interval& drift,
                       const Thresholds& thresholds) {
   const double bar = value_of(thresholds, "q8_drift"), least = *all.bits.begin(), most = 16;
-  const bool drifts = is_outside(drift, -bar, bar), is_within = is_inside(bits, least, most);
+  const bool drifts = is_outside(drift, -bar, bar), stands = is_inside(drift, -bar, bar);
+  const bool is_within = is_inside(bits, least, most);
   if (drifts || bits.low > most)
     v.outcome = Outcome::refuted;
-  else if (is_within)
+  else if (is_within && stands)
     v.outcome = Outcome::supported;
   v.prose = std::isfinite(bits.estimate)
                 ? fmt::format("Compute is spent best at {} bits in training", in_words(bits))
@@ -176,8 +177,8 @@ void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits
   v.prose += fmt::format(", from {} trunks' losses at low precision of {:g} bits or more.", all.low, least);
   if (std::isfinite(drift.estimate))
     v.prose += fmt::format(" It moves by {} bits per decade of compute.", in_words(drift));
-  if (v.outcome == Outcome::inconclusive && std::isfinite(bits.low))
-    v.prose += " The interval is not within the bits that were trained.";
+  if (!is_within && std::isfinite(bits.low)) v.prose += " The interval is not within the bits that were trained.";
+  if (!stands && !drifts) v.prose += " Whether it drifts with compute is open.";
 }
 
 }  // namespace
@@ -186,7 +187,8 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict(
       "Q8", "Is there a compute-optimal precision of training, and does it drift with compute?",
       "compute counted as N D P is spent best at some bits between the fewest that were trained and 16, at any budget",
-      "supported: interval of the optimal bits between the fewest bits trained and 16, and no drift beyond q8_drift; "
+      "supported: interval of the optimal bits between the fewest bits trained and 16, that of the drift inside ± "
+      "q8_drift; "
       "refuted: interval above 16, or the drift's interval disjoint from ± q8_drift; inconclusive otherwise",
       thresholds, {"q8_drift", "form_folds", "loss_scatter", "q6_channel_length", "cells_min"});
   const PrecisionRows all = precision_rows(table, thresholds);

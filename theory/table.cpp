@@ -200,7 +200,6 @@ class Reader {
       row.delta_se = delta_se.at(i);
       row.gradient = gradient.at(i);
       row.quadratic = quadratic.at(i);
-      row.predicted = scheme_prediction(static_cast<std::size_t>(subjects_.rend() - last) - 1, i);
       table.schemes.push_back(row);
     }
   }
@@ -330,22 +329,6 @@ class Reader {
       value = 24 * row.predicted / row.mean_step2;
     }
     return value;
-  }
-
-  /// ½ Σ_l MSE_l tr(H_l) of one scheme, traces of the checkpoint; NaN where either is not recorded.
-  double scheme_prediction(std::size_t checkpoint, std::size_t entry) const {
-    const Dataset *blocks = group("scheme_blocks"), *curvature = group("curvature");
-    if (blocks == nullptr || curvature == nullptr || !curvature->has("block") || !blocks->has("block")) return nan;
-    const Column mse(*blocks, "mse", {"entry", "block"}, source_ + ": /scheme_blocks");
-    const Column trace(*curvature, "block_trace", {"checkpoint", "block"}, source_ + ": /curvature");
-    const auto &rounded = blocks->strings("block"), &known = curvature->strings("block");
-    double sum = 0;
-    for (std::size_t i = 0; i < rounded.size(); ++i) {
-      const auto place = std::find(known.begin(), known.end(), rounded[i]);
-      if (place == known.end()) return nan;
-      sum += 0.5 * mse.at(entry, i) * trace.at(checkpoint, static_cast<std::size_t>(place - known.begin()));
-    }
-    return sum;
   }
 
   const RunFile& run_;

@@ -113,7 +113,6 @@ struct SchemeRow : Subject {
   double delta_se = 0;
   double gradient = 0;   ///< g·e of the real error e
   double quadratic = 0;  ///< ½ e'He in the scheme's coordinates
-  double predicted = 0;  ///< ½ Σ_l MSE_l tr(H_l) over matrices l: traces as trained, errors of the scheme
 };
 
 struct Table {
@@ -128,8 +127,8 @@ struct Table {
 
 /// Appends the rows of one run. Groups that the run did not measure are skipped; columns and options of later
 /// versions of the schema that it lacks leave the defaults of the row.
-/// expects groups as written by hone: /manifest, /options, /checkpoints, /qat, /ptq, /curvature, /factorial, /noise,
-///         /shift, /schemes, /scheme_blocks
+/// expects groups as written by hone: /manifest, /options, /checkpoints, /qat, /ptq, /curvature, /factorial, /noise, /shift,
+///         /schemes
 /// errors  FormatError naming the run, the group and the dataset
 void append_run(Table& table, const RunFile& run, const std::string& source);
 

@@ -138,17 +138,21 @@ void TrainingFit::solve(const std::vector<Observation>& rows, const std::vector<
 }
 
 double TrainingFit::optimal_bits() const {
-  constexpr double step = 0.01, most = 32;
-  double best = -unlimited, at = 0;
-  for (double bits = step; bits <= most; bits += step) {
+  constexpr double step = 0.01, least = 1, most = 32;
+  const auto gain = [&](double bits) {
     Point x;
     if (is_lowered_[0]) x.P_w = bits;
     if (is_lowered_[1]) x.P_a = bits;
     if (is_lowered_[2]) x.P_kv = bits;
-    const double value = log_fraction(kind_, parameters_.data() + 5, x) - std::log(bits);
-    if (value > best) best = value, at = bits;
+    return log_fraction(kind_, parameters_.data() + 5, x) - std::log(bits);
+  };
+  double above = gain(most), here = gain(most - step);
+  for (double bits = most - step; bits > least; bits -= step) {
+    const double below = gain(bits - step);
+    if (here > above && !(here < below)) return bits;
+    above = here, here = below;
   }
-  return at > 1.5 * step && at < most - 1.5 * step ? at : std::numeric_limits<double>::quiet_NaN();
+  return std::numeric_limits<double>::quiet_NaN();
 }
 
 TrainingLaw TrainingFit::law() const {

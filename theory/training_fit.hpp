@@ -42,8 +42,9 @@ class TrainingFit {
   const std::vector<double>& parameters() const { return parameters_; }
   /// The same law fitted to other rows, from this solution.
   TrainingFit refit(const std::vector<Observation>& rows) const;
-  /// Bits of most N_eff/P: where compute is spent best; NaN when that is at no bits or at 32.
-  /// math    maximises f(P)/P, f = N_eff/N with P bits in every part that the study lowers
+  /// Bits of most N_eff/P: where compute is spent best.
+  /// math    the interior maximum of most bits of f(P)/P within 1 to 32, f = N_eff/N with P bits in every part that the
+  ///         study lowers; NaN when there is none
   double optimal_bits() const;
   /// The fit as numbers.   expects kind train_exponential; parts that no row lowers cost nothing
   TrainingLaw law() const;

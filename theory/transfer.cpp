@@ -1,5 +1,6 @@
 // Q1 beyond the data of training: windows of another corpus, and branches tuned to another.
 #include <map>
+#include <set>
 
 #include "theory/growth.hpp"
 
@@ -94,6 +95,34 @@ void add_tuned(Verdict& v, const Table& table, const Growth& growth, const Thres
              mean_interval(keys_of(predicted_rows), from_line, line_sigma, options));
 }
 
+/// Exponent of D, and distance from the main arm's line on the prediction, of trunks of other arms on other data.
+void add_other_data(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds) {
+  std::set<std::string> own, others;
+  for (const PtqRow& r : table.ptq)
+    if (r.architecture == "transformer" && is_main_trunk(r)) own.insert(r.data);
+  for (const PtqRow& r : table.ptq)
+    if (r.architecture == "transformer" && own.count(r.data) == 0) others.insert(r.data);
+  add_control(v, "the same question on other training data", !others.empty());
+  Dropped ignored;
+  const Line line = prediction_line(prediction_rows(table, thresholds, ignored));
+  for (const std::string& data : others) {
+    const auto wanted = [&](const Subject& s) {
+      return s.data == data && s.variant == "trunk" && s.is_full_precision() && is_settled(s);
+    };
+    const auto rows =
+        damage_observations(select_damage(table.ptq, wanted, thresholds, ignored), value_of(thresholds, "fit_scatter"));
+    const FitIntervals fitted = fit_intervals(growth.power, rows, {}, interval_options(thresholds));
+    if (fitted.fit.is_usable()) add_detail(v, "gamma_D on the data " + data, fitted.parameters[1]);
+    const PredictionRows p = prediction_columns(select_predicted(table.ptq, wanted, thresholds, ignored), thresholds);
+    std::vector<double> rest;
+    for (std::size_t i = 0; i < p.rows.size(); ++i)
+      rest.push_back(p.log_delta[i] - line.intercept - line.slope * p.log_predicted[i]);
+    if (!rest.empty() && std::isfinite(line.slope))
+      add_detail(v, "ln damage over the line on the prediction, on the data " + data,
+                 mean_interval(p.keys, rest, p.sigma, interval_options(thresholds)));
+  }
+}
+
 }  // namespace
 
 void add_transfer(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds) {
@@ -104,7 +133,9 @@ void add_transfer(Verdict& v, const Table& table, const Growth& growth, const Th
     add_shifted_growth(v, shifted, growth.power, thresholds);
     add_shifted_ratio(v, shifted, select_damage(table.ptq, is_main_trunk, thresholds, ignored), thresholds);
   }
-  if (growth.fit.is_usable()) add_tuned(v, table, growth, thresholds);
+  if (!growth.fit.is_usable()) return;
+  add_tuned(v, table, growth, thresholds);
+  add_other_data(v, table, growth, thresholds);
 }
 
 }  // namespace hone::theory

@@ -273,6 +273,22 @@ TEST_SUITE("questions") {
     CHECK(control(v, "branches tuned"));
   }
 
+  TEST_CASE("Q1: trunks of other data have their own exponent and their distance from the line on the prediction") {
+    Table table = planted({});
+    const Verdict alone = judge_damage_growth(table, quick());
+    CHECK_FALSE(control(alone, "other training data"));
+    for (PtqRow r : planted_ptq({.N = {1e5}, .seed = 3}, {.gamma_d = 0.9})) {
+      r.arm = r.data = "source";
+      r.delta *= std::exp(0.3);
+      table.ptq.push_back(r);
+    }
+    const Verdict v = judge_damage_growth(table, quick());
+    CHECK(v.estimate == alone.estimate);
+    CHECK(control(v, "other training data"));
+    CHECK_NEAR(detail(v, "gamma_D on the data source"), 0.9, 0, 0.05);
+    CHECK_NEAR(detail(v, "ln damage over the line on the prediction, on the data source"), 0.3, 0, 0.05);
+  }
+
   TEST_CASE("Q3: of single numbers the one that drives the damage predicts left-out cells best") {
     Table table = planted({});
     const Verdict v = judge_prediction(table, quick());
@@ -318,7 +334,7 @@ TEST_SUITE("questions") {
   }
 
   TEST_CASE("judge: equal rows give equal bytes of JSON") {
-    Table table = planted({});
+    Table table = planted({}, {.D = {1e6, 1e7, 1e8}, .P = {3, 4}, .seeds = 2});
     add_cooled(table, 0.4, 0.4, 0.05);
     const auto few = quick();
     CHECK(to_json(judge(table, few)) == to_json(judge(table, few)));

@@ -47,7 +47,7 @@ void add_rotation(Table& table, double damage_factor, double error_factor) {
       r.P = p.P;
       r.delta = p.delta / (is_rotated ? damage_factor : 1);
       r.delta_se = 0.01 * r.delta;
-      r.predicted = p.predicted / (is_rotated ? error_factor : 1);
+      r.quadratic = p.predicted / (is_rotated ? error_factor : 1);
       table.schemes.push_back(r);
     }
   }
@@ -169,6 +169,15 @@ TEST_SUITE("questions") {
     Table ignored = recorded();
     add_rotation(ignored, 1, 1.6);
     CHECK(judge_cause(ignored, quick()).outcome == Outcome::refuted);
+  }
+
+  TEST_CASE("Q5: rows of a branch without its kind are no trunk") {
+    Table table = recorded();
+    add_branch(table, "cooled", "cooldown", 0.4, 0.4, 0.02);
+    const Verdict v = judge_cause(table, quick());
+    for (PtqRow& r : table.ptq) r.kind = "trunk";
+    CHECK(judge_cause(table, quick()).estimate == v.estimate);
+    CHECK(v.outcome == Outcome::supported);
   }
 
   TEST_CASE("Q5: averages are contrasts, tuned and low-precision rows are not") {

@@ -77,6 +77,21 @@ TEST_SUITE("questions") {
     CHECK_FALSE(control(judge_composition(factorial(0, 0.01), quick()), "interaction WxAxKV"));
   }
 
+  TEST_CASE("Q6: bits below ptq_bits_min stand in the map and not in the verdict") {
+    Table table = factorial(0, 0.001);
+    for (const FactorialRow& r : factorial(-0.4, 0.001).factorial) {
+      FactorialRow low = r;
+      if (r.w_bits == 3) low.w_bits = 2;
+      if (r.a_bits == 3) low.a_bits = 2;
+      if (low.w_bits == 2 || low.a_bits == 2) table.factorial.push_back(low);
+    }
+    const Verdict v = judge_composition(table, quick());
+    CHECK(v.outcome == Outcome::supported);
+    CHECK(v.n == 36);
+    CHECK(detail(v, "breaks down W2A2") == 1);
+    CHECK(detail(v, "breaks down W3A3") == 0);
+  }
+
   TEST_CASE("Q6: where few noisy cells decide nothing the breakdown is unknown") {
     const Verdict v = judge_composition(factorial(0.05, 0.5), quick());
     CHECK(std::isnan(detail(v, "breaks down W3A4")));

@@ -56,13 +56,32 @@ TEST_SUITE("questions") {
   }
 
   TEST_CASE("Q7: the exponents of the losses stand beside the others once the losses determine them") {
-    Table table = squared_step();
+    Table table = squared_step({}, {.D = {1e6, 1e7, 1e8}, .seeds = 2});
     CHECK_FALSE(control(judge_forms(table, quick()), "Capybara"));
     add_losses(table, {}, 1e-4);
     const Verdict v = judge_forms(table, quick());
     CHECK(control(v, "Capybara"));
     const std::string name = "held-out error: squared step, exponents of the losses";
     CHECK(detail(v, name) > 2 * detail(v, "held-out error: squared step"));  // 0.3 and 0.35, not 0.5 and 0.35
+  }
+
+  TEST_CASE("Q7: within checkpoints the shape in bits shows, whatever the tokens do") {
+    const SyntheticGrid small{.D = {1e6, 1e7, 1e8}, .seeds = 2};
+    Table step = squared_step({}, small), exponential = planted({}, small);
+    for (Table* table : {&step, &exponential})
+      for (PtqRow& r : table->ptq) {
+        const double wild = std::exp(2 * normal(Stream{71, Domain::test}, std::uint64_t(r.D / r.N * 1000)));
+        r.delta *= wild, r.predicted *= wild, r.delta_se *= wild, r.gradient *= wild, r.predicted_se *= wild;
+      }
+    const Verdict right = judge_forms(step, quick());
+    CHECK(right.prose.find("it is better than: exponential in bits, power of bits, four per bit") != std::string::npos);
+    CHECK(detail(right, "within checkpoints, held-out error: squared step") < 0.03);
+    const Verdict wrong = judge_forms(exponential, quick());
+    CHECK(wrong.prose.find("it is worse than: exponential in bits") != std::string::npos);
+    const Detail* difference =
+        find_detail(wrong, "within checkpoints, squared held-out error, squared step minus exponential in bits");
+    REQUIRE(difference != nullptr);
+    CHECK(difference->low > 0);
   }
 
   TEST_CASE("Q7: one number of bits says nothing about forms") {

@@ -259,28 +259,24 @@ TEST_SUITE("table") {
     CHECK(t.shift[2].delta_se == .3);
   }
 
-  TEST_CASE(
-      "append_run: a scheme belongs to the last trunk and is predicted by its errors and that checkpoint's traces") {
+  TEST_CASE("append_run: a scheme belongs to the last trunk") {
     RunFile run = full_run();
-    run.groups["checkpoints"].set("variant", variable({"checkpoint"}, {2}, Strings{"trunk", "trunk"}));
-    run.groups["curvature"].set("block", variable({"block"}, {2}, Strings{"a", "b"}));
-    run.groups["curvature"].set("block_trace", variable({"checkpoint", "block"}, {2, 2}, Doubles{1, 2, 3, 4}));
-    Dataset schemes, blocks;
+    Dataset schemes;
     schemes.set("scheme", variable({"entry"}, {2}, Strings{"rtn", "rotate+rtn"}));
     schemes.set("bits", variable({"entry"}, {2}, Ints{3, 4}));
     schemes.set("delta_nats", variable({"entry"}, {2}, Doubles{.5, .6}));
-    blocks.set("block", variable({"block"}, {2}, Strings{"b", "a"}));
-    blocks.set("mse", variable({"entry", "block"}, {2, 2}, Doubles{.1, .2, .3, .4}));
+    schemes.set("quadratic_nats", variable({"entry"}, {2}, Doubles{.7, .8}));
     run.groups["schemes"] = schemes;
-    run.groups["scheme_blocks"] = blocks;
     const Table t = table_of(run);
     REQUIRE(t.schemes.size() == 2);
     CHECK(t.schemes[1].scheme == "rotate+rtn");
-    CHECK(t.schemes[1].D == 2000);
+    CHECK(t.schemes[1].variant == "trunk");
+    CHECK(t.schemes[1].D == 1000);
     CHECK(t.schemes[1].P == 4);
     CHECK(t.schemes[1].delta == .6);
-    CHECK_NEAR(t.schemes[1].predicted, 0.5 * (.3 * 4 + .4 * 3), 1e-12, 0);
-    run.groups["curvature"].set("block", variable({"block"}, {2}, Strings{"a", "c"}));
-    CHECK(std::isnan(table_of(run).schemes[1].predicted));
+    CHECK(t.schemes[1].quadratic == .8);
+    CHECK(std::isnan(t.schemes[1].gradient));
+    run.groups["checkpoints"].set("variant", variable({"checkpoint"}, {2}, Strings{"trunk", "trunk"}));
+    CHECK(table_of(run).schemes[1].D == 2000);
   }
 }
