@@ -1,8 +1,8 @@
 """The report's section on certificates: what each spectrum was held against, and what failed."""
 
-from html import escape
-
 import numpy as np
+
+from markup import plain_list, table, text
 
 MEANINGS = {
     "C0a": "symmetry |u'Hv - v'Hu| / (|u| |Hv|)",
@@ -39,10 +39,10 @@ def failures(study):
 
 
 def cell(values, limits, passed):
-    """The worst value of one kind over the checkpoints of a run."""
+    """The worst value of one kind over the checkpoints of a run, with the class of its cell."""
     known = np.isfinite(passed)
     if not known.any():
-        return "<td class=num>–</td>"
+        return "–"
     failed = int((passed[known] == 0).sum())
     share = np.where(np.isfinite(limits), values / np.where(limits > 0, limits, 1), values)
     worst = int(np.argmax(np.where(known, np.where(passed == 0, np.inf, share), -np.inf)))
@@ -50,9 +50,8 @@ def cell(values, limits, passed):
     if np.isfinite(limits[worst]):
         shown += f" ≤ {limits[worst]:.2g}"
     if not failed:
-        return f"<td class=num>{shown}</td>"
-    return (f"<td class='num failed'>FAILED {failed}/{int(known.sum())}<br>"
-            f"{shown.replace('≤', '>')}</td>")
+        return shown
+    return f"FAILED {failed}/{int(known.sum())}<br>{shown.replace('≤', '>')}", "num failed"
 
 
 def warning(study):
@@ -70,18 +69,15 @@ def section(study):
     if not runs:
         return ""
     kinds = runs[0][1]
-    heads = "".join(f"<th title=\"{escape(MEANINGS.get(kind, ''))}\">{escape(kind)}</th>"
-                    for kind in kinds)
     lines = []
     for run, names, values, limits, passed in runs:
-        cells = "".join(cell(values[:, names.index(k)], limits[:, names.index(k)],
-                             passed[:, names.index(k)]) if k in names else "<td>–</td>"
-                        for k in kinds)
-        lines.append(f"<tr><td>{escape(str(run.manifest['run_id']))}</td>{cells}</tr>")
-    meanings = "".join(f"<li><b>{escape(k)}</b> {escape(MEANINGS.get(k, ''))}</li>" for k in kinds)
+        places = [names.index(k) if k in names else None for k in kinds]
+        lines.append([text(run.manifest["run_id"])] + [
+            "–" if i is None else cell(values[:, i], limits[:, i], passed[:, i]) for i in places])
     failed, measured = failures(study)
     return ("<section id=certificates><h2>Certificates of the spectra</h2>"
             f"<p>{measured - failed} of {measured} passed, over all checkpoints. Each cell is the "
             "worst checkpoint of a run.</p>"
-            f"<div class=scroll><table><tr><th>run</th>{heads}</tr>{''.join(lines)}</table></div>"
-            f"<ul class='plain quiet'>{meanings}</ul></section>")
+            + table([("run", "")] + [(text(kind), "num") for kind in kinds], lines)
+            + plain_list(f"<b>{text(k)}</b> <span class=quiet>{text(MEANINGS.get(k, ''))}</span>"
+                         for k in kinds) + "</section>")

@@ -1,11 +1,11 @@
 """Figure: weight and activation precision together, as tables in colour."""
 
 import numpy as np
-from matplotlib.colors import LogNorm, TwoSlopeNorm
+from matplotlib.colors import LogNorm
 
 import style
 from bits import last_trunk
-from records import Absent, is_number, rows, runs_of
+from records import Absent, rows, runs_of
 
 UNQUANTIZED = 16
 
@@ -76,49 +76,14 @@ def draw_damage(ax, study):
     return runs, int((table < 0).sum())
 
 
-def draw_interaction(ax, study, w_bits, a_bits):
-    """Relative interactions with intervals as verdict Q6 names them; False when it has none."""
-    entries = [[study.detail("Q6", f"relative interaction W{w:g}A{a:g}") for a in a_bits]
-               for w in w_bits]
-    values = [e["value"] for row in entries for e in row if e]
-    if not values:
-        return False
-    reach = max(max(abs(v) for v in values), 0.05)
-    norm = TwoSlopeNorm(0, -reach, reach)
-
-    def text(e):
-        if not e:
-            return "–"
-        known = is_number(e["low"]) and is_number(e["high"])
-        interval = f"\n{e['low']:+.2f} to\n{e['high']:+.2f}" if known else ""
-        return f"{e['value']:+.2f}{interval}".replace("-", "−")
-
-    draw_table(ax, w_bits, a_bits,
-               [[style.plt.cm.PuOr(norm(e["value"])) if e else "#f4f4f4" for e in row]
-                for row in entries], [[text(e) for e in row] for row in entries])
-    ax.set_title("interaction relative to the sum, all sizes")
-    return True
-
-
 def composition_figure(study):
-    runs, w_bits, a_bits, _ = damage_table(study)
-    w_low, a_low = ([b for b in bits if b < UNQUANTIZED] for bits in (w_bits, a_bits))
-    has_interaction = any(study.detail("Q6", f"relative interaction W{w:g}A{a:g}")
-                          for w in w_low for a in a_low)
-    figure, axes = style.plt.subplots(1, 1 + has_interaction, squeeze=False,
-                                      figsize=(style.WIDTH, 0.9 + 0.62 * len(w_bits)))
-    _, negative = draw_damage(axes[0, 0], study)
+    _, w_bits, _, _ = damage_table(study)
+    figure, ax = style.plt.subplots(figsize=(style.WIDTH, 0.9 + 0.55 * len(w_bits)))
+    runs, negative = draw_damage(ax, study)
     caption = (
-        "Left: loss rise δ in nats per token when weights (rows) and activations (columns) are "
-        "quantized together with the KV cache unquantized, median over seeds at the last trunk "
-        f"checkpoint, {style.runs_text(runs)} (the largest with this measurement); colours are "
-        "logarithmic.")
+        "Loss rise δ in nats per token when weights (rows) and activations (columns) are quantized "
+        "together with the KV cache unquantized, median over seeds at the last trunk checkpoint, "
+        f"{style.runs_text(runs)} (the largest with this measurement); colours are logarithmic.")
     if negative:
         caption += f" White cells with a number: {negative} at or below zero."
-    if has_interaction:
-        draw_interaction(axes[0, 1], study, w_low, a_low)
-        caption += (" Right: the interaction (joint − sum) / sum of verdict Q6 with its interval, "
-                    "over all sizes and checkpoints; 0 means that the two add up.")
-    else:
-        caption = caption.removeprefix("Left: ").replace("loss rise", "Loss rise", 1)
     return style.Drawing(figure, "Weight and activation precision together", caption, ["Q6"])

@@ -1,10 +1,9 @@
 """Decoding with a quantized cache and with falling precision: the figure and the tables."""
 
-from html import escape
-
 import numpy as np
 
 import style
+from markup import table, text, with_error
 from records import Absent
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555", "#8C510A",
@@ -90,19 +89,7 @@ def decode_figure(study):
         f"that place equals the one of full precision.{remarks} Run {run.manifest['run_id']}, "
         f"{style.count_text(run.size)} quantizable parameters, of {style.runs_text(runs)} that "
         "decoded with a quantized cache.")
-    return style.Drawing(figure, "Quantized cache", caption, ["Q7"])
-
-
-def estimate(mean, error):
-    return f"{mean:.5f} ± {2 * error:.5f}"
-
-
-def table(heads, lines):
-    body = "".join(f"<tr><td>{escape(str(line[0]))}</td>"
-                   + "".join(f"<td class=num>{cell}</td>" for cell in line[1:]) + "</tr>"
-                   for line in lines)
-    return ("<div class=scroll><table><tr>" + "".join(f"<th>{h}</th>" for h in heads)
-            + f"</tr>{body}</table></div>")
+    return style.Drawing(figure, "Quantized cache", caption, [])
 
 
 def policy_lines(run):
@@ -112,11 +99,11 @@ def policy_lines(run):
         "delta_se_nats")}
     lines = []
     for i, name in enumerate(run.array("decode", "policy")):
-        line = [name, f"{rows['key_bits'][i]:.3f}", f"{rows['value_bits'][i]:.3f}",
-                estimate(rows["mean_delta_nats"][i], rows["mean_delta_se_nats"][i]),
-                estimate(rows["delta_nats"][i, -1], rows["delta_se_nats"][i, -1])]
+        line = [text(name), f"{rows['key_bits'][i]:.3f}", f"{rows['value_bits'][i]:.3f}",
+                with_error(rows["mean_delta_nats"][i], rows["mean_delta_se_nats"][i]),
+                with_error(rows["delta_nats"][i, -1], rows["delta_se_nats"][i, -1])]
         if "decode_copy" in run.groups:
-            line.append(estimate(run.array("decode_copy", "delta_nats")[i, -1],
+            line.append(with_error(run.array("decode_copy", "delta_nats")[i, -1],
                                  run.array("decode_copy", "delta_se_nats")[i, -1]))
         else:
             line.append("–")
@@ -133,11 +120,15 @@ def schedule_lines(run):
     names = ("average_bits", "first_bits", "last_bits", "mean_delta_nats", "mean_delta_se_nats",
              "to_uniform_nats", "to_uniform_se_nats")
     rows = {name: run.array("decode_schedules", name) for name in names}
-    return [[name, f"{rows['average_bits'][i]:.3f}",
+    return [[text(name), f"{rows['average_bits'][i]:.3f}",
              f"{rows['first_bits'][i]:.0f} → {rows['last_bits'][i]:.0f}",
-             estimate(rows["mean_delta_nats"][i], rows["mean_delta_se_nats"][i]),
-             estimate(rows["to_uniform_nats"][i], rows["to_uniform_se_nats"][i])]
+             with_error(rows["mean_delta_nats"][i], rows["mean_delta_se_nats"][i]),
+             with_error(rows["to_uniform_nats"][i], rows["to_uniform_se_nats"][i])]
             for i, name in enumerate(run.array("decode_schedules", "schedule"))]
+
+
+def columns(name, *numbers):
+    return [(name, "")] + [(head, "num") for head in numbers]
 
 
 def section(study):
@@ -146,14 +137,15 @@ def section(study):
     for run in study.runs:
         found = [group for group in ("decode", "decode_schedules") if group in run.groups]
         if found:
-            parts.append(f"<h3>{escape(str(run.manifest['run_id']))}</h3>")
+            parts.append(f"<h3>{text(run.manifest['run_id'])}</h3>")
         if "decode" in found:
-            parts.append(table(("policy", "bits per key", "bits per value", "loss rise (nats)",
-                                "in the last octave", "copy at the longest distance",
-                                "equal tokens", "agreement at the end"), policy_lines(run)))
+            parts.append(table(columns("policy", "bits per key", "bits per value",
+                                       "loss rise (nats)", "in the last octave",
+                                       "copy at the longest distance", "equal tokens",
+                                       "agreement at the end"), policy_lines(run)))
         if "decode_schedules" in found:
-            parts.append(table(("schedule", "average bits", "widths", "loss rise (nats)",
-                                "minus uniform"), schedule_lines(run)))
+            parts.append(table(columns("schedule", "average bits", "widths", "loss rise (nats)",
+                                       "minus uniform"), schedule_lines(run)))
     if not parts:
         return ""
     return ("<section id=decode><h2>Decoding token by token</h2>" + "".join(parts)

@@ -25,8 +25,8 @@ def medians_over_seeds(points):
             for key, tokens in groups.items()}
 
 
-def sharpness_points(study, quantity):
-    points = rows(study, "curvature", ["lambda", "trace", "trace_se"])
+def sharpness_points(study, quantity, all_arms=False):
+    points = rows(study, "curvature", ["lambda", "trace", "trace_se"], all_arms=all_arms)
     for p in points:
         top = getattr(p, "lambda")
         top = top[np.isfinite(top)]
@@ -35,9 +35,9 @@ def sharpness_points(study, quantity):
     return points
 
 
-def damage_points(study, bits):
-    points = [p for p in rows(study, "ptq", ["bits", "delta_nats", "delta_se_nats"], "bits")
-              if p.bits == bits]
+def damage_points(study, bits, all_arms=False):
+    points = [p for p in rows(study, "ptq", ["bits", "delta_nats", "delta_se_nats"], "bits",
+                              all_arms) if p.bits == bits]
     for p in points:
         p.value, p.bar = p.delta_nats, 2 * p.delta_se_nats
     return points
@@ -134,9 +134,7 @@ def size_and_variant_handles(points):
     handles = [Line2D([], [], marker="o", ls="-", ms=4, color=colour,
                       label=f"{style.count_text(size)} params")
                for size, colour in colours.items()]
-    return handles + [Line2D([], [], marker=style.variant_mark(v), ls="", ms=4, mec=style.INK,
-                             mfc=style.INK if v == "trunk" else "white", label=v)
-                      for v in style.VARIANT_MARKS if any(p.variant == v for p in points)]
+    return handles + style.variant_handles(p.variant for p in points)
 
 
 LAW_REMARKS = {
@@ -166,7 +164,9 @@ def growth_figure(study):
         raise Absent("no transformer run has a finite trace, eigenvalue or δ at 3 or 4 bits")
     lines = -(-len(panels) // 2)
     figure = style.plt.figure(figsize=(style.WIDTH, 0.5 + 2.7 * lines))
-    grid = figure.add_gridspec(lines + 1, 2, height_ratios=[0.09] + [1] * lines)
+    everything = [p for panel in panels for p in panel[0]]
+    grid = style.panels_below_legend(figure, lines, 2, size_and_variant_handles(everything), 6,
+                                     0.09)
     total, ways = style.LogPoints(), []
     for k, (points, label, law) in enumerate(panels):
         ax = figure.add_subplot(grid[1 + k // 2, k % 2])
@@ -176,13 +176,9 @@ def growth_figure(study):
         ways.append(drawn)
         if k >= len(panels) - 2:
             ax.set_xlabel("tokens per quantizable parameter D/N")
-    points = [p for panel in panels for p in panel[0]]
-    legend = figure.add_subplot(grid[0, :])
-    legend.set_axis_off()
-    legend.legend(handles=size_and_variant_handles(points), loc="center", ncol=6)
     caption = (
         "Sharpness and damage against tokens per quantizable parameter, both axes logarithmic, "
-        f"{style.runs_text(runs_of(points))}. One mark per seed "
+        f"{style.runs_text(runs_of(everything))}. One mark per seed "
         "with a bar of 2 standard errors where one was measured; lines join the medians over seeds "
         "of the constant-learning-rate trunk, open marks are the other variants.")
     caption += "".join(LAW_REMARKS[way] for way in ("lines", "slope") if way in ways)

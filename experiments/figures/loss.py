@@ -65,10 +65,7 @@ def draw_loss(ax, study):
                           for size, end in ends.items()})
     ax.set_xlabel("training tokens D")
     ax.set_ylabel("loss (nats per token)")
-    variants = [v for v in style.VARIANT_MARKS if any(p.variant == v for p in points)]
-    handles = [Line2D([], [], marker=style.variant_mark(v), ls="", ms=4, mec=style.INK,
-                      mfc=style.INK if v == "trunk" else "white", label=f"validation, {v}")
-               for v in variants]
+    handles = style.variant_handles((p.variant for p in points), "validation, ")
     if any("series" in r.groups for r in runs):
         handles.append(Line2D([], [], color=style.FAINT, lw=0.8, label="training, binned"))
     ax.legend(handles=handles, loc="upper right")

@@ -2,16 +2,21 @@
 
 import style
 from bits import bits_figure
+from breakdown import breakdown_figure
 from composition import composition_figure, draw_damage
 from decode import decode_figure
 from growth import (damage_points, draw_growth, growth_figure, law_of_damage, law_of_sharpness,
                     sharpness_points)
 from loss import draw_loss, loss_figure
+from mediators import mediators_figure
 from noise import noise_figure
 from prediction import draw_prediction, prediction_figure
 from records import Absent
+from schedules import schedules_figure
 from schemes import schemes_figure
 from spectrum import spectrum_figure
+from split import split_figure
+from transfer import transfer_figure
 
 
 def panel(draw, *arguments):
@@ -74,8 +79,13 @@ FIGURES = {
     "growth": growth_figure,
     "bits": bits_figure,
     "prediction": prediction_figure,
+    "split": split_figure,
+    "mediators": mediators_figure,
     "noise": noise_figure,
+    "schedules": schedules_figure,
+    "transfer": transfer_figure,
     "composition": composition_figure,
+    "breakdown": breakdown_figure,
     "schemes": schemes_figure,
     "decode": decode_figure,
 }

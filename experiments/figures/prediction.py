@@ -71,9 +71,7 @@ def draw_prediction(ax, study):
     ax.set_ylabel("measured damage δ (nats per token)")
     handles = [Line2D([], [], marker="o", ls="", ms=4, color=style.bits_colour(b),
                       label=f"{b:g} bits") for b in sorted({p.bits for p in points})]
-    handles += [Line2D([], [], marker=style.variant_mark(v), ls="", ms=4, mec=style.INK,
-                       mfc="white", label=v) for v in style.VARIANT_MARKS
-                if v != "trunk" and any(p.variant == v for p in points)]
+    handles += style.variant_handles(p.variant for p in points if p.variant != "trunk")
     ax.legend(handles=handles, loc="upper left")
     return points, cloud, at_left, drawn
 

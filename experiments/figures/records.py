@@ -4,6 +4,7 @@ A run file is refused unless its seal (SHA-256 of all bytes before it) holds, as
 """
 
 import hashlib
+import io
 import json
 import math
 import tomllib
@@ -14,78 +15,16 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 
-SCHEMA_VERSION = 1
-VERDICT_SCHEMA = 1
+from schema import (COORDINATES, DIMENSIONS, MANIFEST_NEEDED, SCHEMA_VERSION, TEXTS,
+                    VERDICT_SCHEMA)
+
 SEAL_PREFIX = b"\nhone.sha256="
 SEAL_DIGITS = 64
 VERDICT_FIELDS = ("id", "question", "hypothesis", "outcome", "prose", "estimate", "low", "high",
                   "level", "n", "rule", "thresholds", "controls", "details")
 OUTCOMES = ("supported", "refuted", "inconclusive")
-
-# Dimensions of every array that a figure reads; the first one that is met fixes a length.
-DIMENSIONS = {
-    "series": {"tokens": ("step",), "loss_nats": ("step",)},
-    "checkpoints": {
-        "tokens": ("checkpoint",), "variant": ("checkpoint",), "loss_nats": ("checkpoint",),
-        "loss_se_nats": ("checkpoint",),
-    },
-    "ptq": {
-        "bits": ("bits",), "delta_nats": ("checkpoint", "bits"),
-        "delta_se_nats": ("checkpoint", "bits"), "predicted_nats": ("checkpoint", "bits"),
-        "predicted_se_nats": ("checkpoint", "bits"),
-    },
-    "curvature": {
-        "lambda": ("checkpoint", "rank"), "trace": ("checkpoint",), "trace_se": ("checkpoint",),
-        "slq_node": ("checkpoint", "probe", "node"),
-        "slq_weight": ("checkpoint", "probe", "node"),
-        "lambda_smallest": ("checkpoint", "rank_smallest"), "atoms": ("checkpoint",),
-        "dimension": ("checkpoint",), "certificate": ("certificate",),
-        "certificate_value": ("checkpoint", "certificate"),
-        "certificate_limit": ("checkpoint", "certificate"),
-        "certificate_passed": ("checkpoint", "certificate"),
-    },
-    "factorial": {
-        "w_bits": ("cell",), "a_bits": ("cell",), "kv_bits": ("cell",),
-        "delta_nats": ("checkpoint", "cell"), "delta_se_nats": ("checkpoint", "cell"),
-    },
-    "noise": {
-        "subspace": ("subspace",), "energy": ("checkpoint", "amplitude"),
-        "delta_nats": ("checkpoint", "subspace", "amplitude"),
-        "delta_se_nats": ("checkpoint", "subspace", "amplitude"),
-        "predicted_nats": ("checkpoint", "subspace", "amplitude"),
-    },
-    "schemes": {
-        "scheme": ("entry",), "bits": ("entry",), "bits_per_weight": ("entry",),
-        "delta_nats": ("entry",), "delta_se_nats": ("entry",), "kl_nats": ("entry",),
-        "top1_agreement": ("entry",), "gradient_nats": ("entry",), "quadratic_nats": ("entry",),
-        "reference_delta_nats": ("entry",),
-    },
-    "decode": {
-        "policy": ("policy",), "key_bits": ("policy",), "value_bits": ("policy",),
-        "first": ("octave",), "last": ("octave",), "delta_nats": ("policy", "octave"),
-        "delta_se_nats": ("policy", "octave"), "mean_delta_nats": ("policy",),
-        "mean_delta_se_nats": ("policy",),
-    },
-    "decode_copy": {
-        "policy": ("policy",), "distance": ("distance",), "delta_nats": ("policy", "distance"),
-        "delta_se_nats": ("policy", "distance"),
-    },
-    "decode_free": {
-        "policy": ("policy",), "greedy_agreement": ("policy", "position"),
-        "greedy_first_difference": ("policy", "prompt"),
-    },
-    "decode_schedules": {
-        "schedule": ("entry",), "average_bits": ("entry",), "first_bits": ("entry",),
-        "last_bits": ("entry",), "mean_delta_nats": ("entry",), "mean_delta_se_nats": ("entry",),
-        "to_uniform_nats": ("entry",), "to_uniform_se_nats": ("entry",),
-    },
-}
-TEXTS = {"variant", "subspace", "certificate", "scheme", "policy", "schedule"}
-COORDINATES = {"checkpoints": ("tokens", "variant"), "ptq": ("bits",), "noise": ("subspace",),
-               "factorial": ("w_bits", "a_bits", "kv_bits"), "schemes": ("scheme", "bits"),
-               "decode": ("policy", "first", "last"), "decode_copy": ("policy", "distance"),
-               "decode_free": ("policy",), "decode_schedules": ("schedule",)}
-MANIFEST_NEEDED = ("run_id", "architecture", "model_params", "seed")
+MAIN_ARM = "main"  # the runs that verdicts take their main rows from; the others are contrasts
+MAIN_KINDS = ("trunk", "average", "cooldown")
 
 
 class RecordError(Exception):
@@ -118,6 +57,15 @@ class Run:
     def is_transformer(self):
         return self.manifest["architecture"] == "transformer"
 
+    @property
+    def arm(self):
+        return self.options.get("model.arm", MAIN_ARM)
+
+    @property
+    def schedule(self):
+        """Of the learning rate along the trunk."""
+        return self.options.get("model.schedule", "constant")
+
     def array(self, group, name):
         """The array, or one filled with NaN where the run did not record it."""
         data = self.groups[group]
@@ -134,13 +82,17 @@ class Study:
     title: str
     runs: list
     verdicts: dict
+    verdict_sha256: str
     settings_text: str
 
-    def drawn_runs(self, group):
-        """The transformer runs that have a group; verdicts are about transformers alone."""
-        runs = [r for r in self.runs if r.is_transformer and group in r.groups]
+    def drawn_runs(self, group, all_arms=False):
+        """The transformer runs that have a group, of the main arm unless all are asked for;
+        verdicts are about transformers alone."""
+        runs = [r for r in self.runs if r.is_transformer and group in r.groups
+                and (all_arms or r.arm == MAIN_ARM)]
         if not runs:
-            raise Absent(f"no transformer run has the group /{group}")
+            of_arm = "" if all_arms else " of the main arm"
+            raise Absent(f"no transformer run{of_arm} has the group /{group}")
         return runs
 
     def verdict(self, question):
@@ -152,6 +104,12 @@ class Study:
             if entry["name"] == name and is_number(entry["value"]):
                 return entry
         return None
+
+    def details(self, prefix):
+        """[(question, rest of the name, entry)] of all numbers whose names begin so, not null."""
+        return [(question, entry["name"].removeprefix(prefix), entry)
+                for question, verdict in self.verdicts.items() for entry in verdict["details"]
+                if entry["name"].startswith(prefix) and is_number(entry["value"])]
 
 
 def is_number(value):
@@ -165,8 +123,8 @@ def plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def checked_seal(path):
-    """SHA-256 of the whole file, after its seal was found to hold."""
+def sealed_bytes(path):
+    """The bytes of a file whose seal was found to hold."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -179,7 +137,7 @@ def checked_seal(path):
     if hashlib.sha256(content).hexdigest().encode() != end[len(SEAL_PREFIX):]:
         raise RecordError(f"{path}: its SHA-256 differs from its seal: bytes were changed after "
                           "it was written; restore it or measure it again")
-    return hashlib.sha256(data).hexdigest()
+    return data
 
 
 def read_array(path, group, name, dataset, lengths):
@@ -210,6 +168,13 @@ def read_group(path, name, group, checkpoints):
     return data | {"lengths": lengths}
 
 
+def kind_of(variant):
+    """The kind of a checkpoint in files from before kinds were recorded."""
+    if variant.startswith("qat_"):
+        return "lowered"
+    return {"cooled": "cooldown", "ema": "average", "lawa": "average"}.get(variant, variant)
+
+
 def read_attributes(file, name):
     return {k: plain(v) for k, v in file[name].attrs.items()} if name in file else {}
 
@@ -233,7 +198,10 @@ def read_content(path, file):
     if "checkpoints" not in file:
         raise NothingMeasured(f"{path}: has no group /checkpoints; measure it again")
     groups = {"checkpoints": read_group(path, "checkpoints", file["checkpoints"], None)}
-    count = groups["checkpoints"]["lengths"]["checkpoint"]
+    points = groups["checkpoints"]
+    points.setdefault("kind", [kind_of(variant) for variant in points["variant"]])
+    points.setdefault("branched_at", points["tokens"])
+    count = points["lengths"]["checkpoint"]
     for name in DIMENSIONS:
         if name in file and name != "checkpoints":
             groups[name] = read_group(path, name, file[name], count)
@@ -241,19 +209,20 @@ def read_content(path, file):
 
 
 def read_run(path):
-    digest = checked_seal(path)
+    data = sealed_bytes(path)
     try:
-        with h5py.File(path, "r") as file:
-            return Run(path, digest, *read_content(path, file))
+        with h5py.File(io.BytesIO(data), "r") as file:
+            return Run(path, hashlib.sha256(data).hexdigest(), *read_content(path, file))
     except (OSError, KeyError, RuntimeError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise RecordError(f"{path}: cannot be read as a run file ({reason}); measure it again")
 
 
 def read_verdicts(path):
-    """The verdicts by id."""
+    """The verdicts by id, and the SHA-256 of their file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        content = json.loads(data.decode("utf-8"))
     except FileNotFoundError:
         raise RecordError(f"{path}: is missing; run `hone judge` first")
     except (OSError, ValueError) as error:
@@ -269,7 +238,7 @@ def read_verdicts(path):
         if verdict["outcome"] not in OUTCOMES:
             raise RecordError(f"{path}: field outcome = {verdict['outcome']}, expected "
                               f"{', '.join(OUTCOMES)}; run `hone judge` again")
-    return {verdict["id"]: verdict for verdict in verdicts}
+    return {verdict["id"]: verdict for verdict in verdicts}, hashlib.sha256(data).hexdigest()
 
 
 def read_study(folder):
@@ -303,7 +272,7 @@ def read_study(folder):
     if not isinstance(about, dict) or "name" not in about:
         raise RecordError(f"{settings_path}: has no study.name; copy the study file there")
     return Study(folder, str(about["name"]), str(about.get("title", "")), runs,
-                 read_verdicts(folder / "verdict.json"), settings_text)
+                 *read_verdicts(folder / "verdict.json"), settings_text)
 
 
 def runs_of(points):
@@ -311,25 +280,25 @@ def runs_of(points):
     return list({id(p.run): p.run for p in points}.values())
 
 
-def rows(study, group, names, along=None):
+def rows(study, group, names, along=None, all_arms=False, kinds=MAIN_KINDS):
     """One namespace per checkpoint, or per checkpoint and entry of dimension `along`.
 
-    `names` are arrays of the group; each row also says run, size, seed, tokens and variant.
+    `names` are arrays of the group; each row also says run, size, seed, tokens, variant, kind and
+    branched_at. Only the main arm unless all are asked for, and only checkpoints of these kinds.
     """
     found = []
-    for run in study.drawn_runs(group):
+    for run in study.drawn_runs(group, all_arms):
         points = run.groups["checkpoints"]
         arrays = {name: run.array(group, name) for name in names}
+        dims = {name: DIMENSIONS[group][name] for name in names}
         entries = run.groups[group]["lengths"].get(along, 0) if along else 1
-        for i in range(points["lengths"]["checkpoint"]):
-            for j in range(entries):
-                values = {}
-                for name, array in arrays.items():
-                    dims = DIMENSIONS[group][name]
-                    index = tuple(i if dim == "checkpoint" else j if dim == along else slice(None)
-                                  for dim in dims)
-                    values[name] = array[index]
-                found.append(SimpleNamespace(run=run, size=run.size, seed=run.manifest["seed"],
-                                             tokens=points["tokens"][i],
-                                             variant=points["variant"][i], **values))
+        for i, kind in enumerate(points["kind"]):
+            for j in range(entries if kind in kinds else 0):
+                place = {"checkpoint": i, along: j}
+                values = {name: array[tuple(place.get(dim, slice(None)) for dim in dims[name])]
+                          for name, array in arrays.items()}
+                found.append(SimpleNamespace(
+                    run=run, size=run.size, seed=run.manifest["seed"], kind=kind,
+                    tokens=points["tokens"][i], variant=points["variant"][i],
+                    branched_at=points["branched_at"][i], **values))
     return found

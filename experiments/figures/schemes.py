@@ -1,10 +1,9 @@
 """Schemes of quantization side by side: the figure of the ladder and of its prediction, and the table."""
 
-from html import escape
-
 import numpy as np
 
 import style
+from markup import table, text, with_error
 from records import Absent
 
 NAMES = ["scheme", "bits", "bits_per_weight", "delta_nats", "delta_se_nats", "kl_nats",
@@ -31,17 +30,17 @@ def colours_of(schemes):
     return {rule: RULE_COLOURS[i % len(RULE_COLOURS)] for i, rule in enumerate(rules)}
 
 
-def draw_ladder(ax, table, colours):
+def draw_ladder(ax, t, colours):
     """Loss rise against bits per weight, a line per scheme; a format is one point."""
-    schemes = table["scheme"]
+    schemes = t["scheme"]
     cloud = style.LogPoints()
     for scheme in dict.fromkeys(schemes):
         coordinates, rule = split(scheme)
         places = [i for i, s in enumerate(schemes) if s == scheme]
-        x = [table["bits_per_weight"][i] for i in places]
-        y = [table["delta_nats"][i] for i in places]
+        x = [t["bits_per_weight"][i] for i in places]
+        y = [t["delta_nats"][i] for i in places]
         for a, b, i in zip(x, y, places):
-            cloud.add(a, b, 2 * table["delta_se_nats"][i], colours[rule],
+            cloud.add(a, b, 2 * t["delta_se_nats"][i], colours[rule],
                       COORDINATE_MARKS.get(coordinates, "X"))
         line = sorted((a, b) for a, b in zip(x, y) if b > 0)
         ax.plot([a for a, _ in line], [b for _, b in line], lw=0.9, color=colours[rule], zorder=1,
@@ -53,17 +52,17 @@ def draw_ladder(ax, table, colours):
     return cloud.remarks()
 
 
-def draw_second_order(ax, table, colours):
+def draw_second_order(ax, t, colours):
     """Measured loss rise against g'e + e'He/2."""
     cloud = style.LogPoints()
-    predicted = np.asarray(table["gradient_nats"]) + np.asarray(table["quadratic_nats"])
-    shown = [(p, d) for p, d in zip(predicted, table["delta_nats"]) if p > 0 and d > 0]
+    predicted = np.asarray(t["gradient_nats"]) + np.asarray(t["quadratic_nats"])
+    shown = [(p, d) for p, d in zip(predicted, t["delta_nats"]) if p > 0 and d > 0]
     if not shown:
         raise Absent("no scheme has a positive prediction and a positive loss rise")
-    for i, scheme in enumerate(table["scheme"]):
+    for i, scheme in enumerate(t["scheme"]):
         if predicted[i] > 0:
             coordinates, rule = split(scheme)
-            cloud.add(predicted[i], table["delta_nats"][i], 2 * table["delta_se_nats"][i],
+            cloud.add(predicted[i], t["delta_nats"][i], 2 * t["delta_se_nats"][i],
                       colours[rule], COORDINATE_MARKS.get(coordinates, "X"))
     ends = [min(min(pair) for pair in shown), max(max(pair) for pair in shown)]
     ax.set_xscale("log")
@@ -77,12 +76,12 @@ def draw_second_order(ax, table, colours):
 
 def schemes_figure(study):
     entries = entries_of(study)
-    run, table = max(entries, key=lambda entry: entry[0].size)
-    colours = colours_of(table["scheme"])
+    run, t = max(entries, key=lambda entry: entry[0].size)
+    colours = colours_of(t["scheme"])
     figure, (left, right, names) = style.plt.subplots(
         1, 3, figsize=(10.0, 4.6), gridspec_kw={"width_ratios": [1, 1, 0.4]})
-    remarks = draw_ladder(left, table, colours)
-    draw_second_order(right, table, colours)
+    remarks = draw_ladder(left, t, colours)
+    draw_second_order(right, t, colours)
     names.set_axis_off()
     names.legend(*left.get_legend_handles_labels(), loc="center left")
     caption = (
@@ -92,7 +91,7 @@ def schemes_figure(study):
         "theory, gradient and Hessian of the held-out loss in the scheme's own coordinates and "
         f"the real rounding error e; grey: perfect prediction.{remarks} Run {run.manifest['run_id']}, {style.count_text(run.size)} quantizable "
         f"parameters, of {style.runs_text([r for r, _ in entries])} that compared schemes.")
-    return style.Drawing(figure, "Schemes of quantization", caption, ["Q3", "Q7"])
+    return style.Drawing(figure, "Schemes of quantization", caption, ["Q3"])
 
 
 def section(study):
@@ -101,23 +100,18 @@ def section(study):
         found = entries_of(study)
     except Absent:
         return ""
+    columns = [("scheme", "")] + [(head, "num") for head in (
+        "bits", "bits/weight", "loss rise (nats, ± 2 SE)", "KL (nats)", "top-1", "g'e + e'He/2",
+        "coordinates alone")]
     parts = []
     for run, t in found:
-        lines = []
-        for i, scheme in enumerate(t["scheme"]):
-            bits = f"{t['bits'][i]:.0f}" if t["bits"][i] else "–"
-            second = t["gradient_nats"][i] + t["quadratic_nats"][i]
-            cells = [bits, f"{t['bits_per_weight'][i]:.3f}",
-                     f"{t['delta_nats'][i]:.5f} ± {2 * t['delta_se_nats'][i]:.5f}",
-                     f"{t['kl_nats'][i]:.5f}", f"{100 * t['top1_agreement'][i]:.2f} %",
-                     f"{second:.5f}", f"{t['reference_delta_nats'][i]:.1e}"]
-            lines.append(f"<tr><td>{escape(scheme)}</td>"
-                         + "".join(f"<td class=num>{cell}</td>" for cell in cells) + "</tr>")
-        heads = ("scheme", "bits", "bits/weight", "loss rise (nats, ± 2 SE)", "KL (nats)", "top-1",
-                 "g'e + e'He/2", "coordinates alone")
-        parts.append(f"<h3>{escape(str(run.manifest['run_id']))}</h3><div class=scroll><table><tr>"
-                     + "".join(f"<th>{h}</th>" for h in heads)
-                     + f"</tr>{''.join(lines)}</table></div>")
+        lines = [[text(scheme), f"{t['bits'][i]:.0f}" if t["bits"][i] else "–",
+                  f"{t['bits_per_weight'][i]:.3f}",
+                  with_error(t["delta_nats"][i], t["delta_se_nats"][i]),
+                  f"{t['kl_nats'][i]:.5f}", f"{100 * t['top1_agreement'][i]:.2f} %",
+                  f"{t['gradient_nats'][i] + t['quadratic_nats'][i]:.5f}",
+                  f"{t['reference_delta_nats'][i]:.1e}"] for i, scheme in enumerate(t["scheme"])]
+        parts.append(f"<h3>{text(run.manifest['run_id'])}</h3>{table(columns, lines)}")
     return ("<section id=schemes><h2>Schemes of quantization</h2>" + "".join(parts)
             + "<p class=quiet>Coordinates alone: loss at full precision after smoothing or rotation "
             "minus loss as trained. KL: full precision to quantized, per token.</p></section>")

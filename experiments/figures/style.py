@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402  (the backend must be chosen first)
 import numpy as np  # noqa: E402
+from matplotlib.lines import Line2D  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter  # noqa: E402
 
 WIDTH = 7.0
@@ -22,7 +23,7 @@ FLOOR_MARK = "v"
 BITS_COLOURS = {2: "#CC79A7", 3: "#D55E00", 4: "#0072B2", 5: "#009E73", 6: "#E69F00", 8: "#56B4E9"}
 SUBSPACE_COLOURS = {"top": "#D55E00", "random": "#0072B2", "complement": "#009E73",
                     "isotropic": "#555555"}
-VARIANT_MARKS = {"trunk": "o", "cooled": "s", "ema": "D", "lawa": "P"}
+VARIANT_MARKS = {"trunk": "o", "cooled": "s", "cooled_fixed": "^", "ema": "D", "lawa": "P"}
 
 #: A finished figure: matplotlib's object, its caption, the ids of the questions it serves.
 Drawing = namedtuple("Drawing", "figure title caption questions")
@@ -63,7 +64,7 @@ def count_text(value):
 def size_colours(sizes):
     """One colour per model size, dark for large; ordered in lightness as well as in hue."""
     ordered = sorted(set(sizes))
-    places = np.linspace(0.80, 0.05, len(ordered)) if len(ordered) > 1 else [0.35]
+    places = np.linspace(0.72, 0.05, len(ordered)) if len(ordered) > 1 else [0.35]
     return {size: matplotlib.colors.to_hex(plt.cm.viridis(p)) for size, p in zip(ordered, places)}
 
 
@@ -73,6 +74,24 @@ def bits_colour(bits):
 
 def variant_mark(variant):
     return VARIANT_MARKS.get(variant, "X")
+
+
+def variant_handles(variants, prefix=""):
+    """Legend entries of these variants, the known ones first; the trunk's mark is filled."""
+    present = set(variants)
+    ordered = [v for v in VARIANT_MARKS if v in present] + sorted(present - set(VARIANT_MARKS))
+    return [Line2D([], [], marker=variant_mark(v), ls="", ms=4, mec=INK,
+                   mfc=INK if v == "trunk" else "white", label=prefix + v.replace("_", " "))
+            for v in ordered]
+
+
+def panels_below_legend(figure, lines, columns, handles, ncol, share):
+    """A grid of panels whose first line, `share` of a panel high, holds the legend of them all."""
+    grid = figure.add_gridspec(lines + 1, columns, height_ratios=[share] + [1] * lines)
+    legend = figure.add_subplot(grid[0, :])
+    legend.set_axis_off()
+    legend.legend(handles=handles, loc="center", ncol=ncol)
+    return grid
 
 
 def log_axis(axis):

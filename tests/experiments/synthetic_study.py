@@ -1,6 +1,6 @@
 """A study folder with planted laws, written with h5py alone: what the figures' tests draw.
 
-Trace ~ (D/N)^0.5, damage = 4^-bits times trace, cooled checkpoints sharper than the trunk.
+Trace ~ (D/N)^0.5, damage = 4^-bits times trace; branches and cosine ends sharper than the trunk.
 """
 
 import hashlib
@@ -80,6 +80,18 @@ def write_ptq(file, rng, trace, steps):
         "delta_se_nats": (("checkpoint", "bits"), error),
         "predicted_nats": (("checkpoint", "bits"), predicted),
         "predicted_se_nats": (("checkpoint", "bits"), 0.05 * predicted)})
+
+
+def write_shift(file, rng, trace, loss):
+    """The same rounding on another corpus: a loss 0.5 higher, damage 1.4 times as large."""
+    count = len(trace)
+    delta = 1.4 * 6.6e-4 * trace[:, None] * 4.0 ** (4.0 - BITS) * np.exp(
+        0.1 * rng.normal(size=(count, len(BITS))))
+    write_group(file, "shift", {"checkpoint": count, "bits": len(BITS)}, {
+        "bits": (("bits",), BITS), "loss_nats": (("checkpoint",), loss + 0.5),
+        "loss_se_nats": (("checkpoint",), np.full(count, 0.004)),
+        "delta_nats": (("checkpoint", "bits"), delta),
+        "delta_se_nats": (("checkpoint", "bits"), 1.5e-4 + 0.02 * delta)})
 
 
 def write_factorial(file, rng, trace):
@@ -162,45 +174,96 @@ def write_decode(file, trace):
         "to_uniform_se_nats": (("entry",), [0.0, 0.0, 2e-3])})
 
 
-def write_run(path, size, seed, architecture="transformer"):
+def write_checkpoints(file, points, loss):
+    """points: [(variant, kind, tokens, tokens of the trunk)]."""
+    variant, kind, tokens, branched_at = zip(*points)
+    count, text = len(points), h5py.string_dtype()
+    write_group(file, "checkpoints", {"checkpoint": count}, {
+        "tokens": (("checkpoint",), tokens), "branched_at": (("checkpoint",), branched_at),
+        "variant": (("checkpoint",), np.array(variant, dtype=text)),
+        "kind": (("checkpoint",), np.array(kind, dtype=text)),
+        "loss_nats": (("checkpoint",), loss),
+        "loss_se_nats": (("checkpoint",), np.full(count, 0.004))})
+
+
+def write_attributes(file, size, seed, architecture, options):
+    file.attrs.update({"schema": "hone.run", "schema_version": 1, "title": "hone run"})
+    name = Path(file.filename).stem
+    file.create_group("manifest").attrs.update({
+        "run_id": name, "study": "synthetic", "seed": str(seed),
+        "model_params": size, "total_params": int(1.3 * size), "architecture": architecture,
+        "model_name": f"tiny-{size}", "git_id": "0" * 40, "git_dirty": 0,
+        "compiler": "GNU 12.2.0", "flags": "-O2 -march=native", "threads": 2,
+        "input_sha256.corpus": "ab" * 32, "command": "hone run study.toml <>&",
+        "outcome": "complete" if seed == 1 else "diverged: loss > 20"})
+    file.create_group("options").attrs.update(
+        {"lr_peak": 3e-3, "batch_tokens": 8192, "study": "a long text"} | options)
+
+
+def loss_at(size, tokens):
+    return 1.6 + 60 * size**-0.3 + 400 * np.asarray(tokens)**-0.35
+
+
+# Branches of a trunk: variant, kind, checkpoints it leaves from, gain of the trace, own share of D.
+BRANCHES = [("cooled", "cooldown", (2, 4, 6), 1.6, 0.2), ("cooled_fixed", "cooldown", (4, 6), 1.3, 0),
+            ("ema", "average", (4, 6), 0.8, 0), ("tuned", "tuned", (2, 6), 2.0, 0.1)]
+
+
+def write_run(path, size, seed, architecture="transformer", trunk=7, options=None, end_gain=1.0):
+    """A run with every instrument; `trunk` checkpoints, the last trace times `end_gain`, branches
+    where there are seven."""
     rng = np.random.default_rng([size, seed])
     horizon = 400 * size
-    trunk = np.geomspace(4 * size, horizon, 7).round()
-    tokens = np.concatenate([trunk, trunk[[2, 4, 6]]])
-    variant = np.array(["trunk"] * 7 + ["cooled"] * 3, dtype=h5py.string_dtype())
-    is_cooled = np.arange(10) >= 7
-    loss = 1.6 + 60 * size**-0.3 + 400 * tokens**-0.35 - 0.06 * is_cooled
-    trace = 20 * (tokens / size) ** 0.5 * np.where(is_cooled, 1.6, 1.0) * np.exp(
-        0.08 * rng.normal(size=10)) * (size / 1e5) ** 0.2
+    tokens = np.geomspace(4 * size, horizon, 7).round()[-trunk:]
+    points = [("trunk", "trunk", d, d) for d in tokens]
+    gain = np.array([1.0] * (trunk - 1) + [end_gain])
+    for variant, kind, places, factor, share in BRANCHES if trunk == 7 else []:
+        points += [(variant, kind, (1 + share) * tokens[i], tokens[i]) for i in places]
+        gain = np.append(gain, [factor] * len(places))
+    at = np.array([p[2] for p in points])
+    trace = 20 * (at / size) ** 0.5 * gain * np.exp(
+        0.08 * rng.normal(size=len(at))) * (size / 1e5) ** 0.2
     step = np.arange(1, 2001)
     seen = step * horizon / 2000
     with h5py.File(path, "w") as file:
-        file.attrs.update({"schema": "hone.run", "schema_version": 1, "title": "hone run"})
-        file.create_group("manifest").attrs.update({
-            "run_id": f"n{size}-s{seed}", "study": "synthetic", "seed": str(seed),
-            "model_params": size, "total_params": int(1.3 * size), "architecture": architecture,
-            "model_name": f"tiny-{size}", "git_id": "0" * 40, "git_dirty": 0,
-            "compiler": "GNU 12.2.0", "flags": "-O2 -march=native", "threads": 2,
-            "input_sha256.corpus": "ab" * 32, "command": "hone run study.toml <>&",
-            "outcome": "complete" if seed == 1 else "diverged: loss > 20"})
-        file.create_group("options").attrs.update({
-            "lr_peak": 3e-3, "batch_tokens": 8192, "study": "a long text"})
+        write_attributes(file, size, seed, architecture, options or {})
         write_group(file, "series", {"step": 2000}, {
             "step": (("step",), step), "tokens": (("step",), seen),
-            "loss_nats": (("step",), 1.6 + 60 * size**-0.3 + 400 * seen**-0.35
-                          + 0.15 * rng.normal(size=2000))})
-        write_group(file, "checkpoints", {"checkpoint": 10}, {
-            "tokens": (("checkpoint",), tokens), "variant": (("checkpoint",), variant),
-            "loss_nats": (("checkpoint",), loss),
-            "loss_se_nats": (("checkpoint",), np.full(10, 0.004))})
+            "loss_nats": (("step",), loss_at(size, seen) + 0.15 * rng.normal(size=2000))})
+        write_checkpoints(file, points, loss_at(size, at) - 0.06 * (gain > 1))
         write_curvature(file, rng, trace, 0.15 * trace * (size / 1e5) ** -0.1)
         write_ptq(file, rng, trace, step)
         write_factorial(file, rng, trace)
         write_noise(file, rng, trace)
-        if seed == 1 and architecture == "transformer":
-            write_schemes(file, trace[-1])
-            write_decode(file, trace[-1])
+        write_shift(file, rng, trace, loss_at(size, at))
+        if seed == 1 and architecture == "transformer" and trunk == 7:
+            write_schemes(file, trace[tokens.size - 1])
+            write_decode(file, trace[tokens.size - 1])
     seal(path)
+
+
+def write_lowered_run(path, size, bits):
+    """A run trained at low weight precision: N_eff = N (1 - exp(-bits / 2.6))."""
+    tokens = 400.0 * size
+    with h5py.File(path, "w") as file:
+        write_attributes(file, size, 1, "transformer", {"model.arm": "qat", "model.method": "qat",
+                                                        "model.train_weight_bits": bits,
+                                                        "model.train_activation_bits": 16,
+                                                        "model.train_kv_bits": 16})
+        loss = loss_at(size * (1 - np.exp(-bits / 2.6)), [tokens])
+        write_checkpoints(file, [("qat_trunk", "lowered", tokens, tokens)], loss + 0.1)
+        write_group(file, "qat", {"checkpoint": 1}, {
+            "loss_nats": (("checkpoint",), loss), "loss_se_nats": (("checkpoint",), [0.004])})
+    seal(path)
+
+
+def write_arms(folder, size):
+    """Contrasts of the main arm: a cosine per horizon, and training at low precision."""
+    for trunk in (1, 2, 3):
+        write_run(folder / f"cosine{trunk}-n{size}-s1.h5", size, 1, trunk=trunk, end_gain=1.7,
+                  options={"model.arm": "cosine", "model.schedule": "cosine"})
+    for bits in (3, 4, 6, 8):
+        write_lowered_run(folder / f"qat{bits}-n{size}-s1.h5", size, bits)
 
 
 def detail(name, value, half=None):
@@ -217,15 +280,22 @@ def verdict(name, outcome, estimate, half, details):
             "high": estimate + half if known else None, "level": 0.95, "n": 90,
             "rule": "supported: interval above the minimum; refuted: below it",
             "thresholds": [{"name": "ptq_bits_min", "value": 3, "meaning": "least bits in a fit"},
-                           {"name": "ptq_bits_max", "value": 6, "meaning": "most bits in a fit"}],
+                           {"name": "ptq_bits_max", "value": 6, "meaning": "most bits in a fit"},
+                           {"name": "q6_tolerance", "value": 0.1, "meaning": "largest share"}],
             "controls": [{"name": "several seeds per cell", "was_run": True},
                          {"name": "tokens span 1.5 decades", "was_run": False}],
             "details": details}
 
 
 def interaction_details():
-    return [detail(f"relative interaction W{w}A{a}", 0.4 * 4.0 ** (6 - w - a), 0.02)
-            for w in (3, 4, 6) for a in (3, 4, 6, 8)]
+    """All pairs and the triple over a grid of bits; beyond 0.1 where the bits are few."""
+    grid, found = (2, 3, 4, 6), []
+    for first, second in (("W", "A"), ("W", "KV"), ("A", "KV")):
+        found += [detail(f"relative interaction {first}{x}{second}{y}",
+                         (3.0 if first == "W" else -2.0) * 4.0 ** (3 - x - y) + 0.01, 0.04)
+                  for x in grid for y in grid]
+    return found + [detail(f"relative interaction W{w}A{a}KV{kv}", -0.2 / (w + a + kv), 0.03)
+                    for w in grid for a in grid for kv in (3, 4)]
 
 
 def verdicts(with_constants):
@@ -235,7 +305,15 @@ def verdicts(with_constants):
           detail("held-out error: exponential in bits", 0.18)]
     q2 = [detail("gamma_N", 0.3, 0.05), detail("gamma_D of lambda_max", 0.48, 0.07),
           detail("gamma_N of lambda_max", 0.40, 0.05)]
-    q3 = [detail("R2", 0.98)]
+    q3 = [detail("R2", 0.98), detail("d ln delta/d ln D", 0.52, 0.05),
+          detail("d ln delta/d ln D: weighted trace", 0.47, 0.06),
+          detail("d ln delta/d ln D: squared step", -0.03, 0.02),
+          detail("d ln delta/d ln D: alignment", 0.02, 0.03),
+          detail("d ln delta/d ln D: first and higher order", 0.06, 0.04)]
+    q3 += [detail(f"held-out R2 of {name}", value, 0.03) for name, value in (
+        ("the prediction, no parameter", 0.93), ("the prediction", 0.95), ("tr H", 0.81),
+        ("lambda_max", 0.55), ("weight norm", -0.1), ("loss", 0.62))]
+    q3.append(detail("held-out R2 of the prediction minus that of tr H", 0.14, 0.05))
     if with_constants:
         q1.append(detail("ln C", np.log(6.6e-4 * 20 * 4.0**4) - 0.2 * log_n, 0.5))
         q2 += [detail("c", np.log(20) - 0.2 * log_n),
@@ -254,6 +332,7 @@ def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_
     for size in sizes:
         for seed in seeds:
             write_run(folder / "runs" / f"n{size}-s{seed}.h5", size, seed)
+        write_arms(folder / "runs", size)
     (folder / "study.toml").write_text('[study]\nname = "synthetic"\n', encoding="utf-8")
     text = json.dumps({"schema": 1, "verdicts": verdicts(with_constants)}, indent=2)
     (folder / "verdict.json").write_text(text, encoding="utf-8")

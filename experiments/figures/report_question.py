@@ -1,0 +1,102 @@
+"""One section of the report per question: all of it comes from verdict.json and the figures."""
+
+from markup import folded, interval, number, plain_list, table, text
+from records import is_number
+
+OUTCOME_WORDS = {
+    "supported": ("✓", "Supported"),
+    "refuted": ("✗", "Refuted"),
+    "inconclusive": ("?", "Inconclusive"),
+}
+
+# The groups of a run file that each judge reads (theory/questions.hpp): whose hashes it rests on.
+GROUPS_READ = {"Q1": {"ptq"}, "Q2": {"curvature"}, "Q3": {"ptq"}, "Q4": {"noise"},
+               "Q5": {"ptq", "curvature"}, "Q6": {"factorial"}, "Q7": {"ptq"}, "Q8": {"qat"}}
+
+
+def badge(verdict):
+    mark, word = OUTCOME_WORDS[verdict["outcome"]]
+    return (f"<span class='badge {text(verdict['outcome'])}'><span aria-hidden=true>{mark}</span> "
+            f"{word}</span>")
+
+
+def estimate_words(verdict):
+    if not is_number(verdict["estimate"]):
+        return "no estimate"
+    known = interval(verdict)
+    if not known:
+        return f"{number(verdict['estimate'])} (no interval)"
+    level = f", {100 * verdict['level']:g} % interval" if is_number(verdict["level"]) else ""
+    return f"{number(verdict['estimate'])} ({known}{level})"
+
+
+def capitalized(sentence):
+    return sentence[:1].upper() + sentence[1:]
+
+
+def thresholds(verdict):
+    if not verdict["thresholds"]:
+        return "<p class=quiet>none</p>"
+    return plain_list(f"<code>{text(t['name'])}</code> = {number(t['value'])}"
+                      f"<span class=quiet>: {text(t['meaning'])}</span>"
+                      for t in verdict["thresholds"])
+
+
+def controls(verdict):
+    """Controls that were not run stand first: they are the caveats."""
+    parts = []
+    for was_run, heading, mark in ((False, "Controls not run", "–"), (True, "Controls run", "✓")):
+        names = [c["name"] for c in verdict["controls"] if c["was_run"] is was_run]
+        body = (plain_list(f"{mark} {text(name)}" for name in names) if names
+                else "<p class=quiet>none</p>")
+        parts.append(f"<div class='{'done' if was_run else 'caveat'}'><h4>{heading}</h4>{body}"
+                     "</div>")
+    return f"<div class=columns>{''.join(parts)}</div>"
+
+
+def numbers(verdict):
+    """Numbers with an interval in sight, counts and diagnostics folded."""
+    columns = [("number", ""), ("value", "num"), ("interval", "num")]
+    lines = [[text(d["name"]), number(d["value"]), interval(d)] for d in verdict["details"]]
+    seen, rest = ([line for line in lines if bool(line[2]) is wanted] for wanted in (True, False))
+    shown = table(columns, seen, "numbers") if seen else ""
+    return shown + folded(f"{len(rest)} numbers without an interval: counts, constants, fit errors",
+                          table(columns[:2], rest, "numbers") if rest else "")
+
+
+def runs_read(study, verdict):
+    """The run files that hold a group which the judge of this question reads."""
+    groups = GROUPS_READ.get(verdict["id"])
+    return [run for run in study.runs if groups is None or groups & set(run.groups)]
+
+
+def reproduction(study, verdict):
+    runs = runs_read(study, verdict)
+    lines = [[f"<a href='#run-{text(run.manifest['run_id'])}'>{text(run.path.name)}</a>",
+              run.sha256] for run in runs]
+    groups = " or ".join(f"/{g}" for g in sorted(GROUPS_READ.get(verdict["id"], ())))
+    which = f" with the group {groups}" if groups else ""
+    hashes = (f"<p>verdict.json <code class=hash>{study.verdict_sha256}</code></p>"
+              + (table([("run file", ""), ("SHA-256", "hash")], lines) if lines else ""))
+    return ("<h3>The same numbers again</h3><p class=quiet>In the study's folder:</p>"
+            "<pre>hone judge study.toml --out .\nhone report study.toml --out .</pre><div class=files>"
+            + folded(f"SHA-256 of {len(runs)} run file{'s' * (len(runs) != 1)}{which}", hashes)
+            + "</div>")
+
+
+def section(study, verdict, figures, elsewhere):
+    """figures: HTML of those that stand here; elsewhere: {name: Drawing} of others that serve."""
+    links = ", ".join(f"<a href='#figure-{name}'>{text(d.title)}</a>"
+                      for name, d in elsewhere.items())
+    see_also = f"<p class=quiet>See also: {links}.</p>" if links else ""
+    return (
+        f"<section class='question {text(verdict['outcome'])}' id='{text(verdict['id'])}'>"
+        f"<p class=over>{badge(verdict)} <a class=back href='#verdicts'>all verdicts</a></p>"
+        f"<h2>{text(verdict['id'])}. {text(verdict['question'])}</h2>"
+        f"<p class=answer>{text(capitalized(verdict['prose']))}</p>"
+        f"<p><b>Estimate:</b> {estimate_words(verdict)}, from {text(verdict['n'])} rows.</p>"
+        f"<p><b>Hypothesis:</b> {text(verdict['hypothesis'])}.</p>"
+        f"<p><b>Rule:</b> {text(verdict['rule'])}.</p>"
+        f"<h4>Thresholds, fixed before the run</h4>{thresholds(verdict)}"
+        f"{figures}{see_also}<h3>Numbers</h3>{numbers(verdict)}"
+        f"<h3>Caveats</h3>{controls(verdict)}{reproduction(study, verdict)}</section>")

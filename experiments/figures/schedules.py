@@ -1,0 +1,126 @@
+"""Figure: curvature and damage over tokens under other learning-rate schedules and averages, the
+strongest rival of an effect of the tokens themselves."""
+
+from collections import defaultdict
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+import growth
+import style
+from records import MAIN_ARM, Absent, runs_of
+
+CONSTANT = "constant rate"
+NAMES = {"cooled": "cooled, share of D", "cooled_fixed": "cooled, fixed length",
+         "ema": "average (EMA)", "lawa": "average (LAWA)"}
+LOOKS = {CONSTANT: ("#000000", "o"), "cosine to its end": ("#D55E00", "X"),
+         NAMES["cooled"]: ("#0072B2", "s"), NAMES["cooled_fixed"]: ("#56B4E9", "^"),
+         NAMES["ema"]: ("#009E73", "D"), NAMES["lawa"]: ("#CC79A7", "P")}
+OTHER_LOOKS = [("#E69F00", "v"), ("#555555", "<"), ("#8C510A", ">"), ("#5E3C99", "h")]
+SIZES_DRAWN = 3
+
+
+def family_of(point):
+    """The schedule that a checkpoint stands at the end of; None where it stands amid one, or in an
+    arm that varies something else."""
+    schedule, is_main = point.run.schedule, point.run.arm == MAIN_ARM
+    if point.kind == "trunk" and schedule == "constant":
+        return CONSTANT if is_main else None
+    if point.kind == "trunk":
+        trunk = [t for t, kind in zip(point.run.groups["checkpoints"]["tokens"],
+                                      point.run.groups["checkpoints"]["kind"]) if kind == "trunk"]
+        return f"{schedule} to its end" if point.tokens == max(trunk) else None
+    if schedule != "constant" or not is_main:
+        return None
+    return NAMES.get(point.variant, point.variant.replace("_", " "))
+
+
+def look_of(families):
+    others = iter(OTHER_LOOKS)
+    return {f: LOOKS[f] if f in LOOKS else next(others, ("#999999", "."))
+            for f in [f for f in LOOKS if f in families] + sorted(families - set(LOOKS))}
+
+
+def sorted_rows(points):
+    """{(size, family): points} of the checkpoints that end a schedule."""
+    found = defaultdict(list)
+    for p in points:
+        family = family_of(p)
+        if family and np.isfinite(p.value):
+            found[p.size, family].append(p)
+    return found
+
+
+def drawn_sizes(groups):
+    """The sizes with a rival of the constant rate, at most three, the largest among them."""
+    sizes = sorted({size for rows in groups for size, family in rows if family != CONSTANT})
+    if not sizes:
+        raise Absent("no transformer was measured under a second schedule or average")
+    places = np.unique(np.linspace(0, len(sizes) - 1, SIZES_DRAWN).round().astype(int))
+    return [sizes[i] for i in places]
+
+
+def draw_panel(ax, rows, size, looks):
+    """The families of one size; returns the collected points."""
+    cloud = style.LogPoints()
+    for family, (colour, mark) in looks.items():
+        points = rows.get((size, family), [])
+        for p in points:
+            cloud.add(p.tokens, p.value, p.bar, colour, mark, family == CONSTANT)
+        at = sorted({p.tokens for p in points if p.value > 0})
+        medians = [np.median([p.value for p in points if p.tokens == t and p.value > 0])
+                   for t in at]
+        ax.plot(at, medians, "-" if family == CONSTANT else ":", color=colour, lw=1.2, zorder=1.5)
+    ax.set_xscale("log")
+    cloud.draw(ax)
+    style.log_axis(ax.xaxis), style.log_axis(ax.yaxis)
+    return cloud
+
+
+def handles_of(looks):
+    return [Line2D([], [], color=colour, marker=mark, ms=4.5, lw=1.2, mec=colour,
+                   ls="-" if f == CONSTANT else ":", mfc=colour if f == CONSTANT else "white",
+                   label=f) for f, (colour, mark) in looks.items()]
+
+
+def quantities(study):
+    """[(label, {(size, family): points})] of trace and damage."""
+    found = []
+    if any("curvature" in r.groups for r in study.runs):
+        found.append(("trace of the Hessian\n(nats / parameter unit²)",
+                      sorted_rows(growth.sharpness_points(study, "trace", all_arms=True))))
+    if any("ptq" in r.groups for r in study.runs):
+        found.append(("δ at 4 bits\n(nats per token)",
+                      sorted_rows(growth.damage_points(study, 4, all_arms=True))))
+    return [(label, rows) for label, rows in found if rows]
+
+
+def schedules_figure(study):
+    panels = quantities(study)
+    sizes = drawn_sizes([rows for _, rows in panels])
+    looks = look_of({family for _, rows in panels for size, family in rows if size in sizes})
+    figure = style.plt.figure(figsize=(style.WIDTH, 0.7 + 2.5 * len(panels)))
+    grid = style.panels_below_legend(figure, len(panels), len(sizes), handles_of(looks), 3, 0.16)
+    total = style.LogPoints()
+    for i, (label, rows) in enumerate(panels):
+        for j, size in enumerate(sizes):
+            ax = figure.add_subplot(grid[i + 1, j])
+            cloud = draw_panel(ax, rows, size, looks)
+            total.at_floor += cloud.at_floor
+            if i == 0:
+                ax.set_title(f"{style.count_text(size)} params")
+            if j == 0:
+                ax.set_ylabel(label)
+            if i == len(panels) - 1:
+                ax.set_xlabel("training tokens D")
+    shown = [p for _, rows in panels for (size, _), group in rows.items() if size in sizes
+             for p in group]
+    caption = (
+        "Trace of the Hessian and loss rise δ against all training tokens, the cooldown's own among "
+        "them, both axes logarithmic, for checkpoints that stand at the end of a schedule; "
+        f"{style.runs_text(runs_of(shown))}. One mark per run with a bar of 2 standard errors, "
+        "lines join medians over seeds. Filled: the trunk at its constant rate. If the damage came "
+        "from the tokens alone, the lines of a panel would coincide; if from the decay alone, the "
+        "filled line would be flat.")
+    return style.Drawing(figure, "Other schedules at the same tokens", caption + total.remarks(),
+                         ["Q5", "Q1"])

@@ -1,0 +1,115 @@
+"""Tests of the report's sections: run with /usr/bin/python3, the exit code counts."""
+
+import hashlib
+import json
+import unittest
+
+from study_case import StudyCase, edit  # first: it sets the path of the modules below
+
+import numpy as np
+
+import report
+import report_question
+import style
+from records import read_study, rows
+
+
+def part(page, name):
+    """The section of that id."""
+    start = page.index(f"id='{name}'")
+    return page[start:page.index("</section>", start)]
+
+
+class Sections(StudyCase):
+    def verdict_file(self, change):
+        path = self.folder / "verdict.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        change(content["verdicts"])
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return read_study(self.folder)
+
+    def drawings(self, **questions):
+        """A saved figure per name, serving the questions given."""
+        folder = self.folder / "figures"
+        folder.mkdir()
+        made = {}
+        for name, ids in questions.items():
+            figure, _ = style.plt.subplots()
+            style.save(figure, folder / name)
+            made[name] = style.Drawing(None, f"Title of {name}", "1 run", ids)
+        return made
+
+    def test_a_figure_stands_once_with_its_first_judged_question_and_is_linked_from_the_others(self):
+        study = self.verdict_file(lambda v: v.pop(0))  # no Q1
+        page = report.report_html(study, self.drawings(one=["Q1", "Q3", "Q4"], two=["Q1"]), {})
+        self.assertEqual(page.count("id='figure-one'"), 1)
+        self.assertIn("id='figure-one'", part(page, "Q3"))
+        self.assertIn("<a href='#figure-one'>Title of one</a>", part(page, "Q4"))
+        self.assertNotIn("figure-one", part(page, "Q6"))
+        self.assertIn("id='figure-two'", page[page.index("id=further"):])
+        self.assertNotIn("'#Q1'", page)
+
+    def test_questions_come_from_the_verdict_file_whatever_their_names(self):
+        def add(verdicts):
+            verdicts.append(verdicts[0] | {"id": "Q99", "prose": "so be it. More.", "details": [
+                {"name": "<odd> & new", "value": 2.0, "low": 1.0, "high": 3.0}]})
+        page = report.report_html(self.verdict_file(add), {}, {})
+        self.assertIn("<td class='said'>So be it.</td>", page)
+        self.assertIn("<td class=''>&lt;odd&gt; &amp; new</td><td class='num'>2</td>"
+                      "<td class='num'>1 to 3</td>", part(page, "Q99"))
+
+    def test_report_without_verdicts_still_shows_the_runs(self):
+        page = report.report_html(self.verdict_file(lambda v: v.clear()), {}, {})
+        self.assertIn("No question was judged", page)
+        self.assertIn("id='run-n100000-s1'", page)
+
+    def test_each_question_names_the_hashes_of_the_files_with_its_groups(self):
+        edit(self.run, lambda f: f.pop("noise"))
+        page = report.report_html(read_study(self.folder), {}, {})
+        digests = {p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+                   for p in self.folder.glob("runs/*.h5")}
+        self.assertTrue(all(digest in part(page, "Q3") for digest in digests.values()))
+        seen = {name for name, digest in digests.items() if digest in part(page, "Q4")}
+        self.assertEqual(seen, set(digests) - {self.run.name})
+        verdict = hashlib.sha256((self.folder / "verdict.json").read_bytes()).hexdigest()
+        self.assertIn(verdict, part(page, "Q4"))
+
+    def test_numbers_with_an_interval_stand_in_sight_and_the_others_are_folded(self):
+        shown, folded = report_question.numbers(read_study(self.folder).verdict("Q1")).split(
+            "<details>")
+        self.assertIn("gamma_N", shown)
+        self.assertNotIn("R2", shown)
+        self.assertIn("R2", folded)
+
+    def test_controls_not_run_stand_before_those_that_were(self):
+        said = report_question.controls(read_study(self.folder).verdict("Q1"))
+        self.assertLess(said.index("tokens span 1.5 decades"), said.index("several seeds per cell"))
+
+
+class Arms(StudyCase):
+    def test_rows_are_of_the_main_arm_and_its_kinds_unless_others_are_asked_for(self):
+        edit(self.run, lambda f: f["options"].attrs.update({"model.arm": "cosine"}))
+
+        def name_kinds(file):
+            kinds = ["trunk"] * 7 + ["tuned", "lowered", "cooldown"]
+            file["checkpoints/kind"] = np.array(kinds, dtype=object)
+        edit(self.folder / "runs" / "n100000-s2.h5", name_kinds)
+        study = read_study(self.folder)
+        found = rows(study, "curvature", ["trace"])
+        self.assertEqual(len({id(p.run) for p in found}), 3)
+        self.assertEqual([p.kind for p in found if p.run.path.name == "n100000-s2.h5"],
+                         ["trunk"] * 7 + ["cooldown"])
+        self.assertEqual(len(rows(study, "curvature", ["trace"], all_arms=True)), 38)
+        tuned = rows(study, "curvature", ["trace"], kinds=("tuned",))
+        self.assertEqual([(p.run.path.name, p.variant) for p in tuned],
+                         [("n100000-s2.h5", "cooled")])
+
+    def test_kinds_of_files_without_them_follow_from_the_variants(self):
+        found = rows(read_study(self.folder), "ptq", ["delta_nats"], "bits")
+        self.assertEqual({(p.variant, p.kind) for p in found},
+                         {("trunk", "trunk"), ("cooled", "cooldown")})
+        self.assertTrue(all(p.branched_at == p.tokens for p in found))
+
+
+if __name__ == "__main__":
+    unittest.main()
