@@ -55,8 +55,8 @@ def draw_map(ax, sites, kv, cells, norm, tolerance):
 
 def breakdown_figure(study):
     question, maps = maps_of(study)
-    tolerance = next((t["value"] for t in study.verdict(question)["thresholds"]
-                      if t["name"] == "q6_tolerance"), None)
+    thresholds = {t["name"]: t["value"] for t in study.verdict(question)["thresholds"]}
+    tolerance = thresholds.get("q6_breakdown", thresholds.get("q6_tolerance"))
     reach = max(0.05, *(min(abs(e["value"]), 1.0) for m in maps.values() for e in m.values()))
     columns = min(len(maps), 3)
     tallest = max(len({cell[0] for cell in cells}) for cells in maps.values())

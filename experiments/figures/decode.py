@@ -70,11 +70,7 @@ def decode_figure(study):
     look = looks(run.array("decode", "policy"))
     figure, (left, middle, right, names) = style.plt.subplots(
         1, 4, figsize=(10.0, 3.8), gridspec_kw={"width_ratios": [1, 1, 1, 0.45]})
-    try:
-        remarks = draw_positions(left, run, look)
-    except Absent:
-        style.plt.close(figure)
-        raise
+    remarks = draw_positions(left, run, look)
     draw_copies(middle, run, look)
     if "decode_free" in run.groups:
         draw_free_runs(right, run, look)

@@ -10,12 +10,14 @@ from growth import (damage_points, draw_growth, growth_figure, law_of_damage, la
 from loss import draw_loss, loss_figure
 from mediators import mediators_figure
 from noise import noise_figure
+from per_bit import per_bit_figure
 from prediction import draw_prediction, prediction_figure
 from records import Absent
 from schedules import schedules_figure
 from schemes import schemes_figure
 from spectrum import spectrum_figure
 from split import split_figure
+from training_precision import training_precision_figure
 from transfer import transfer_figure
 
 
@@ -86,6 +88,8 @@ FIGURES = {
     "transfer": transfer_figure,
     "composition": composition_figure,
     "breakdown": breakdown_figure,
+    "per_bit": per_bit_figure,
+    "training_precision": training_precision_figure,
     "schemes": schemes_figure,
     "decode": decode_figure,
 }
@@ -103,6 +107,7 @@ def make_figures(study):
             drawings[name] = draw(study)
         except Absent as reason:
             absent[name] = str(reason)
+            style.plt.close("all")
             for suffix in (".svg", ".png"):
                 (folder / (name + suffix)).unlink(missing_ok=True)
             continue

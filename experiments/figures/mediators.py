@@ -32,7 +32,8 @@ def draw_bars(ax, bars):
             ax.plot(ends, [place] * 2, color=style.INK, lw=1.2)
             right = max(right, ends[1])
         ax.annotate(f"{entry['value']:.3g}".replace("-", "−"), (right, place), xytext=(6, 0),
-                    textcoords="offset points", va="center", fontsize=8.5)
+                    textcoords="offset points", va="center", fontsize=8.5,
+                    bbox={"fc": "white", "ec": "none", "pad": 1})
     return cut
 
 

@@ -20,17 +20,24 @@ OTHER_LOOKS = [("#E69F00", "v"), ("#555555", "<"), ("#8C510A", ">"), ("#5E3C99",
 SIZES_DRAWN = 3
 
 
+RECIPE = ("model.data", "model.lr", "train.batch", "train.weight_decay")
+
+
+def recipe_of(run):
+    """What an arm must share with the main arm for the schedule to be all that differs."""
+    return run.size, *(run.options.get(name) for name in RECIPE)
+
+
 def family_of(point):
-    """The schedule that a checkpoint stands at the end of; None where it stands amid one, or in an
-    arm that varies something else."""
-    schedule, is_main = point.run.schedule, point.run.arm == MAIN_ARM
-    if point.kind == "trunk" and schedule == "constant":
-        return CONSTANT if is_main else None
-    if point.kind == "trunk":
+    """The schedule that a checkpoint stands at the end of; None where it stands amid one."""
+    schedule = point.run.schedule
+    if point.kind == "trunk" and schedule != "constant":
         trunk = [t for t, kind in zip(point.run.groups["checkpoints"]["tokens"],
                                       point.run.groups["checkpoints"]["kind"]) if kind == "trunk"]
         return f"{schedule} to its end" if point.tokens == max(trunk) else None
-    if schedule != "constant" or not is_main:
+    if point.kind == "trunk":
+        return CONSTANT
+    if schedule != "constant":
         return None
     return NAMES.get(point.variant, point.variant.replace("_", " "))
 
@@ -42,9 +49,13 @@ def look_of(families):
 
 
 def sorted_rows(points):
-    """{(size, family): points} of the checkpoints that end a schedule."""
+    """{(size, family): points} of the checkpoints that end a schedule, all else as in the main
+    arm."""
+    recipes = {recipe_of(p.run) for p in points if p.run.arm == MAIN_ARM}
     found = defaultdict(list)
     for p in points:
+        if recipe_of(p.run) not in recipes:
+            continue
         family = family_of(p)
         if family and np.isfinite(p.value):
             found[p.size, family].append(p)

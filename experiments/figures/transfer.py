@@ -27,13 +27,13 @@ def at_bits(points, bits):
 
 def trunk_of(study, runs):
     """δ on the trunk's own windows in these runs."""
-    points = rows(study, "ptq", ["bits", "delta_nats", "delta_se_nats"], "bits", True, ("trunk",))
+    points = rows(study, "ptq", ["bits", "delta_nats", "delta_se_nats"], "bits", kinds=("trunk",))
     return [p for p in points if p.run in runs]
 
 
 def tuned_pair(study):
     """(title, trunk points, tuned points), at the same tokens of the trunk."""
-    tuned = rows(study, "ptq", ["bits", "delta_nats", "delta_se_nats"], "bits", True, ("tuned",))
+    tuned = rows(study, "ptq", ["bits", "delta_nats", "delta_se_nats"], "bits", kinds=("tuned",))
     bits = fitting_bits(tuned)
     return (f"after fine-tuning, δ at {bits:g} bits",
             at_bits(trunk_of(study, runs_of(tuned)), bits), at_bits(tuned, bits))
@@ -41,8 +41,8 @@ def tuned_pair(study):
 
 def shifted_pair(study):
     """(title, δ on the trunk's windows, δ on the other corpus's), of the same weights."""
-    shifted = rows(study, "shift", ["bits", "delta_nats", "delta_se_nats"], "bits", True,
-                   ("trunk",))
+    shifted = rows(study, "shift", ["bits", "delta_nats", "delta_se_nats"], "bits",
+                   kinds=("trunk",))
     bits = fitting_bits(shifted)
     return (f"on another corpus, δ at {bits:g} bits",
             at_bits(trunk_of(study, runs_of(shifted)), bits), at_bits(shifted, bits))

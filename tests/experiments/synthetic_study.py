@@ -214,7 +214,7 @@ def write_run(path, size, seed, architecture="transformer", trunk=7, options=Non
     where there are seven."""
     rng = np.random.default_rng([size, seed])
     horizon = 400 * size
-    tokens = np.geomspace(4 * size, horizon, 7).round()[-trunk:]
+    tokens = np.geomspace(4 * size, horizon, 7).round()[:trunk]
     points = [("trunk", "trunk", d, d) for d in tokens]
     gain = np.array([1.0] * (trunk - 1) + [end_gain])
     for variant, kind, places, factor, share in BRANCHES if trunk == 7 else []:
@@ -259,7 +259,7 @@ def write_lowered_run(path, size, bits):
 
 def write_arms(folder, size):
     """Contrasts of the main arm: a cosine per horizon, and training at low precision."""
-    for trunk in (1, 2, 3):
+    for trunk in (3, 5, 6):
         write_run(folder / f"cosine{trunk}-n{size}-s1.h5", size, 1, trunk=trunk, end_gain=1.7,
                   options={"model.arm": "cosine", "model.schedule": "cosine"})
     for bits in (3, 4, 6, 8):
@@ -298,6 +298,24 @@ def interaction_details():
                     for w in grid for a in grid for kv in (3, 4)]
 
 
+def factor_details():
+    """What a bit is worth: measured near the squared step, with the theories beside it."""
+    found = []
+    for bits, step, power in ((3, 5.44, 4.86), (4, 4.59, 3.41), (5, 4.27, 2.72)):
+        name = f"factor {bits} to {bits + 1} bits"
+        found += [detail(name, 1.03 * step, 0.4), detail(f"{name}: of the prediction", step, 0.2),
+                  detail(f"{name}: squared step", step),
+                  detail(f"{name}: exponential, Kumar et al.", 5.435),
+                  detail(f"{name}: power, Ouyang et al.", power)]
+    return found
+
+
+def precision_details():
+    found = [detail("gamma_w", 2.6, 0.2), detail("n_w", 0.0, 0.1)]
+    return found + [detail(f"N_eff/N measured, W{b}A16KV16 in training", 1 - np.exp(-b / 2.6), 0.04)
+                    for b in (3, 4, 6, 8)]
+
+
 def verdicts(with_constants):
     log_n = np.log(1e5)
     q1 = [detail("gamma_N", 0.3, 0.06), detail("gamma_post", 1 / np.log(4), 0.05),
@@ -323,7 +341,9 @@ def verdicts(with_constants):
     return [verdict("Q1", "supported", 0.5, 0.05, q1), verdict("Q2", "supported", 0.5, 0.06, q2),
             verdict("Q3", "refuted", 1.02, 0.03, q3), verdict("Q4", "refuted", 1.04, 0.1, q4),
             verdict("Q5", "inconclusive", None, 0, []),
-            verdict("Q6", "refuted", 0.13, 0.02, interaction_details())]
+            verdict("Q6", "refuted", 0.13, 0.02, interaction_details()),
+            verdict("Q7", "supported", -0.1, 0.05, factor_details()),
+            verdict("Q8", "inconclusive", 6.2, 1.1, precision_details())]
 
 
 def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_constants=False):

@@ -1,0 +1,131 @@
+"""Tests of the figures of contrasts and of verdicts' numbers: run with /usr/bin/python3, the exit
+code counts."""
+
+import json
+import unittest
+
+from study_case import StudyCase, edit  # first: it sets the path of the modules below
+
+import numpy as np
+
+import breakdown
+import growth
+import mediators
+import per_bit
+import schedules
+import split
+import style
+import training_precision
+import transfer
+from records import Absent, read_study
+
+
+class Schedules(StudyCase):
+    def families(self):
+        study = read_study(self.folder)
+        return schedules.sorted_rows(growth.damage_points(study, 4, all_arms=True))
+
+    def test_cosines_count_at_their_end_only_and_fine_tuning_not_at_all(self):
+        found = self.families()
+        self.assertEqual({family for size, family in found if size == 1e5},
+                         {"constant rate", "cosine to its end", "cooled, share of D",
+                          "cooled, fixed length", "average (EMA)"})
+        ends = sorted(p.tokens for p in found[1e5, "cosine to its end"])
+        trunk = sorted({p.tokens for p in found[1e5, "constant rate"]})
+        self.assertEqual(ends, [trunk[2], trunk[4], trunk[5]])
+
+    def test_an_arm_with_another_recipe_is_no_contrast_of_schedules(self):
+        for path in self.folder.glob("runs/cosine*-n100000-s1.h5"):
+            edit(path, lambda f: f["options"].attrs.update({"model.lr": 1.0}))
+        self.assertNotIn((1e5, "cosine to its end"), self.families())
+        self.assertIn((4e5, "cosine to its end"), self.families())
+
+    def test_a_study_of_one_schedule_has_no_such_figure(self):
+        for path in self.folder.glob("runs/*.h5"):
+            if path.name.startswith("n"):
+                edit(path, lambda f: f["checkpoints/kind"].write_direct(
+                    np.array(["trunk"] * 16, dtype=object)))
+            else:
+                path.unlink()
+        with self.assertRaisesRegex(Absent, "second schedule"):
+            schedules.schedules_figure(read_study(self.folder))
+
+
+class Transfer(StudyCase):
+    def test_tuned_and_trunk_stand_at_the_same_tokens_of_the_trunk(self):
+        _, own, tuned = transfer.tuned_pair(read_study(self.folder))
+        self.assertEqual({p.kind for p in own} | {p.kind for p in tuned}, {"trunk", "tuned"})
+        self.assertLess({p.tokens for p in tuned}, {p.tokens for p in own})
+
+    def test_one_of_the_two_is_enough(self):
+        for path in self.folder.glob("runs/*.h5"):
+            edit(path, lambda f: f.pop("shift", None))
+        figure = transfer.transfer_figure(read_study(self.folder)).figure
+        titles = [ax.get_title() or ax.get_title(loc="left") for ax in figure.axes]
+        self.assertEqual([t for t in titles if t], ["after fine-tuning, δ at 4 bits"])
+
+
+class FromVerdicts(StudyCase):
+    def change(self, question, change):
+        path = self.folder / "verdict.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        change(next(v for v in content["verdicts"] if v["id"] == question))
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return read_study(self.folder)
+
+    def test_bars_of_the_split_end_at_the_sum(self):
+        figure = split.split_figure(read_study(self.folder)).figure
+        bars = [(p.get_x(), p.get_x() + p.get_width()) for p in figure.axes[0].patches]
+        self.assertEqual(len(bars), 5)
+        for (_, end), (start, _) in zip(bars[:3], bars[1:4]):
+            self.assertAlmostEqual(start, end)
+        self.assertAlmostEqual(bars[3][1], bars[4][1])
+        self.assertEqual(bars[4][0], 0)
+
+    def test_mediators_are_sorted_and_a_bar_below_the_axis_is_said(self):
+        question, bars = mediators.bars_of(read_study(self.folder))
+        self.assertEqual((question, [name for name, _ in bars][:2], len(bars)),
+                         ("Q3", ["the prediction", "the prediction, no parameter"], 6))
+
+        def lower(verdict):
+            next(d for d in verdict["details"] if d["name"].endswith("of loss"))["value"] = -9.0
+        study = self.change("Q3", lower)
+        self.assertIn("1 bar cut at −0.5", mediators.mediators_figure(study).caption)
+
+    def test_marks_of_the_breakdown_follow_from_the_interval_alone(self):
+        for low, high, mark in ((-0.05, 0.05, breakdown.WITHIN), (0.11, 0.2, breakdown.ABOVE),
+                                (-0.3, -0.11, breakdown.BELOW), (0.05, 0.2, breakdown.OPEN),
+                                (None, None, breakdown.OPEN)):
+            self.assertEqual(breakdown.mark_of({"low": low, "high": high}, 0.1), mark)
+
+    def test_breakdown_has_a_map_for_each_pair_and_each_cache_width_of_the_triple(self):
+        _, maps = breakdown.maps_of(read_study(self.folder))
+        self.assertEqual(list(maps), [((0, 1), None), ((0, 2), None), ((1, 2), None),
+                                      ((0, 1, 2), 3.0), ((0, 1, 2), 4.0)])
+        self.assertEqual(maps[(0, 2), None][3.0, 4.0]["value"],
+                         next(d["value"] for d in read_study(self.folder).verdict("Q6")["details"]
+                              if d["name"] == "relative interaction W3KV4"))
+
+    def test_factors_of_one_bit_come_by_theory_and_by_bits(self):
+        question, factors = per_bit.factors_of(read_study(self.folder))
+        self.assertEqual(question, "Q7")
+        self.assertEqual(list(factors), list(per_bit.LOOKS))
+        self.assertEqual([e["value"] for _, e in factors["squared step"]], [5.44, 4.59, 4.27])
+
+    def test_training_precision_draws_the_fitted_law_through_the_measured_shares(self):
+        ax = style.plt.figure().add_subplot()
+        training_precision.draw_shares(ax, read_study(self.folder))
+        law = max(ax.lines, key=lambda line: len(line.get_xdata()))
+        np.testing.assert_allclose(law.get_ydata(), 1 - np.exp(-law.get_xdata() / 2.6))
+
+    def test_training_precision_knows_which_part_was_lowered(self):
+        self.assertEqual(training_precision.lowered_part([16, 4, 16]), ("a", 4))
+        self.assertIsNone(training_precision.lowered_part([3, 4, 16]))
+        self.assertIsNone(training_precision.lowered_part([16, 16, 16]))
+        losses = training_precision.losses_of(read_study(self.folder))
+        self.assertEqual(sorted((p.size, p.part) for p in losses),
+                         [(s, ("w", b)) for s in (1e5, 4e5) for b in (3, 4, 6, 8)])
+
+
+if __name__ == "__main__":
+    unittest.main()
