@@ -165,8 +165,10 @@ def growth_figure(study):
     lines = -(-len(panels) // 2)
     figure = style.plt.figure(figsize=(style.WIDTH, 0.5 + 2.7 * lines))
     everything = [p for panel in panels for p in panel[0]]
-    grid = style.panels_below_legend(figure, lines, 2, size_and_variant_handles(everything), 6,
-                                     0.09)
+    handles = size_and_variant_handles(everything)
+    legend_lines = -(-len(handles) // 6)
+    grid = style.panels_below_legend(figure, lines, 2, handles, -(-len(handles) // legend_lines),
+                                     0.09 * legend_lines)
     total, ways = style.LogPoints(), []
     for k, (points, label, law) in enumerate(panels):
         ax = figure.add_subplot(grid[1 + k // 2, k % 2])

@@ -14,15 +14,15 @@ def minus(words):
     return words.replace("-", "−")
 
 
-def number(value):
-    return minus(f"{value:.4g}") if is_number(value) else "not known"
+def number(value, digits=4):
+    return minus(f"{value:.{digits}g}") if is_number(value) else "not known"
 
 
-def interval(entry):
+def interval(entry, digits=4):
     """"0.41 to 0.55", empty where an end is not known."""
     if not (is_number(entry["low"]) and is_number(entry["high"])):
         return ""
-    return f"{number(entry['low'])} to {number(entry['high'])}"
+    return f"{number(entry['low'], digits)} to {number(entry['high'], digits)}"
 
 
 def with_error(value, error, form=".5f"):

@@ -4,6 +4,7 @@ then a section for each question."""
 import re
 
 from markup import table, text
+from records import is_number
 from report_style import CSS
 import certificates
 import decode
@@ -11,7 +12,7 @@ import report_question
 import report_runs
 import schemes
 
-END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
 
 
 def first_sentence(prose):
@@ -25,11 +26,13 @@ def summary(study):
         name = text(verdict["id"])
         lines.append([f"<a href='#{name}'>{name}. {text(verdict['question'])}</a>",
                       report_question.badge(verdict),
-                      report_question.estimate_words(verdict),
+                      report_question.short_estimate(verdict),
                       text(report_question.capitalized(first_sentence(verdict["prose"])))])
     if not lines:
         return "<p>No question was judged.</p>"
-    return table([("question", "asked"), ("outcome", "outcome"), ("estimate", "estimate"),
+    levels = {v["level"] for v in study.verdicts.values() if is_number(v["level"])}
+    level = f" ({100 * levels.pop():g} % interval)" if len(levels) == 1 else ""
+    return table([("question", "asked"), ("outcome", "outcome"), (f"estimate{level}", "estimate"),
                   ("in one line", "said")], lines, "summary")
 
 

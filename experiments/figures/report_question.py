@@ -30,8 +30,16 @@ def estimate_words(verdict):
     return f"{number(verdict['estimate'])} ({known}{level})"
 
 
+def short_estimate(verdict):
+    """Three digits and the interval in brackets, for the table of verdicts."""
+    if not is_number(verdict["estimate"]):
+        return "no estimate"
+    return f"{number(verdict['estimate'], 3)} ({interval(verdict, 3) or 'no interval'})"
+
+
 def capitalized(sentence):
-    return sentence[:1].upper() + sentence[1:]
+    """With a capital letter, unless it begins with a function's name."""
+    return sentence if sentence.startswith("ln ") else sentence[:1].upper() + sentence[1:]
 
 
 def thresholds(verdict):

@@ -39,6 +39,7 @@ figcaption { font-size: .9rem; color: var(--quiet); margin-top: .4rem; max-width
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: normal; }
 th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
+.summary th { white-space: normal; }
 .num { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .numbers td:first-child { min-width: 11rem; }
 .summary { width: 100%; font-size: .95rem; } .summary .asked { font-weight: 600; }

@@ -63,12 +63,13 @@ def sorted_rows(points):
 
 
 def drawn_sizes(groups):
-    """The sizes with a rival of the constant rate, at most three, the largest among them."""
-    sizes = sorted({size for rows in groups for size, family in rows if family != CONSTANT})
-    if not sizes:
+    """The sizes with most rivals of the constant rate, at most three, by ascending size."""
+    rivals = {(size, family) for rows in groups for size, family in rows if family != CONSTANT}
+    if not rivals:
         raise Absent("no transformer was measured under a second schedule or average")
-    places = np.unique(np.linspace(0, len(sizes) - 1, SIZES_DRAWN).round().astype(int))
-    return [sizes[i] for i in places]
+    sizes = sorted({size for size, _ in rivals}, reverse=True)
+    most = sorted(sizes, key=lambda size: -sum(s == size for s, _ in rivals))
+    return sorted(most[:SIZES_DRAWN])
 
 
 def draw_panel(ax, rows, size, looks):

@@ -156,14 +156,15 @@ class LogPoints:
 
 
 def label_ends(ax, ends):
-    """Direct labels right of the curves' ends, {text: (x, y, colour)}, moved apart where they
-    would overlap. Call it after the limits are final."""
+    """Direct labels at the heights of the curves' ends, {text: (x, y, colour)}, in one column right
+    of them all, moved apart where they would overlap. Call it after the limits are final."""
     height = 9.5 / 72 * 100 / (ax.figure.get_figheight() * 100 * ax.get_position().height)
     ax.set_xlim(ax.get_xlim()), ax.set_ylim(ax.get_ylim())
     to_axes = ax.transData + ax.transAxes.inverted()
+    right = max((x for x, _, _ in ends.values()), default=0)
     lowest = -1.0
-    for text, (x, y, colour) in sorted(ends.items(), key=lambda e: e[1][1]):
-        place = to_axes.transform((x, y))
+    for text, (_, y, colour) in sorted(ends.items(), key=lambda e: e[1][1]):
+        place = to_axes.transform((right, y))
         lowest = max(place[1], lowest + height)
         ax.annotate(text, (place[0], lowest), xycoords="axes fraction", xytext=(6, 0),
                     textcoords="offset points", va="center", fontsize=8, color=colour,
