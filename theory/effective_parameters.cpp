@@ -5,6 +5,7 @@
 
 #include "sim/base/error.hpp"
 #include "theory/least_squares.hpp"
+#include "theory/normal.hpp"
 
 namespace hone::theory {
 namespace {
@@ -15,9 +16,6 @@ double size_of(double base, double alpha) {
 }
 
 double entropy_term(double p) { return p > 0 ? -p * std::log2(p) : 0; }
-
-/// P(z > x) of a standard normal.
-double upper_tail(double x) { return 0.5 * std::erfc(x / std::sqrt(2.0)); }
 
 }  // namespace
 
@@ -51,10 +49,10 @@ double gaussian_code_entropy(double sigma_over_step, std::int64_t code_max) {
   EXPECTS(sigma_over_step > 0, "gaussian_code_entropy: s/Delta = {}, expected > 0", sigma_over_step);
   EXPECTS(code_max >= 1, "gaussian_code_entropy: largest code {}, expected ≥ 1", code_max);
   const auto edge = [&](std::int64_t code) { return (static_cast<double>(code) - 0.5) / sigma_over_step; };
-  double entropy = entropy_term(1 - 2 * upper_tail(edge(1)));
+  double entropy = entropy_term(1 - 2 * normal_tail(edge(1)));
   for (std::int64_t code = 1; code < code_max; ++code)
-    entropy += 2 * entropy_term(upper_tail(edge(code)) - upper_tail(edge(code + 1)));
-  return entropy + 2 * entropy_term(upper_tail(edge(code_max)));
+    entropy += 2 * entropy_term(normal_tail(edge(code)) - normal_tail(edge(code + 1)));
+  return entropy + 2 * entropy_term(normal_tail(edge(code_max)));
 }
 
 double retained_fraction(double information) { return -std::expm1(-2 * std::log(2.0) * information); }

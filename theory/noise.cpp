@@ -2,139 +2,127 @@
 
 #include <algorithm>
 #include <boost/math/quadrature/gauss_kronrod.hpp>
+#include <boost/math/tools/roots.hpp>
 #include <cmath>
 #include <numbers>
-#include <vector>
 
 #include "sim/base/error.hpp"
+#include "theory/law_forms.hpp"
+#include "theory/normal.hpp"
 
 namespace hone::theory {
 namespace {
 
 using std::numbers::pi;
+constexpr double far = 40;  // the tail beyond is below 1e-300 for any int n
 
-/// P(max |x_i| > x) of n standard normals, accurate in the tail.
-double absmax_tail(double x, int n) { return -std::expm1(n * std::log1p(-std::erfc(x / std::numbers::sqrt2))); }
+/// ∫ f over x > 0, for f that is gone at `far`.
+template <class F>
+double integral(const F& f, double tolerance = 1e-12) {
+  return boost::math::quadrature::gauss_kronrod<double, 31>::integrate(f, 0.0, far, 15, tolerance);
+}
 
-double density(double x) { return std::exp(-0.5 * x * x) / std::sqrt(2 * pi); }
-double upper_tail(double x) { return 0.5 * std::erfc(x / std::numbers::sqrt2); }
+/// Moments of a positive variable from its tail P(X > x).
+template <class Tail>
+Moments moments_of(const Tail& tail) {
+  return {integral(tail), integral([&](double x) { return 2 * x * tail(x); })};
+}
 
-/// One half of a symmetric quantizer: levels y_i > 0 and the conditions they must meet.
-class HalfQuantizer {
- public:
-  explicit HalfQuantizer(int levels) : y_(static_cast<std::size_t>(levels)) {
-    // Panter-Dite: optimal levels thin out like the cube root of the density, itself normal with s
-    // = √3.
-    for (std::size_t i = 0; i < y_.size(); ++i) {
-      const double target = 0.5 * (static_cast<double>(i) + 0.5) / levels;
-      double low = 0, high = 20;
-      for (int step = 0; step < 60; ++step) {
-        const double middle = 0.5 * (low + high);
-        (0.5 - upper_tail(middle / std::numbers::sqrt3) < target ? low : high) = middle;
-      }
-      y_[i] = low;
-    }
-  }
+/// 1 - (1 - p)^n without cancellation.
+double at_least_one(double p, int n) { return -std::expm1(n * std::log1p(-p)); }
 
-  /// One step towards the stationary levels; returns the largest move. Newton's step is taken where
-  /// it lowers the error; far from the optimum its matrix need not be positive, and there one sweep
-  /// of Lloyd's follows.
-  double step() {
-    const std::vector<double> before = y_;
-    const double error = mse();
-    constexpr double rounding = 1e-15;
-    const std::vector<double> move = newton_move();
-    for (std::size_t i = 0; i < y_.size(); ++i) y_[i] = before[i] + move[i];
-    if (!is_ordered() || !(mse() <= error + rounding)) {
-      y_ = before;
-      std::vector<double> centroids;
-      for (std::size_t i = 0; i < y_.size(); ++i) centroids.push_back(cell(i).moment / cell(i).mass);
-      y_ = centroids;
-    }
-    double largest = 0;
-    for (std::size_t i = 0; i < y_.size(); ++i) largest = std::max(largest, std::abs(y_[i] - before[i]));
-    return largest;
-  }
+Moments scaled(const Moments& m, double factor) { return {factor * m.mean, factor * factor * m.mean_square}; }
 
-  double mse() const {
-    double sum = 1;
-    for (std::size_t i = 0; i < y_.size(); ++i) {
-      const Cell c = cell(i);
-      sum += 2 * (y_[i] * y_[i] * c.mass - 2 * y_[i] * c.moment);
-    }
-    return sum;
-  }
-
- private:
-  struct Cell {
-    double left, right, mass, moment;
+/// Moments of (A + B)/steps, A and B the extent of n normals below and above 0.
+Moments range_moments(int n, double steps) {
+  const auto above = [n](double x) { return at_least_one(normal_tail(x), n); };
+  const Moments side = moments_of(above);
+  const auto both = [&](double a) {
+    return integral([&](double b) { return above(a) + above(b) - at_least_one(normal_tail(a) + normal_tail(b), n); },
+                    1e-10);
   };
+  return scaled({2 * side.mean, 2 * side.mean_square + 2 * integral(both, 1e-10)}, 1 / steps);
+}
 
-  bool is_ordered() const { return y_[0] > 0 && std::is_sorted(y_.begin(), y_.end()); }
+void check_bits(const char* what, int bits) {
+  EXPECTS(bits >= 2 && bits <= 30, "{}: {} bits, expected 2..30", what, bits);
+}
 
-  /// Solves the linearization of y_i p_i = m_i, which is tridiagonal, by elimination.
-  std::vector<double> newton_move() const {
-    const std::size_t n = y_.size();
-    std::vector<double> below(n), diagonal(n), above(n), move(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      const Cell c = cell(i);
-      const double from_left = i > 0 ? 0.5 * (y_[i] - c.left) * density(c.left) : 0;
-      const double from_right = i + 1 < n ? 0.5 * (c.right - y_[i]) * density(c.right) : 0;
-      below[i] = -from_left;
-      above[i] = -from_right;
-      diagonal[i] = c.mass - from_left - from_right;
-      move[i] = c.moment - y_[i] * c.mass;
-    }
-    for (std::size_t i = 1; i < n; ++i) {
-      const double factor = below[i] / diagonal[i - 1];
-      diagonal[i] -= factor * above[i - 1];
-      move[i] -= factor * move[i - 1];
-    }
-    for (std::size_t i = n; i-- > 0;) {
-      if (i + 1 < n) move[i] -= above[i] * move[i + 1];
-      move[i] /= diagonal[i];
-    }
-    return move;
+/// M/Delta.
+double steps_of(Grid grid, int bits) {
+  Point point;
+  point.P = bits;
+  point.grid = grid;
+  return std::exp(log_steps(point));
+}
+
+/// Σ over the cells inside ±m of ∫ e² φ and ∫ x e φ, the step being m/Qp.
+RtnNoise error_inside(double m, int top) {
+  const double step = m / top;
+  RtnNoise sum;
+  for (int k = 0; k <= top; ++k) {
+    const double left = k == 0 ? 0 : (k - 0.5) * step, right = std::min((k + 0.5) * step, m), level = k * step;
+    const double mass = normal_mass(left, right), first = normal_density(left) - normal_density(right);
+    const double second = mass + left * normal_density(left) - right * normal_density(right);
+    sum.relative_mse += 2 * (second - 2 * level * first + level * level * mass);
+    sum.shrinkage += 2 * (level * first - second);
   }
+  return sum;
+}
 
-  Cell cell(std::size_t i) const {
-    const bool last = i + 1 == y_.size();
-    const double left = i > 0 ? 0.5 * (y_[i - 1] + y_[i]) : 0;
-    const double right = last ? INFINITY : 0.5 * (y_[i] + y_[i + 1]);
-    return {left, right, upper_tail(left) - (last ? 0 : upper_tail(right)),
-            density(left) - (last ? 0 : density(right))};
-  }
-
-  std::vector<double> y_;
-};
+/// Σ_k sign^k k^-power exp(-2 pi² x² k²).
+double theta_series(double x, double sign, int power) {
+  EXPECTS(x >= 1e-3, "rounding noise of a Gaussian: s/Delta = {}, expected ≥ 0.001", x);
+  const double exponent = 2 * pi * pi * x * x;
+  double sum = 0, factor = sign;
+  for (double k = 1; exponent * k * k < 40; ++k, factor *= sign)
+    sum += factor * std::exp(-exponent * k * k) / std::pow(k, power);
+  return sum;
+}
 
 }  // namespace
 
-AbsmaxMoments absmax_moments(int n) {
+Moments absmax_moments(int n) {
   EXPECTS(n >= 1, "absmax_moments: n = {}, expected ≥ 1", n);
-  using Rule = boost::math::quadrature::gauss_kronrod<double, 31>;
-  constexpr double far = 40;  // the tail beyond is below 1e-300 for any int n
-  const auto mean = [n](double x) { return absmax_tail(x, n); };
-  const auto square = [n](double x) { return 2 * x * absmax_tail(x, n); };
-  return {Rule::integrate(mean, 0.0, far, 15, 1e-12), Rule::integrate(square, 0.0, far, 15, 1e-12)};
+  return moments_of([n](double x) { return at_least_one(2 * normal_tail(x), n); });
 }
 
-double rtn_relative_mse(int bits, int n) {
-  EXPECTS(bits >= 2 && bits <= 30, "rtn_relative_mse: {} bits, expected 2..30", bits);
-  const double levels = std::exp2(bits - 1) - 1;
-  return absmax_moments(n).mean_square / (12 * levels * levels);
+Moments step_moments(Grid grid, int bits, int n) {
+  check_bits("step_moments", bits);
+  EXPECTS(n >= 1, "step_moments: n = {}, expected ≥ 1", n);
+  if (grid == Grid::asymmetric) return range_moments(n, std::exp2(bits) - 1);
+  if (grid != Grid::no_clip) return scaled(absmax_moments(n), 1 / steps_of(grid, bits));
+  // In units of Qp Delta, so that the tail falls where that of the extremes does.
+  const double top = std::exp2(bits - 1) - 1, bottom = top + 1;
+  const auto tail = [&](double x) { return at_least_one(normal_tail(x) + normal_tail(x * bottom / top), n); };
+  return scaled(moments_of(tail), 1 / top);
+}
+
+double rtn_relative_mse(int bits, int n, Grid grid) { return step_moments(grid, bits, n).mean_square / 12; }
+
+RtnNoise rtn_noise(int bits, int n) {
+  EXPECTS(bits >= 2 && bits <= 12, "rtn_noise: {} bits, expected 2..12", bits);
+  EXPECTS(n >= 2, "rtn_noise: n = {}, expected ≥ 2", n);
+  const int top = (1 << (bits - 1)) - 1;
+  // f(m) (1 - 1/n) / mass(m) = 2 (n - 1) φ(m) mass(m)^(n-2)
+  const auto weight = [n](double m) {
+    return 2.0 * (n - 1) * normal_density(m) * std::exp((n - 2) * std::log1p(-2 * normal_tail(m)));
+  };
+  const auto mse = [&](double m) { return weight(m) * error_inside(m, top).relative_mse; };
+  const auto cross = [&](double m) { return weight(m) * error_inside(m, top).shrinkage; };
+  return {integral(mse, 1e-9), integral(cross, 1e-9)};
 }
 
 UniformNoise uniform_noise(double sigma_over_step) {
-  EXPECTS(sigma_over_step >= 1e-3, "uniform_noise: s/Delta = {}, expected ≥ 0.001", sigma_over_step);
-  const double exponent = 2 * pi * pi * sigma_over_step * sigma_over_step;
-  double square = 0, cross = 0, sign = -1;
-  for (double k = 1; exponent * k * k < 40; ++k, sign = -sign) {
-    const double term = sign * std::exp(-exponent * k * k);
-    square += term / (k * k);
-    cross += term;
-  }
-  return {1 + 12 / (pi * pi) * square, 2 * cross};
+  return {1 + 12 / (pi * pi) * theta_series(sigma_over_step, -1, 2), 2 * theta_series(sigma_over_step, -1, 0)};
+}
+
+double least_sigma_over_step(double share) {
+  EXPECTS(share >= 1e-12 && share <= 0.9, "least_sigma_over_step: share {}, expected 1e-12..0.9", share);
+  const auto excess = [share](double x) { return 1 - uniform_noise(x).mse_ratio - share; };
+  const auto [low, high] =
+      boost::math::tools::bisect(excess, 0.01, 2.0, [](double a, double b) { return b - a < 1e-12; });
+  return (low + high) / 2;
 }
 
 double stochastic_rounding_mse(double fraction) {
@@ -142,51 +130,37 @@ double stochastic_rounding_mse(double fraction) {
   return fraction * (1 - fraction);
 }
 
-double step2_ratio(int bits) {
-  EXPECTS(bits >= 2 && bits <= 30, "step2_ratio: {} bits, expected 2..30", bits);
-  const double root = (std::exp2(bits) - 1) / (std::exp2(bits - 1) - 1);
+double stochastic_rounding_gaussian_mse(double sigma_over_step) {
+  return stochastic_rounding_mse_mean - theta_series(sigma_over_step, 1, 2) / (pi * pi);
+}
+
+DitherError dither_error(Dither dither, double fraction) {
+  EXPECTS(fraction >= 0 && fraction <= 1, "dither_error: fraction {}", fraction);
+  switch (dither) {
+    case Dither::none: return {std::nearbyint(fraction) - fraction, 0};
+    case Dither::subtractive: return {0, 1.0 / 12};
+    case Dither::rectangular: return {0, stochastic_rounding_mse(fraction)};
+    case Dither::triangular: return {0, 0.25};
+  }
+  return {};
+}
+
+double step2_ratio(int bits, Grid grid) {
+  check_bits("step2_ratio", bits);
+  const double root = steps_of(grid, bits + 1) / steps_of(grid, bits);
   return root * root;
 }
 
-double equivalent_gamma_post(int low, int high) {
+double equivalent_gamma_post(int low, int high, Grid grid) {
   EXPECTS(low < high, "equivalent_gamma_post: {} to {} bits, expected rising", low, high);
   double log_ratio = 0;
-  for (int bits = low; bits < high; ++bits) log_ratio += std::log(step2_ratio(bits));
+  for (int bits = low; bits < high; ++bits) log_ratio += std::log(step2_ratio(bits, grid));
   return (high - low) / log_ratio;
 }
 
-double lloyd_max_mse(int bits) {
-  EXPECTS(bits >= 1 && bits <= 12, "lloyd_max_mse: {} bits, expected 1..12", bits);
-  HalfQuantizer half(1 << (bits - 1));
-  constexpr int steps_max = 100000;
-  for (int i = 0; i < steps_max; ++i)
-    if (half.step() < 1e-10) break;
-  return half.mse();
+double rotated_step2(double row_norm2, int n, int bits, Grid grid) {
+  EXPECTS(row_norm2 >= 0, "rotated_step2: row_norm2 = {}, expected ≥ 0", row_norm2);
+  return row_norm2 / n * step_moments(grid, bits, n).mean_square;
 }
-
-LossChange second_order_change(const Vector<double>& gradient, const Matrix<double>& hessian,
-                               const Vector<double>& mean, const Vector<double>& variance) {
-  const Index n = gradient.size();
-  EXPECTS(hessian.rows() == n && hessian.cols() == n && mean.size() == n && variance.size() == n,
-          "second_order_change: gradient {}, hessian {}x{}, mean {}, variance {}", n, hessian.rows(), hessian.cols(),
-          mean.size(), variance.size());
-  const Vector<double> curved = hessian * mean;
-  const Vector<double> slope = gradient + curved;
-  const Matrix<double> hs = hessian * variance.asDiagonal();
-  return {gradient.dot(mean) + 0.5 * hessian.diagonal().dot(variance) + 0.5 * mean.dot(curved),
-          slope.dot(variance.cwiseProduct(slope)) + 0.5 * hs.cwiseProduct(hs.transpose()).sum()};
-}
-
-double top_share(const Vector<double>& eigenvalues, Index k) {
-  EXPECTS(k >= 0 && k <= eigenvalues.size(), "top_share: k = {} of {}", k, eigenvalues.size());
-  return eigenvalues.head(k).sum() / eigenvalues.sum();
-}
-
-double random_share(Index k, Index n) {
-  EXPECTS(k >= 0 && k <= n && n > 0, "random_share: k = {} of {}", k, n);
-  return static_cast<double>(k) / static_cast<double>(n);
-}
-
-double alignment_null(Index k, Index n) { return std::sqrt(random_share(k, n)); }
 
 }  // namespace hone::theory

@@ -1,28 +1,49 @@
-// Theory of quantization noise: what rounding Gaussian weights costs, before any network is
-// involved, and what the second-order expansion of the loss makes of a given noise.
+// Theory of rounding noise: what rounding Gaussian weights to a grid costs, before any network is
+// involved. What a given noise does to a loss is in noise_damage.hpp, what the best grids could
+// reach in noise_quantizers.hpp.
 //   s standard deviation of the input   b bits   Delta step   Qp = 2^(b-1) - 1   n channel length
 #pragma once
 
-#include "sim/base/matrix.hpp"
+#include "theory/laws.hpp"
 
 namespace hone::theory {
 
-/// First two moments of M = max |x_i| of n independent standard normals.
-struct AbsmaxMoments {
+/// First two moments of a random length, in units of s or of s².
+struct Moments {
   double mean = 0;
   double mean_square = 0;
 };
 
+/// Moments of M = max |x_i| of n independent standard normals.
 /// math    E M = ∫ 1 - F^n dx, E M² = ∫ 2x (1 - F^n) dx over x > 0, F = erf(x/√2)
 /// expects n ≥ 1
 /// source  science notes section 4; Boost Gauss-Kronrod quadrature, relative error below 1e-10
-AbsmaxMoments absmax_moments(int n);
+Moments absmax_moments(int n);
 
-/// Expected squared error per weight of symmetric absmax rounding to nearest, as a share of s².
-/// math    E M² / (12 Qp²), the uniform-noise value; too large by far at 2 bits, where rounding
-///         shrinks weights
-/// expects bits ≥ 2
-double rtn_relative_mse(int bits, int n);
+/// Moments of the step Delta that n Gaussian weights are given when their extremes set the range.
+/// math    restricted, full M/Qp; midrise 2M/(2^b - 1); signed_absmax M/2^(b-1); with A = max(0, -min x), B = max(0,
+///         max x): no_clip max(A/2^(b-1), B/Qp), P(Delta ≤ d) = (Φ(Qp d) - Φ(-2^(b-1) d))^n; asymmetric (A + B)/(2^b -
+///         1), E(A + B)² = 2 E B² + 2 E AB, E AB = ∫∫ P(A > a, B > b) da db
+/// expects 2 ≤ bits ≤ 30, n ≥ 1
+/// cost    below a millisecond; asymmetric a double integral, some ten
+Moments step_moments(Grid grid, int bits, int n);
+
+/// Expected squared error per weight of absmax rounding to nearest, as a share of s².
+/// math    E Delta²/12, the uniform-noise value; too large by far at 2 bits, where rounding shrinks weights: rtn_noise
+/// expects 2 ≤ bits ≤ 30
+double rtn_relative_mse(int bits, int n, Grid grid = Grid::restricted);
+
+/// Rounding to nearest of Gaussian channels without the uniform-noise model.
+struct RtnNoise {
+  double relative_mse = 0;  ///< E e²/s², e = Q(x) - x
+  double shrinkage = 0;     ///< E[x e]/s²: 0 for noise, -1 when everything rounds to zero
+};
+
+/// math    given M = m the largest weight lies on the grid and the others are normals cut at ±m, so that E e² = (1 -
+///         1/n) ∫ f(m) Σ_k ∫_cell k (x - k m/Qp)² φ(x) dx / (Φ(m) - Φ(-m)) dm with f the density of M; E[x e] alike
+/// expects Grid::restricted or Grid::full, whose codes are the same here; 2 ≤ bits ≤ 12; n ≥ 2
+/// cost    2^(b-1) normal integrals at each of some hundred nodes
+RtnNoise rtn_noise(int bits, int n);
 
 /// How a Gaussian departs from the uniform-noise model at a given s/Delta (unclipped mid-tread
 /// grid).
@@ -37,50 +58,56 @@ struct UniformNoise {
 /// cost    about 1.4·Delta/s terms
 UniformNoise uniform_noise(double sigma_over_step);
 
+/// The least s/Delta from which on the uniform-noise model overstates E e² by no more than a share.
+/// math    the root of 1 - uniform_noise(x).mse_ratio = share; near √(-ln(pi² share/12)/(2 pi²))
+/// expects 1e-12 ≤ share ≤ 0.9
+double least_sigma_over_step(double share);
+
 /// Mean squared error of stochastic rounding at fraction f between two levels, in units of Delta².
-/// math    f (1 - f); averaged over f it is stochastic_rounding_mse_mean
+/// math    f (1 - f), at most 1/4; averaged over f it is stochastic_rounding_mse_mean
 double stochastic_rounding_mse(double fraction);
 inline constexpr double stochastic_rounding_mse_mean = 1.0 / 6;  ///< twice that of rounding to nearest
 
-/// Delta² at `bits` over Delta² at `bits + 1` for an absmax grid.
-/// math    ((2^b - 1)/(2^(b-1) - 1))²; tends to 4
-/// expects bits ≥ 2
-double step2_ratio(int bits);
+/// The same averaged over a Gaussian input on an unclipped grid, in units of Delta².
+/// math    1/6 - pi⁻² Σ k⁻² q^(k²), q = exp(-2 pi² s²/Delta²): the Fourier series of f (1 - f); Delta s √(2/pi) - s²
+///         where s << Delta
+/// expects sigma_over_step ≥ 0.001
+double stochastic_rounding_gaussian_mse(double sigma_over_step);
 
-/// The gamma_post at which exp(-P/gamma_post) falls from `low` to `high` bits as Delta² does.
-/// expects 2 ≤ low < high
-double equivalent_gamma_post(int low, int high);
+/// What is added to an input before it is rounded to nearest.
+enum class Dither {
+  none,
+  subtractive,  ///< uniform over one step, taken off again after rounding
+  rectangular,  ///< uniform over one step, left in: the same as stochastic rounding
+  triangular,   ///< the sum of two such, left in
+};
 
-/// Mean squared error of the optimal quantizer with 2^bits levels for a standard normal.
-/// math    both Lloyd-Max conditions, by Newton steps on the tridiagonal stationarity system,
-///         Lloyd's sweeps before
-/// expects 1 ≤ bits ≤ 12
-/// cost    at most 1e5 steps of 2^bits normal integrals, far fewer in practice
-/// source  Max 1960, Lloyd 1982
-double lloyd_max_mse(int bits);
-
-/// Moments of the second-order loss change g·e + ½ e'He under e = mu + independent normals.
-struct LossChange {
+/// Mean and variance of output minus input at fraction f between two levels, in units of Delta and Delta².
+struct DitherError {
   double mean = 0;
   double variance = 0;
 };
 
-/// math    mean = g·mu + ½ Σ_i s_i² H_ii + ½ mu'H mu; variance = (g + H mu)'S(g + H mu) + ½
-///         tr((HS)²), S = diag(s²)
-/// shapes  gradient, mean, variance (n); hessian (n,n) symmetric
-LossChange second_order_change(const Vector<double>& gradient, const Matrix<double>& hessian,
-                               const Vector<double>& mean, const Vector<double>& variance);
+/// math    none (0 or 1 nearer f) - f, 0; subtractive 0, 1/12; rectangular 0, f (1 - f); triangular 0, 1/4
+/// expects 0 ≤ fraction ≤ 1
+/// source  Lipshitz, Wannamaker & Vanderkooy 1992
+DitherError dither_error(Dither dither, double fraction);
 
-/// Share of the damage of isotropic noise that falls into the k largest eigendirections.
-/// math    Σ_{i≤k} lambda_i / Σ lambda_i
-/// expects eigenvalues descending, 0 ≤ k ≤ their number
-double top_share(const Vector<double>& eigenvalues, Index k);
+/// Delta² at `bits` over Delta² at `bits + 1` for extremes that stay.
+/// math    restricted, full, no_clip ((2^b - 1)/(2^(b-1) - 1))²; midrise, asymmetric ((2^(b+1) - 1)/(2^b - 1))²;
+///         signed_absmax 4, the limit of the others
+double step2_ratio(int bits, Grid grid = Grid::restricted);
 
-/// The same for a random k-dimensional subspace of n dimensions: k/n.
-double random_share(Index k, Index n);
+/// The gamma_post of LawKind::ptq_exponential that Delta² alone would show between two widths.
+/// math    (high - low) / ln(Delta²(low) / Delta²(high)); 1/(2 ln 2) = 0.7213 at a ratio of 4 per bit
+/// expects 2 ≤ low < high
+double equivalent_gamma_post(int low, int high, Grid grid = Grid::restricted);
 
-/// Norm share of a fixed residual in a random k-subspace, the null of "the residual points at the
-/// top": √(k/n).
-double alignment_null(Index k, Index n);
+/// Expected squared step after a uniformly random rotation of a row: it depends on the length of the row alone.
+/// math    (row_norm2/n) E Delta²(n), exact for every row since a normal vector is a random direction times an
+///         independent length
+/// units   of row_norm2
+/// expects row_norm2 ≥ 0, n ≥ 1
+double rotated_step2(double row_norm2, int n, int bits, Grid grid = Grid::restricted);
 
 }  // namespace hone::theory

@@ -114,30 +114,4 @@ std::vector<PtqRow> quadratic_null(const SyntheticGrid& grid) {
   return table;
 }
 
-double linear_net_mode(double time, double start, double target) {
-  EXPECTS(start > 0 && start <= target, "linear_net_mode: start {}, target {}", start, target);
-  return target / (1 + (target / start - 1) * std::exp(-2 * target * time));
-}
-
-Vector<double> LinearNet::modes(double time) const {
-  return target.unaryExpr([&](double s) { return linear_net_mode(time, start, s); });
-}
-
-double LinearNet::loss(double time) const { return 0.5 * (modes(time) - target).squaredNorm(); }
-
-double LinearNet::gn_trace(double time) const { return (d_in + d_out) * modes(time).sum(); }
-
-Vector<double> LinearNet::gn_spectrum(double time) const {
-  const Vector<double> s = modes(time);
-  Vector<double> pairs(s.size() * s.size());
-  for (Index i = 0; i < s.size(); ++i)
-    for (Index j = 0; j < s.size(); ++j) pairs(i * s.size() + j) = s(i) + s(j);
-  return pairs;
-}
-
-LinearNetExponents linear_net_exponents(double alpha) {
-  EXPECTS(alpha > 0.5 && alpha < 1, "linear_net_exponents: alpha {}, expected in (1/2, 1)", alpha);
-  return {1 / alpha - 1, 2 - 1 / alpha};
-}
-
 }  // namespace hone::theory

@@ -1,11 +1,10 @@
-// Models whose answer is known: they generate rows like recorded ones, or closed forms, so that
-// every fit and every judge can be shown to come out each way.
+// Models whose answer is known, as rows like recorded ones, so that every fit and every judge can be
+// shown to come out each way. Models with closed forms are in solvable_*.hpp.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
-#include "sim/base/matrix.hpp"
 #include "theory/table.hpp"
 
 namespace hone::theory {
@@ -46,35 +45,5 @@ std::vector<SharpnessRow> planted_sharpness(const SyntheticGrid& grid, const Pla
 ///         predicted = Delta²/24 Σ h_i
 /// source  science notes section 3.3
 std::vector<PtqRow> quadratic_null(const SyntheticGrid& grid);
-
-/// Two-layer linear net y = W2 W1 x on whitened inputs from a balanced small start: its modes learn
-/// one by one.
-/// math    ds/dt = 2 s (s* - s), so s(t) = s* / (1 + (s*/s0 - 1) exp(-2 s* t))
-/// expects 0 < start ≤ target
-double linear_net_mode(double time, double start, double target);
-
-struct LinearNet {
-  Vector<double> target;  ///< s*_k > 0
-  double start = 1e-4;    ///< s_k(0), equal for all modes
-  double d_in = 0;
-  double d_out = 0;
-
-  Vector<double> modes(double time) const;
-  double loss(double time) const;      ///< ½ Σ (s_k - s*_k)²
-  double gn_trace(double time) const;  ///< (d_in + d_out) Σ s_k
-  /// Non-zero Gauss-Newton spectrum among the learned modes: s_i + s_j for all ordered pairs.
-  Vector<double> gn_spectrum(double time) const;
-};
-
-/// Exponents of the same net with s*_k = k^-alpha.
-/// math    trace ~ t^gamma, gamma = 1/alpha - 1; loss ~ t^-beta, beta = 2 - 1/alpha; gamma + beta =
-///         1
-/// expects ½ < alpha < 1
-/// source  derived for this project, science notes section 3.4
-struct LinearNetExponents {
-  double gamma = 0;
-  double beta = 0;
-};
-LinearNetExponents linear_net_exponents(double alpha);
 
 }  // namespace hone::theory

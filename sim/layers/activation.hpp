@@ -12,7 +12,8 @@
 
 namespace hone {
 
-enum class Activation { tanh, relu, gelu, gelu_tanh, silu };
+/// identity makes a network linear, so that its training and curvature have closed forms.
+enum class Activation { tanh, relu, gelu, gelu_tanh, silu, identity };
 
 /// a(x), a'(x), a''(x) of one element. The second derivative of ReLU is 0 everywhere.
 template <class S>
@@ -30,6 +31,11 @@ ActivationJet<S> tanh_jet(S t) {
 template <class S>
 ActivationJet<S> relu_jet(S x) {
   return x > S(0) ? ActivationJet<S>{x, S(1), S(0)} : ActivationJet<S>{S(0), S(0), S(0)};
+}
+
+template <class S>
+ActivationJet<S> identity_jet(S x) {
+  return {x, S(1), S(0)};
 }
 
 /// x Φ(x);  a' = Φ + x φ;  a'' = (2 - x²) φ.
@@ -134,6 +140,9 @@ void for_jets(const S* x, Index n, Activation kind, Body&& body) {
           x, n, nothing, [](S v, S) { return gelu_jet(v); }, body);
     case Activation::gelu_tanh: return for_blocks(x, n, tanh_of_argument, gelu_tanh_jet<S>, body);
     case Activation::silu: return for_silu(x, n, body);
+    case Activation::identity:
+      return for_blocks(
+          x, n, nothing, [](S v, S) { return identity_jet(v); }, body);
   }
 }
 

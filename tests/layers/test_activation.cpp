@@ -8,8 +8,8 @@
 namespace hone::test {
 namespace {
 
-constexpr std::array every_activation = {Activation::tanh, Activation::relu, Activation::gelu, Activation::gelu_tanh,
-                                         Activation::silu};
+constexpr std::array every_activation = {Activation::tanh,      Activation::relu, Activation::gelu,
+                                         Activation::gelu_tanh, Activation::silu, Activation::identity};
 
 struct ActivationLayer {
   Index n;
@@ -65,17 +65,18 @@ struct SwigluLayer {
 
 TEST_SUITE_BEGIN("layers");
 
-TEST_CASE("activation: the four passes agree with each other, with loops and with duals [all five]") {
+TEST_CASE("activation: the four passes agree with each other, with loops and with duals [all six]") {
   std::uint32_t number = 10000;
   for (Activation kind : every_activation)
     for (Index n : {1, 2, 7, 65}) {
       number += 10;
       CAPTURE(int(kind));
       CAPTURE(n);
+      const bool is_flat = kind == Activation::relu || kind == Activation::identity;
       Vector<double> in = normals(n, number);
       // Keeps the kink of ReLU out of the reach of a finite step.
       in = in.unaryExpr([](double x) { return x + (x > 0 ? 0.1 : -0.1); });
-      check_layer(ActivationLayer{n, kind}, in, kind == Activation::relu ? Shape::flat : Shape::curved, number + 1);
+      check_layer(ActivationLayer{n, kind}, in, is_flat ? Shape::flat : Shape::curved, number + 1);
     }
 }
 
@@ -97,7 +98,10 @@ TEST_CASE_TEMPLATE("activation: value and both derivatives stay finite far from 
       for_jets(&at, 1, kind, [&](Index, const ActivationJet<S>& a) {
         CAPTURE(int(kind));
         CAPTURE(x);
-        CHECK_NEAR(a.value, kind == Activation::tanh ? std::tanh(x) : std::max(x, 0.0), 0.0, 1e-6);
+        const double limit = kind == Activation::tanh       ? std::tanh(x)
+                             : kind == Activation::identity ? x
+                                                            : std::max(x, 0.0);
+        CHECK_NEAR(a.value, limit, 0.0, 1e-6);
         CHECK(std::isfinite(a.first));
         CHECK(std::isfinite(a.second));
       });

@@ -100,6 +100,7 @@ inline double activation(double x, Activation kind) {
     case Activation::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * std::pow(x, 3))));
     case Activation::silu: return silu(x);
+    case Activation::identity: return x;
   }
   return NAN;
 }

@@ -7,6 +7,7 @@
 #include "tests/support/near.hpp"
 #include "theory/effective_parameters.hpp"
 #include "theory/noise.hpp"
+#include "theory/noise_quantizers.hpp"
 
 using namespace hone;
 using namespace hone::theory;
