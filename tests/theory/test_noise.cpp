@@ -208,7 +208,7 @@ TEST_SUITE("noise") {
   }
 
   TEST_CASE("dither_error: mean and variance of 4000 dithered roundings [any fraction]") {
-    const auto round_off = [](Dither dither, double f, std::uint64_t i) {
+    const auto round_off = [](Dither dither, double f, std::uint64_t i) -> double {
       const Stream stream{3, Domain::test, static_cast<std::uint32_t>(dither)};
       const double a = uniform(stream, 2 * i) - 0.5, b = uniform(stream, 2 * i + 1) - 0.5;
       switch (dither) {
