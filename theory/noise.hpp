@@ -25,7 +25,7 @@ Moments absmax_moments(int n);
 ///         max x): no_clip max(A/2^(b-1), B/Qp), P(Delta ≤ d) = (Φ(Qp d) - Φ(-2^(b-1) d))^n; asymmetric (A + B)/(2^b -
 ///         1), E(A + B)² = 2 E B² + 2 E AB, E AB = ∫∫ P(A > a, B > b) da db
 /// expects 2 ≤ bits ≤ 30, n ≥ 1
-/// cost    below a millisecond; asymmetric a double integral, some ten
+/// cost    below a millisecond; asymmetric two
 Moments step_moments(Grid grid, int bits, int n);
 
 /// Expected squared error per weight of absmax rounding to nearest, as a share of s².

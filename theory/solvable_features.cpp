@@ -57,7 +57,7 @@ double stationary_share(const Vector<double>& eigenvalues, double rate, Index ba
 
 double PowerFeatures::flow_risk(double time) const {
   check(*this);
-  constexpr int head = 100000;
+  constexpr int head = 20000;
   double sum = 0;
   for (int k = head; k >= 1; --k) sum += std::pow(k, -signal) * std::exp(-2 * time * std::pow(k, -spectrum));
   const double from = head + 0.5, s = time_exponent();
