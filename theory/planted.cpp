@@ -12,7 +12,7 @@ namespace {
 constexpr double fit_scatter = 0.1;
 
 /// Substreams of one campaign.
-enum Purpose : std::uint32_t { offsets = 0x100, drifts, checkpoints, rows_own };
+enum Purpose : std::uint32_t { sizes = 0x100, offsets, drifts, checkpoints, rows_own };
 
 /// Numbers keys in the order in which they first come.
 template <class Key>
@@ -58,6 +58,7 @@ std::vector<Observation> planted_campaign(LawKind kind, const std::vector<double
   const auto draw = [&](Purpose purpose, std::uint64_t counter) {
     return normal(Stream{seed, Domain::synthetic, purpose}, counter);
   };
+  Numbering<double> size_of;
   Numbering<std::pair<double, int>> trajectory_of;
   Numbering<std::tuple<double, double, int>> checkpoint_of;
   Numbering<std::pair<double, double>> cell_of;
@@ -70,7 +71,7 @@ std::vector<Observation> planted_campaign(LawKind kind, const std::vector<double
       const std::uint64_t t = trajectory_of({x.N, s});
       Observation o;
       o.point = x;
-      o.log_y = std::log(y) + noise.trajectory * draw(offsets, t) +
+      o.log_y = std::log(y) + noise.size * draw(sizes, size_of(x.N)) + noise.trajectory * draw(offsets, t) +
                 noise.drift * draw(drifts, t) * (std::log(x.D) - middle) +
                 noise.checkpoint * draw(checkpoints, checkpoint_of({x.N, x.D, s})) + own * draw(rows_own, rows.size());
       o.log_sigma = std::hypot(own, fit_scatter);

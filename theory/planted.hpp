@@ -20,6 +20,7 @@ struct CampaignNoise {
   double checkpoint = 0.10;  ///< shared by the rows of one (N, D, seed)
   double row = 0.10;         ///< of a row at 3 bits or fewer
   double row_per_bit = 1.7;  ///< factor on `row` for each bit above 3
+  double size = 0;           ///< shared by all rows of one N: departure of that size from the law
 };
 
 /// Five sizes of 13 k to 221 k, seven token counts of 0.25 to 13 M, 3 to 6 bits, three seeds.
@@ -29,7 +30,7 @@ SyntheticGrid reference_grid();
 std::vector<Point> points_of(const SyntheticGrid& grid);
 
 /// A law's value at each point for each seed 0 … seeds-1, times the exponential of the noise.
-/// math    ln y = ln law + b_(N,seed) + c_(N,seed) (ln D - mean ln D) + k_(N,D,seed) + r_row
+/// math    ln y = ln law + a_N + b_(N,seed) + c_(N,seed) (ln D - mean ln D) + k_(N,D,seed) + r_row
 /// ensures one cell per (N, D); log_sigma is the row's own noise with 0.1 added in quadrature, as
 ///         judges add fit_scatter; equal arguments give equal bits
 /// errors  ContractError where the law is not positive

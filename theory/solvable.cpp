@@ -1,7 +1,8 @@
 #include "theory/solvable.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <functional>
+#include <limits>
 
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
@@ -40,12 +41,24 @@ Stream stream_of(const SyntheticGrid& grid, std::uint32_t draw, Purpose purpose)
   return {grid.seed, Domain::synthetic, 4 * draw + purpose};
 }
 
+/// What all rows of one (N, seed) share at these tokens; the same for its damage and its trace.
+double trajectory_offset(const SyntheticGrid& grid, const PlantedLaw& planted, const Subject& subject) {
+  const auto size = std::find(grid.N.begin(), grid.N.end(), subject.N) - grid.N.begin();
+  const auto trajectory = static_cast<std::uint64_t>(size * grid.seeds + subject.seed);
+  const Stream stream{grid.seed, Domain::synthetic, std::numeric_limits<std::uint32_t>::max()};
+  double middle = 0;
+  for (const double d : grid.D) middle += std::log(d) / static_cast<double>(grid.D.size());
+  return planted.trajectory_noise * normal(stream, 2 * trajectory) +
+         planted.drift * normal(stream, 2 * trajectory + 1) * (std::log(subject.D) - middle);
+}
+
 }  // namespace
 
 std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& planted) {
   std::vector<PtqRow> table;
   visit_grid(grid, [&](const Subject& subject, std::uint32_t draw) {
-    const double run = planted.run_noise * normal(stream_of(grid, draw, shared), 0);
+    const double run =
+        planted.run_noise * normal(stream_of(grid, draw, shared), 0) + trajectory_offset(grid, planted, subject);
     const double step_growth = (1 - planted.curvature_share) * planted.gamma_d;
     for (std::size_t k = 0; k < grid.P.size(); ++k) {
       PtqRow row;
@@ -57,7 +70,8 @@ std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& pla
                                     planted.gamma_n * std::log(row.N) - row.P / planted.gamma_post + run;
       row.predicted = std::exp(log_prediction);
       row.quadratic = row.predicted;
-      row.delta = std::exp(log_prediction + planted.row_noise * normal(stream_of(grid, draw, rows), k));
+      const double own = planted.row_noise * std::pow(planted.row_per_bit, row.P - 3);
+      row.delta = std::exp(log_prediction + own * normal(stream_of(grid, draw, rows), k));
       row.delta_se = planted.relative_se * row.delta;
       row.predicted_se = planted.relative_se * row.predicted;
       row.gradient = row.delta - row.quadratic;
@@ -73,7 +87,8 @@ std::vector<SharpnessRow> planted_sharpness(const SyntheticGrid& grid, const Pla
   visit_grid(grid, [&](const Subject& subject, std::uint32_t draw) {
     SharpnessRow row;
     static_cast<Subject&>(row) = subject;
-    const double run = planted.run_noise * normal(stream_of(grid, draw, trace), 0);
+    const double run =
+        planted.run_noise * normal(stream_of(grid, draw, trace), 0) + trajectory_offset(grid, planted, subject);
     row.trace =
         std::exp(planted.curvature_share * planted.gamma_d * std::log(row.D) - planted.gamma_n * std::log(row.N) + run);
     row.trace_se = planted.relative_se * row.trace;

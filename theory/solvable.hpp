@@ -30,6 +30,9 @@ struct PlantedLaw {
   double run_noise = 0.05;       ///< ln units, shared by all rows of a (cell, seed)
   double row_noise = 0.02;       ///< ln units, of each row
   double relative_se = 0.02;     ///< delta_se / delta as reported
+  double row_per_bit = 1;        ///< factor on row_noise for each bit above 3
+  double trajectory_noise = 0;   ///< ln units, shared by all rows of one (N, seed)
+  double drift = 0;              ///< change of that offset per e-fold of tokens
 };
 
 /// Rows of a planted law; the prediction follows the same law without row noise, so delta /

@@ -84,10 +84,12 @@ std::vector<Coverage> count(const std::string& family, const std::vector<std::st
   return table;
 }
 
-std::vector<Coverage> cover(const Family& f, const WorldOptions& options) {
+/// `number` tells the draws of one family from those of the next.
+std::vector<Coverage> cover(const Family& f, std::uint64_t number, const WorldOptions& options) {
   std::vector<std::vector<Interval>> campaigns(static_cast<std::size_t>(options.campaigns));
   parallel_for(options.campaigns, options.threads, [&](Index i, int) {
-    const auto rows = planted_campaign(f.kind, f.parameters, f.points, f.seeds, f.noise, static_cast<std::uint64_t>(i));
+    const auto rows = planted_campaign(f.kind, f.parameters, f.points, f.seeds, f.noise,
+                                       100000 * number + static_cast<std::uint64_t>(i));
     // From the planted values: whether random starts find the minimum is another question (test_law_recovery.cpp).
     campaigns[static_cast<std::size_t>(i)] = fit_intervals(f.kind, rows, {.start = f.parameters}, {}).parameters;
   });
@@ -102,9 +104,24 @@ void append(std::vector<Coverage>& table, const std::vector<Coverage>& more) {
 
 }  // namespace
 
+std::vector<Coverage> limit_coverage(const WorldOptions& options) {
+  SyntheticGrid three = reference_grid(), two = reference_grid();
+  three.N = {13e3, 55e3, 106e3}, two.N = {13e3, 55e3};
+  const LawKind kind = LawKind::ptq_exponential;
+  const std::vector<double> p{-3, 0.5, 0.35, 1.6};
+  const std::vector<Point> all = points_of(reference_grid());
+  std::vector<Coverage> table;
+  append(table, cover({"3 sizes, 2 seeds: 6 trajectories", kind, p, points_of(three), {}, 2}, 100, options));
+  append(table, cover({"3 sizes, 1 seed: 3 trajectories", kind, p, points_of(three), {}, 1}, 101, options));
+  append(table, cover({"2 sizes, 2 seeds: 4 trajectories", kind, p, points_of(two), {}, 2}, 102, options));
+  append(table, cover({"5 sizes, 3 seeds, each size 0.15 off the law", kind, p, all, {.size = 0.15}}, 103, options));
+  return table;
+}
+
 std::vector<Coverage> law_coverage(const WorldOptions& options) {
   std::vector<Coverage> table;
-  for (const Family& f : families()) append(table, cover(f, options));
+  const std::vector<Family> all = families();
+  for (std::size_t k = 0; k < all.size(); ++k) append(table, cover(all[k], k, options));
   return table;
 }
 

@@ -1,9 +1,11 @@
-// planted_worlds [campaigns]: the tables of theory/README.md, as Markdown.
+// planted_worlds [campaigns] [laws|limits|verdicts]: the tables of theory/README.md, as Markdown; all three by default.
 #include "tests/theory/planted_worlds.hpp"
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <string>
 
 #include "sim/base/parallel.hpp"
 
@@ -11,6 +13,16 @@ using namespace hone;
 using namespace hone::theory;
 
 namespace {
+
+void print(const std::vector<OutcomeRate>& table) {
+  fmt::print("| world | question | should be | supported | refuted | inconclusive |\n|---|---|---|---|---|---|\n");
+  for (const OutcomeRate& r : table) {
+    const double share = 100.0 / (r.supported + r.refuted + r.inconclusive);
+    fmt::print("| {} | {} | {} | {:.1f} % | {:.1f} % | {:.1f} % |\n", r.world, r.question, r.wanted,
+               share * r.supported, share * r.refuted, share * r.inconclusive);
+  }
+  fmt::print("\n");
+}
 
 void print(const std::vector<Coverage>& table) {
   fmt::print("| world | number | planted | 95 % intervals that hold it | median width |\n|---|---|---|---|---|\n");
@@ -25,5 +37,12 @@ void print(const std::vector<Coverage>& table) {
 
 int main(int argc, char** argv) {
   const WorldOptions options{argc > 1 ? std::atoi(argv[1]) : 500, hardware_threads()};
-  print(law_coverage(options));
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  const std::string only = argc > 2 ? argv[2] : "";
+  if (only.empty() || only == "laws") print(law_coverage(options));
+  if (only.empty() || only == "limits") print(limit_coverage(options));
+  if (!only.empty() && only != "verdicts") return 0;
+  const VerdictTables verdicts = verdict_tables(options);
+  print(verdicts.coverage);
+  print(verdicts.outcomes);
 }

@@ -26,9 +26,6 @@ struct Coverage {
 /// Parameters of every law that a verdict fits, on the reference grid with the noise of real runs.
 std::vector<Coverage> law_coverage(const WorldOptions& options);
 
-/// The numbers that decide Q1 to Q6, through the judges themselves.
-std::vector<Coverage> verdict_coverage(const WorldOptions& options);
-
 /// Where the promise ends: few trajectories, and deviations that all seeds of a size share.
 std::vector<Coverage> limit_coverage(const WorldOptions& options);
 
@@ -39,6 +36,12 @@ struct OutcomeRate {
   std::string wanted;
   int supported = 0, refuted = 0, inconclusive = 0;
 };
-std::vector<OutcomeRate> outcome_rates(const WorldOptions& options);
+
+/// Worlds through the judges: outcomes, and how often the interval of the deciding number held its planted value.
+struct VerdictTables {
+  std::vector<OutcomeRate> outcomes;
+  std::vector<Coverage> coverage;
+};
+VerdictTables verdict_tables(const WorldOptions& options);
 
 }  // namespace hone::theory

@@ -1,0 +1,208 @@
+// Worlds whose answer is known, through the judges themselves.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "sim/base/parallel.hpp"
+#include "sim/base/rng.hpp"
+#include "tests/theory/planted_worlds.hpp"
+#include "theory/planted.hpp"
+#include "theory/questions.hpp"
+
+namespace hone::theory {
+namespace {
+
+using Judge = Verdict (*)(const Table&, const std::vector<Threshold>&);
+
+/// A world, the question put to it, and what an honest judge would say.
+struct World {
+  std::string name;
+  std::string question;
+  Judge judge;
+  Outcome wanted;
+  double planted = NAN;  ///< of the number that decides; NaN where the world has none
+  std::function<Table(std::uint64_t seed)> draw;
+};
+
+/// The law of one campaign, with noise as planted_campaign has it.
+PlantedLaw law_of(double gamma_d) {
+  return {.gamma_d = gamma_d,
+          .run_noise = 0.10,
+          .row_noise = 0.10,
+          .row_per_bit = 1.7,
+          .trajectory_noise = 0.12,
+          .drift = 0.05};
+}
+
+SyntheticGrid grid_of(std::uint64_t seed) {
+  SyntheticGrid grid = reference_grid();
+  grid.seed = seed;
+  return grid;
+}
+
+/// Two sizes, one seed, three token counts.
+SyntheticGrid small_grid(std::uint64_t seed) {
+  return {.N = {13e3, 55e3}, .D = {2.5e5, 5e5, 1e6}, .P = {3, 4}, .seeds = 1, .seed = seed};
+}
+
+/// A law with four times the noise.
+PlantedLaw noisy_law(double gamma_d) {
+  PlantedLaw law = law_of(gamma_d);
+  law.run_noise *= 4, law.row_noise *= 4, law.trajectory_noise *= 4, law.drift *= 4;
+  return law;
+}
+
+Table trunk(const SyntheticGrid& grid, const PlantedLaw& law) {
+  return {planted_ptq(grid, law), planted_sharpness(grid, law), {}, {}};
+}
+
+/// Damage and trace that level off at 30 tokens per parameter instead of growing on.
+Table levelling(std::uint64_t seed) {
+  Table table = trunk(grid_of(seed), law_of(0));
+  const auto level = [](const Subject& s) { return -std::expm1(-std::pow(s.D / s.N / 30, 0.9)); };
+  for (PtqRow& r : table.ptq) r.delta *= level(r), r.predicted *= level(r), r.quadratic *= level(r);
+  for (SharpnessRow& r : table.sharpness) r.trace *= level(r), r.weighted_trace *= level(r);
+  return table;
+}
+
+/// Cooled branches at the trunk's tokens: ln delta and ln prediction moved, and noise of their own.
+Table cooled(const SyntheticGrid& grid, const PlantedLaw& law, double delta, double predicted) {
+  Table table = trunk(grid, law);
+  std::vector<PtqRow> rows;
+  for (PtqRow r : table.ptq) {
+    const double own = law.row_noise * std::pow(law.row_per_bit, r.P - 3);
+    const double z = normal(Stream{grid.seed, Domain::synthetic, 0xC001}, rows.size());
+    r.variant = "cooled";
+    r.predicted *= std::exp(predicted);
+    r.quadratic *= std::exp(predicted);
+    const double expected = r.delta * std::exp(delta);
+    r.delta = expected * std::exp(own * z);
+    r.delta_se = law.relative_se * r.delta;
+    r.gradient = r.delta - expected;
+    rows.push_back(r);
+  }
+  table.ptq.insert(table.ptq.end(), rows.begin(), rows.end());
+  return table;
+}
+
+/// Damage as a power of the prediction other than 1.
+Table bent(std::uint64_t seed, double slope) {
+  Table table = trunk(grid_of(seed), law_of(0.5));
+  for (PtqRow& r : table.ptq) {
+    const double factor = std::pow(r.predicted / 1e-4, slope - 1);
+    r.delta *= factor, r.delta_se *= factor;
+    r.gradient = r.delta - r.predicted * factor;
+  }
+  return table;
+}
+
+/// Factorial of weight and activation bits in which both together cost (1 + interaction) times the sum; an offset of the
+/// interaction is shared by each (N, seed).
+Table factorial(const SyntheticGrid& grid, double interaction, double shared, double own) {
+  Table table;
+  std::uint64_t draw = 0, trajectory = 0;
+  for (const double n : grid.N)
+    for (int seed = 0; seed < grid.seeds; ++seed, ++trajectory)
+      for (const double d : grid.D) {
+        const double offset = shared * normal(Stream{grid.seed, Domain::synthetic, 0xFAC0}, trajectory);
+        for (const double w : {3.0, 4.0, 16.0})
+          for (const double a : {3.0, 4.0, 16.0}) {
+            const auto damage = [](double bits) { return bits < 16 ? std::exp(-bits) : 0; };
+            FactorialRow r;
+            r.run = "synthetic", r.architecture = "transformer", r.variant = "trunk";
+            r.seed = seed, r.N = n, r.D = d, r.w_bits = w, r.a_bits = a;
+            r.delta = (damage(w) + damage(a)) * (w < 16 && a < 16 ? 1 + interaction + offset : 1) *
+                      (1 + own * normal(Stream{grid.seed, Domain::synthetic, 0xFAC1}, draw++));
+            r.delta_se = 0.02 * r.delta;
+            table.factorial.push_back(r);
+          }
+      }
+  return table;
+}
+
+std::vector<World> growth_worlds() {
+  std::vector<World> worlds;
+  for (const bool is_damage : {true, false}) {
+    const std::string q = is_damage ? "Q1" : "Q2";
+    const Judge judge = is_damage ? judge_damage_growth : judge_sharpness_growth;
+    const double exponent = is_damage ? 0.5 : 0.3;  // the trace carries 0.6 of it
+    worlds.push_back({"power law, exponent 0.5", q, judge, Outcome::supported, exponent,
+                      [](std::uint64_t s) { return trunk(grid_of(s), law_of(0.5)); }});
+    worlds.push_back({"levels off at 30 tokens per parameter", q, judge, Outcome::refuted, NAN, levelling});
+    worlds.push_back({"driven by the schedule: flat at constant rate, jumps when cooled", q, judge, Outcome::refuted, 0,
+                      [](std::uint64_t s) { return cooled(grid_of(s), law_of(0), 0.6, 0.6); }});
+    worlds.push_back({"power law, two sizes, one seed, fourfold noise", q, judge, Outcome::inconclusive, NAN,
+                      [](std::uint64_t s) { return trunk(small_grid(s), noisy_law(0.5)); }});
+  }
+  return worlds;
+}
+
+std::vector<World> prediction_worlds() {
+  return {{"damage is the prediction", "Q3", judge_prediction, Outcome::supported, 1,
+           [](std::uint64_t s) { return trunk(grid_of(s), law_of(0.5)); }},
+          {"damage is its power 0.8", "Q3", judge_prediction, Outcome::refuted, 0.8,
+           [](std::uint64_t s) { return bent(s, 0.8); }},
+          {"damage is the prediction, two sizes, one seed, fourfold noise", "Q3", judge_prediction,
+           Outcome::inconclusive, NAN, [](std::uint64_t s) { return trunk(small_grid(s), noisy_law(0.5)); }},
+          {"cooling moves both alike", "Q5", judge_cooldown, Outcome::supported, 0,
+           [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0.6, 0.6); }},
+          {"driven by the schedule: cooling moves the damage alone", "Q5", judge_cooldown, Outcome::refuted, 0.6,
+           [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0.6, 0); }},
+          {"cooling moves nothing", "Q5", judge_cooldown, Outcome::inconclusive, 0,
+           [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0, 0); }}};
+}
+
+std::vector<World> composition_worlds() {
+  return {{"no interaction", "Q6", judge_composition, Outcome::supported, 0,
+           [](std::uint64_t s) { return factorial(grid_of(s), 0, 0.05, 0.03); }},
+          {"both cost a quarter more than the sum", "Q6", judge_composition, Outcome::refuted, 0.25,
+           [](std::uint64_t s) { return factorial(grid_of(s), 0.25, 0.05, 0.03); }},
+          {"no interaction, two sizes, one seed, fourfold noise", "Q6", judge_composition, Outcome::inconclusive, NAN,
+           [](std::uint64_t s) { return factorial(small_grid(s), 0, 0.2, 0.12); }}};
+}
+
+std::vector<Verdict> judged(const World& world, const WorldOptions& options) {
+  std::vector<Verdict> verdicts(static_cast<std::size_t>(options.campaigns));
+  parallel_for(options.campaigns, options.threads, [&](Index i, int) {
+    verdicts[static_cast<std::size_t>(i)] =
+        world.judge(world.draw(static_cast<std::uint64_t>(i)), default_thresholds());
+  });
+  return verdicts;
+}
+
+Coverage coverage_of(const World& world, const std::vector<Verdict>& verdicts) {
+  Coverage c{world.name, world.question, world.planted, 0, static_cast<int>(verdicts.size()), 0, NAN};
+  std::vector<double> widths;
+  for (const Verdict& v : verdicts) {
+    if (!std::isfinite(v.low)) {
+      ++c.missing;
+      continue;
+    }
+    c.held += v.low <= world.planted && world.planted <= v.high;
+    widths.push_back(v.high - v.low);
+  }
+  std::sort(widths.begin(), widths.end());
+  if (!widths.empty()) c.median_width = widths[widths.size() / 2];
+  return c;
+}
+
+}  // namespace
+
+VerdictTables verdict_tables(const WorldOptions& options) {
+  VerdictTables tables;
+  for (const auto& list : {growth_worlds(), prediction_worlds(), composition_worlds()})
+    for (const World& world : list) {
+      const std::vector<Verdict> verdicts = judged(world, options);
+      OutcomeRate rate{world.name, world.question, std::string(outcome_name(world.wanted))};
+      for (const Verdict& v : verdicts) {
+        rate.supported += v.outcome == Outcome::supported;
+        rate.refuted += v.outcome == Outcome::refuted;
+        rate.inconclusive += v.outcome == Outcome::inconclusive;
+      }
+      tables.outcomes.push_back(rate);
+      if (std::isfinite(world.planted)) tables.coverage.push_back(coverage_of(world, verdicts));
+    }
+  return tables;
+}
+
+}  // namespace hone::theory
