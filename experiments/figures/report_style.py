@@ -58,6 +58,7 @@ summary { cursor: pointer; color: var(--quiet); font-size: .9rem; padding: .4rem
   .summary thead { display: none; }
   .summary tr { border-bottom: 1px solid var(--line); padding: .6rem 0; }
   .summary td { border: 0; padding: .1rem 0; }
+  .numbers td:first-child { min-width: 6rem; } th, td { padding-right: .6rem; }
   .summary td.said { color: var(--quiet); font-size: .88rem; }
   .drawing { padding: .3rem; margin: 0 -.3rem; }
 }

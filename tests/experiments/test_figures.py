@@ -117,7 +117,7 @@ class MissingThings(StudyCase):
         self.assertIn("noise: no transformer run of the main arm has the group /noise", page)
 
     def test_runs_that_are_no_transformers_stand_in_the_table_only(self):
-        synthetic_study.write_run(self.folder / "runs" / "mlp.h5", 9_000_000, 3, "mlp")
+        synthetic_study.write_run(self.folder / "runs" / "n9000000-s3.h5", 9_000_000, 3, "mlp")
         study = read_study(self.folder)
         self.assertEqual({r.size for r in study.drawn_runs("ptq")}, {1e5, 4e5})
         self.assertIn("n9000000-s3", report_html(study, {}, {}))
