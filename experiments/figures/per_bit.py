@@ -37,7 +37,7 @@ def draw_factors(ax, factors):
         colour, mark = LOOKS.get(name, (style.INK, "x"))
         x = np.array([bits for bits, _ in points])
         y = np.array([entry["value"] for _, entry in points])
-        known = [is_number(e["low"]) and is_number(e["high"]) and e["low"] > 0 for _, e in points]
+        known = [is_number(e["low"]) and is_number(e["high"]) for _, e in points]
         if any(known):
             x = x + (0.06 if name == MEASURED else -0.06)
             for at, (_, e), has in zip(x, points, known):
@@ -46,9 +46,8 @@ def draw_factors(ax, factors):
         ax.plot(x, y, mark if any(known) else "--" + mark, color=colour, lw=1.1, zorder=4 - 0.1 * k,
                 ms=6 if name == MEASURED else 4.5, mfc="white" if any(known) and k else colour)
         ends[name] = (points[-1][0] + 0.12, y[-1], colour)
-    ax.set_yscale("log")
     ax.set_xlim(x[0] - 0.2, x[-1] + 0.2)
-    style.log_axis(ax.yaxis)
+    ax.set_ylim(0, 1.35 * max(e["value"] for points in factors.values() for _, e in points))
     return ends
 
 
@@ -62,8 +61,8 @@ def per_bit_figure(study):
     ax.set_ylabel("damage ratio δ(P) / δ(P + 1)")
     style.label_ends(ax, ends)
     caption = (
-        "Factor by which the damage falls with one more bit, at the same checkpoint, logarithmic "
-        f"axis; means over the rows of verdict {question}, "
+        "Factor by which the damage falls with one more bit, at the same checkpoint; a wide interval "
+        f"is cut at the axis. Means over the rows of verdict {question}, "
         f"{style.runs_text(study.drawn_runs('ptq'))}, with their intervals. Dashed: squared step "
         "of the grid, ((2^P − 1)/(2^(P−1) − 1))², no constant; the published exponential and the "
         "published power of the bits, with their authors' constants.")

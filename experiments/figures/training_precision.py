@@ -24,12 +24,13 @@ def lowered_part(bits):
 
 def losses_of(study):
     """Losses at the precision of training of each run's last checkpoint, of one lowered part."""
-    found = rows(study, "qat", ["loss_nats", "loss_se_nats"], None, True, ("lowered", "trunk"))
-    chosen = []
+    found = [p for p in rows(study, "qat", ["loss_nats", "loss_se_nats"], None, True,
+                             ("lowered", "trunk")) if np.isfinite(p.loss_nats)]
+    chosen = []  # rows that were trained in full precision have no loss in /qat
     for p in found:
         p.part = lowered_part([float(p.run.options.get(OPTIONS[part], FULL)) for part in PARTS])
         last = max(q.tokens for q in found if q.run is p.run)
-        if p.part and p.kind == "lowered" and p.tokens == last and np.isfinite(p.loss_nats):
+        if p.part and p.tokens == last:
             chosen.append(p)
     if not chosen:
         raise Absent("no transformer trained one part at low precision")

@@ -17,7 +17,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--disable-extensions", "--disable-dev-shm-usage", "--hide-scrollbars",
          "--remote-debugging-pipe"]
-PATIENCE = 120.0  # seconds for one answer: machines that build on all cores are slow
+PATIENCE = 250.0  # seconds for one answer: machines that build on all cores are slow
 
 
 def find_chromium():

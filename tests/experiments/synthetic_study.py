@@ -251,7 +251,7 @@ def write_lowered_run(path, size, bits):
                                                         "model.train_activation_bits": 16,
                                                         "model.train_kv_bits": 16})
         loss = loss_at(size * (1 - np.exp(-bits / 2.6)), [tokens])
-        write_checkpoints(file, [("qat_trunk", "lowered", tokens, tokens)], loss + 0.1)
+        write_checkpoints(file, [("qat_trunk", "trunk", tokens, tokens)], loss + 0.1)
         write_group(file, "qat", {"checkpoint": 1}, {
             "loss_nats": (("checkpoint",), loss), "loss_se_nats": (("checkpoint",), [0.004])})
     seal(path)
