@@ -40,8 +40,14 @@ def mark_of(entry, tolerance):
     return ABOVE if entry["low"] > tolerance else BELOW if entry["high"] < -tolerance else OPEN
 
 
-def draw_map(ax, sites, kv, cells, norm, tolerance):
-    rows_, columns = (sorted({cell[i] for cell in cells}) for i in (0, 1))
+def bits_of(maps, sites):
+    """Bits along rows and columns, the same for all maps of these sites."""
+    cells = [cell for (of, _), found in maps.items() if of == sites for cell in found]
+    return [sorted({cell[i] for cell in cells}) for i in (0, 1)]
+
+
+def draw_map(ax, sites, kv, cells, bits, norm, tolerance):
+    rows_, columns = bits
     entries = [[cells.get((r, c)) for c in columns] for r in rows_]
     draw_table(ax, rows_, columns,
                [[style.plt.cm.PuOr_r(norm(e["value"])) if e else "#f4f4f4" for e in line]
@@ -64,7 +70,8 @@ def breakdown_figure(study):
     figure, axes = style.plt.subplots(lines, columns, squeeze=False,
                                       figsize=(style.WIDTH, lines * (0.8 + 0.42 * tallest)))
     for ax, ((sites, kv), cells) in zip(axes.flat, maps.items()):
-        draw_map(ax, sites, kv, cells, TwoSlopeNorm(0, -reach, reach), tolerance)
+        draw_map(ax, sites, kv, cells, bits_of(maps, sites), TwoSlopeNorm(0, -reach, reach),
+                 tolerance)
     for ax in axes.flat[len(maps):]:
         ax.set_axis_off()
     measured = rows(study, "factorial", ["delta_nats"], "cell")
