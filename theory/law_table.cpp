@@ -47,19 +47,10 @@ Parameters robustness_parameters() {
   return all;
 }
 
-Law make_damage_law(LawKind kind) {
-  const Form linear = Form::log_linear, curved = Form::nonlinear;
+/// Damage that is no single power of D/N.
+Law make_bent_law(LawKind kind) {
+  const Form curved = Form::nonlinear;
   switch (kind) {
-    case LawKind::ptq_exponential:
-      return {kind, "exponential in bits", linear, ptq_parameters(), std::string(kumar) + " Eq 2"};
-    case LawKind::ptq_bit_power:
-      return {kind,
-              "power of bits",
-              linear,
-              {log_c, gamma_d, gamma_n, {"gamma_P", 0, 30, "1"}},
-              "Ouyang et al. 2411.17691"};
-    case LawKind::ptq_step:
-      return {kind, "squared step", linear, {log_c, gamma_d, gamma_n}, "uniform rounding noise Delta^2/12"};
     case LawKind::ptq_saturating:
       return {kind, "saturating in D/N", curved, {log_c, gamma_n, log_r, growth, kappa}, "own rival of Eq 2"};
     case LawKind::ptq_broken:
@@ -77,6 +68,23 @@ Law make_damage_law(LawKind kind) {
               curved,
               {log_c, gamma_n, log_r, {"g_1", -3, 5, "1"}, {"g_2", -3, 5, "1"}},
               "own rival of ptq_step, smooth break as in Caballero et al. 2210.14891"};
+    default: return {};
+  }
+}
+
+Law make_damage_law(LawKind kind) {
+  const Form linear = Form::log_linear, curved = Form::nonlinear;
+  switch (kind) {
+    case LawKind::ptq_exponential:
+      return {kind, "exponential in bits", linear, ptq_parameters(), std::string(kumar) + " Eq 2"};
+    case LawKind::ptq_bit_power:
+      return {kind,
+              "power of bits",
+              linear,
+              {log_c, gamma_d, gamma_n, {"gamma_P", 0, 30, "1"}},
+              "Ouyang et al. 2411.17691"};
+    case LawKind::ptq_step:
+      return {kind, "squared step", linear, {log_c, gamma_d, gamma_n}, "uniform rounding noise Delta^2/12"};
     case LawKind::ptq_rate:
       return {kind,
               "four per bit",
@@ -170,8 +178,9 @@ Law make_law(LawKind kind) {
     return {kind, "power law of sharpness", Form::log_linear, {log_s, gamma_d, gamma_n}, "own"};
   if (kind == LawKind::sharpness_saturating)
     return {kind, "sharpness saturating in D/N", Form::nonlinear, {log_s, gamma_n, log_r, growth}, "own rival"};
-  Law found = make_damage_law(kind);
-  return found.parameters.empty() ? make_loss_law(kind) : found;
+  for (const auto make : {make_damage_law, make_bent_law})
+    if (Law found = make(kind); !found.parameters.empty()) return found;
+  return make_loss_law(kind);
 }
 
 }  // namespace
