@@ -54,7 +54,7 @@ void train(const Mlp<double>& model, double rate, std::int64_t updates, const Ba
 
 TEST_CASE(
     "features: full-batch descent loses k^-a (1 - eta k^-b)^2t per feature, with the flow's exponent [a 2, b 1.5]") {
-  constexpr Index n = 256;
+  constexpr Index n = 128;
   const PowerFeatures f{2, 1.5};
   const Vector<double> lambda = powers(n, f.spectrum), target = powers(n, (f.signal - f.spectrum) / 2);
   // One example per feature whose mean square is lambda_k.
@@ -72,31 +72,31 @@ TEST_CASE(
   };
   CHECK_NEAR(losses[0], discrete(399), 1e-10, 0);
   CHECK_NEAR(losses[1], discrete(1599), 1e-10, 0);
-  const double unseen = f.flow_risk(0) - lambda.dot(target.cwiseAbs2());  // features beyond n never train
+  double whole[2];
   for (const int late : {0, 1}) {
     const double time = rate * (late ? 1599 : 399);
-    double tail = 0;
-    for (int k = n + 1; k < 100000; ++k) tail += std::pow(k, -2.0) * std::exp(-2 * time * std::pow(k, -1.5));
+    double beyond = 1 / 20000.5;  // features that the perceptron lacks, from k = 20001 on as good as untouched
+    for (int k = n + 1; k <= 20000; ++k) beyond += std::pow(k, -2.0) * std::exp(-2 * time * std::pow(k, -1.5));
+    whole[late] = losses[late] + beyond;
     // Euler's steps are ahead of the flow by order eta lambda, which is small where the loss still is.
-    CHECK_NEAR(losses[late] + tail, f.flow_risk(time), 0.01, 1e-5);
-    CHECK(tail < unseen);
+    CHECK_NEAR(whole[late], f.flow_risk(time), 0.01, 0);
   }
-  const double slope = std::log((losses[0] + unseen) / (losses[1] + unseen)) / std::log(1599.0 / 399);
-  CHECK_NEAR(slope, f.time_exponent(), 0, 0.05);
+  const double slope = std::log(whole[0] / whole[1]) / std::log(1599.0 / 399);
+  CHECK_NEAR(slope, f.time_exponent(), 0, 0.01);
 }
 
 TEST_CASE(
-    "features: one-pass SGD on random features follows the exact recursion [32 of 200 features, batch 8, 60 runs]") {
-  constexpr Index latent = 200, n = 32, batch = 8;
-  constexpr std::int64_t updates = 150;
+    "features: one-pass SGD on random features follows the exact recursion [24 of 120 features, batch 4, 40 runs]") {
+  constexpr Index latent = 120, n = 24, batch = 4;
+  constexpr std::int64_t updates = 80;
   const Vector<double> lambda = powers(latent, 1.5), target = powers(latent, 0.25);
   const Matrix<double> f = gaussian(latent, n, 1) / std::sqrt(double(n));
   OnePassSgd sgd{.problem = random_features(lambda, target, f), .noise = 0.04, .rate = 0, .batch = batch};
   sgd.rate = 0.4 * one_pass_cap(sgd.problem.eigenvalues, batch);
   const Matrix<double> root = lambda.cwiseSqrt().asDiagonal();
-  const std::int64_t seen[] = {5, 40, updates};
+  const std::int64_t seen[] = {5, 30, updates};
   std::vector<double> risks[3];
-  for (std::uint32_t run = 0; run < 60; ++run) {
+  for (std::uint32_t run = 0; run < 40; ++run) {
     const auto fresh = [&](std::int64_t step) {
       const Matrix<double> z = gaussian(batch, latent + 1, 1000 + run * 1000 + std::uint32_t(step));
       const Matrix<double> x = z.leftCols(latent) * root;
@@ -111,7 +111,7 @@ TEST_CASE(
   for (int i = 0; i < 3; ++i) {
     const MeanEstimate mean = mean_with_error(risks[i]);
     CAPTURE(seen[i]);
-    CHECK(mean.standard_error < 0.05 * mean.mean);
+    CHECK(mean.standard_error < 0.1 * mean.mean);
     CHECK_NEAR(mean.mean, theory[seen[i]], 0, 4 * mean.standard_error);
   }
   CHECK(theory[updates] > sgd.problem.floor);
@@ -136,7 +136,7 @@ TEST_CASE("features: small batches bring SGD below 2/lambda_max, and the cap is 
 }
 
 TEST_CASE("features: regression on stochastically rounded features costs what the series' noise says [fixed step]") {
-  constexpr Index n = 24, samples = 60000;
+  constexpr Index n = 24, samples = 30000;
   const Vector<double> lambda = powers(n, 1.5), target = powers(n, -0.5);
   const Matrix<double> x = gaussian(samples, n, 7) * lambda.cwiseSqrt().asDiagonal();
   const Vector<double> y = x * target;
@@ -150,8 +150,11 @@ TEST_CASE("features: regression on stochastically rounded features costs what th
         lambda.unaryExpr([&](double l) { return step * step * stochastic_rounding_gaussian_mse(std::sqrt(l) / step); });
     const NoisyFeatures known = noisy_features(lambda, lambda.cwiseProduct(target.cwiseAbs2()), noise);
     CAPTURE(step);
-    CHECK_NEAR(risk, known.risk, 0.03, 0);
-    CHECK(test::relative_error(w, Vector<double>(target.cwiseProduct(lambda).cwiseQuotient(lambda + noise))) < 0.02);
+    CHECK_NEAR(risk, known.risk, 0.04, 0);
+    for (Index k = 0; k < n; ++k) {
+      const double measured = lambda[k] + noise[k], error = std::sqrt(known.risk / measured / double(samples));
+      CHECK_NEAR(w[k], target[k] * lambda[k] / measured, 0, 5 * error);
+    }
   }
 }
 
