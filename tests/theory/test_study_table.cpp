@@ -112,6 +112,7 @@ TEST_SUITE("study_table") {
     Dataset t = table_of({run_of("small")});
     RunFile bad = run_of("small");
     bad.groups["shift"] = Dataset();
+    bad.groups["shift"].set("bits", variable({"bits"}, {1}, Ints{3}));
     bad.groups["shift"].set("loss_nats", variable({"checkpoint"}, {3}, Doubles{5, 6, 7}));
     const std::string message = test::message_of<FormatError>([&] { append_rows(t, bad, "runs/bad.h5", ""); });
     CAPTURE(message);
