@@ -1,5 +1,6 @@
 // hone: plan, run, judge, report and inspect studies of precision scaling.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 
@@ -319,6 +320,7 @@ int dispatch(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes becomes an error that names the file
   try {
     return dispatch(argc, argv);
   } catch (const hone::OptionError& error) {

@@ -22,12 +22,12 @@ std::optional<std::int64_t> take_number(std::string_view& text) {
   return number;
 }
 
-/// Calls visit(path, rest) for every file of the run in work/, with what follows "ID." in its name.
+/// Calls visit(path, rest) for every file of the run in a folder, with what follows "ID." in its name.
 template <class Visit>
-void for_work_files(const fs::path& folder, const RunSpec& run, Visit visit) {
+void for_files(const fs::path& folder, const RunSpec& run, Visit visit) {
   const std::string beginning = run.id() + ".";
   std::error_code error;
-  for (fs::directory_iterator at(folder / "work", error), end; !error && at != end; at.increment(error)) {
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
     if (name.starts_with(beginning)) visit(at->path(), std::string_view(name).substr(beginning.size()));
   }
@@ -74,7 +74,7 @@ std::optional<std::string> finished_outcome(const fs::path& folder, const RunSpe
 
 std::vector<SavedState> saved_states(const fs::path& folder, const RunSpec& run) {
   std::vector<SavedState> states;
-  for_work_files(folder, run, [&](const fs::path& path, std::string_view rest) {
+  for_files(folder / "work", run, [&](const fs::path& path, std::string_view rest) {
     const auto updates = take_number(rest), checkpoints = take_number(rest);
     if (updates && checkpoints && rest == "h5") states.push_back({path, *updates, *checkpoints});
   });
@@ -83,9 +83,13 @@ std::vector<SavedState> saved_states(const fs::path& folder, const RunSpec& run)
   return states;
 }
 
-void remove_states_before(const SavedState& state, const fs::path& folder, const RunSpec& run) {
-  for (const SavedState& other : saved_states(folder, run))
-    if (progress_of(other) < progress_of(state)) remove_quietly(other.path);
+void remove_old_states(const SavedState& state, const fs::path& folder, const RunSpec& run) {
+  bool has_previous = false;
+  for (const SavedState& other : saved_states(folder, run)) {
+    if (progress_of(other) >= progress_of(state)) continue;
+    if (has_previous) remove_quietly(other.path);
+    has_previous = true;
+  }
 }
 
 std::optional<std::string> failure_of(const fs::path& folder, const RunSpec& run) {
@@ -107,10 +111,9 @@ void note_failure(const fs::path& folder, const RunSpec& run, const std::string&
 void forget_failure(const fs::path& folder, const RunSpec& run) { remove_quietly(failure_path(folder, run)); }
 
 void remove_work(const fs::path& folder, const RunSpec& run) {
-  forget_failure(folder, run);
-  for (const SavedState& state : saved_states(folder, run)) remove_quietly(state.path);
-  for_work_files(folder, run, [&](const fs::path& path, std::string_view rest) {
-    if (take_number(rest) && rest.ends_with("products")) remove_quietly(path);
+  for_files(folder / "work", run, [](const fs::path& path, std::string_view) { remove_quietly(path); });
+  for_files(folder / "runs", run, [](const fs::path& path, std::string_view rest) {
+    if (rest.starts_with("h5.tmp.")) remove_quietly(path);
   });
 }
 

@@ -34,8 +34,9 @@ std::optional<std::string> finished_outcome(const std::filesystem::path& folder,
 /// The saved states of a run, the furthest first.
 std::vector<SavedState> saved_states(const std::filesystem::path& folder, const RunSpec& run);
 
-/// Removes the saved states that are less far than this one.
-void remove_states_before(const SavedState& state, const std::filesystem::path& folder, const RunSpec& run);
+/// Removes the saved states that are less far than this one, but for the furthest of them: a run goes on from it when
+/// this one turns out to be damaged.
+void remove_old_states(const SavedState& state, const std::filesystem::path& folder, const RunSpec& run);
 
 /// Why the run failed when it was last executed; nothing when it did not, or has been going on since.
 std::optional<std::string> failure_of(const std::filesystem::path& folder, const RunSpec& run);
@@ -44,7 +45,7 @@ std::optional<std::string> failure_of(const std::filesystem::path& folder, const
 void note_failure(const std::filesystem::path& folder, const RunSpec& run, const std::string& reason);
 void forget_failure(const std::filesystem::path& folder, const RunSpec& run);
 
-/// Removes everything that the run left in work/.
+/// Removes everything of the run but its finished file: what is in work/, and what killed processes left half-written.
 void remove_work(const std::filesystem::path& folder, const RunSpec& run);
 
 }  // namespace hone::experiments

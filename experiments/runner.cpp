@@ -87,8 +87,12 @@ class Run {
     state_ = fresh_state();
     const std::vector<SavedState> states = saved_states(context_.folder, spec_);
     if (states.empty()) return;
-    if (std::none_of(states.begin(), states.end(), [&](const SavedState& state) { return resume(state.path); }))
+    const auto taken =
+        std::find_if(states.begin(), states.end(), [&](const SavedState& state) { return resume(state.path); });
+    if (taken == states.end())
       context_.progress.say(fmt::format("starting {} anew", spec_.id()));
+    else if (taken != states.begin())
+      context_.progress.say(fmt::format("{} goes on from {}", spec_.id(), taken->path.filename().string()));
     const Index size = model_.layout().size();
     context_.progress.advance(
         label(), double(state_.step()) * training_flops(spec_, size) + double(done_) * moment_flops(spec_, size),
@@ -261,7 +265,7 @@ class Run {
     partial.groups["state"] = to_dataset(state_);
     partial.groups["state"].set_attribute("checkpoints_done", done_);
     write_run_file(now.path, partial);
-    remove_states_before(now, context_.folder, spec_);
+    remove_old_states(now, context_.folder, spec_);
   }
 
   void finish() {

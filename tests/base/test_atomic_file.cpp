@@ -1,7 +1,6 @@
 #include "sim/base/atomic_file.hpp"
 
 #include <doctest/doctest.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -14,6 +13,7 @@
 
 #include "sim/base/error.hpp"
 #include "tests/support/messages.hpp"
+#include "tests/support/small_disk.hpp"
 
 namespace fs = std::filesystem;
 
@@ -45,24 +45,6 @@ class ScratchFolder {
 
  private:
   fs::path path_;
-};
-
-/// A file system of 64 KiB, unmounted at the end of the test.
-class SmallDisk {
- public:
-  explicit SmallDisk(const fs::path& folder)
-      : folder_(folder), is_mounted_(::mount("tmpfs", folder.c_str(), "tmpfs", 0, "size=64k") == 0) {}
-  ~SmallDisk() {
-    if (is_mounted_) ::umount(folder_.c_str());
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-
-  bool is_mounted() const { return is_mounted_; }
-
- private:
-  fs::path folder_;
-  bool is_mounted_;
 };
 
 TEST_CASE("atomic_file: text comes back byte for byte and replaces what was there") {
@@ -169,12 +151,8 @@ TEST_CASE("atomic_file: temporary names never repeat, across threads as well, an
 TEST_CASE("atomic_file: a full disk is an IoError with the cause, and the old content survives") {
   const ScratchFolder folder;
   const fs::path disk = folder.path() / "disk";
-  fs::create_directory(disk);
-  const SmallDisk small_disk(disk);
-  if (!small_disk.is_mounted()) {
-    MESSAGE("SKIPPED: mounting a small file system needs root");
-    return;
-  }
+  SmallDisk small_disk(disk, 64);
+  if (!small_disk.is_mounted()) return;
   const fs::path file = disk / "a.txt";
   write_text_atomically(file, "old");
   const auto message = message_of<IoError>([&] { write_text_atomically(file, std::string(1 << 20, 'x')); });
@@ -182,6 +160,14 @@ TEST_CASE("atomic_file: a full disk is an IoError with the cause, and the old co
   CHECK(mentions(message, "free some space"));
   CHECK(read_text(file) == "old");
   CHECK(std::distance(fs::directory_iterator(disk), fs::directory_iterator()) == 1);
+  small_disk.set_read_only(true);
+  for (const auto& read_only : {message_of<IoError>([&] { write_text_atomically(file, "new"); }),
+                                message_of<IoError>([&] { ensure_writable_folder(disk); })}) {
+    CHECK(mentions(read_only, disk.string()));
+    CHECK(mentions(read_only, "Read-only file system"));
+    CHECK(mentions(read_only, "make it writable"));
+  }
+  CHECK(read_text(file) == "old");
 }
 
 }  // namespace

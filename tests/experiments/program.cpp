@@ -18,10 +18,11 @@ namespace fs = std::filesystem;
 
 namespace hone::test {
 
-Process::Process(const std::vector<std::string>& arguments) {
+Process::Process(const std::vector<std::string>& arguments, const std::vector<std::string>& before) {
   static const TemporaryFolder cache;
   ::setenv("HONE_CACHE", cache.path().c_str(), 1);
-  std::vector<std::string> words = {HONE_PROGRAM};
+  std::vector<std::string> words = before;
+  words.push_back(HONE_PROGRAM);
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
@@ -32,9 +33,9 @@ Process::Process(const std::vector<std::string>& arguments) {
   const std::string out = said_.path() / "out", err = said_.path() / "err";
   ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), flags, 0600);
   ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), flags, 0600);
-  const int failed = ::posix_spawn(&id_, HONE_PROGRAM, &actions, nullptr, pointers.data(), environ);
+  const int failed = ::posix_spawnp(&id_, words.front().c_str(), &actions, nullptr, pointers.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
-  REQUIRE_MESSAGE(failed == 0, HONE_PROGRAM " cannot be started");
+  REQUIRE_MESSAGE(failed == 0, words.front() << " cannot be started");
 }
 
 Process::~Process() {
@@ -60,7 +61,9 @@ Said Process::wait() {
   return {code, read_text(said_.path() / "out"), read_text(said_.path() / "err")};
 }
 
-Said hone_says(const std::vector<std::string>& arguments) { return Process(arguments).wait(); }
+Said hone_says(const std::vector<std::string>& arguments, const std::vector<std::string>& before) {
+  return Process(arguments, before).wait();
+}
 
 int count_lines(const std::string& text) {
   const auto ends = std::count(text.begin(), text.end(), '\n');
@@ -116,6 +119,16 @@ draws = 2
 )";
 }
 
+std::string long_text() {
+  std::string text = replaced(quick_text(), "seeds = [1, 2]", "seeds = [1]");
+  text = replaced(text, "tokens = 40960\nfirst_tokens = 10240\ncheckpoints = 3\n",
+                  "tokens = 204800\nfirst_tokens = 51200\ncheckpoints = 10\n");
+  text = replaced(text, "at = [2]\n", "at = [2, 6]\n");
+  text = replaced(text, "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 2",
+                  "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 4");
+  return replaced(text, "chunk_rows = 128", "chunk_rows = 128\nema_decay = 0.95\nlawa_window = 20\nlawa_every = 7");
+}
+
 std::vector<std::string> Workplace::arguments(const std::string& command, const std::vector<std::string>& more) const {
   std::vector<std::string> words = {command, file(), "--out", out().string()};
   words.insert(words.end(), more.begin(), more.end());
@@ -139,6 +152,13 @@ fs::path Workplace::partial(size_t i) const {
 
 const Workplace& quick() {
   static const Workplace place(quick_text());
+  static const Said said = place.says("run", alone);
+  REQUIRE_MESSAGE(said.code == 0, said.err);
+  return place;
+}
+
+const Workplace& undisturbed_long() {
+  static const Workplace place(long_text());
   static const Said said = place.says("run", alone);
   REQUIRE_MESSAGE(said.code == 0, said.err);
   return place;

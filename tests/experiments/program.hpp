@@ -20,10 +20,11 @@ struct Said {
   std::string out, err;
 };
 
-/// The program under way. Its corpora lie in a cache of the test's own.
+/// The program under way, started by the words `before` where there are any (such as prlimit with its options). Its
+/// corpora lie in a cache of the test's own.
 class Process {
  public:
-  explicit Process(const std::vector<std::string>& arguments);
+  explicit Process(const std::vector<std::string>& arguments, const std::vector<std::string>& before = {});
   ~Process();
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
@@ -42,7 +43,7 @@ class Process {
 };
 
 /// Runs the program to its end.
-Said hone_says(const std::vector<std::string>& arguments);
+Said hone_says(const std::vector<std::string>& arguments, const std::vector<std::string>& before = {});
 
 /// Number of lines; the last one counts with or without its line feed.
 int count_lines(const std::string& text);
@@ -57,6 +58,9 @@ std::string replaced(const std::string& text, const std::string& from, const std
 /// instruments, which runs in about 0.1 s.
 std::string quick_text();
 std::string tiny_text();
+
+/// A transformer with averages and cooled branches, then a perceptron: about two seconds, ten and four checkpoints.
+std::string long_text();
 
 /// A study file in a folder of its own, and the folder where its runs go.
 class Workplace {
@@ -88,6 +92,9 @@ inline const std::vector<std::string> alone = {"--jobs", "1", "--threads", "1"};
 
 /// The quick study, run once for all tests that only look at it.
 const Workplace& quick();
+
+/// The long study, run once with one job and one thread and never disturbed.
+const Workplace& undisturbed_long();
 
 /// The first thing in which the finished runs of two workplaces of one study differ, "" when every
 /// bit is equal. Of /manifest, the number of threads and the command may differ.

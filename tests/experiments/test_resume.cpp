@@ -17,26 +17,6 @@ namespace {
 
 using std::chrono::microseconds;
 
-/// A transformer with averages and cooled branches, then a perceptron: about two seconds, ten and
-/// four checkpoints.
-std::string long_text() {
-  std::string text = replaced(quick_text(), "seeds = [1, 2]", "seeds = [1]");
-  text = replaced(text, "tokens = 40960\nfirst_tokens = 10240\ncheckpoints = 3\n",
-                  "tokens = 204800\nfirst_tokens = 51200\ncheckpoints = 10\n");
-  text = replaced(text, "at = [2]\n", "at = [2, 6]\n");
-  text = replaced(text, "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 2",
-                  "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 4");
-  return replaced(text, "chunk_rows = 128", "chunk_rows = 128\nema_decay = 0.95\nlawa_window = 20\nlawa_every = 7");
-}
-
-/// The long study, run undisturbed with one job and one thread.
-const Workplace& undisturbed() {
-  static const Workplace place(long_text());
-  static const Said said = place.says("run", alone);
-  REQUIRE_MESSAGE(said.code == 0, said.err);
-  return place;
-}
-
 /// Partial files with the times of their last save.
 std::map<std::string, fs::file_time_type> saves(const Workplace& place) {
   std::map<std::string, fs::file_time_type> found;
@@ -61,50 +41,7 @@ void wait_for_saves(Process& process, const Workplace& place, int count) {
   }
 }
 
-/// Starts the study and kills it a random time after a random number of saves, both drawn
-/// from the stream at `draw`. True when the process was still under way.
-bool start_and_kill(const Workplace& place, const Stream& stream, std::uint64_t draw) {
-  Process process(place.arguments("run", alone));
-  wait_for_saves(process, place, int(below(stream, 2 * draw, 4)));
-  std::this_thread::sleep_for(microseconds(below(stream, 2 * draw + 1, 120000)));
-  process.signal(SIGKILL);
-  return process.wait().code == -SIGKILL;
-}
-
 }  // namespace
-
-TEST_CASE("run: five kills at random moments leave the bits of an undisturbed run") {
-  const Workplace place(long_text());
-  const Stream stream{.seed = 11, .domain = Domain::test};
-  MESSAGE("kill moments: Philox seed " << stream.seed << ", domain test");
-  int kills = 0, resumable = 0;
-  for (std::uint64_t draw = 0; draw < 5; ++draw) {
-    kills += start_and_kill(place, stream, draw);
-    resumable += !saves(place).empty();
-  }
-  CHECK(kills >= 3);
-  CHECK(resumable >= 2);
-  const Said said = place.says("run", alone);
-  CHECK_MESSAGE(said.code == 0, said.err);
-  CHECK(difference(place, undisturbed()) == "");
-}
-
-TEST_CASE("run: kills during the first milliseconds never make the folder unusable") {
-  const Workplace place(tiny_text());
-  const Stream stream{.seed = 12, .domain = Domain::test};
-  for (std::uint64_t draw = 0; draw < 20; ++draw) {
-    Process process(place.arguments("run", alone));
-    std::this_thread::sleep_for(microseconds(below(stream, draw, 25000)));
-    process.signal(SIGKILL);
-    const Said said = process.wait();
-    CHECK_MESSAGE((said.code == -SIGKILL || said.code == 0), said.err);
-  }
-  const Workplace whole(tiny_text());
-  REQUIRE(whole.says("run", alone).code == 0);
-  const Said said = place.says("run", alone);
-  CHECK_MESSAGE(said.code == 0, said.err);
-  CHECK(difference(place, whole) == "");
-}
 
 TEST_CASE("run: Ctrl-C exits with 130, says how to go on, and the rest has the same bits") {
   const Workplace place(long_text());
@@ -128,7 +65,7 @@ TEST_CASE("run: Ctrl-C exits with 130, says how to go on, and the rest has the s
   CHECK(mentions(place.says("plan").out, "done"));
   const Said said = place.says("run", alone);
   CHECK_MESSAGE(said.code == 0, said.err);
-  CHECK(difference(place, undisturbed()) == "");
+  CHECK(difference(place, undisturbed_long()) == "");
 }
 
 TEST_CASE("run: an interrupted run is partly done and holds its updates since the last checkpoint") {
@@ -187,7 +124,7 @@ TEST_CASE("run: the content does not depend on threads or on jobs") {
 }
 
 TEST_CASE("run: every variant is measured at its checkpoints") {
-  const RunFile run = undisturbed().read(0);
+  const RunFile run = undisturbed_long().read(0);
   std::map<std::string, int> counts;
   for (const std::string& variant : run.group("checkpoints").strings("variant")) ++counts[variant];
   CHECK(counts == std::map<std::string, int>{{"trunk", 10}, {"ema", 10}, {"lawa", 10}, {"cooled", 2}});

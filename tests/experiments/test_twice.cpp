@@ -45,7 +45,7 @@ std::int64_t stop_beyond(Process& process, const Workplace& place, std::int64_t 
 
 }  // namespace
 
-TEST_CASE("run files: states come the furthest first, and those ahead survive a removal") {
+TEST_CASE("run files: states come the furthest first; those ahead, and one behind, survive a removal") {
   const Workplace place(tiny_text());
   const RunSpec run = place.runs().at(0);
   fs::create_directories(place.out() / "work");
@@ -62,11 +62,16 @@ TEST_CASE("run files: states come the furthest first, and those ahead survive a 
     return found;
   };
   CHECK(far() == std::vector<std::pair<std::int64_t, std::int64_t>>{{1000, 2}, {100, 1}, {100, 0}, {90, 0}});
-  experiments::remove_states_before({{}, 100, 1}, place.out(), run);
-  CHECK(far() == std::vector<std::pair<std::int64_t, std::int64_t>>{{1000, 2}, {100, 1}});
+  experiments::remove_old_states({{}, 100, 1}, place.out(), run);
+  CHECK(far() == std::vector<std::pair<std::int64_t, std::int64_t>>{{1000, 2}, {100, 1}, {100, 0}});
+  fs::create_directories(place.out() / "runs");
+  place.write("out/runs/" + run.id() + ".h5", "finished");
+  place.write("out/runs/" + run.id() + ".h5.tmp.host.1.0", "half of it");
   experiments::remove_work(place.out(), run);
   CHECK(far().empty());
-  CHECK(std::distance(fs::directory_iterator(place.out() / "work"), {}) == 2);
+  CHECK(std::distance(fs::directory_iterator(place.out() / "work"), {}) == 1);
+  CHECK(std::distance(fs::directory_iterator(place.out() / "runs"), {}) == 1);
+  CHECK(fs::exists(place.finished(0)));
 }
 
 TEST_CASE("run twice: the slower process leaves what the faster one saved, and a third goes on from there") {
