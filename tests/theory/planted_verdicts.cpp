@@ -72,7 +72,7 @@ Table cooled(const SyntheticGrid& grid, const PlantedLaw& law, double delta, dou
   for (PtqRow r : table.ptq) {
     const double own = law.row_noise * std::pow(law.row_per_bit, r.P - 3);
     const double z = normal(Stream{grid.seed, Domain::synthetic, 0xC001}, rows.size());
-    r.variant = "cooled";
+    r.variant = "cooled", r.kind = "cooldown", r.branched_at = 0.8 * r.D;
     r.predicted *= std::exp(predicted);
     r.quadratic *= std::exp(predicted);
     const double expected = r.delta * std::exp(delta);
@@ -144,11 +144,11 @@ std::vector<World> prediction_worlds() {
            [](std::uint64_t s) { return bent(s, 0.8); }},
           {"damage is the prediction, two sizes, one seed, fourfold noise", "Q3", judge_prediction,
            Outcome::inconclusive, NAN, [](std::uint64_t s) { return trunk(small_grid(s), noisy_law(0.5)); }},
-          {"cooling moves both alike", "Q5", judge_cooldown, Outcome::supported, 0,
+          {"cooling moves both alike", "Q5", judge_cause, Outcome::supported, 0,
            [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0.6, 0.6); }},
-          {"driven by the schedule: cooling moves the damage alone", "Q5", judge_cooldown, Outcome::refuted, 0.6,
+          {"driven by the schedule: cooling moves the damage alone", "Q5", judge_cause, Outcome::refuted, 0.6,
            [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0.6, 0); }},
-          {"cooling moves nothing", "Q5", judge_cooldown, Outcome::inconclusive, 0,
+          {"cooling moves nothing", "Q5", judge_cause, Outcome::inconclusive, 0,
            [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0, 0); }}};
 }
 
@@ -188,9 +188,11 @@ Coverage coverage_of(const World& world, const std::vector<Verdict>& verdicts) {
 
 }  // namespace
 
-VerdictTables verdict_tables(const WorldOptions& options) {
+namespace {
+
+VerdictTables tables_of(const std::vector<std::vector<World>>& lists, const WorldOptions& options) {
   VerdictTables tables;
-  for (const auto& list : {growth_worlds(), prediction_worlds(), composition_worlds()})
+  for (const auto& list : lists)
     for (const World& world : list) {
       const std::vector<Verdict> verdicts = judged(world, options);
       OutcomeRate rate{world.name, world.question, std::string(outcome_name(world.wanted))};
@@ -203,6 +205,14 @@ VerdictTables verdict_tables(const WorldOptions& options) {
       if (std::isfinite(world.planted)) tables.coverage.push_back(coverage_of(world, verdicts));
     }
   return tables;
+}
+
+}  // namespace
+
+VerdictTables growth_tables(const WorldOptions& options) { return tables_of({growth_worlds()}, options); }
+
+VerdictTables contrast_tables(const WorldOptions& options) {
+  return tables_of({prediction_worlds(), composition_worlds()}, options);
 }
 
 }  // namespace hone::theory

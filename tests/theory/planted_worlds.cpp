@@ -1,4 +1,4 @@
-// planted_worlds [campaigns] [laws|limits|verdicts]: the tables of theory/README.md, as Markdown; all three by default.
+// planted_worlds [campaigns] [laws|limits|growth|contrasts]: the tables of theory/README.md, as Markdown; all by default.
 #include "tests/theory/planted_worlds.hpp"
 
 #include <fmt/format.h>
@@ -33,6 +33,11 @@ void print(const std::vector<Coverage>& table) {
   fmt::print("\n");
 }
 
+void print(const VerdictTables& tables) {
+  print(tables.coverage);
+  print(tables.outcomes);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -41,8 +46,6 @@ int main(int argc, char** argv) {
   const std::string only = argc > 2 ? argv[2] : "";
   if (only.empty() || only == "laws") print(law_coverage(options));
   if (only.empty() || only == "limits") print(limit_coverage(options));
-  if (!only.empty() && only != "verdicts") return 0;
-  const VerdictTables verdicts = verdict_tables(options);
-  print(verdicts.coverage);
-  print(verdicts.outcomes);
+  if (only.empty() || only == "growth") print(growth_tables(options));
+  if (only.empty() || only == "contrasts") print(contrast_tables(options));
 }

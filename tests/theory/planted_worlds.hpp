@@ -37,11 +37,16 @@ struct OutcomeRate {
   int supported = 0, refuted = 0, inconclusive = 0;
 };
 
-/// Worlds through the judges: outcomes, and how often the interval of the deciding number held its planted value.
+/// Outcomes, and how often the interval of the deciding number held its planted value.
 struct VerdictTables {
   std::vector<OutcomeRate> outcomes;
   std::vector<Coverage> coverage;
 };
-VerdictTables verdict_tables(const WorldOptions& options);
+
+/// Worlds of growth through the judges of Q1 and Q2.   cost  half a second per campaign and world
+VerdictTables growth_tables(const WorldOptions& options);
+
+/// Worlds of prediction, cooling and composition through the judges of Q3, Q5 and Q6.
+VerdictTables contrast_tables(const WorldOptions& options);
 
 }  // namespace hone::theory
