@@ -10,8 +10,11 @@ OUTCOME_WORDS = {
 }
 
 # The groups of a run file that each judge reads (theory/questions.hpp): whose hashes it rests on.
-GROUPS_READ = {"Q1": {"ptq"}, "Q2": {"curvature"}, "Q3": {"ptq"}, "Q4": {"noise"},
-               "Q5": {"ptq", "curvature"}, "Q6": {"factorial"}, "Q7": {"ptq"}, "Q8": {"qat"}}
+# Q6 to Q8 hold the losses of /checkpoints too.
+GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curvature"},
+               "Q4": {"noise"}, "Q5": {"ptq", "curvature", "schemes"},
+               "Q6": {"factorial", "checkpoints"}, "Q7": {"ptq", "checkpoints"},
+               "Q8": {"qat", "checkpoints"}}
 
 
 def badge(verdict):
