@@ -8,6 +8,8 @@
 #include <chrono>
 #include <thread>
 
+#include "experiments/run_files.hpp"
+#include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
 #include "tests/experiments/program.hpp"
 #include "tests/support/small_disk.hpp"
