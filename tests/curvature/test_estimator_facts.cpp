@@ -44,12 +44,13 @@ TEST_CASE("differences of the gradient: error O(eps^2) above and O(u/eps) below,
     gradient(theta + eps * v, plus), gradient(theta - eps * v, minus);
     return test::relative_error(Vector<double>((plus - minus) / (2 * eps)), exact);
   };
-  for (const double eps : {2e-3, 1e-3}) CHECK_NEAR(error(eps) / error(eps / 2), 4, 0.02, 0);
+  for (const double eps : {5e-4, 2.5e-4}) CHECK_NEAR(error(eps) / error(eps / 2), 4, 0.02, 0);
   double best = 0, least = INFINITY;
   for (double eps = 1e-10; eps < 1e-2; eps *= 2)
     if (const double e = error(eps); e < least) least = e, best = eps;
+  // Up to the third derivative along v, which is tens of units long.
   const double cube_root = std::cbrt(2.2e-16);
-  CHECK(best > cube_root / 30);
+  CHECK(best > cube_root / 100);
   CHECK(best < cube_root * 30);
   CHECK(error(best / 1000) > 100 * least);
   CHECK(error(best * 1000) > 100 * least);
