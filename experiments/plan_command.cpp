@@ -58,8 +58,8 @@ std::vector<PlannedLine> lines_of(const Study& study, const fs::path& folder, in
   std::vector<PlannedLine> lines;
   std::map<std::string, std::int64_t> memory;  // runs of one model differ in their seed only
   for (const RunSpec& run : plan_runs(study)) {
-    PlannedLine line{run, work_of(run)};
-    line.size = layout_of(run).quantizable_size();
+    PlannedLine line;
+    line.run = run, line.work = work_of(run), line.size = layout_of(run).quantizable_size();
     if (!memory.contains(run.model.name)) memory[run.model.name] = memory_of(run, threads);
     line.memory = memory[run.model.name];
     std::string damage;
