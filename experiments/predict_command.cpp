@@ -139,7 +139,7 @@ void print_law(const LawRoute& r, const Asked& asked) {
     return;
   }
   for (const auto& c : r.candidates)
-    fmt::print("  {} {}: left-out runs missed by {:.3g} in ln; alone it says {} bits\n", c.kind == r.kind ? "*" : " ",
+    fmt::print("  {} {}: left-out cells missed by {:.3g} in ln; alone it says {} bits\n", c.kind == r.kind ? "*" : " ",
                theory::law(c.kind).name, c.held_out, bits_text(c.fewest));
   const auto& b = r.fit.coefficients;
   fmt::print("  grows as D^{:.3g} ± {:.2g}, falls as N^{:.3g} ± {:.2g}; {} rows, {} checkpoints, {} runs\n", b[1],

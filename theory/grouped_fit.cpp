@@ -259,11 +259,8 @@ NewRun predict_new_run(const GroupedFit& fit, const std::vector<double>& x, doub
   NewRun made;
   made.estimate = fit.value(x);
   made.freedom = spread > 0 ? variance * variance / spread : 1;
-  const auto quantile = [level](double freedom) {
-    return boost::math::quantile(boost::math::students_t(freedom), 0.5 + level / 2);
-  };
-  const double wide = quantile(made.freedom) * std::sqrt(variance);
-  const double narrow = quantile(std::max(1.0, s.run.freedom)) * std::sqrt(of_law);
+  const double t = boost::math::quantile(boost::math::students_t(made.freedom), 0.5 + level / 2);
+  const double wide = t * std::sqrt(variance), narrow = t * std::sqrt(of_law);
   made.low = made.estimate - wide, made.high = made.estimate + wide;
   made.law_low = made.estimate - narrow, made.law_high = made.estimate + narrow;
   return made;

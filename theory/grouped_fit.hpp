@@ -61,7 +61,7 @@ struct NewRun {
   double estimate = 0;
   double law_low = 0, law_high = 0;  ///< of the law's value: parameters only
   double low = 0, high = 0;          ///< of a row of a new run: parameters and all three scatters
-  double freedom = 0;                ///< of Student's t in [low, high]
+  double freedom = 0;                ///< of Student's t in both intervals
 };
 
 /// math    variance = x'Cx + run² + checkpoint² + row²; freedom by Satterthwaite's rule from those of

@@ -106,6 +106,9 @@ TEST_SUITE("grouped fit") {
     CHECK(one_size.not_identified == std::vector<bool>{false, true, false});
     CHECK(one_size.coefficients[2] == 0);
     CHECK(one_size.scatter.run.freedom == 2);
+    const NewRun made = predict_new_run(one_size, {16, 11, 4}, 0.95);
+    CHECK((made.low < made.law_low && made.law_low < made.estimate));
+    CHECK((made.estimate < made.law_high && made.law_high < made.high));
     const GroupedFit one_run = fit_grouped(planted({.seeds = 1, .sizes = {11}}));
     REQUIRE(one_run.is_usable());
     CHECK(one_run.scatter.run.freedom == 0);
