@@ -108,12 +108,12 @@ std::string array_script(const Submission& submission, const Study& study, const
 }
 
 std::string reduce_script(const Submission& submission, const Study& study, const std::string& program) {
-  std::string script =
-      fmt::format("#!/bin/bash\n# After all tasks of study {}: verdicts, and what is missing.\n", study.name);
+  std::string script = fmt::format(
+      "#!/bin/bash\n# After all tasks of study {}: verdicts, the table, and what is missing.\n", study.name);
   script += output_line(submission.place(), "reduce-%j.log") + partition_line(submission.resources);
   script += "#SBATCH --nodes=1 --ntasks=1\n";
   for (const std::string& line : submission.resources.more) script += fmt::format("#SBATCH {}\n", line);
-  for (const char* command : {"judge", "status"})
+  for (const char* command : {"judge", "table", "status"})
     script += fmt::format("{} {} {}\n", shell_word(program), command, study_arguments(submission));
   return script;
 }

@@ -35,6 +35,17 @@ std::vector<RunSpec> growing_runs() {
   return runs;
 }
 
+/// Updates saved and runs finished, of all runs of a place.
+std::pair<std::int64_t, int> progress(const Workplace& place) {
+  std::pair<std::int64_t, int> sum{0, 0};
+  for (const RunSpec& run : place.runs()) {
+    const auto states = saved_states(place.out(), run);
+    if (!states.empty()) sum.first += states.front().updates;
+    sum.second += fs::exists(finished_path(place.out(), run));
+  }
+  return sum;
+}
+
 /// A submission of a study without a queue: tasks are called by hand.
 struct Submitted : Workplace {
   explicit Submitted(const std::string& text, std::int64_t units_per_task) : Workplace(text) {
@@ -110,7 +121,7 @@ TEST_CASE("submit --dry-run: prints the scripts and the commands, and writes not
   for (const char* part :
        {"#SBATCH --time=30", "--cpus-per-task=2", "#SBATCH --partition=cpu", "#SBATCH --account=physics",
         "#SBATCH --signal=B:USR1@120", "--requeue", "--array=0-2", "--array=0-0", "--dependency=afterany:JOB1:JOB2",
-        " work ", "SLURM_ARRAY_TASK_ID", " judge ", " status ", "--seed 1 2"})
+        " work ", "SLURM_ARRAY_TASK_ID", " judge ", " table ", " status ", "--seed 1 2"})
     CHECK_MESSAGE(mentions(said.out, part), part << " not in " << said.out);
   CHECK(!fs::exists(place.out()));
 }
@@ -133,8 +144,9 @@ TEST_CASE("work: SIGUSR1 and SIGTERM save the runs and exit with 99, the next de
   const Submitted place(quick_text(), 4);
   int saved = 0;
   for (const int number : {SIGUSR1, SIGTERM}) {
+    const auto before = progress(place);
     Process process(place.work(0));
-    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    while (process.is_running() && progress(place) == before) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     process.signal(number);
     const Said said = process.wait();
     CHECK_MESSAGE((said.code == requeue_code || said.code == 0), said.err);
@@ -166,8 +178,8 @@ TEST_CASE("status: missing, partly done, failed with the reason, done; the exit 
 }
 
 TEST_CASE("run: a failure is kept for status and forgotten when the run ends well") {
-  const Workplace place(
-      replaced(tiny_text(), "kind = \"teacher\"\ninputs = 8", "kind = \"digits\"\nfiles = [\"table.csv\"]"));
+  const Workplace place(replaced(tiny_text(), "kind = \"teacher\"\ninputs = 8",
+                                 "kind = \"digits\"\noutputs = 3\nfiles = [\"table.csv\"]"));
   const fs::path before = fs::current_path();
   fs::current_path(fs::path(place.file()).parent_path());
   CHECK(place.says("run", alone).code == 1);

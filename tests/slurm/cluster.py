@@ -86,7 +86,7 @@ def wait_for(what, condition, seconds):
 class Cluster:
     """Nodes n1 and n2 with two processors each. A node that does not answer for `timeout` seconds is down."""
 
-    def __init__(self, folder, timeout=2, max_array=4):
+    def __init__(self, folder, timeout=5, max_array=4):
         self.folder = Path(folder)
         self.daemons = {}
         self.environment = dict(os.environ, PATH=SEARCH, SLURM_CONF=str(self.folder / "slurm.conf"))
@@ -140,29 +140,32 @@ class Cluster:
     def freeze(self, node):
         """The node, its slurmd and its tasks do nothing more and say nothing more."""
         self.daemons[node].send_signal(signal.SIGSTOP)
-        self.signal_steps(node, signal.SIGSTOP)
+        self.signal_steps(signal.SIGSTOP, node)
 
     def thaw(self, node):
-        self.signal_steps(node, signal.SIGCONT)
+        self.signal_steps(signal.SIGCONT, node)
         self.daemons[node].send_signal(signal.SIGCONT)
 
     def lose(self, node):
         """The node is gone, without a last word from any of its processes."""
         self.freeze(node)
         self.kill(node)
-        self.signal_steps(node, signal.SIGKILL)
+        self.signal_steps(signal.SIGKILL, node)
 
-    def processes(self, node):
-        """Process ids of what runs on a node: those with our configuration and the node's name in their environment,
-        and the slurmstepd above each."""
+    def processes(self, node=None):
+        """Process ids of what runs on a node, or on any: those with our configuration and the node's name in their
+        environment, and the slurmstepd above each."""
+        mark = f"SLURMD_NODENAME={node or ''}".encode()
         found = set()
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
             try:
                 words = (entry / "environ").read_bytes().split(b"\0")
-                if (f"SLURM_CONF={self.folder}/slurm.conf".encode() in words
-                        and f"SLURMD_NODENAME={node}".encode() in words):
+                if f"SLURM_CONF={self.folder}/slurm.conf".encode() not in words:
+                    continue
+                is_step = (entry / "comm").read_text().strip() == "slurmstepd"
+                if mark in words or node is None and (is_step or any(w.startswith(mark) for w in words)):
                     found.add(int(entry.name))
                     parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
                     if Path(f"/proc/{parent}/comm").read_text().strip() == "slurmstepd":
@@ -171,7 +174,7 @@ class Cluster:
                 continue  # it has ended
         return found
 
-    def signal_steps(self, node, number):
+    def signal_steps(self, number, node=None):
         for process in self.processes(node):
             try:
                 os.kill(process, number)
@@ -180,8 +183,11 @@ class Cluster:
 
     @staticmethod
     def pending_signals(process):
-        """Signals that a stopped process has not seen yet."""
-        text = Path(f"/proc/{process}/status").read_text()
+        """Signals that a stopped process has not seen yet; none when it is gone."""
+        try:
+            text = Path(f"/proc/{process}/status").read_text()
+        except OSError:
+            return set()
         pending = sum(int(line.split()[1], 16) for line in text.splitlines() if line.startswith(("SigPnd", "ShdPnd")))
         return {number for number in range(1, 65) if pending >> (number - 1) & 1}
 
@@ -190,8 +196,7 @@ class Cluster:
 
     def restore(self):
         """Both nodes and the controller up again, nothing left running."""
-        for node in ("n1", "n2"):
-            self.signal_steps(node, signal.SIGKILL)
+        self.signal_steps(signal.SIGKILL)
         if "slurmctld" not in self.daemons:
             self.start_controller()
         for node in ("n1", "n2"):
@@ -204,8 +209,7 @@ class Cluster:
     def stop(self):
         for daemon in self.daemons.values():
             daemon.send_signal(signal.SIGCONT)
-        for node in ("n1", "n2"):
-            self.signal_steps(node, signal.SIGKILL)
+        self.signal_steps(signal.SIGKILL)
         for name in ("n1", "n2", "slurmctld", "munged"):
             if name in self.daemons:
                 self.daemons[name].terminate()
