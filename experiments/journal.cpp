@@ -15,8 +15,10 @@ namespace {
 constexpr std::size_t hash_bytes = 64;  // hexadecimal digits
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what) {
-  throw IoError(fmt::format("{}: cannot {} the journal of products: {}; free space or choose another folder",
-                            path.string(), what, std::strerror(errno)));
+  const int cause = errno;
+  const char* fix = cause == EFBIG ? "raise the limit of file sizes (ulimit -f)" : "free some space";
+  throw IoError(fmt::format("{}: cannot {} the journal of products: {}; {} or choose another --out", path.string(),
+                            what, std::strerror(cause), fix));
 }
 
 /// Reads `bytes` at `position`; false when the file ends before.
