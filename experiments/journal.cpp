@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
+#include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
 
@@ -15,10 +15,7 @@ namespace {
 constexpr std::size_t hash_bytes = 64;  // hexadecimal digits
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* what) {
-  const int cause = errno;
-  const char* fix = cause == EFBIG ? "raise the limit of file sizes (ulimit -f)" : "free some space";
-  throw IoError(fmt::format("{}: cannot {} the journal of products: {}; {} or choose another --out", path.string(),
-                            what, std::strerror(cause), fix));
+  throw IoError(fmt::format("{}: cannot {} the journal of products {}", path.string(), what, cause_and_fix(errno)));
 }
 
 /// Reads `bytes` at `position`; false when the file ends before.

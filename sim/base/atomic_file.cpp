@@ -18,8 +18,20 @@ namespace fs = std::filesystem;
 namespace hone {
 namespace {
 
-/// What to do about a file that could not be written, by the cause that the system names.
-std::string mended(int cause) {
+void sync_path(const fs::path& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags);
+  const bool failed = descriptor < 0 || ::fsync(descriptor) != 0;
+  const int cause = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (failed && cause != EINVAL)  // some file systems cannot sync a folder
+    throw IoError(fmt::format("{}: cannot be synced to disk {}", path.string(), cause_and_fix(cause)));
+}
+
+fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+}  // namespace
+
+std::string cause_and_fix(int cause) {
   const char* fix = "check the disk";
   if (cause == ENOSPC || cause == EDQUOT) fix = "free some space";
   if (cause == EFBIG) fix = "raise the limit of file sizes (ulimit -f)";
@@ -27,19 +39,6 @@ std::string mended(int cause) {
   if (cause == ENOENT || cause == ENOTDIR) fix = "make the folder";
   return fmt::format("({}); {} or choose another --out", std::strerror(cause), fix);
 }
-
-void sync_path(const fs::path& path, int flags) {
-  const int descriptor = ::open(path.c_str(), flags);
-  const bool failed = descriptor < 0 || ::fsync(descriptor) != 0;
-  const int cause = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  if (failed && cause != EINVAL)  // some file systems cannot sync a folder
-    throw IoError(fmt::format("{}: cannot be synced to disk {}", path.string(), mended(cause)));
-}
-
-fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
-
-}  // namespace
 
 fs::path temporary_name(const fs::path& path) {
   static std::atomic<unsigned> serial{0};
@@ -58,7 +57,8 @@ void write_atomically(const fs::path& path, const std::function<void(const fs::p
     sync_path(temporary, O_RDONLY);
     std::error_code error;
     fs::rename(temporary, path, error);
-    if (error) throw IoError(fmt::format("{}: cannot be renamed into place {}", path.string(), mended(error.value())));
+    if (error)
+      throw IoError(fmt::format("{}: cannot be renamed into place {}", path.string(), cause_and_fix(error.value())));
     sync_path(folder_of(path), O_RDONLY | O_DIRECTORY);
   } catch (...) {
     std::error_code ignored;
@@ -72,7 +72,7 @@ void write_text_atomically(const fs::path& path, std::string_view text) {
     std::ofstream out(temporary, std::ios::binary);
     out.write(text.data(), static_cast<std::streamsize>(text.size()));
     out.close();
-    if (!out) throw IoError(fmt::format("{}: cannot be written {}", path.string(), mended(errno)));
+    if (!out) throw IoError(fmt::format("{}: cannot be written {}", path.string(), cause_and_fix(errno)));
   });
 }
 
@@ -98,7 +98,8 @@ void ensure_writable_folder(const fs::path& folder) {
   const bool written = static_cast<bool>(out);
   const int cause = errno;
   fs::remove(probe, error);
-  if (!written) throw IoError(fmt::format("{}: files cannot be written there {}", folder.string(), mended(cause)));
+  if (!written)
+    throw IoError(fmt::format("{}: files cannot be written there {}", folder.string(), cause_and_fix(cause)));
 }
 
 }  // namespace hone

@@ -3,9 +3,13 @@
 
 #include <filesystem>
 #include <functional>
+#include <string>
 #include <string_view>
 
 namespace hone {
+
+/// "(CAUSE); FIX or choose another --out" for a file that could not be written; `cause` is an errno.
+std::string cause_and_fix(int cause);
 
 /// A name beside `path` that no other process or thread uses: NAME.tmp.HOST.PID.N
 std::filesystem::path temporary_name(const std::filesystem::path& path);

@@ -119,16 +119,6 @@ draws = 2
 )";
 }
 
-std::string long_text() {
-  std::string text = replaced(quick_text(), "seeds = [1, 2]", "seeds = [1]");
-  text = replaced(text, "tokens = 40960\nfirst_tokens = 10240\ncheckpoints = 3\n",
-                  "tokens = 204800\nfirst_tokens = 51200\ncheckpoints = 10\n");
-  text = replaced(text, "at = [2]\n", "at = [2, 6]\n");
-  text = replaced(text, "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 2",
-                  "tokens = 20480\nfirst_tokens = 5120\ncheckpoints = 4");
-  return replaced(text, "chunk_rows = 128", "chunk_rows = 128\nema_decay = 0.95\nlawa_window = 20\nlawa_every = 7");
-}
-
 std::vector<std::string> Workplace::arguments(const std::string& command, const std::vector<std::string>& more) const {
   std::vector<std::string> words = {command, file(), "--out", out().string()};
   words.insert(words.end(), more.begin(), more.end());
@@ -152,13 +142,6 @@ fs::path Workplace::partial(size_t i) const {
 
 const Workplace& quick() {
   static const Workplace place(quick_text());
-  static const Said said = place.says("run", alone);
-  REQUIRE_MESSAGE(said.code == 0, said.err);
-  return place;
-}
-
-const Workplace& undisturbed_long() {
-  static const Workplace place(long_text());
   static const Said said = place.says("run", alone);
   REQUIRE_MESSAGE(said.code == 0, said.err);
   return place;

@@ -59,9 +59,6 @@ std::string replaced(const std::string& text, const std::string& from, const std
 std::string quick_text();
 std::string tiny_text();
 
-/// A transformer with averages and cooled branches, then a perceptron: about two seconds, ten and four checkpoints.
-std::string long_text();
-
 /// A study file in a folder of its own, and the folder where its runs go.
 class Workplace {
  public:
@@ -92,9 +89,6 @@ inline const std::vector<std::string> alone = {"--jobs", "1", "--threads", "1"};
 
 /// The quick study, run once for all tests that only look at it.
 const Workplace& quick();
-
-/// The long study, run once with one job and one thread and never disturbed.
-const Workplace& undisturbed_long();
 
 /// The first thing in which the finished runs of two workplaces of one study differ, "" when every
 /// bit is equal. Of /manifest, the number of threads and the command may differ.

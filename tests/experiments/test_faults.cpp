@@ -11,7 +11,7 @@
 #include "experiments/run_files.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
-#include "tests/experiments/program.hpp"
+#include "tests/experiments/disturbed.hpp"
 #include "tests/support/small_disk.hpp"
 
 namespace fs = std::filesystem;
@@ -41,11 +41,11 @@ void expect_complaint(const Said& said, const Workplace& place, const std::strin
   CHECK(!mentions(said.err, "unexpected"));
 }
 
-/// A long study whose first run has saved several states and was killed.
+/// A study whose first run has saved several states and was killed.
 struct Killed : Workplace {
-  Killed() : Workplace(long_text()) {
+  Killed() : Workplace(disturbed_text()) {
     Process process(arguments("run", alone));
-    while (process.is_running() && saved_checkpoints() < 4) std::this_thread::sleep_for(std::chrono::microseconds(500));
+    while (process.is_running() && saved_checkpoints() < 2) std::this_thread::sleep_for(std::chrono::microseconds(500));
     process.signal(SIGKILL);
     REQUIRE(process.wait().code == -SIGKILL);
   }
@@ -62,7 +62,7 @@ TEST_CASE("run: a disk that is full at any stage is named, keeps what was saved,
   SmallDisk disk(place.out(), 4);
   if (!disk.is_mounted()) return;
   int complaints = 0;
-  for (int kib : {4, 16, 28, 44, 64, 96, 128, 160, 192, 224, 256, 320, 384}) {
+  for (int kib : {4, 16, 64, 128, 256, 512, 768, 1024, 1536, 2048, 3072}) {
     CAPTURE(kib);
     disk.resize(kib);
     const auto before = finished_bytes(place);
@@ -145,7 +145,7 @@ TEST_CASE("run: any flipped bit in the last saved state is named, and the run go
   CHECK_MESSAGE(mentions(said.err, last.string() + ": its SHA-256 differs"), said.err);
   CHECK_MESSAGE(mentions(said.err, "goes on from " + states[1].path.filename().string()), said.err);
   CHECK_MESSAGE(!mentions(said.err, "anew"), said.err);
-  CHECK(difference(place, undisturbed_long()) == "");
+  CHECK(difference(place, undisturbed()) == "");
   CHECK(fs::is_empty(place.out() / "work"));
 }
 
@@ -158,7 +158,7 @@ TEST_CASE("run: with every saved state damaged the run starts anew, and each of 
   CHECK_MESSAGE(said.code == 0, said.err);
   for (const auto& state : states) CHECK_MESSAGE(mentions(said.err, state.path.string()), said.err);
   CHECK_MESSAGE(mentions(said.err, "anew"), said.err);
-  CHECK(difference(place, undisturbed_long()) == "");
+  CHECK(difference(place, undisturbed()) == "");
 }
 
 TEST_CASE("run: one failing run does not stop the others, and Ctrl-C after it still exits with 130") {
