@@ -41,13 +41,13 @@ void expect_complaint(const Said& said, const Workplace& place, const std::strin
   CHECK(!mentions(said.err, "unexpected"));
 }
 
-/// A study whose first run has saved several states and was killed.
-struct Killed : Workplace {
-  Killed() : Workplace(disturbed_text()) {
+/// A study whose first run has saved several states and was interrupted.
+struct Stopped : Workplace {
+  Stopped() : Workplace(disturbed_text()) {
     Process process(arguments("run", alone));
     while (process.is_running() && saved_checkpoints() < 2) std::this_thread::sleep_for(std::chrono::microseconds(500));
-    process.signal(SIGKILL);
-    REQUIRE(process.wait().code == -SIGKILL);
+    process.signal(SIGINT);
+    REQUIRE(process.wait().code == 130);
   }
   std::int64_t saved_checkpoints() const {
     const auto states = experiments::saved_states(out(), runs().at(0));
@@ -126,7 +126,7 @@ TEST_CASE("run: a folder of another user is named with the fix [setpriv]") {
 }
 
 TEST_CASE("run: any flipped bit in the last saved state is named, and the run goes on from the state before it") {
-  const Killed place;
+  const Stopped place;
   const auto states = experiments::saved_states(place.out(), place.runs().at(0));
   REQUIRE(states.size() >= 2);
   const fs::path last = states[0].path;
@@ -150,7 +150,7 @@ TEST_CASE("run: any flipped bit in the last saved state is named, and the run go
 }
 
 TEST_CASE("run: with every saved state damaged the run starts anew, and each of them is named") {
-  const Killed place;
+  const Stopped place;
   const auto states = experiments::saved_states(place.out(), place.runs().at(0));
   REQUIRE(states.size() >= 2);
   for (const auto& state : states) overwrite(state.path, read_text(state.path).substr(0, 1000));
