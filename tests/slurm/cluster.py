@@ -194,18 +194,6 @@ class Cluster:
     def jobs(self, fields="%i %t"):
         return [line.split() for line in self.run("squeue", "-h", "-r", "-o", fields).stdout.splitlines()]
 
-    def restore(self):
-        """Both nodes and the controller up again, nothing left running."""
-        self.signal_steps(signal.SIGKILL)
-        if "slurmctld" not in self.daemons:
-            self.start_controller()
-        for node in ("n1", "n2"):
-            if self.node_state(node) not in ("idle", "mixed", "allocated"):
-                if node in self.daemons:
-                    self.kill(node)
-                self.start_node(node)
-        self.wait_idle("n1", "n2")
-
     def stop(self):
         for daemon in self.daemons.values():
             daemon.send_signal(signal.SIGCONT)
