@@ -74,8 +74,8 @@ void expect_same_study(const fs::path& folder, const Study& study) {
   if (!fs::exists(copy)) return;
   std::set<std::string> mine, theirs;
   for (const RunSpec& run : plan_runs(study)) mine.insert(run.id());
-  Study other = read_study(copy);
-  other.seeds = study.seeds;  // more seeds are more runs of the same study
+  Study other = read_study(copy, study.name);  // the copy of a study without a name has another file's
+  other.seeds = study.seeds;                   // more seeds are more runs of the same study
   for (const RunSpec& run : plan_runs(other)) theirs.insert(run.id());
   if (mine != theirs || study.thresholds != other.thresholds)
     throw OptionError(fmt::format("{}: holds study \"{}\" with other {}; choose another --out, or delete the folder",

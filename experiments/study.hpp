@@ -40,10 +40,10 @@ struct Study {
   void validate() const;
 };
 
-/// Reads and checks a study file.
+/// Reads and checks a study file. One without a name takes `unnamed`, or that of the file.
 /// errors  IoError when missing; OptionError naming file, line, field, value and fix: bad TOML, unknown keys (with
 ///         the nearest known one), wrong types, values out of range
-Study read_study(const std::filesystem::path& path);
+Study read_study(const std::filesystem::path& path, const std::string& unnamed = "");
 
 /// One run: a model, a seed, and the parts of the study that bear on it.
 struct RunSpec {

@@ -295,7 +295,7 @@ void read_thresholds(const toml::table& file, Study& study, std::vector<std::str
 
 }  // namespace
 
-Study read_study(const std::filesystem::path& path) {
+Study read_study(const std::filesystem::path& path, const std::string& unnamed) {
   Study study;
   study.text = read_text(path);
   toml::table file;
@@ -319,7 +319,7 @@ Study read_study(const std::filesystem::path& path) {
     if (std::find(sections.begin(), sections.end(), std::string(key.str())) == sections.end())
       complaints.push_back(fmt::format("line {}: section {} is unknown; did you mean \"{}\"?", node.source().begin.line,
                                        key.str(), nearest_name(std::string(key.str()), sections)));
-  if (study.name.empty()) study.name = path.stem().string();
+  if (study.name.empty()) study.name = unnamed.empty() ? path.stem().string() : unnamed;
   if (!complaints.empty()) {
     std::vector<std::string> once;  // a grid reads its table as often as it has combinations
     for (const std::string& each : complaints)

@@ -58,6 +58,15 @@ TEST_CASE("run: the folder of another study is refused and left as it was") {
   CHECK(read_text(place.out() / "study.toml") == tiny_text());
 }
 
+TEST_CASE("run: a study without a name knows its own folder again") {
+  const Workplace place(tiny_text());
+  const std::string file = place.write("mine.toml", replaced(tiny_text(), "name = \"tiny\"\n", "")).string();
+  for (const char* command : {"run", "run", "judge"}) {
+    const Said said = hone_says({command, file, "--out", place.out().string()});
+    CHECK_MESSAGE(said.code == 0, said.err);
+  }
+}
+
 TEST_CASE("run: a folder with foreign files is refused and left as it was") {
   const Workplace place(tiny_text());
   fs::create_directories(place.out());
