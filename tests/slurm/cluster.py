@@ -140,7 +140,12 @@ class Cluster:
     def freeze(self, node):
         """The node, its slurmd and its tasks do nothing more and say nothing more."""
         self.daemons[node].send_signal(signal.SIGSTOP)
-        self.signal_steps(signal.SIGSTOP, node)
+
+        def all_stopped():  # a step may fork while it is being looked for
+            self.signal_steps(signal.SIGSTOP, node)
+            return all(self.is_stopped(process) for process in self.processes(node))
+
+        wait_for(f"processes of {node} do not stop", all_stopped, 10)
 
     def thaw(self, node):
         self.signal_steps(signal.SIGCONT, node)
@@ -180,6 +185,14 @@ class Cluster:
                 os.kill(process, number)
             except ProcessLookupError:
                 continue
+
+    @staticmethod
+    def is_stopped(process):
+        """True too when it is gone."""
+        try:
+            return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] in "TtZX"
+        except OSError:
+            return True
 
     @staticmethod
     def pending_signals(process):
