@@ -108,7 +108,7 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
     c.delta.push_back(std::log(r.delta) - base);
     c.predicted.push_back(std::log(r.predicted) - base_predicted);
     // The trunk's own error is taken as large as that of the row.
-    const double relative = rounding_noise(r) / r.predicted;
+    const double relative = r.delta_se / r.predicted;
     c.sigma.push_back(combined_sigma({relative, relative}, value_of(thresholds, "fit_scatter")));
   }
   std::vector<Contrast> list;
@@ -132,7 +132,9 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
     r.predicted = s.quadratic;
     r.gradient = s.gradient;
     Dropped ignored;
-    if (select_predicted({r}, is_comparable, thresholds, ignored).empty()) continue;
+    const auto usable = select_predicted({r}, is_comparable, thresholds, ignored);
+    if (usable.empty()) continue;
+    r = usable[0];
     if (s.scheme == "rtn")
       given.emplace(std::tuple{s.run, s.D, s.P}, r);
     else
@@ -149,9 +151,8 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
     c.rows.push_back(r);
     c.delta.push_back(std::log(r.delta / base->second.delta));
     c.predicted.push_back(std::log(r.predicted / base->second.predicted));
-    c.sigma.push_back(
-        combined_sigma({rounding_noise(r) / r.predicted, rounding_noise(base->second) / base->second.predicted},
-                       value_of(thresholds, "fit_scatter")));
+    c.sigma.push_back(combined_sigma({r.delta_se / r.predicted, base->second.delta_se / base->second.predicted},
+                                     value_of(thresholds, "fit_scatter")));
   }
   return c;
 }

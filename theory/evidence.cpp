@@ -22,20 +22,20 @@ bool is_candidate(const PtqRow& r, const Wanted& wanted, const Thresholds& thres
 /// A usable place in the design: logs of N and D exist.
 bool has_place(const Subject& s) { return std::isfinite(s.N) && std::isfinite(s.D) && s.N > 0 && s.D > 0; }
 
-/// Wanted rows for which `signal` exceeds the noise of the measured damage.
-template <class Signal>
+/// Wanted rows, each seen through `view`, whose signal exceeds the noise of the measured damage.
 std::vector<PtqRow> select(const std::vector<PtqRow>& rows, const Wanted& wanted, const Thresholds& thresholds,
-                           Dropped& dropped, Signal&& signal, double (*noise)(const PtqRow&)) {
+                           Dropped& dropped, double PtqRow::*signal, PtqRow (*view)(PtqRow)) {
   const double snr = value_of(thresholds, "ptq_min_snr");
   std::vector<PtqRow> kept;
-  for (const PtqRow& r : rows) {
-    if (!is_candidate(r, wanted, thresholds)) continue;
-    const double value = signal(r);
+  for (const PtqRow& row : rows) {
+    if (!is_candidate(row, wanted, thresholds)) continue;
+    const PtqRow r = view(row);
+    const double value = r.*signal;
     if (!has_place(r) || !std::isfinite(r.delta) || !std::isfinite(r.delta_se) || !std::isfinite(value))
       ++dropped.not_finite;
     else if (!(r.delta > 0) || !(value > 0))
       ++dropped.not_positive;
-    else if (!(value > snr * noise(r)))
+    else if (!(value > snr * r.delta_se))
       ++dropped.below_noise;
     else
       kept.push_back(r);
@@ -65,17 +65,19 @@ int count_trajectories(const std::vector<RowKey>& keys) {
   return static_cast<int>(trajectories.size());
 }
 
+PtqRow without_first_order(PtqRow row) {
+  if (std::isfinite(row.gradient)) row.delta -= row.gradient, row.gradient = 0;
+  return row;
+}
+
 std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const Wanted& wanted, const Thresholds& thresholds,
                                   Dropped& dropped) {
-  return select(
-      rows, wanted, thresholds, dropped, [](const PtqRow& r) { return r.delta; },
-      [](const PtqRow& r) { return r.delta_se; });
+  return select(rows, wanted, thresholds, dropped, &PtqRow::delta, [](PtqRow r) { return r; });
 }
 
 std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const Wanted& wanted,
                                      const Thresholds& thresholds, Dropped& dropped) {
-  return select(
-      rows, wanted, thresholds, dropped, [](const PtqRow& r) { return r.predicted; }, rounding_noise);
+  return select(rows, wanted, thresholds, dropped, &PtqRow::predicted, without_first_order);
 }
 
 std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter) {
@@ -91,8 +93,6 @@ std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, do
   }
   return observations;
 }
-
-double rounding_noise(const PtqRow& row) { return combined_sigma({row.delta_se, row.gradient}, 0); }
 
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter) {
   double squares = scatter * scatter;
@@ -250,7 +250,7 @@ PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& th
     p.log_delta.push_back(std::log(r.delta));
     p.log_predicted.push_back(std::log(r.predicted));
     // Relative to the prediction: relative to the damage, rows that fluctuated up would weigh more.
-    p.sigma.push_back(combined_sigma({rounding_noise(r) / r.predicted, r.predicted_se / r.predicted}, scatter));
+    p.sigma.push_back(combined_sigma({r.delta_se / r.predicted, r.predicted_se / r.predicted}, scatter));
   }
   p.rows = std::move(rows);
   return p;

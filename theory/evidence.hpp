@@ -70,17 +70,18 @@ bool is_settled(const Subject& s);
 std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const Wanted& wanted, const Thresholds& thresholds,
                                   Dropped& dropped);
 
-/// The same rows selected by the prediction instead of the damage: selection on the regressor does
-/// not bend a slope, selection on the outcome does. The noise here is that of the windows and the
-/// first-order term g'e of the one rounding that was drawn.
+/// The damage less its first-order term g'e, which is what the prediction ½ tr(HΣ) is about. g'e of the one error that
+/// was drawn is measured on the windows of the damage and has mean 0 over roundings: taking it out moves no expectation
+/// and removes most of the noise (a control variate). Rows in which it was not measured stay as they are.
+PtqRow without_first_order(PtqRow row);
+
+/// The same rows without their first-order terms, selected by the prediction instead of the damage: selection on the
+/// regressor does not bend a slope, selection on the outcome does.
 std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const Wanted& wanted,
                                      const Thresholds& thresholds, Dropped& dropped);
 
 /// Rows of damage as observations of ln delta.   expects delta > 0 in every row
 std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter);
-
-/// Standard error of a row's damage around its expectation over roundings: windows and g'e.
-double rounding_noise(const PtqRow& row);
 
 /// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter);
@@ -133,7 +134,7 @@ void set_estimate(Verdict& verdict, const Interval& interval);
 struct PredictionRows {
   std::vector<PtqRow> rows;
   std::vector<RowKey> keys;
-  std::vector<double> log_delta;
+  std::vector<double> log_delta;  ///< of the damage without its first-order term
   std::vector<double> log_predicted;
   std::vector<double> sigma;  ///< of log_delta - log_predicted
 };

@@ -30,7 +30,8 @@ Verdict judge_sharpness_growth(const Table& table, const std::vector<Threshold>&
 /// Q3: does the zero-parameter prediction explain the damage?
 /// math    slope of ln delta on ln predicted over the main trunk; split of d ln delta/d ln D within (N, P) into
 ///         weighted trace, step², alignment = ln quadratic - ln predicted and higher order = ln
-///         delta - ln quadratic, which add up exactly; held-out R² of single mediators (mediators.hpp)
+///         delta - ln quadratic, which add up exactly; delta is the damage less its first-order term g'e, measured on
+///         the same windows and of mean 0 over roundings; held-out R² of single mediators (mediators.hpp)
 /// ensures supported when the slope's interval is inside 1 ± q3_tolerance, refuted when disjoint
 ///         from it
 Verdict judge_prediction(const Table& table, const std::vector<Threshold>& thresholds);
@@ -72,7 +73,8 @@ Verdict judge_composition(const Table& table, const std::vector<Threshold>& thre
 ///         squared step with the exponents of the losses (Sun et al.); mean squared held-out errors in form_folds
 ///         groups of cells, paired row by row; nested choice; errors at other bits, larger D/N and larger N; factors
 ///         delta(P)/delta(P+1)
-/// ensures supported when the named form has the least held-out error; refuted when the interval of its mean squared
+/// ensures supported when the named form has the least held-out error and beats the exponential and the power of bits
+///         beyond the intervals of the differences; refuted when the interval of its mean squared
 ///         error minus that of a rival lies above 0 (Bonferroni over the rivals); inconclusive otherwise, with the
 ///         forms that the rows cannot tell from it in the prose
 Verdict judge_forms(const Table& table, const std::vector<Threshold>& thresholds);

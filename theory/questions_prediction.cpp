@@ -25,7 +25,7 @@ double r_squared(const PredictionRows& p, const std::vector<double>& line) {
   return 1 - residual / total;
 }
 
-/// d ln delta/d ln D within (N, P) and its four parts. One design serves all five slopes, and the
+/// d ln delta/d ln D within (N, P) and its four parts; delta is without its first-order term. One design serves all five slopes, and the
 /// parts add up to ln delta (up to a constant) in every row, hence the slopes add up too.
 void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds) {
   std::vector<RowKey> keys;
@@ -47,7 +47,7 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
     parts[3].push_back(log_quadratic - p.log_predicted[i]);
     parts[4].push_back(p.log_delta[i] - log_quadratic);
   }
-  add_control(v, "split of the growth into curvature, step, alignment and other orders", !keys.empty());
+  add_control(v, "split of the growth into curvature, step, alignment and higher order", !keys.empty());
   if (keys.empty()) return;
   const auto slopes = [&](const Sample& rows) {
     std::vector<double> values;
@@ -56,11 +56,12 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
   };
   const auto intervals = jackknife(keys, slopes, interval_options(thresholds));
   const char* names[] = {"d ln delta/d ln D", "d ln delta/d ln D: weighted trace", "d ln delta/d ln D: squared step",
-                         "d ln delta/d ln D: alignment", "d ln delta/d ln D: first and higher order"};
+                         "d ln delta/d ln D: alignment", "d ln delta/d ln D: higher order"};
   for (std::size_t k = 0; k < intervals.size(); ++k) add_detail(v, names[k], intervals[k]);
 }
 
-/// Σ delta / Σ predicted at each number of bits over all trunk rows, negative damages included.
+/// Σ delta / Σ predicted at each number of bits over all trunk rows, negative damages and first-order terms included,
+/// and Σ g'e / Σ predicted alone: 0 if taking g'e out moves no expectation.
 void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresholds) {
   std::map<double, std::vector<PtqRow>> by_bits;
   for (const PtqRow& r : table.ptq)
@@ -69,20 +70,59 @@ void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresho
       by_bits[r.P].push_back(r);
   for (const auto& [bits, rows] : by_bits) {
     const auto ratio = [&rows](const Sample& sample) {
-      double measured = 0, predicted = 0;
-      for (const std::size_t i : sample) measured += rows[i].delta, predicted += rows[i].predicted;
-      return std::vector<double>{measured / predicted};
+      double measured = 0, first_order = 0, predicted = 0;
+      for (const std::size_t i : sample)
+        measured += rows[i].delta, first_order += rows[i].gradient, predicted += rows[i].predicted;
+      return std::vector<double>{measured / predicted, first_order / predicted};
     };
-    add_detail(v, fmt::format("sum of damage over sum of prediction at {:g} bits", bits),
-               jackknife(keys_of(rows), ratio, interval_options(thresholds))[0]);
+    const auto intervals = jackknife(keys_of(rows), ratio, interval_options(thresholds));
+    add_detail(v, fmt::format("sum of damage over sum of prediction at {:g} bits", bits), intervals[0]);
+    add_detail(v, fmt::format("sum of first-order terms over sum of prediction at {:g} bits", bits), intervals[1]);
   }
+}
+
+/// Rows of the main trunk with the expected size of g'e added to the standard error of their damage; NaN sizes where no
+/// g'e is known.
+/// math    ln|g'e| = a + b ln predicted + c P over all rows; for normal g'e of standard deviation s, E ln|g'e| = ln s -
+///         (γ + ln 2)/2. The g'e of the row itself would not do: through the logarithm its weight would follow its sign
+std::vector<PtqRow> with_first_order_noise(const std::vector<PtqRow>& table) {
+  std::vector<PtqRow> rows;
+  std::vector<double> log_predicted, bits, log_size;
+  for (const PtqRow& r : table) {
+    if (!is_main_trunk(r) || !(r.predicted > 0) || !(std::abs(r.gradient) > 0) || !std::isfinite(r.gradient)) continue;
+    rows.push_back(r);
+    log_predicted.push_back(std::log(r.predicted)), bits.push_back(r.P);
+    log_size.push_back(std::log(std::abs(r.gradient)));
+  }
+  const std::vector<double> ones(rows.size(), 1);
+  const auto c = regress({log_predicted, bits}, log_size, ones, all_indices(rows.size()));
+  constexpr double of_normal = 0.635181422730739;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    rows[i].delta_se =
+        std::hypot(rows[i].delta_se, std::exp(c[0] + c[1] * log_predicted[i] + c[2] * bits[i] + of_normal));
+  return rows;
+}
+
+/// The slope that one finds without taking the first-order term out: more noise, fewer rows, the same expectation up to
+/// that of ln.
+void add_plain_slope(Verdict& v, const Table& table, const Thresholds& thresholds) {
+  std::vector<PtqRow> rows = with_first_order_noise(table.ptq);
+  for (PtqRow& r : rows) r.gradient = 0;  // it stays in the damage
+  Dropped ignored;
+  const PredictionRows p = prediction_columns(select_predicted(rows, is_main_trunk, thresholds, ignored), thresholds);
+  if (p.rows.empty()) return;
+  const auto slope = [&](const Sample& sample) {
+    return std::vector<double>{regress({p.log_predicted}, p.log_delta, p.sigma, sample)[1]};
+  };
+  add_detail(v, "slope with the first-order term left in", jackknife(p.keys, slope, interval_options(thresholds))[0]);
 }
 
 }  // namespace
 
 Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict("Q3", "Does sharpness explain the damage?",
-                           "the damage is proportional to the zero-parameter prediction from curvature and step size",
+                           "the damage, its first-order term of mean zero taken out, is proportional to the zero-parameter "
+                           "prediction from curvature and step size",
                            "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; "
                            "inconclusive otherwise",
                            thresholds,
@@ -118,6 +158,7 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
   add_detail(v, "R2", r_squared(p, {intervals[3].estimate, slope.estimate}));
   add_control(v, "no row lost for its measured damage", dropped.not_positive == 0);
   add_ratio_by_bits(v, table, thresholds);
+  add_plain_slope(v, table, thresholds);
   add_control(v, "residual exponent of D at fixed prediction", std::isfinite(exponent.low));
   add_split(v, p, thresholds);
   const std::string best = add_mediators(v, table, p, thresholds);

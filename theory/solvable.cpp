@@ -71,10 +71,11 @@ std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& pla
       row.predicted = std::exp(log_prediction);
       row.quadratic = row.predicted;
       const double own = planted.row_noise * std::pow(planted.row_per_bit, row.P - 3);
-      row.delta = std::exp(log_prediction + own * normal(stream_of(grid, draw, rows), k));
-      row.delta_se = planted.relative_se * row.delta;
+      const double higher = planted.higher_noise * normal(stream_of(grid, draw, rows), grid.P.size() + k);
+      row.gradient = own * row.predicted * normal(stream_of(grid, draw, rows), k);
+      row.delta = row.predicted * std::exp(higher) + row.gradient;
+      row.delta_se = planted.relative_se * row.predicted;
       row.predicted_se = planted.relative_se * row.predicted;
-      row.gradient = row.delta - row.quadratic;
       row.mean_step2 = step2(row.P) * std::exp(step_growth * std::log(row.D));
       table.push_back(row);
     }

@@ -18,8 +18,8 @@ struct SyntheticGrid {
   std::uint64_t seed = 0;  ///< of Domain::synthetic
 };
 
-/// Exponents and noise of a planted law: delta follows LawKind::ptq_exponential with log-normal
-/// scatter.
+/// Exponents and noise of a planted law: delta follows LawKind::ptq_exponential with log-normal scatter, plus a
+/// first-order term of mean 0, which can make it negative.
 struct PlantedLaw {
   double log_c = -6;
   double gamma_d = 0.5;
@@ -27,15 +27,17 @@ struct PlantedLaw {
   double gamma_post = 0.6;
   double curvature_share = 0.6;  ///< of gamma_d that comes from the trace, the rest from Delta²
   double run_noise = 0.05;       ///< ln units, shared by all rows of a (cell, seed)
-  double row_noise = 0.02;       ///< ln units, of each row
+  double row_noise = 0.02;       ///< first-order term g'e of each row, relative to its prediction
+  double higher_noise = 0;       ///< ln units, of each row's damage around its prediction beside g'e
   double relative_se = 0.02;     ///< delta_se / delta as reported
   double row_per_bit = 1;        ///< factor on row_noise for each bit above 3
   double trajectory_noise = 0;   ///< ln units, shared by all rows of one (N, seed)
   double drift = 0;              ///< change of that offset per e-fold of tokens
 };
 
-/// Rows of a planted law; the prediction follows the same law without row noise, so delta /
-/// predicted has slope 1.
+/// Rows of a planted law; the prediction follows the same law without the noise of rows, so that delta rises with it at
+/// slope 1.
+/// math    delta = predicted exp(higher_noise z) + g'e
 std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& planted);
 
 /// Trace rows of a planted power law with the curvature share of gamma_d; lambda_max saturates at

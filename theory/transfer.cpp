@@ -82,10 +82,11 @@ void add_tuned(Verdict& v, const Table& table, const Growth& growth, const Thres
     const double scatter = value_of(thresholds, "fit_scatter");
     from_law.push_back(std::log(r.delta / predict(growth.power, growth.fit.parameters, {r.N, r.D, r.P})));
     sigma.push_back(combined_sigma({r.delta_se / r.delta}, scatter));
-    if (!(r.predicted > 0) || !std::isfinite(line.slope)) continue;
+    const double second_order = without_first_order(r).delta;
+    if (!(r.predicted > 0) || !(second_order > 0) || !std::isfinite(line.slope)) continue;
     predicted_rows.push_back(r);
-    from_line.push_back(std::log(r.delta) - line.intercept - line.slope * std::log(r.predicted));
-    line_sigma.push_back(combined_sigma({rounding_noise(r) / r.delta}, scatter));
+    from_line.push_back(std::log(second_order) - line.intercept - line.slope * std::log(r.predicted));
+    line_sigma.push_back(combined_sigma({r.delta_se / r.predicted}, scatter));
   }
   const IntervalOptions options = interval_options(thresholds);
   add_detail(v, "tuned branches: ln damage over the law of the trunk",

@@ -5,7 +5,7 @@ from records import Absent, is_number
 
 TOTAL = "d ln delta/d ln D"
 WORDS = {"weighted trace": "curvature\n(step-weighted trace)", "squared step": "squared step\n(weights' range)",
-         "alignment": "alignment of the\nerror with H", "first and higher order": "first and higher\norder"}
+         "alignment": "alignment of the\nerror with H", "higher order": "higher\norder"}
 UP, DOWN, SUM = "#0072B2", "#D55E00", "#555555"
 
 

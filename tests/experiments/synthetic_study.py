@@ -327,7 +327,7 @@ def verdicts(with_constants):
           detail("d ln delta/d ln D: weighted trace", 0.47, 0.06),
           detail("d ln delta/d ln D: squared step", -0.03, 0.02),
           detail("d ln delta/d ln D: alignment", 0.02, 0.03),
-          detail("d ln delta/d ln D: first and higher order", 0.06, 0.04)]
+          detail("d ln delta/d ln D: higher order", 0.06, 0.04)]
     q3 += [detail(f"held-out R2 of {name}", value, 0.03) for name, value in (
         ("the prediction, no parameter", 0.93), ("the prediction", 0.95), ("tr H", 0.81),
         ("lambda_max", 0.55), ("weight norm", -0.1), ("loss", 0.62))]

@@ -46,6 +46,7 @@ inline void add_branch(Table& table, const std::string& variant, const std::stri
     r.variant = variant;
     r.kind = kind;
     r.delta *= std::exp(delta_shift + noise * z);
+    r.gradient *= std::exp(delta_shift);
     r.predicted *= std::exp(predicted_shift);
     branches.push_back(r);
   }

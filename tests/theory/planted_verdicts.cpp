@@ -24,11 +24,13 @@ struct World {
   std::function<Table(std::uint64_t seed)> draw;
 };
 
-/// The law of one campaign, with noise as planted_campaign has it.
+/// The law of one campaign, with noise as planted_campaign has it; that of rows is mostly their first-order term, as
+/// in the reference study.
 PlantedLaw law_of(double gamma_d) {
   return {.gamma_d = gamma_d,
           .run_noise = 0.10,
           .row_noise = 0.10,
+          .higher_noise = 0.15,
           .row_per_bit = 1.7,
           .trajectory_noise = 0.12,
           .drift = 0.05};
@@ -48,7 +50,7 @@ SyntheticGrid small_grid(std::uint64_t seed) {
 /// A law with four times the noise.
 PlantedLaw noisy_law(double gamma_d) {
   PlantedLaw law = law_of(gamma_d);
-  law.run_noise *= 4, law.row_noise *= 4, law.trajectory_noise *= 4, law.drift *= 4;
+  law.run_noise *= 4, law.row_noise *= 4, law.higher_noise *= 4, law.trajectory_noise *= 4, law.drift *= 4;
   return law;
 }
 
@@ -56,11 +58,19 @@ Table trunk(const SyntheticGrid& grid, const PlantedLaw& law) {
   return {planted_ptq(grid, law), planted_sharpness(grid, law), {}, {}};
 }
 
+/// The damage and its prediction times a factor each; the first-order term stays in proportion to the prediction.
+void scale(PtqRow& r, double damage, double prediction) {
+  const double second_order = (r.delta - r.gradient) * damage;
+  r.gradient *= prediction, r.predicted *= prediction, r.quadratic *= prediction;
+  r.delta_se *= prediction, r.predicted_se *= prediction;
+  r.delta = second_order + r.gradient;
+}
+
 /// Damage and trace that level off at 30 tokens per parameter instead of growing on.
 Table levelling(std::uint64_t seed) {
   Table table = trunk(grid_of(seed), law_of(0));
   const auto level = [](const Subject& s) { return -std::expm1(-std::pow(s.D / s.N / 30, 0.9)); };
-  for (PtqRow& r : table.ptq) r.delta *= level(r), r.predicted *= level(r), r.quadratic *= level(r);
+  for (PtqRow& r : table.ptq) scale(r, level(r), level(r));
   for (SharpnessRow& r : table.sharpness) r.trace *= level(r), r.weighted_trace *= level(r);
   return table;
 }
@@ -70,15 +80,13 @@ Table cooled(const SyntheticGrid& grid, const PlantedLaw& law, double delta, dou
   Table table = trunk(grid, law);
   std::vector<PtqRow> rows;
   for (PtqRow r : table.ptq) {
+    const Stream stream{grid.seed, Domain::synthetic, 0xC001};
     const double own = law.row_noise * std::pow(law.row_per_bit, r.P - 3);
-    const double z = normal(Stream{grid.seed, Domain::synthetic, 0xC001}, rows.size());
     r.variant = "cooled", r.kind = "cooldown", r.branched_at = 0.8 * r.D;
-    r.predicted *= std::exp(predicted);
-    r.quadratic *= std::exp(predicted);
-    const double expected = r.delta * std::exp(delta);
-    r.delta = expected * std::exp(own * z);
-    r.delta_se = law.relative_se * r.delta;
-    r.gradient = r.delta - expected;
+    scale(r, std::exp(delta + law.higher_noise * normal(stream, 2 * rows.size())), std::exp(predicted));
+    const double first_order = own * r.predicted * normal(stream, 2 * rows.size() + 1);
+    r.delta += first_order - r.gradient;
+    r.gradient = first_order;
     rows.push_back(r);
   }
   table.ptq.insert(table.ptq.end(), rows.begin(), rows.end());
@@ -88,11 +96,7 @@ Table cooled(const SyntheticGrid& grid, const PlantedLaw& law, double delta, dou
 /// Damage as a power of the prediction other than 1.
 Table bent(std::uint64_t seed, double slope) {
   Table table = trunk(grid_of(seed), law_of(0.5));
-  for (PtqRow& r : table.ptq) {
-    const double factor = std::pow(r.predicted / 1e-4, slope - 1);
-    r.delta *= factor, r.delta_se *= factor;
-    r.gradient = r.delta - r.predicted * factor;
-  }
+  for (PtqRow& r : table.ptq) scale(r, std::pow(r.predicted / 1e-4, slope - 1), 1);
   return table;
 }
 
@@ -118,6 +122,36 @@ Table factorial(const SyntheticGrid& grid, double interaction, double shared, do
           }
       }
   return table;
+}
+
+/// Shares of the rounding error in the six top directions, `lean` times those of a random error at each checkpoint.
+Table leaning(const SyntheticGrid& grid, double lean) {
+  constexpr int directions = 6;
+  Table table;
+  std::uint64_t draw = 0;
+  for (const SharpnessRow& s : planted_sharpness(grid, {})) {
+    double square = 0;
+    for (int k = 0; k < directions; ++k) {
+      const double z = normal(Stream{grid.seed, Domain::synthetic, 0xD1EC}, draw++);
+      square += z * z / directions;
+    }
+    NoiseRow r;
+    static_cast<Subject&>(r) = s;
+    r.subspace = "top", r.energy = r.predicted = r.delta = 1, r.delta_se = 0.05;
+    r.null_share = std::sqrt(directions / s.N);
+    r.residual_share = lean * r.null_share * std::sqrt(square);
+    table.noise.push_back(r);
+  }
+  return table;
+}
+
+std::vector<World> direction_worlds() {
+  return {{"errors lean twofold into the top directions", "Q4", judge_directions, Outcome::supported, NAN,
+           [](std::uint64_t s) { return leaning(grid_of(s), 2); }},
+          {"errors are random", "Q4", judge_directions, Outcome::refuted, NAN,
+           [](std::uint64_t s) { return leaning(grid_of(s), 1); }},
+          {"errors lean by a fifth, two sizes, one seed", "Q4", judge_directions, Outcome::inconclusive, NAN,
+           [](std::uint64_t s) { return leaning(small_grid(s), 1.2); }}};
 }
 
 std::vector<World> growth_worlds() {
@@ -186,10 +220,6 @@ Coverage coverage_of(const World& world, const std::vector<Verdict>& verdicts) {
   return c;
 }
 
-}  // namespace
-
-namespace {
-
 VerdictTables tables_of(const std::vector<std::vector<World>>& lists, const WorldOptions& options) {
   VerdictTables tables;
   for (const auto& list : lists)
@@ -212,7 +242,7 @@ VerdictTables tables_of(const std::vector<std::vector<World>>& lists, const Worl
 VerdictTables growth_tables(const WorldOptions& options) { return tables_of({growth_worlds()}, options); }
 
 VerdictTables contrast_tables(const WorldOptions& options) {
-  return tables_of({prediction_worlds(), composition_worlds()}, options);
+  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds()}, options);
 }
 
 }  // namespace hone::theory

@@ -140,8 +140,44 @@ TEST_SUITE("questions") {
     for (PtqRow& r : bent.ptq) r.delta = std::sqrt(r.predicted), r.delta_se = 0.01 * r.predicted;
     CHECK(judge_prediction(bent, quick()).outcome == Outcome::refuted);
 
-    const Table noisy = planted({.row_noise = 1.5}, {.D = {1e6, 1e7}, .P = {3, 4}, .seeds = 1});
+    const Table noisy = planted({.higher_noise = 1.5}, {.D = {1e6, 1e7}, .P = {3, 4}, .seeds = 1});
     CHECK(judge_prediction(noisy, quick()).outcome == Outcome::inconclusive);
+  }
+
+  TEST_CASE("Q3: a first-order term as large as the damage moves no slope and loses no row once it is measured") {
+    const PlantedLaw law{.row_noise = 0.8, .higher_noise = 0.02};
+    const Table table = planted(law);
+    int negative = 0;
+    for (const PtqRow& r : table.ptq) negative += r.delta < 0;
+    REQUIRE(negative > 10);
+    const Verdict v = judge_prediction(table, quick());
+    CHECK(v.n == static_cast<int>(table.ptq.size()));
+    CHECK(v.outcome == Outcome::supported);
+    CHECK_NEAR(v.estimate, 1, 0, 0.005);
+    CHECK(v.high - v.low < 0.01);
+    CHECK(find_detail(v, "slope with the first-order term left in") == nullptr);  // noise beyond half of any prediction
+
+    Table unmeasured = table;
+    for (PtqRow& r : unmeasured.ptq) r.gradient = NAN;
+    const Verdict w = judge_prediction(unmeasured, quick());
+    CHECK(detail(w, "rows dropped: not positive") == negative);
+    CHECK(w.high - w.low > 0.05);
+  }
+
+  TEST_CASE("Q3: with the first-order term left in the slope is the same, within a wider interval") {
+    const Verdict v = judge_prediction(planted({.row_noise = 0.2, .higher_noise = 0.02}), quick());
+    const Detail* plain = find_detail(v, "slope with the first-order term left in");
+    REQUIRE(plain != nullptr);
+    CHECK(plain->low < 1);
+    CHECK(1 < plain->high);
+    CHECK(plain->high - plain->low > 2 * (v.high - v.low));
+    for (const double bits : {3.0, 6.0}) {
+      const Detail* sum = find_detail(v, fmt::format("sum of first-order terms over sum of prediction at {:g} bits", bits));
+      REQUIRE(sum != nullptr);
+      CHECK(sum->low < 0);
+      CHECK(sum->high > 0);
+      CHECK_NEAR(sum->value, 0, 0, 0.1);
+    }
   }
 
   TEST_CASE("Q3: the parts of the growth are the planted ones and add up to it exactly") {
@@ -155,7 +191,7 @@ TEST_SUITE("questions") {
     const double curvature = detail(v, "d ln delta/d ln D: weighted trace");
     const double step = detail(v, "d ln delta/d ln D: squared step");
     const double alignment = detail(v, "d ln delta/d ln D: alignment");
-    const double higher = detail(v, "d ln delta/d ln D: first and higher order");
+    const double higher = detail(v, "d ln delta/d ln D: higher order");
     CHECK_NEAR(curvature + step + alignment + higher, total, 1e-10, 0);
     CHECK_NEAR(step, 0.6, 1e-9, 0);
     CHECK_NEAR(curvature, 0.2, 0, 0.03);

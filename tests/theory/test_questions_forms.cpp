@@ -42,7 +42,10 @@ TEST_SUITE("questions") {
     CHECK(exponential.low > 0);
     CHECK(exponential.prose.find("exponential in bits") != std::string::npos);
     Table levelling = squared_step();
-    for (PtqRow& r : levelling.ptq) r.delta *= -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::pow(r.D, -0.5);
+    for (PtqRow& r : levelling.ptq) {
+      const double factor = -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::pow(r.D, -0.5);
+      r.delta *= factor, r.delta_se *= factor, r.gradient *= factor;
+    }
     const Verdict v = judge_forms(levelling, quick());
     CHECK(v.outcome == Outcome::refuted);
     CHECK(v.prose.find("squared step, saturating in D/N") != std::string::npos);
@@ -50,7 +53,7 @@ TEST_SUITE("questions") {
 
   TEST_CASE("Q7: where the rows cannot tell the forms apart it is inconclusive, and says from which") {
     const Verdict v = judge_forms(
-        planted({.run_noise = 0.5, .row_noise = 0.5}, {.D = {1e6, 1e7, 1e8}, .P = {3, 4}, .seeds = 1}), quick());
+        planted({.run_noise = 0.5, .higher_noise = 0.5}, {.D = {1e6, 1e7, 1e8}, .P = {3, 4}, .seeds = 1}), quick());
     CHECK(v.outcome == Outcome::inconclusive);
     CHECK(v.prose.find("cannot tell it from") != std::string::npos);
   }
