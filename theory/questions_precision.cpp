@@ -162,10 +162,44 @@ Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
   return slope;
 }
 
+/// P* of models trained on fewer and on more tokens than the geometric middle, and its change per decade of tokens; NaN
+/// where low precision saw one token count only. Refits to growing budgets keep the small runs and average a scale that
+/// moves with tokens away, or turn it around; this looks at it alone.
+Interval add_token_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all, const Thresholds& thresholds) {
+  double least = INFINITY, most = 0;
+  const auto is_low = [](const Observation& o) { return std::min({o.point.P_w, o.point.P_a, o.point.P_kv}) < 16; };
+  for (const Observation& o : all.observations)
+    if (is_low(o)) least = std::min(least, o.point.D), most = std::max(most, o.point.D);
+  add_control(v, "optimal bits at fewer and at more tokens", least < most);
+  if (!(least < most)) return {NAN, NAN, NAN, 0};
+  const double middle = std::sqrt(least * most);
+  const auto statistic = [&](const std::vector<std::size_t>& sample) {
+    std::vector<Observation> full, halves[2];
+    std::array<double, 2> bits{NAN, NAN}, place{};
+    for (const Observation& o : drawn_rows(all.observations, sample)) {
+      const std::size_t half = o.point.D > middle;
+      (is_low(o) ? halves[half] : full).push_back(o);
+      if (is_low(o)) place[half] += std::log10(o.point.D);
+    }
+    for (const std::size_t half : {0u, 1u}) {
+      place[half] /= static_cast<double>(halves[half].size());
+      if (const TrainingFit part = fit.refit_apart(full, halves[half]); part.is_usable())
+        bits[half] = part.optimal_bits();
+    }
+    return std::vector<double>{bits[0], bits[1], (bits[1] - bits[0]) / (place[1] - place[0])};
+  };
+  const auto intervals = jackknife(keys_of(all.observations), statistic, interval_options(thresholds));
+  add_detail(v, fmt::format("optimal bits up to {:.3g} tokens", middle), intervals[0]);
+  add_detail(v, fmt::format("optimal bits beyond {:.3g} tokens", middle), intervals[1]);
+  add_detail(v, "drift of the optimal bits per decade of tokens", intervals[2]);
+  return intervals[2];
+}
+
 void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits, const Interval& drift,
-                      const Thresholds& thresholds) {
+                      const Interval& token_drift, const Thresholds& thresholds) {
   const double bar = value_of(thresholds, "q8_drift"), least = *all.bits.begin(), most = 16;
-  const bool drifts = is_outside(drift, -bar, bar), stands = is_inside(drift, -bar, bar);
+  const bool drifts = is_outside(drift, -bar, bar) || is_outside(token_drift, -bar, bar);
+  const bool stands = is_inside(drift, -bar, bar) && is_inside(token_drift, -bar, bar);
   const bool is_within = is_inside(bits, least, most);
   if (drifts || bits.low > most)
     v.outcome = Outcome::refuted;
@@ -177,6 +211,8 @@ void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits
   v.prose += fmt::format(", from {} trunks' losses at low precision of {:g} bits or more.", all.low, least);
   if (std::isfinite(drift.estimate))
     v.prose += fmt::format(" It moves by {} bits per decade of compute.", in_words(drift));
+  if (std::isfinite(token_drift.estimate))
+    v.prose += fmt::format(" At equal sizes it moves by {} bits per decade of tokens.", in_words(token_drift));
   if (!is_within && std::isfinite(bits.low)) v.prose += " The interval is not within the bits that were trained.";
   if (!stands && !drifts) v.prose += " Whether it drifts with compute is open.";
 }
@@ -187,9 +223,9 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict(
       "Q8", "Is there a compute-optimal precision of training, and does it drift with compute?",
       "compute counted as N D P is spent best at some bits between the fewest that were trained and 16, at any budget",
-      "supported: interval of the optimal bits between the fewest bits trained and 16, that of the drift inside ± "
-      "q8_drift; "
-      "refuted: interval above 16, or the drift's interval disjoint from ± q8_drift; inconclusive otherwise",
+      "supported: interval of the optimal bits between the fewest bits trained and 16, those of the drift with compute "
+      "and with tokens inside ± q8_drift; refuted: interval above 16, or that of a drift disjoint from ± q8_drift; "
+      "inconclusive otherwise",
       thresholds, {"q8_drift", "form_folds", "loss_scatter", "q6_channel_length", "cells_min"});
   const PrecisionRows all = precision_rows(table, thresholds);
   v.n = static_cast<int>(all.rows.size());
@@ -219,7 +255,8 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
     add_control(v, fmt::format("bits of {} apart from the other parts", part_names[part]), all.is_lowered_alone(part));
   }
   const Interval drift = add_drift(v, fit, all, thresholds);
-  decide_precision(v, all, optimum.bits, drift, thresholds);
+  const Interval token_drift = add_token_drift(v, fit, all, thresholds);
+  decide_precision(v, all, optimum.bits, drift, token_drift, thresholds);
   add_rivals(v, fit, all, thresholds);
   if (all.is_lowered[0]) add_information(v, all, optimum.parts[0], thresholds);
   add_measured_sizes(v, all, fit.law(), thresholds);

@@ -106,16 +106,29 @@ TrainingFit::TrainingFit(LawKind kind, const PrecisionRows& rows, const std::vec
       starts.push_back(chinchilla.parameters);
       for (int part = 0; part < 3; ++part) starts.back().insert(starts.back().end(), {gamma, second});
     }
-  solve(fitted, starts);
+  solve(fitted, starts, Free::all);
 }
 
 TrainingFit TrainingFit::refit(const std::vector<Observation>& rows) const {
   TrainingFit other(kind_, is_lowered_, leader_);
-  other.solve(rows, {parameters_});
+  other.solve(rows, {parameters_}, Free::all);
   return other;
 }
 
-void TrainingFit::solve(const std::vector<Observation>& rows, const std::vector<std::vector<double>>& starts) {
+TrainingFit TrainingFit::refit_apart(const std::vector<Observation>& full, const std::vector<Observation>& low) const {
+  TrainingFit other(kind_, is_lowered_, leader_);
+  FitOptions options;
+  options.start.assign(parameters_.begin(), parameters_.begin() + place_of_part(0));
+  const FitSummary chinchilla = fit(LawKind::chinchilla, full, options);
+  if (!chinchilla.is_usable() || low.empty()) return other;
+  std::vector<double> start = parameters_;
+  std::copy(chinchilla.parameters.begin(), chinchilla.parameters.end(), start.begin());
+  other.solve(low, {start}, Free::parts);
+  return other;
+}
+
+void TrainingFit::solve(const std::vector<Observation>& rows, const std::vector<std::vector<double>>& starts,
+                        Free free) {
   JointProblem problem = one_law(kind_, rows);
   for (std::size_t part = 0; part < 3; ++part)
     if (leader_[part] != part) problem = share_part(std::move(problem), kind_, leader_[part], part);
@@ -127,6 +140,7 @@ void TrainingFit::solve(const std::vector<Observation>& rows, const std::vector<
     options.held.assign(problem.parameters.size(), std::numeric_limits<double>::quiet_NaN());
     const auto& place = problem.parts[0].place;
     for (std::size_t j = 0; j < start.size(); ++j) options.start[place[j]] = start[j];
+    for (std::size_t j = 0; j < place_of_part(0) && free == Free::parts; ++j) options.held[place[j]] = start[j];
     for (std::size_t part = 0; part < 3; ++part)
       for (const std::size_t k : {0u, 1u})
         if (!is_lowered_[part]) options.held[place[place_of_part(part) + k]] = start[place_of_part(part) + k];
@@ -149,7 +163,8 @@ double TrainingFit::optimal_bits() const {
   double above = gain(most), here = gain(most - step);
   for (double bits = most - step; bits > least; bits -= step) {
     const double below = gain(bits - step);
-    if (here > above && !(here < below)) return bits;
+    if (here > above && !(here < below))  // the top of the parabola through the three
+      return bits + step / 2 * (above - below) / (2 * here - above - below);
     above = here, here = below;
   }
   return std::numeric_limits<double>::quiet_NaN();

@@ -42,6 +42,9 @@ class TrainingFit {
   const std::vector<double>& parameters() const { return parameters_; }
   /// The same law fitted to other rows, from this solution.
   TrainingFit refit(const std::vector<Observation>& rows) const;
+  /// Scales and offsets fitted to `low`, the Chinchilla law to `full` alone: rows at low precision that follow another
+  /// law cannot bend it.
+  TrainingFit refit_apart(const std::vector<Observation>& full, const std::vector<Observation>& low) const;
   /// Bits of most N_eff/P: where compute is spent best.
   /// math    the interior maximum of most bits of f(P)/P within 1 to 32, f = N_eff/N with P bits in every part that the
   ///         study lowers; NaN when there is none
@@ -52,7 +55,8 @@ class TrainingFit {
  private:
   TrainingFit(LawKind kind, const std::array<bool, 3>& is_lowered, const std::array<std::size_t, 3>& leader)
       : kind_(kind), is_lowered_(is_lowered), leader_(leader) {}
-  void solve(const std::vector<Observation>& rows, const std::vector<std::vector<double>>& starts);
+  enum class Free { all, parts };
+  void solve(const std::vector<Observation>& rows, const std::vector<std::vector<double>>& starts, Free free);
 
   LawKind kind_;
   std::array<bool, 3> is_lowered_{};

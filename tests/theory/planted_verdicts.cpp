@@ -1,58 +1,11 @@
 // Worlds whose answer is known, through the judges themselves.
-#include <algorithm>
 #include <cmath>
-#include <functional>
 
-#include "sim/base/parallel.hpp"
 #include "sim/base/rng.hpp"
-#include "tests/theory/planted_worlds.hpp"
-#include "theory/planted.hpp"
-#include "theory/questions.hpp"
+#include "tests/theory/planted_judged.hpp"
 
 namespace hone::theory {
 namespace {
-
-using Judge = Verdict (*)(const Table&, const std::vector<Threshold>&);
-
-/// A world, the question put to it, and what an honest judge would say.
-struct World {
-  std::string name;
-  std::string question;
-  Judge judge;
-  Outcome wanted;
-  double planted = NAN;  ///< of the number that decides; NaN where the world has none
-  std::function<Table(std::uint64_t seed)> draw;
-};
-
-/// The law of one campaign, with noise as planted_campaign has it; that of rows is mostly their first-order term, as
-/// in the reference study.
-PlantedLaw law_of(double gamma_d) {
-  return {.gamma_d = gamma_d,
-          .run_noise = 0.10,
-          .row_noise = 0.10,
-          .higher_noise = 0.15,
-          .row_per_bit = 1.7,
-          .trajectory_noise = 0.12,
-          .drift = 0.05};
-}
-
-SyntheticGrid grid_of(std::uint64_t seed) {
-  SyntheticGrid grid = reference_grid();
-  grid.seed = seed;
-  return grid;
-}
-
-/// Two sizes, one seed, three token counts.
-SyntheticGrid small_grid(std::uint64_t seed) {
-  return {.N = {13e3, 55e3}, .D = {2.5e5, 5e5, 1e6}, .P = {3, 4}, .seeds = 1, .seed = seed};
-}
-
-/// A law with four times the noise.
-PlantedLaw noisy_law(double gamma_d) {
-  PlantedLaw law = law_of(gamma_d);
-  law.run_noise *= 4, law.row_noise *= 4, law.higher_noise *= 4, law.trajectory_noise *= 4, law.drift *= 4;
-  return law;
-}
 
 Table trunk(const SyntheticGrid& grid, const PlantedLaw& law) {
   return {planted_ptq(grid, law), planted_sharpness(grid, law), {}, {}};
@@ -193,48 +146,6 @@ std::vector<World> composition_worlds() {
            [](std::uint64_t s) { return factorial(grid_of(s), 0.25, 0.05, 0.03); }},
           {"no interaction, two sizes, one seed, fourfold noise", "Q6", judge_composition, Outcome::inconclusive, NAN,
            [](std::uint64_t s) { return factorial(small_grid(s), 0, 0.2, 0.12); }}};
-}
-
-std::vector<Verdict> judged(const World& world, const WorldOptions& options) {
-  std::vector<Verdict> verdicts(static_cast<std::size_t>(options.campaigns));
-  parallel_for(options.campaigns, options.threads, [&](Index i, int) {
-    verdicts[static_cast<std::size_t>(i)] =
-        world.judge(world.draw(static_cast<std::uint64_t>(i)), default_thresholds());
-  });
-  return verdicts;
-}
-
-Coverage coverage_of(const World& world, const std::vector<Verdict>& verdicts) {
-  Coverage c{world.name, world.question, world.planted, 0, static_cast<int>(verdicts.size()), 0, NAN};
-  std::vector<double> widths;
-  for (const Verdict& v : verdicts) {
-    if (!std::isfinite(v.low)) {
-      ++c.missing;
-      continue;
-    }
-    c.held += v.low <= world.planted && world.planted <= v.high;
-    widths.push_back(v.high - v.low);
-  }
-  std::sort(widths.begin(), widths.end());
-  if (!widths.empty()) c.median_width = widths[widths.size() / 2];
-  return c;
-}
-
-VerdictTables tables_of(const std::vector<std::vector<World>>& lists, const WorldOptions& options) {
-  VerdictTables tables;
-  for (const auto& list : lists)
-    for (const World& world : list) {
-      const std::vector<Verdict> verdicts = judged(world, options);
-      OutcomeRate rate{world.name, world.question, std::string(outcome_name(world.wanted))};
-      for (const Verdict& v : verdicts) {
-        rate.supported += v.outcome == Outcome::supported;
-        rate.refuted += v.outcome == Outcome::refuted;
-        rate.inconclusive += v.outcome == Outcome::inconclusive;
-      }
-      tables.outcomes.push_back(rate);
-      if (std::isfinite(world.planted)) tables.coverage.push_back(coverage_of(world, verdicts));
-    }
-  return tables;
 }
 
 }  // namespace

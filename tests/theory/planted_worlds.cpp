@@ -1,4 +1,4 @@
-// planted_worlds [campaigns] [laws|limits|growth|contrasts]: the tables of theory/README.md, as Markdown; all by default.
+// planted_worlds [campaigns] [laws|limits|growth|contrasts|forms]: the tables of theory/README.md, as Markdown; all by default.
 #include "tests/theory/planted_worlds.hpp"
 
 #include <fmt/format.h>
@@ -48,4 +48,5 @@ int main(int argc, char** argv) {
   if (only.empty() || only == "limits") print(limit_coverage(options));
   if (only.empty() || only == "growth") print(growth_tables(options));
   if (only.empty() || only == "contrasts") print(contrast_tables(options));
+  if (only.empty() || only == "forms") print(form_tables(options));
 }

@@ -49,4 +49,7 @@ VerdictTables growth_tables(const WorldOptions& options);
 /// Worlds of directions, prediction, cooling and composition through the judges of Q3 to Q6.
 VerdictTables contrast_tables(const WorldOptions& options);
 
+/// Worlds of forms and of training at low precision through the judges of Q7 and Q8.   cost  seconds per campaign
+VerdictTables form_tables(const WorldOptions& options);
+
 }  // namespace hone::theory

@@ -60,6 +60,14 @@ TEST_SUITE("planted") {
     check_outcomes(growth_tables({3, hardware_threads()}).outcomes, 0.6);
   }
 
+  TEST_CASE("verdicts: forms and precisions never come out against what is planted") {
+    for (const OutcomeRate& r : form_tables({1, hardware_threads()}).outcomes) {
+      INFO(r.question, ", ", r.world);
+      if (r.wanted != "supported") CHECK(r.supported == 0);
+      if (r.wanted != "refuted") CHECK(r.refuted == 0);
+    }
+  }
+
   TEST_CASE("campaigns: threads change no count") {
     const auto one = contrast_tables({3, 1}).coverage, two = contrast_tables({3, 2}).coverage;
     REQUIRE(one.size() == two.size());

@@ -67,6 +67,25 @@ TEST_SUITE("questions") {
     CHECK(v.prose.find("bits per decade") != std::string::npos);
   }
 
+  TEST_CASE(
+      "Q8: a scale that grows with tokens refutes, with the optimum of each half; one token count says nothing of it") {
+    const auto gamma = [](double d) { return 1.2 * std::pow(d / 1e6, 0.18); };
+    Table table = trained_low({2, 3, 4, 6, 8}, gamma, 0.7, 1e-4);
+    std::erase_if(table.losses, [](const LossRow& r) { return !r.is_full_precision() && r.D == 1e7; });
+    const Verdict v = judge_precision(table, quick());
+    const Detail* of_tokens = find_detail(v, "drift of the optimal bits per decade of tokens");
+    REQUIRE(of_tokens != nullptr);
+    CHECK(of_tokens->low > 0.5);
+    CHECK(v.outcome == Outcome::refuted);
+    constexpr double optimum = 1.6893;  // of P/gamma: e^(x - 0.7) = 1 + x
+    CHECK_NEAR(detail(v, "optimal bits up to 1e+07 tokens"), optimum * 1.2, 0.05, 0);
+    CHECK_NEAR(detail(v, "optimal bits beyond 1e+07 tokens"), optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
+    std::erase_if(table.losses, [](const LossRow& r) { return !r.is_full_precision() && r.D < 1e8; });
+    const Verdict w = judge_precision(table, quick());
+    CHECK_FALSE(control(w, "optimal bits at fewer and at more tokens"));
+    CHECK(w.outcome == Outcome::inconclusive);
+  }
+
   TEST_CASE("Q8: an optimum below the bits that were trained, and one single precision, are inconclusive") {
     const auto gamma = [](double) { return 1.2; };
     const Verdict below = judge_precision(trained_low({4, 6, 8}, gamma, 1.0, 1e-4), quick());
