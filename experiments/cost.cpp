@@ -1,7 +1,9 @@
-// The cost model of plans and progress bars, in floating-point operations.
 #include "experiments/cost.hpp"
 
+#include "experiments/build.hpp"
+#include "experiments/decode_table.hpp"
 #include "experiments/measure.hpp"
+#include "experiments/scheme_table.hpp"
 
 namespace hone::experiments {
 
@@ -46,6 +48,38 @@ double schemes_flops(const RunSpec& run, Index parameters) {
   return entries * window *
          (4.0 * double(run.measure.evaluation_windows) + 8.0 * double(run.measure.curvature_windows) +
           2.0 * double(run.quantize.calibration_windows));
+}
+
+namespace {
+
+double decoding_flops(const RunSpec& run, Index parameters) {
+  if (run.model.kind == "mlp" || !run.decode.is_on()) return 0;
+  return decode_flops(fitted_to(run.decode, transformer_options(run.model, run.data.vocabulary)), parameters);
+}
+
+}  // namespace
+
+RunWork work_of(const RunSpec& run) {
+  RunWork work;
+  work.parameters = run.model.kind == "mlp"
+                        ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout().size()
+                        : transformer_options(run.model, run.data.vocabulary).layout().size();
+  const auto steps = checkpoint_steps(run);
+  work.updates = double(steps.back()), work.moments = double(steps.size());
+  for (const BranchSpec& branch : run.branches)
+    for (std::int64_t at : branch.at)
+      work.updates += double(branch_length(run, branch, steps[size_t(at) - 1])), work.moments += 1;
+  work.moments +=
+      (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
+  work.training_flops = work.updates * training_flops(run, work.parameters);
+  work.measuring_flops = work.moments * moment_flops(run, work.parameters) + schemes_flops(run, work.parameters) +
+                         decoding_flops(run, work.parameters);
+  return work;
+}
+
+double run_cost(const RunSpec& run) {
+  const RunWork work = work_of(run);
+  return work.training_flops + work.measuring_flops;
 }
 
 }  // namespace hone::experiments

@@ -1,4 +1,4 @@
-// The cost model behind plans: Hessian products, one by one and by checkpoint.
+// The cost model behind plans and progress: what a run consists of, in floating-point operations and Hessian products.
 #pragma once
 
 #include "experiments/study.hpp"
@@ -11,5 +11,18 @@ double window_product_flops(const RunSpec& run, Index parameters);
 
 /// Hessian products over all windows at one checkpoint, at most.
 double moment_products(const RunSpec& run);
+
+/// What a run consists of, by the cost model.
+struct RunWork {
+  Index parameters = 0;
+  double updates = 0;  ///< of the trunk and its branches
+  double moments = 0;  ///< checkpoints measured
+  double training_flops = 0;
+  double measuring_flops = 0;
+};
+RunWork work_of(const RunSpec& run);
+
+/// Flops of the whole run by the cost model.
+double run_cost(const RunSpec& run);
 
 }  // namespace hone::experiments

@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "experiments/cost.hpp"
 #include "experiments/places.hpp"
 #include "experiments/runner.hpp"
 #include "sim/base/atomic_file.hpp"

@@ -9,12 +9,12 @@
 #include "experiments/decode_table.hpp"
 #include "experiments/measure.hpp"
 #include "experiments/rows.hpp"
+#include "experiments/run_manifest.hpp"
 #include "experiments/run_time.hpp"
 #include "experiments/scheme_table.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
-#include "sim/record/manifest.hpp"
 #include "sim/record/run_file.hpp"
 #include "sim/train/checkpoint.hpp"
 
@@ -338,31 +338,13 @@ class Run {
   }
 
   void describe(RunFile& file) const {
-    Dataset manifest, options;
-    std::map<std::string, std::string> inputs;
+    RunFacts facts{model_.layout().quantizable_size(), model_.layout().size(), source_.sha256, source_.epochs,
+                   source_.entropy_rate_nats};
     for (const auto& [name, source] : sources_)
-      if (!source.sha256.empty()) inputs[name] = source.sha256;
-    for (const auto& [name, value] :
-         manifest_attributes(this_build(), std::uint64_t(spec_.seed), context_.threads, inputs))
-      manifest.set_attribute(name, value);
-    manifest.set_attribute("run_id", spec_.id());
-    manifest.set_attribute("study", spec_.study);
-    manifest.set_attribute("model_name", spec_.model.name);
-    manifest.set_attribute("architecture", std::string(spec_.model.kind == "mlp" ? "mlp" : "transformer"));
-    manifest.set_attribute("model_params", std::int64_t(model_.layout().quantizable_size()));
-    manifest.set_attribute("total_params", std::int64_t(model_.layout().size()));
-    manifest.set_attribute("corpus", spec_.data.kind == "text" && spec_.data.files.empty()
-                                         ? fmt::format("{}", fmt::join(spec_.data.corpora, "+"))
-                                         : spec_.data.name);
-    manifest.set_attribute("corpus_sha256", source_.sha256);
-    manifest.set_attribute("data_epochs", source_.epochs);
-    manifest.set_attribute("entropy_rate_nats", source_.entropy_rate_nats);
-    manifest.set_attribute("command", context_.command);
-    manifest.set_attribute("outcome", outcome_);
-    for (const auto& [name, value] : spec_.options()) options.set_attribute(name, value);
-    file.groups["manifest"] = std::move(manifest);
-    file.groups["options"] = std::move(options);
-    file.attributes["title"] = std::string("hone run ") + spec_.id();
+      if (!source.sha256.empty()) facts.inputs[name] = source.sha256;
+    describe_run(file, spec_, facts, context_.threads);
+    file.groups["manifest"].set_attribute("command", context_.command);
+    file.groups["manifest"].set_attribute("outcome", outcome_);
   }
 
   const RunSpec& spec_;
@@ -395,35 +377,7 @@ std::string execute_mlp(const RunSpec& spec, const RunContext& context) {
   return Run<Mlp>(spec, context, std::move(model), {{spec.data.name, std::move(source)}}).execute();
 }
 
-double decoding_flops(const RunSpec& run, Index parameters) {
-  if (run.model.kind == "mlp" || !run.decode.is_on()) return 0;
-  return decode_flops(fitted_to(run.decode, transformer_options(run.model, run.data.vocabulary)), parameters);
-}
-
 }  // namespace
-
-RunWork work_of(const RunSpec& run) {
-  RunWork work;
-  work.parameters = run.model.kind == "mlp"
-                        ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout().size()
-                        : transformer_options(run.model, run.data.vocabulary).layout().size();
-  const auto steps = checkpoint_steps(run);
-  work.updates = double(steps.back()), work.moments = double(steps.size());
-  for (const BranchSpec& branch : run.branches)
-    for (std::int64_t at : branch.at)
-      work.updates += double(branch_length(run, branch, steps[size_t(at) - 1])), work.moments += 1;
-  work.moments +=
-      (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
-  work.training_flops = work.updates * training_flops(run, work.parameters);
-  work.measuring_flops = work.moments * moment_flops(run, work.parameters) + schemes_flops(run, work.parameters) +
-                         decoding_flops(run, work.parameters);
-  return work;
-}
-
-double run_cost(const RunSpec& run) {
-  const RunWork work = work_of(run);
-  return work.training_flops + work.measuring_flops;
-}
 
 std::string execute_run(const RunSpec& run, const RunContext& context) {
   if (const auto outcome = finished_outcome(context.folder, run)) return *outcome;

@@ -21,19 +21,6 @@ struct RunContext {
   std::string command;  ///< as typed, for the manifest
 };
 
-/// What a run consists of, by the cost model.
-struct RunWork {
-  Index parameters = 0;
-  double updates = 0;  ///< of the trunk and its branches
-  double moments = 0;  ///< checkpoints measured
-  double training_flops = 0;
-  double measuring_flops = 0;
-};
-RunWork work_of(const RunSpec& run);
-
-/// Flops of the whole run by the cost model.
-double run_cost(const RunSpec& run);
-
 /// Executes the run, or the rest of it, and returns its outcome: "complete" or "diverged: …".
 /// ensures  the file's content does not depend on threads, interruptions or the other runs; a whole file that is there,
 ///          or that another process puts there meanwhile, is kept and its outcome returned

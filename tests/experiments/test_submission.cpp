@@ -8,7 +8,8 @@
 #include <set>
 #include <thread>
 
-#include "experiments/runner.hpp"
+#include "experiments/cost.hpp"
+#include "experiments/run_files.hpp"
 #include "experiments/slurm.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
