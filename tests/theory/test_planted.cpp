@@ -65,6 +65,7 @@ TEST_SUITE("planted") {
       INFO(r.question, ", ", r.world);
       if (r.wanted != "supported") CHECK(r.supported == 0);
       if (r.wanted != "refuted") CHECK(r.refuted == 0);
+      if (r.question == "Q8") CHECK((r.wanted == "inconclusive") == (r.inconclusive == 1));
     }
   }
 

@@ -86,6 +86,20 @@ TEST_SUITE("questions") {
     CHECK(w.outcome == Outcome::inconclusive);
   }
 
+  TEST_CASE("TrainingFit: scales fitted apart leave what full precision says of size and tokens alone") {
+    const PrecisionRows all = precision_rows(trained_low(
+                                                 {2, 3, 4}, [](double) { return 1.2; }, 0.4, 1e-3),
+                                             quick());
+    std::vector<Observation> full, low;
+    for (const Observation& o : all.observations) (std::isinf(o.point.P_w) ? full : low).push_back(o);
+    for (Observation& o : low) o.log_y += 0.05;  // what these rows say of E must not count
+    const TrainingFit apart = TrainingFit(LawKind::train_exponential, all, all.observations).refit_apart(full, low);
+    REQUIRE(apart.is_usable());
+    const FitSummary chinchilla = fit(LawKind::chinchilla, full, {});
+    for (std::size_t k = 0; k < 5; ++k) CHECK_NEAR(apart.parameters()[k], chinchilla.parameters[k], 1e-3, 0);
+    CHECK(apart.parameters()[5] > 1.25);  // the scale takes the blame
+  }
+
   TEST_CASE("Q8: an optimum below the bits that were trained, and one single precision, are inconclusive") {
     const auto gamma = [](double) { return 1.2; };
     const Verdict below = judge_precision(trained_low({4, 6, 8}, gamma, 1.0, 1e-4), quick());
