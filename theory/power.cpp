@@ -93,6 +93,7 @@ std::vector<PtqRow> draw_predicted(const Pilot& pilot, const std::vector<Planned
       PtqRow& row = rows[next++];
       const double log_delta = pilot.ratio.value({std::log(row.predicted)}) + shared;
       measure_damage(row, pilot, log_delta + draws.normal(pilot.ratio.scatter.row.sd), draws);
+      row.gradient = 0;  // the pilot's ratio is of damage without its first-order term
       const PtqRow& like = nearest_row(pilot, row.P, log_delta);
       row.predicted_se = like.predicted > 0 ? row.predicted * like.predicted_se / like.predicted : nan;
     }

@@ -29,7 +29,7 @@ struct Pilot {
   GroupedFit damage;                        ///< ln delta by LawKind::ptq_exponential
   GroupedFit trace;                         ///< ln tr H by LawKind::sharpness_power
   GroupedFit predicted;                     ///< ln prediction by LawKind::ptq_exponential
-  GroupedFit ratio;                         ///< ln delta on ln prediction
+  GroupedFit ratio;                         ///< ln of delta less its first-order term on ln prediction
   GroupedFit interaction;                   ///< relative interaction of weights and activations, a constant
   std::vector<PtqRow> rows;                 ///< whose standard errors and first orders the drawn rows take
   std::vector<double> interaction_error{};  ///< standard errors of interactions

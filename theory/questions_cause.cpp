@@ -195,7 +195,8 @@ void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExpon
 Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict(
       "Q5", "Cause or correlate: at equal tokens, does the damage follow its prediction?",
-      "what moves the prediction moves the damage alike, and tokens add nothing at fixed prediction",
+      "what moves the prediction moves the damage, its measured first-order term taken out, alike, and tokens add "
+      "nothing at fixed prediction",
       "supported: all intervals of ln delta at fixed prediction inside ± q5_tolerance, the exponent of D at fixed "
       "prediction inside ± q5_exponent_tolerance, and some contrast moved the prediction beyond q5_tolerance, so that "
       "a damage that ignored it would have shown; refuted: one of these intervals disjoint from its band when all hold "

@@ -1,5 +1,6 @@
 // Q8: is there a compute-optimal precision of training, and does it drift with compute?
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "sim/base/error.hpp"
@@ -162,43 +163,82 @@ Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
   return slope;
 }
 
-/// P* of models trained on fewer and on more tokens than the geometric middle, and its change per decade of tokens; NaN
-/// where low precision saw one token count only. Refits to growing budgets keep the small runs and average a scale that
-/// moves with tokens away, or turn it around; this looks at it alone.
-Interval add_token_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all, const Thresholds& thresholds) {
+/// A model size with its bits of training: what must be there at few and at many tokens to be compared.
+using Setting = std::tuple<double, double, double, double>;
+Setting setting_of(const Point& x) { return {x.N, x.P_w, x.P_a, x.P_kv}; }
+
+/// Low-precision rows up to and beyond the geometric middle of their tokens, those settings only that lie on both sides.
+struct TokenHalves {
+  double middle = NAN;
+  std::set<Setting> shared;
+  bool is_beyond(const Observation& o) const { return o.point.D > middle * (1 + 1e-9); }
+};
+
+bool is_low(const Observation& o) { return std::min({o.point.P_w, o.point.P_a, o.point.P_kv}) < 16; }
+
+TokenHalves token_halves(const PrecisionRows& all) {
+  TokenHalves halves;
   double least = INFINITY, most = 0;
-  const auto is_low = [](const Observation& o) { return std::min({o.point.P_w, o.point.P_a, o.point.P_kv}) < 16; };
   for (const Observation& o : all.observations)
     if (is_low(o)) least = std::min(least, o.point.D), most = std::max(most, o.point.D);
-  add_control(v, "optimal bits at fewer and at more tokens", least < most);
-  if (!(least < most)) return {NAN, NAN, NAN, 0};
-  const double middle = std::sqrt(least * most);
+  halves.middle = std::sqrt(least * most);
+  std::set<Setting> seen[2];
+  for (const Observation& o : all.observations)
+    if (is_low(o)) seen[halves.is_beyond(o)].insert(setting_of(o.point));
+  std::set_intersection(seen[0].begin(), seen[0].end(), seen[1].begin(), seen[1].end(),
+                        std::inserter(halves.shared, halves.shared.end()));
+  return halves;
+}
+
+/// "w, a": the parts that some setting lowers.
+std::string parts_in_words(const std::set<Setting>& settings) {
+  bool lowered[3] = {};
+  for (const auto& [n, w, a, kv] : settings)
+    lowered[0] = lowered[0] || w < 16, lowered[1] = lowered[1] || a < 16, lowered[2] = lowered[2] || kv < 16;
+  std::string words;
+  for (std::size_t part = 0; part < 3; ++part)
+    if (lowered[part]) words += fmt::format("{}{}", words.empty() ? "" : ", ", part_names[part]);
+  return words;
+}
+
+/// P* of the same settings trained on fewer and on more tokens than the geometric middle, and its change per decade of
+/// tokens; NaN where no setting has both. Refits to growing budgets keep the small runs and average a scale that moves
+/// with tokens away, or turn it around; this looks at it alone.
+std::array<Interval, 2> add_token_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
+                                        const Thresholds& thresholds) {
+  const TokenHalves halves = token_halves(all);
+  add_control(v, "optimal bits of the same models at fewer and at more tokens", !halves.shared.empty());
+  const Interval unknown{NAN, NAN, NAN, 0};
+  if (halves.shared.empty()) return {unknown, unknown};
   const auto statistic = [&](const std::vector<std::size_t>& sample) {
-    std::vector<Observation> full, halves[2];
+    std::vector<Observation> full, low[2];
     std::array<double, 2> bits{NAN, NAN}, place{};
     for (const Observation& o : drawn_rows(all.observations, sample)) {
-      const std::size_t half = o.point.D > middle;
-      (is_low(o) ? halves[half] : full).push_back(o);
-      if (is_low(o)) place[half] += std::log10(o.point.D);
+      if (!is_low(o)) full.push_back(o);
+      if (!is_low(o) || halves.shared.count(setting_of(o.point)) == 0) continue;
+      low[halves.is_beyond(o)].push_back(o);
+      place[halves.is_beyond(o)] += std::log10(o.point.D);
     }
     for (const std::size_t half : {0u, 1u}) {
-      place[half] /= static_cast<double>(halves[half].size());
-      if (const TrainingFit part = fit.refit_apart(full, halves[half]); part.is_usable())
-        bits[half] = part.optimal_bits();
+      place[half] /= static_cast<double>(low[half].size());
+      if (const TrainingFit part = fit.refit_apart(full, low[half]); part.is_usable()) bits[half] = part.optimal_bits();
     }
     return std::vector<double>{bits[0], bits[1], (bits[1] - bits[0]) / (place[1] - place[0])};
   };
-  const auto intervals = jackknife(keys_of(all.observations), statistic, interval_options(thresholds));
-  add_detail(v, fmt::format("optimal bits up to {:.3g} tokens", middle), intervals[0]);
-  add_detail(v, fmt::format("optimal bits beyond {:.3g} tokens", middle), intervals[1]);
+  const std::vector<RowKey> keys = keys_of(all.observations);
+  const auto intervals = jackknife(keys, statistic, interval_options(thresholds));
+  const std::string parts = parts_in_words(halves.shared);
+  add_detail(v, fmt::format("optimal bits of {} up to {:.3g} tokens", parts, halves.middle), intervals[0]);
+  add_detail(v, fmt::format("optimal bits of {} beyond {:.3g} tokens", parts, halves.middle), intervals[1]);
   add_detail(v, "drift of the optimal bits per decade of tokens", intervals[2]);
-  return intervals[2];
+  return {intervals[2], jackknife(keys, statistic, simultaneous_options(thresholds, 2))[2]};
 }
 
 void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits, const Interval& drift,
-                      const Interval& token_drift, const Thresholds& thresholds) {
+                      const std::array<Interval, 2>& token_drifts, const Thresholds& thresholds) {
+  const Interval& token_drift = token_drifts[0];  // the second holds together with the drift with compute
   const double bar = value_of(thresholds, "q8_drift"), least = *all.bits.begin(), most = 16;
-  const bool drifts = is_outside(drift, -bar, bar) || is_outside(token_drift, -bar, bar);
+  const bool drifts = is_outside(drift, -bar, bar) || is_outside(token_drifts[1], -bar, bar);
   const bool stands = is_inside(drift, -bar, bar) && is_inside(token_drift, -bar, bar);
   const bool is_within = is_inside(bits, least, most);
   if (drifts || bits.low > most)
@@ -212,9 +252,9 @@ void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits
   if (std::isfinite(drift.estimate))
     v.prose += fmt::format(" It moves by {} bits per decade of compute.", in_words(drift));
   if (std::isfinite(token_drift.estimate))
-    v.prose += fmt::format(" At equal sizes it moves by {} bits per decade of tokens.", in_words(token_drift));
+    v.prose += fmt::format(" The same models on more tokens move it by {} bits per decade.", in_words(token_drift));
   if (!is_within && std::isfinite(bits.low)) v.prose += " The interval is not within the bits that were trained.";
-  if (!stands && !drifts) v.prose += " Whether it drifts with compute is open.";
+  if (!stands && !drifts) v.prose += " Whether it drifts with compute or tokens is open.";
 }
 
 }  // namespace
@@ -255,8 +295,7 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
     add_control(v, fmt::format("bits of {} apart from the other parts", part_names[part]), all.is_lowered_alone(part));
   }
   const Interval drift = add_drift(v, fit, all, thresholds);
-  const Interval token_drift = add_token_drift(v, fit, all, thresholds);
-  decide_precision(v, all, optimum.bits, drift, token_drift, thresholds);
+  decide_precision(v, all, optimum.bits, drift, add_token_drift(v, fit, all, thresholds), thresholds);
   add_rivals(v, fit, all, thresholds);
   if (all.is_lowered[0]) add_information(v, all, optimum.parts[0], thresholds);
   add_measured_sizes(v, all, fit.law(), thresholds);

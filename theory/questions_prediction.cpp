@@ -25,8 +25,8 @@ double r_squared(const PredictionRows& p, const std::vector<double>& line) {
   return 1 - residual / total;
 }
 
-/// d ln delta/d ln D within (N, P) and its four parts; delta is without its first-order term. One design serves all five slopes, and the
-/// parts add up to ln delta (up to a constant) in every row, hence the slopes add up too.
+/// d ln delta/d ln D within (N, P) and its four parts; delta is without its first-order term. One design serves all five
+/// slopes, and the parts add up to ln delta (up to a constant) in every row, hence the slopes add up too.
 void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds) {
   std::vector<RowKey> keys;
   std::vector<double> log_d, sigma;
@@ -70,10 +70,12 @@ void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresho
       by_bits[r.P].push_back(r);
   for (const auto& [bits, rows] : by_bits) {
     const auto ratio = [&rows](const Sample& sample) {
-      double measured = 0, first_order = 0, predicted = 0;
-      for (const std::size_t i : sample)
-        measured += rows[i].delta, first_order += rows[i].gradient, predicted += rows[i].predicted;
-      return std::vector<double>{measured / predicted, first_order / predicted};
+      double measured = 0, predicted = 0, first_order = 0, beside = 0;
+      for (const std::size_t i : sample) {
+        measured += rows[i].delta, predicted += rows[i].predicted;
+        if (std::isfinite(rows[i].gradient)) first_order += rows[i].gradient, beside += rows[i].predicted;
+      }
+      return std::vector<double>{measured / predicted, first_order / beside};
     };
     const auto intervals = jackknife(keys_of(rows), ratio, interval_options(thresholds));
     add_detail(v, fmt::format("sum of damage over sum of prediction at {:g} bits", bits), intervals[0]);
@@ -81,52 +83,64 @@ void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresho
   }
 }
 
-/// Rows of the main trunk with the expected size of g'e added to the standard error of their damage; NaN sizes where no
-/// g'e is known.
+/// The expected size of g'e in each row.
 /// math    ln|g'e| = a + b ln predicted + c P over all rows; for normal g'e of standard deviation s, E ln|g'e| = ln s -
 ///         (γ + ln 2)/2. The g'e of the row itself would not do: through the logarithm its weight would follow its sign
-std::vector<PtqRow> with_first_order_noise(const std::vector<PtqRow>& table) {
-  std::vector<PtqRow> rows;
+std::vector<double> first_order_sizes(const std::vector<PtqRow>& rows) {
   std::vector<double> log_predicted, bits, log_size;
-  for (const PtqRow& r : table) {
-    if (!is_main_trunk(r) || !(r.predicted > 0) || !(std::abs(r.gradient) > 0) || !std::isfinite(r.gradient)) continue;
-    rows.push_back(r);
+  for (const PtqRow& r : rows) {
     log_predicted.push_back(std::log(r.predicted)), bits.push_back(r.P);
     log_size.push_back(std::log(std::abs(r.gradient)));
   }
-  const std::vector<double> ones(rows.size(), 1);
-  const auto c = regress({log_predicted, bits}, log_size, ones, all_indices(rows.size()));
+  const auto c =
+      regress({log_predicted, bits}, log_size, std::vector<double>(rows.size(), 1), all_indices(rows.size()));
   constexpr double of_normal = 0.635181422730739;
+  std::vector<double> sizes;
   for (std::size_t i = 0; i < rows.size(); ++i)
-    rows[i].delta_se =
-        std::hypot(rows[i].delta_se, std::exp(c[0] + c[1] * log_predicted[i] + c[2] * bits[i] + of_normal));
-  return rows;
+    sizes.push_back(std::exp(c[0] + c[1] * log_predicted[i] + c[2] * bits[i] + of_normal));
+  return sizes;
 }
 
-/// The slope that one finds without taking the first-order term out: more noise, fewer rows, the same expectation up to
-/// that of ln.
+/// The slope that one finds with the first-order term left in, and with it taken out of the same rows: those whose
+/// prediction exceeds the noise of both and whose damage is positive, which leaves few at many bits.
 void add_plain_slope(Verdict& v, const Table& table, const Thresholds& thresholds) {
-  std::vector<PtqRow> rows = with_first_order_noise(table.ptq);
-  for (PtqRow& r : rows) r.gradient = 0;  // it stays in the damage
-  Dropped ignored;
-  const PredictionRows p = prediction_columns(select_predicted(rows, is_main_trunk, thresholds, ignored), thresholds);
-  if (p.rows.empty()) return;
-  const auto slope = [&](const Sample& sample) {
-    return std::vector<double>{regress({p.log_predicted}, p.log_delta, p.sigma, sample)[1]};
+  std::vector<PtqRow> rows;
+  for (const PtqRow& r : table.ptq)
+    if (r.architecture == "transformer" && is_main_trunk(r) && r.P >= value_of(thresholds, "ptq_bits_min") &&
+        r.P <= value_of(thresholds, "ptq_bits_max") && r.predicted > 0 && std::abs(r.gradient) > 0 &&
+        std::isfinite(r.delta) && std::isfinite(r.delta_se) && std::isfinite(r.gradient))
+      rows.push_back(r);
+  const std::vector<double> sizes = first_order_sizes(rows);
+  std::vector<PtqRow> kept;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    PtqRow r = rows[i];
+    r.delta_se = std::hypot(r.delta_se, sizes[i]);
+    const bool is_clear = r.predicted > value_of(thresholds, "ptq_min_snr") * r.delta_se;
+    if (is_clear && std::min(r.delta, without_first_order(r).delta) > 0) kept.push_back(r);
+  }
+  if (kept.empty()) return;
+  const PredictionRows p = prediction_columns(kept, thresholds);
+  std::vector<double> log_second;
+  for (const PtqRow& r : kept) log_second.push_back(std::log(without_first_order(r).delta));
+  const auto slopes = [&](const Sample& sample) {
+    return std::vector<double>{regress({p.log_predicted}, p.log_delta, p.sigma, sample)[1],
+                               regress({p.log_predicted}, log_second, p.sigma, sample)[1]};
   };
-  add_detail(v, "slope with the first-order term left in", jackknife(p.keys, slope, interval_options(thresholds))[0]);
+  const auto intervals = jackknife(p.keys, slopes, interval_options(thresholds));
+  add_detail(v, "slope with the first-order term left in", intervals[0]);
+  add_detail(v, "slope with it taken out of the same rows", intervals[1]);
 }
 
 }  // namespace
 
 Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
-  Verdict v = open_verdict("Q3", "Does sharpness explain the damage?",
-                           "the damage, its first-order term of mean zero taken out, is proportional to the zero-parameter "
-                           "prediction from curvature and step size",
-                           "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; "
-                           "inconclusive otherwise",
-                           thresholds,
-                           {"q3_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
+  Verdict v = open_verdict(
+      "Q3", "Does sharpness explain the damage?",
+      "the damage, its first-order term of mean zero taken out, is proportional to the zero-parameter "
+      "prediction from curvature and step size",
+      "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; "
+      "inconclusive otherwise",
+      thresholds, {"q3_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
   Dropped dropped;
   const PredictionRows p = prediction_rows(table, thresholds, dropped);
   v.n = static_cast<int>(p.rows.size());

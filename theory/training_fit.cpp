@@ -123,6 +123,10 @@ TrainingFit TrainingFit::refit_apart(const std::vector<Observation>& full, const
   if (!chinchilla.is_usable() || low.empty()) return other;
   std::vector<double> start = parameters_;
   std::copy(chinchilla.parameters.begin(), chinchilla.parameters.end(), start.begin());
+  for (std::size_t part = 0; part < 3; ++part)
+    other.is_lowered_[part] = is_lowered_[part] && std::any_of(low.begin(), low.end(), [&](const Observation& o) {
+                                return std::isfinite(bits_of(o.point)[part]);
+                              });
   other.solve(low, {start}, Free::parts);
   return other;
 }

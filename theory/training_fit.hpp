@@ -43,7 +43,7 @@ class TrainingFit {
   /// The same law fitted to other rows, from this solution.
   TrainingFit refit(const std::vector<Observation>& rows) const;
   /// Scales and offsets fitted to `low`, the Chinchilla law to `full` alone: rows at low precision that follow another
-  /// law cannot bend it.
+  /// law cannot bend it. Parts that no row of `low` lowers are left out: the optimum is that of the others.
   TrainingFit refit_apart(const std::vector<Observation>& full, const std::vector<Observation>& low) const;
   /// Bits of most N_eff/P: where compute is spent best.
   /// math    the interior maximum of most bits of f(P)/P within 1 to 32, f = N_eff/N with P bits in every part that the

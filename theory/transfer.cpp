@@ -68,6 +68,19 @@ void add_shifted_ratio(Verdict& v, const std::vector<PtqRow>& shifted, const std
   add_detail(v, "exponent of D of that ratio", intervals[1]);
 }
 
+/// How far rows lie from the main trunk's line of ln damage on ln prediction.
+void add_line_distance(Verdict& v, const std::string& name, const Table& table, const Wanted& wanted,
+                       const Thresholds& thresholds) {
+  Dropped ignored;
+  const Line line = prediction_line(prediction_rows(table, thresholds, ignored));
+  const PredictionRows p = prediction_columns(select_predicted(table.ptq, wanted, thresholds, ignored), thresholds);
+  if (p.rows.empty() || !std::isfinite(line.slope)) return;
+  std::vector<double> rest;
+  for (std::size_t i = 0; i < p.rows.size(); ++i)
+    rest.push_back(p.log_delta[i] - line.intercept - line.slope * p.log_predicted[i]);
+  add_detail(v, name, mean_interval(p.keys, rest, p.sigma, interval_options(thresholds)));
+}
+
 /// How far tuned branches lie from the law of the trunk, and from its line on the prediction.
 void add_tuned(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds) {
   Dropped ignored;
@@ -75,25 +88,15 @@ void add_tuned(Verdict& v, const Table& table, const Growth& growth, const Thres
   const std::vector<PtqRow> rows = select_damage(table.ptq, is_tuned, thresholds, ignored);
   add_control(v, "branches tuned on other data", !rows.empty());
   if (rows.empty()) return;
-  const Line line = prediction_line(prediction_rows(table, thresholds, ignored));
-  std::vector<PtqRow> predicted_rows;
-  std::vector<double> from_law, from_line, sigma, line_sigma;
+  const double scatter = value_of(thresholds, "fit_scatter");
+  std::vector<double> from_law, sigma;
   for (const PtqRow& r : rows) {
-    const double scatter = value_of(thresholds, "fit_scatter");
     from_law.push_back(std::log(r.delta / predict(growth.power, growth.fit.parameters, {r.N, r.D, r.P})));
     sigma.push_back(combined_sigma({r.delta_se / r.delta}, scatter));
-    const double second_order = without_first_order(r).delta;
-    if (!(r.predicted > 0) || !(second_order > 0) || !std::isfinite(line.slope)) continue;
-    predicted_rows.push_back(r);
-    from_line.push_back(std::log(second_order) - line.intercept - line.slope * std::log(r.predicted));
-    line_sigma.push_back(combined_sigma({r.delta_se / r.predicted}, scatter));
   }
-  const IntervalOptions options = interval_options(thresholds);
   add_detail(v, "tuned branches: ln damage over the law of the trunk",
-             mean_interval(keys_of(rows), from_law, sigma, options));
-  if (predicted_rows.empty()) return;
-  add_detail(v, "tuned branches: ln damage over its line on the prediction",
-             mean_interval(keys_of(predicted_rows), from_line, line_sigma, options));
+             mean_interval(keys_of(rows), from_law, sigma, interval_options(thresholds)));
+  add_line_distance(v, "tuned branches: ln damage over its line on the prediction", table, is_tuned, thresholds);
 }
 
 /// Exponent of D, and distance from the main arm's line on the prediction, of trunks of other arms on other data.
@@ -105,7 +108,6 @@ void add_other_data(Verdict& v, const Table& table, const Growth& growth, const 
     if (r.architecture == "transformer" && own.count(r.data) == 0) others.insert(r.data);
   add_control(v, "the same question on other training data", !others.empty());
   Dropped ignored;
-  const Line line = prediction_line(prediction_rows(table, thresholds, ignored));
   for (const std::string& data : others) {
     const auto wanted = [&](const Subject& s) {
       return s.data == data && s.variant == "trunk" && s.is_full_precision() && is_settled(s);
@@ -114,13 +116,7 @@ void add_other_data(Verdict& v, const Table& table, const Growth& growth, const 
         damage_observations(select_damage(table.ptq, wanted, thresholds, ignored), value_of(thresholds, "fit_scatter"));
     const FitIntervals fitted = fit_intervals(growth.power, rows, {}, interval_options(thresholds));
     if (fitted.fit.is_usable()) add_detail(v, "gamma_D on the data " + data, fitted.parameters[1]);
-    const PredictionRows p = prediction_columns(select_predicted(table.ptq, wanted, thresholds, ignored), thresholds);
-    std::vector<double> rest;
-    for (std::size_t i = 0; i < p.rows.size(); ++i)
-      rest.push_back(p.log_delta[i] - line.intercept - line.slope * p.log_predicted[i]);
-    if (!rest.empty() && std::isfinite(line.slope))
-      add_detail(v, "ln damage over the line on the prediction, on the data " + data,
-                 mean_interval(p.keys, rest, p.sigma, interval_options(thresholds)));
+    add_line_distance(v, "ln damage over the line on the prediction, on the data " + data, table, wanted, thresholds);
   }
 }
 

@@ -107,7 +107,8 @@ std::vector<Threshold> default_thresholds() {
       {"q6_balance", 0.2, "least share of the smaller of the two damages in their sum"},
       {"q6_breakdown", 0.05, "interaction relative to the sum beyond which independence of given bits breaks down"},
       {"q6_channel_length", 64, "channel length in the predicted noise of absmax rounding"},
-      {"q8_drift", 0.5, "change of the optimal precision, in bits per decade of compute, that counts as none"},
+      {"q8_drift", 0.5,
+       "change of the optimal precision, in bits per decade of compute or of tokens, that counts as none"},
   };
 }
 

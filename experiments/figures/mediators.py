@@ -49,8 +49,8 @@ def mediators_figure(study):
     ax.margins(x=0.1)
     ax.set_xlabel("held-out R² of ln δ at fixed bits (1: perfect, 0: no better than the bits alone)")
     caption = (
-        "Variance of ln δ that each single number explains in cells that its fit did not see, as "
-        f"verdict {question} gives it, over {style.runs_text(study.drawn_runs('ptq'))}. Black: "
+        "Variance of ln δ, δ without its first-order term, that each single number explains in cells "
+        f"that its fit did not see, as verdict {question} gives it, over {style.runs_text(study.drawn_runs('ptq'))}. Black: "
         "intervals. Blue: the zero-parameter prediction, grey: its rivals.")
     if cut:
         caption += f" {cut} bar{'s' * (cut != 1)} cut at {WORST:g}."

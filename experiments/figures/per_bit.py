@@ -61,8 +61,8 @@ def per_bit_figure(study):
     ax.set_ylabel("damage ratio δ(P) / δ(P + 1)")
     style.label_ends(ax, ends)
     caption = (
-        "Factor by which the damage falls with one more bit, at the same checkpoint; a wide interval "
-        f"is cut at the axis. Means over the rows of verdict {question}, "
+        "Factor by which the damage, without its first-order term, falls with one more bit, at the "
+        f"same checkpoint; a wide interval is cut at the axis. Means over the rows of verdict {question}, "
         f"{style.runs_text(study.drawn_runs('ptq'))}, with their intervals. Dashed: squared step "
         "of the grid, ((2^P − 1)/(2^(P−1) − 1))², no constant; the published exponential and the "
         "published power of the bits, with their authors' constants.")

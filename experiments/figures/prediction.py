@@ -11,8 +11,12 @@ from records import Absent, is_number, rows, runs_of
 
 
 def drawable_points(study):
+    """Rows of damage without its first-order term where that was measured, as verdict Q3 has it."""
     points = rows(study, "ptq", ["bits", "delta_nats", "delta_se_nats", "predicted_nats",
-                                 "predicted_se_nats"], "bits")
+                                 "predicted_se_nats", "gradient_nats"], "bits")
+    for p in points:
+        if np.isfinite(p.gradient_nats):
+            p.delta_nats = p.delta_nats - p.gradient_nats
     if not any(p.predicted_nats > 0 for p in points):
         raise Absent("no checkpoint has a prediction above zero")
     return points
@@ -68,7 +72,7 @@ def draw_prediction(ax, study):
     drawn = draw_slope(ax, study)
     style.log_axis(ax.xaxis), style.log_axis(ax.yaxis)
     ax.set_xlabel("predicted damage (nats per token)")
-    ax.set_ylabel("measured damage δ (nats per token)")
+    ax.set_ylabel("measured damage δ less its first order g·e (nats per token)")
     handles = [Line2D([], [], marker="o", ls="", ms=4, color=style.bits_colour(b),
                       label=f"{b:g} bits") for b in sorted({p.bits for p in points})]
     handles += style.variant_handles(p.variant for p in points if p.variant != "trunk")
@@ -80,11 +84,11 @@ def prediction_figure(study):
     figure, ax = style.plt.subplots(figsize=(style.WIDTH, 5.2))
     points, cloud, at_left, drawn = draw_prediction(ax, study)
     caption = (
-        "Measured loss rise δ against its prediction without free parameters, (1/24) Σ step² tr H "
-        "over quantizer groups, both in nats per token on logarithmic axes, "
-        f"{style.runs_text(runs_of(points))}, all checkpoints and "
-        "bits. Bars: 2 standard errors. Filled: trunk, open: other variants. Grey line: perfect "
-        "prediction.")
+        "Measured loss rise δ, less the first-order term g·e of the one rounding (near 0 over many), "
+        "against its prediction without free parameters, (1/24) Σ step² tr H over quantizer groups, "
+        f"both in nats per token on logarithmic axes, {style.runs_text(runs_of(points))}, all checkpoints and "
+        "bits. Bars: 2 standard errors of δ itself. Filled: trunk, open: other variants. Grey line: "
+        "perfect prediction.")
     if drawn == "lines":
         caption += (" Dashed: the fit of verdict Q3 to the trunk rows it selects; grey band: the "
                     "slopes in its interval, turned about the middle of the axis.")

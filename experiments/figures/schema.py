@@ -18,7 +18,7 @@ DIMENSIONS = {
     "ptq": {
         "bits": ("bits",), "delta_nats": ("checkpoint", "bits"),
         "delta_se_nats": ("checkpoint", "bits"), "predicted_nats": ("checkpoint", "bits"),
-        "predicted_se_nats": ("checkpoint", "bits"),
+        "predicted_se_nats": ("checkpoint", "bits"), "gradient_nats": ("checkpoint", "bits"),
     },
     "curvature": {
         "lambda": ("checkpoint", "rank"), "trace": ("checkpoint",), "trace_se": ("checkpoint",),

@@ -44,7 +44,7 @@ def split_figure(study):
     draw_bar(ax, len(parts), 0.0, total, SUM)
     ax.axvline(0, color=style.FAINT, lw=0.9, zorder=0)
     ax.set_yticks(range(len(parts) + 1),
-                  [WORDS.get(name, name) for name, _ in parts] + ["damage δ\n(the sum)"])
+                  [WORDS.get(name, name) for name, _ in parts] + ["damage\n(the sum)"])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(parts) + 0.5, -0.5)
     ax.margins(x=0.12)
@@ -52,6 +52,7 @@ def split_figure(study):
     caption = (
         "How the damage's growth with tokens comes about: d ln δ/d ln D within model size and bits "
         "is the sum of the parts above it, each bar starting where the last one ended, as verdict "
-        f"{question} gives them over {style.runs_text(study.drawn_runs('ptq'))}. Black: the interval of each part alone, set "
-        "at the end of its bar; blue raises the exponent, orange lowers it.")
+        f"{question} gives them, δ without its first-order term, over "
+        f"{style.runs_text(study.drawn_runs('ptq'))}. Black: the interval of each part "
+        "alone, set at the end of its bar; blue raises the exponent, orange lowers it.")
     return style.Drawing(figure, "What the growth of the damage is made of", caption, [question])

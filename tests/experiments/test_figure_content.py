@@ -10,6 +10,7 @@ import numpy as np
 import certificates
 import decode
 import growth
+import prediction
 import schemes
 import spectrum
 import style
@@ -45,6 +46,21 @@ class WhatIsDrawn(StudyCase):
         for line, size in zip(dashed, (1e5, 4e5)):
             x, y = line.get_xdata(), line.get_ydata()
             np.testing.assert_allclose(y, 20 * np.sqrt(x) * (size / 1e5) ** 0.2, rtol=1e-9)
+
+    def test_the_prediction_is_drawn_beside_damage_without_its_first_order_term(self):
+        whole = [p.delta_nats for p in prediction.drawable_points(read_study(self.folder))
+                 if p.run.path == self.run]
+
+        def add_first_order(file):
+            group = file["ptq"]
+            group.copy("predicted_nats", "gradient_nats")
+            group["delta_nats"][...] += group["gradient_nats"][...]
+
+        edit(self.run, add_first_order)
+        points = [p for p in prediction.drawable_points(read_study(self.folder))
+                  if p.run.path == self.run]
+        np.testing.assert_allclose([p.delta_nats for p in points], whole, rtol=1e-12)
+        self.assertTrue(all(p.gradient_nats > 0 for p in points))
 
     def test_density_integrates_to_one(self):
         rng = np.random.default_rng(0)

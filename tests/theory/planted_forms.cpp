@@ -53,10 +53,10 @@ SyntheticGrid training_grid(std::uint64_t seed) {
 
 std::vector<World> form_worlds() {
   return {{"damage goes as the squared step", "Q7", judge_forms, Outcome::supported, NAN,
-           [](std::uint64_t s) { return stepped(grid_of(s), law_of(0.5)); }},
+           [](std::uint64_t s) { return stepped(grid_of(s), rough_law_of(0.5)); }},
           {"damage is exponential in bits", "Q7", judge_forms, Outcome::refuted, NAN,
            [](std::uint64_t s) {
-             return Table{planted_ptq(grid_of(s), law_of(0.5)), {}, {}, {}};
+             return Table{planted_ptq(grid_of(s), rough_law_of(0.5)), {}, {}, {}};
            }},
           {"damage goes as the squared step, two sizes, one seed, fourfold noise", "Q7", judge_forms,
            Outcome::inconclusive, NAN, [](std::uint64_t s) { return stepped(small_grid(s), noisy_law(0.5)); }}};
@@ -68,19 +68,19 @@ std::vector<World> precision_worlds() {
   return {{"one scale of the effective size", "Q8", judge_precision, Outcome::supported, optimum,
            [=](std::uint64_t s) {
              return trained_low(
-                 training_grid(s), bits, [](double) { return gamma; }, 0.001);
+                 training_grid(s), bits, [](double) { return gamma; }, 0.004);
            }},
           {"the scale grows 2.5 times with each decade of tokens", "Q8", judge_precision, Outcome::refuted, NAN,
            [=](std::uint64_t s) {
              return trained_low(
-                 training_grid(s), bits, [](double d) { return 1.4 * std::pow(d / 4e5, 0.4); }, 0.001);
+                 training_grid(s), bits, [](double d) { return 1.4 * std::pow(d / 4e5, 0.4); }, 0.004);
            }},
           {"one scale, one size, two seeds, fourfold noise", "Q8", judge_precision, Outcome::inconclusive, NAN,
            [=](std::uint64_t s) {
              SyntheticGrid grid = training_grid(s);
              grid.N = {13e3}, grid.seeds = 2;
              return trained_low(
-                 grid, {3, 4}, [](double) { return gamma; }, 0.004);
+                 grid, {3, 4}, [](double) { return gamma; }, 0.016);
            }}};
 }
 

@@ -48,7 +48,7 @@ Table cooled(const SyntheticGrid& grid, const PlantedLaw& law, double delta, dou
 
 /// Damage as a power of the prediction other than 1.
 Table bent(std::uint64_t seed, double slope) {
-  Table table = trunk(grid_of(seed), law_of(0.5));
+  Table table = trunk(grid_of(seed), rough_law_of(0.5));
   for (PtqRow& r : table.ptq) scale(r, std::pow(r.predicted / 1e-4, slope - 1), 1);
   return table;
 }
@@ -115,6 +115,12 @@ std::vector<World> growth_worlds() {
     const double exponent = is_damage ? 0.5 : 0.3;  // the trace carries 0.6 of it
     worlds.push_back({"power law, exponent 0.5", q, judge, Outcome::supported, exponent,
                       [](std::uint64_t s) { return trunk(grid_of(s), law_of(0.5)); }});
+    if (is_damage) {
+      worlds.push_back({"power law, exponent 0.5, rough", q, judge, Outcome::supported, exponent,
+                        [](std::uint64_t s) { return trunk(grid_of(s), rough_law_of(0.5)); }});
+      worlds.push_back({"flat, rough", q, judge, Outcome::refuted, 0,
+                        [](std::uint64_t s) { return trunk(grid_of(s), rough_law_of(0)); }});
+    }
     worlds.push_back({"levels off at 30 tokens per parameter", q, judge, Outcome::refuted, NAN, levelling});
     worlds.push_back({"driven by the schedule: flat at constant rate, jumps when cooled", q, judge, Outcome::refuted, 0,
                       [](std::uint64_t s) { return cooled(grid_of(s), law_of(0), 0.6, 0.6); }});
@@ -126,17 +132,17 @@ std::vector<World> growth_worlds() {
 
 std::vector<World> prediction_worlds() {
   return {{"damage is the prediction", "Q3", judge_prediction, Outcome::supported, 1,
-           [](std::uint64_t s) { return trunk(grid_of(s), law_of(0.5)); }},
+           [](std::uint64_t s) { return trunk(grid_of(s), rough_law_of(0.5)); }},
           {"damage is its power 0.8", "Q3", judge_prediction, Outcome::refuted, 0.8,
            [](std::uint64_t s) { return bent(s, 0.8); }},
           {"damage is the prediction, two sizes, one seed, fourfold noise", "Q3", judge_prediction,
            Outcome::inconclusive, NAN, [](std::uint64_t s) { return trunk(small_grid(s), noisy_law(0.5)); }},
           {"cooling moves both alike", "Q5", judge_cause, Outcome::supported, 0,
-           [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0.6, 0.6); }},
+           [](std::uint64_t s) { return cooled(grid_of(s), rough_law_of(0.5), 0.6, 0.6); }},
           {"driven by the schedule: cooling moves the damage alone", "Q5", judge_cause, Outcome::refuted, 0.6,
-           [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0.6, 0); }},
+           [](std::uint64_t s) { return cooled(grid_of(s), rough_law_of(0.5), 0.6, 0); }},
           {"cooling moves nothing", "Q5", judge_cause, Outcome::inconclusive, 0,
-           [](std::uint64_t s) { return cooled(grid_of(s), law_of(0.5), 0, 0); }}};
+           [](std::uint64_t s) { return cooled(grid_of(s), rough_law_of(0.5), 0, 0); }}};
 }
 
 std::vector<World> composition_worlds() {

@@ -84,7 +84,7 @@ TEST_SUITE("questions") {
 
   TEST_CASE("Q5: the trunk is interpolated between its checkpoints and never extrapolated") {
     PlantedLaw exact;
-    exact.run_noise = exact.row_noise = 0;
+    exact.run_noise = exact.row_noise = exact.higher_noise = 0;
     Table table = planted(exact, {.seeds = 1});
     for (PtqRow r : planted_ptq({.D = {5e5, 2e6, 2e7, 5e7, 2e8}, .seeds = 1}, exact)) {
       r.variant = "cooled";

@@ -78,11 +78,11 @@ TEST_SUITE("questions") {
     CHECK(of_tokens->low > 0.5);
     CHECK(v.outcome == Outcome::refuted);
     constexpr double optimum = 1.6893;  // of P/gamma: e^(x - 0.7) = 1 + x
-    CHECK_NEAR(detail(v, "optimal bits up to 1e+07 tokens"), optimum * 1.2, 0.05, 0);
-    CHECK_NEAR(detail(v, "optimal bits beyond 1e+07 tokens"), optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
+    CHECK_NEAR(detail(v, "optimal bits of w up to 1e+07 tokens"), optimum * 1.2, 0.05, 0);
+    CHECK_NEAR(detail(v, "optimal bits of w beyond 1e+07 tokens"), optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
     std::erase_if(table.losses, [](const LossRow& r) { return !r.is_full_precision() && r.D < 1e8; });
     const Verdict w = judge_precision(table, quick());
-    CHECK_FALSE(control(w, "optimal bits at fewer and at more tokens"));
+    CHECK_FALSE(control(w, "optimal bits of the same models at fewer and at more tokens"));
     CHECK(w.outcome == Outcome::inconclusive);
   }
 

@@ -32,7 +32,7 @@ TEST_SUITE("solvable") {
 
   TEST_CASE("planted_ptq: exponents of noiseless rows are the planted ones, other seeds other noise") {
     PlantedLaw planted;
-    planted.run_noise = planted.row_noise = 0;
+    planted.run_noise = planted.row_noise = planted.higher_noise = 0;
     CHECK_NEAR(gamma_of(planted_ptq({}, planted)), planted.gamma_d, 1e-9, 0);
     CHECK(planted_ptq({.seed = 1}, {})[0].delta != planted_ptq({.seed = 2}, {})[0].delta);
     CHECK(planted_ptq({.seed = 1}, {})[0].delta == planted_ptq({.seed = 1}, {})[0].delta);
