@@ -171,8 +171,14 @@ TEST_SUITE("questions") {
     CHECK(plain->low < 1);
     CHECK(1 < plain->high);
     CHECK(plain->high - plain->low > 2 * (v.high - v.low));
+    Table gap = planted({.row_noise = 0.2});
+    gap.ptq[0].gradient = NAN;
+    CHECK(std::isfinite(
+        detail(judge_prediction(gap, quick()),
+               fmt::format("sum of first-order terms over sum of prediction at {:g} bits", gap.ptq[0].P))));
     for (const double bits : {3.0, 6.0}) {
-      const Detail* sum = find_detail(v, fmt::format("sum of first-order terms over sum of prediction at {:g} bits", bits));
+      const Detail* sum =
+          find_detail(v, fmt::format("sum of first-order terms over sum of prediction at {:g} bits", bits));
       REQUIRE(sum != nullptr);
       CHECK(sum->low < 0);
       CHECK(sum->high > 0);

@@ -80,6 +80,15 @@ TEST_SUITE("questions") {
     constexpr double optimum = 1.6893;  // of P/gamma: e^(x - 0.7) = 1 + x
     CHECK_NEAR(detail(v, "optimal bits of w up to 1e+07 tokens"), optimum * 1.2, 0.05, 0);
     CHECK_NEAR(detail(v, "optimal bits of w beyond 1e+07 tokens"), optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
+    Table with_activations = table;  // at one token count: no part of the comparison
+    for (const LossRow& r : table.losses)
+      if (!r.is_full_precision() && r.D == 1e8) {
+        LossRow a = r;
+        a.run += " a", a.train_w_bits = 16, a.train_a_bits = r.train_w_bits;
+        with_activations.losses.push_back(a);
+      }
+    CHECK_NEAR(detail(judge_precision(with_activations, quick()), "optimal bits of w beyond 1e+07 tokens"),
+               optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
     std::erase_if(table.losses, [](const LossRow& r) { return !r.is_full_precision() && r.D < 1e8; });
     const Verdict w = judge_precision(table, quick());
     CHECK_FALSE(control(w, "optimal bits of the same models at fewer and at more tokens"));
