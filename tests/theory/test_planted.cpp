@@ -52,7 +52,8 @@ TEST_SUITE("planted") {
     CHECK_NEAR(held, 0.95, 0, 0.03);
   }
 
-  TEST_CASE("verdicts: directions, prediction, cooling and composition come out as planted in 36 of 40 campaigns or more") {
+  TEST_CASE(
+      "verdicts: directions, prediction, cooling and composition come out as planted in 36 of 40 campaigns or more") {
     check_outcomes(contrast_tables({40, hardware_threads()}).outcomes, 0.9);
   }
 
