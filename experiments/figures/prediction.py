@@ -72,7 +72,7 @@ def draw_prediction(ax, study):
     drawn = draw_slope(ax, study)
     style.log_axis(ax.xaxis), style.log_axis(ax.yaxis)
     ax.set_xlabel("predicted damage (nats per token)")
-    ax.set_ylabel("measured damage δ less its first order g·e (nats per token)")
+    ax.set_ylabel("measured damage δ − g·e (nats per token)")
     handles = [Line2D([], [], marker="o", ls="", ms=4, color=style.bits_colour(b),
                       label=f"{b:g} bits") for b in sorted({p.bits for p in points})]
     handles += style.variant_handles(p.variant for p in points if p.variant != "trunk")
