@@ -89,6 +89,19 @@ class SlurmTest(unittest.TestCase):
         """Stops every worker of this test, as one that has much to do; their ids."""
         return self.signal(set().union(*self.workers().values()), signal.SIGSTOP)
 
+    def hold_all(self):
+        """Waits until all four tasks run, two to a node, and stops each as it comes, so that none ends before and none
+        is half launched when a node is lost. {node: {task: process ids}}"""
+
+        def all_there():
+            self.sleep()
+            found = {node: self.workers(node) for node in ("n1", "n2")}
+            return found if all(len(tasks) == 2 for tasks in found.values()) else None
+
+        held = wait_for("not all tasks run", all_there, 60)
+        time.sleep(1)  # the nodes tell the controller what they have launched
+        return held
+
     def wake(self, processes):
         self.signal(processes, signal.SIGCONT)
 
@@ -147,16 +160,18 @@ class SlurmTest(unittest.TestCase):
 
     def test_dead_node(self):
         self.submit("submit", "--slurm", "--units-per-task", "1")
-        wait_for("no task runs on n2", lambda: self.workers("n2"), 60)
+        held = self.hold_all()
         self.cluster.lose("n2")
+        self.wake(set().union(*held["n1"].values()))
         self.wait_for_end()
         self.expect_all_done()
 
     def test_frozen_node(self):
         self.submit("submit", "--slurm", "--units-per-task", "1")
-        wait_for("no task runs on n2", lambda: self.workers("n2"), 60)
+        held = self.hold_all()
+        frozen = held["n2"]
         self.cluster.freeze("n2")
-        frozen = self.workers("n2")  # a second one may have begun since
+        self.wake(set().union(*held["n1"].values()))
         twice = wait_for("no task of n2 runs again on n1", lambda: frozen.keys() & self.workers("n1").keys(), 60)
         self.wake(set().union(*frozen.values()))
         self.assertTrue(twice)
@@ -167,7 +182,7 @@ class SlurmTest(unittest.TestCase):
 
     def test_new_controller(self):
         self.submit("submit", "--slurm", "--units-per-task", "1")
-        wait_for("no task runs", self.workers, 60)
+        self.hold_all()
         asleep = self.sleep()
         started = time.time()
         state = self.cluster.folder / "state/job_state"
@@ -183,7 +198,7 @@ class SlurmTest(unittest.TestCase):
     def test_forgetful_controller(self):
         """It dies before it has saved its state: the tasks run on, and no queue knows them."""
         self.submit("submit", "--slurm", "--units-per-task", "1")
-        wait_for("no task runs", self.workers, 60)
+        self.hold_all()
         asleep = self.sleep()
         self.cluster.kill("slurmctld")
         shutil.rmtree(self.cluster.folder / "state")
