@@ -31,7 +31,7 @@ Verdict judge_sharpness_growth(const Table& table, const std::vector<Threshold>&
 /// math    slope of ln delta on ln predicted over the main trunk; split of d ln delta/d ln D within (N, P) into
 ///         weighted trace, step², alignment = ln quadratic - ln predicted and higher order = ln
 ///         delta - ln quadratic, which add up exactly; delta is the damage less its first-order term g'e, measured on
-///         the same windows and of mean 0 over roundings; held-out R² of single mediators (mediators.hpp)
+///         the same windows and near 0 over many roundings; held-out R² of single mediators (mediators.hpp)
 /// ensures supported when the slope's interval is inside 1 ± q3_tolerance, refuted when disjoint
 ///         from it
 Verdict judge_prediction(const Table& table, const std::vector<Threshold>& thresholds);
@@ -74,9 +74,9 @@ Verdict judge_composition(const Table& table, const std::vector<Threshold>& thre
 ///         groups of cells, paired row by row; nested choice; errors at other bits, larger D/N and larger N; factors
 ///         delta(P)/delta(P+1)
 /// ensures supported when the named form has the least held-out error and beats the exponential and the power of bits
-///         beyond the intervals of the differences; refuted when the interval of its mean squared
-///         error minus that of a rival lies above 0 (Bonferroni over the rivals); inconclusive otherwise, with the
-///         forms that the rows cannot tell from it in the prose
+///         beyond the intervals of the differences; refuted when the interval of its mean squared error minus that of
+///         a rival lies above 0 (Bonferroni over the rivals); inconclusive otherwise, with the forms that the rows
+///         cannot tell from it in the prose
 Verdict judge_forms(const Table& table, const std::vector<Threshold>& thresholds);
 
 /// Q8: is there a compute-optimal precision of training, and does it drift with compute?
@@ -85,8 +85,9 @@ Verdict judge_forms(const Table& table, const std::vector<Threshold>& thresholds
 ///         it does not cost nothing); refits to growing budgets of (6/16) N D P; logistic, power-tail and additive
 ///         N_eff as rivals by held-out error; refits that drift say that no one law holds, not how a local optimum moves; gamma_w against the scale that the entropy of the codes implies
 /// ensures supported when P*'s interval lies between the fewest bits trained and 16 and those of its drift with compute
-///         and, for the same models, with tokens are inside ± q8_drift; refuted when P*'s interval lies above 16 or that of a
-///         drift is disjoint from ± q8_drift; inconclusive otherwise, among others without models trained at two low precisions
+///         and, for the same models, with tokens are inside ± q8_drift; refuted when P*'s interval lies above 16 or that
+///         of a drift is disjoint from ± q8_drift; inconclusive otherwise, among others without models trained at two
+///         low precisions
 Verdict judge_precision(const Table& table, const std::vector<Threshold>& thresholds);
 
 /// All eight verdicts in order.
