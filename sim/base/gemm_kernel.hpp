@@ -1,48 +1,66 @@
-// The register tile behind gemm.cpp and the layout of its right factor. Internal to gemm.cpp.
+// The register tile behind gemm.cpp and the layout of its right factor, compiled per instruction class.
 //   y (R rows, one panel) = Σ_t a_t b_t  with up to two terms t summed in registers, so that the R-operator of a
 //   product, ta b + a tb, touches y once. b is laid out in panels of `panel` columns, each (depth, panel), padded
 //   with zeros; a is read in place, one element broadcast over a panel.
+//   One arithmetic: every element of y is a chain of multiply-adds (madd of vector_math.hpp) from 0 over the depth of the
+//   first term and then of the second, in a tile of any height and at any column.
 //   source  tiling: Goto & van de Geijn 2008; register blocking of BLIS, Van Zee & van de Geijn 2015
 #pragma once
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <cstring>
 
-#include "sim/base/matrix.hpp"
+#include "sim/base/vector_math.hpp"
 
-namespace hone::kernel {
-
-#if defined(__AVX512F__)
-inline constexpr int vector_bytes = 64, tile_rows = 12;  // 24 sums, 2 of b, 1 of a: 27 of 32 registers
-#else
-inline constexpr int vector_bytes = 32, tile_rows = 6;  // 12 sums, 2 of b, 1 of a: 15 of 16 registers
-#endif
-
-template <class S>
-inline constexpr Index lanes = vector_bytes / Index(sizeof(S));
-template <class S>
-inline constexpr Index panel = 2 * lanes<S>;
-
-template <class S>
-constexpr Index padded(Index cols) {
-  return (cols + panel<S> - 1) / panel<S> * panel<S>;
-}
-
-template <class S>
-struct Register {
-  typedef S Value __attribute__((vector_size(vector_bytes)));
-  typedef S Memory __attribute__((vector_size(vector_bytes), aligned(sizeof(S)), may_alias));
-};
+namespace hone {
 
 /// One product a b of the sum. Element (i,k) of a is a[i·row + k·step]; b is one panel after another.
 template <class S>
-struct Term {
+struct ProductTerm {
   const S* a = nullptr;
   Index row = 0, step = 0;
   const S* b = nullptr;
   Index depth = 0;    ///< of the product
   Index b_depth = 0;  ///< rows of each panel of b, at least depth
 };
+
+namespace HONE_CLASS {
+
+#if defined(__AVX512F__)
+inline constexpr int tile_rows = 12;  // 24 sums, 2 of b, 1 of a: 27 of 32 registers
+#else
+inline constexpr int tile_rows = 6;  // 12 sums, 2 of b, 1 of a: 15 of 16 registers
+#endif
+
+template <class S>
+inline constexpr Index panel = 2 * lanes<S>;
+
+template <class S>
+using Term = ProductTerm<S>;
+
+/// a b + c of vectors: in each lane what madd() is.
+#if defined(__AVX512F__)
+inline __attribute__((always_inline)) __m512 fused(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+inline __attribute__((always_inline)) __m512d fused(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+#elif defined(__AVX2__)
+inline __attribute__((always_inline)) __m256 fused(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+inline __attribute__((always_inline)) __m256d fused(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+#elif defined(__ARM_FEATURE_FMA)
+template <class V>
+inline __attribute__((always_inline)) V fused(V a, V b, V c) {
+  for (int l = 0; l < int(sizeof(V) / sizeof(a[0])); ++l) c[l] = madd<std::remove_reference_t<decltype(a[0])>>(a[l], b[l], c[l]);
+  return c;
+}
+#else
+template <class V>
+inline __attribute__((always_inline)) V fused(V a, V b, V c) {
+  return a * b + c;
+}
+#endif
 
 template <class S, int V>
 inline void store_row(S* y, const typename Register<S>::Value* sums, Index cols, bool add) {
@@ -79,7 +97,7 @@ inline __attribute__((always_inline)) void tile(S* y, Index y_row, const Term<S>
         const S* base = r < 4 ? a : r < 8 ? a4 : a8;
         const Value left = base[(r % 4) * row] - Value{};  // a broadcast: x - 0 is x for every x
 #pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) sums[r][v] += left * right[v];
+        for (int v = 0; v < V; ++v) sums[r][v] = fused(left, right[v], sums[r][v]);
       }
     }
   }
@@ -103,7 +121,7 @@ __attribute__((noinline)) void tile_row(S* y, Index y_row, Index cols, const Ter
 
 /// y (rows, cols) = or += Σ of `count` ≤ 2 terms. Rows go in tiles of 12 (or 6), 8, 4 and 1: a fixed order of sums.
 template <class S>
-void multiply(S* y, Index y_row, Index rows, Index cols, const Term<S>* terms, int count, bool add) {
+void gemm_multiply(S* y, Index y_row, Index rows, Index cols, const Term<S>* terms, int count, bool add) {
   Term<S> at[2] = {terms[0], count == 2 ? terms[1] : Term<S>{}};
   const auto advance = [&](Index done) {
     rows -= done, y += done * y_row;
@@ -118,7 +136,7 @@ void multiply(S* y, Index y_row, Index rows, Index cols, const Term<S>* terms, i
 
 /// Panels of b (depth, cols) into out (padded(cols)·depth).
 template <class S>
-void pack(S* out, const S* b, Index b_row, Index depth, Index cols) {
+void gemm_pack(S* out, const S* b, Index b_row, Index depth, Index cols) {
   for (Index first = 0; first < cols; first += panel<S>) {
     const Index width = std::min(panel<S>, cols - first);
     for (Index k = 0; k < depth; ++k, out += panel<S>) {
@@ -146,6 +164,11 @@ inline void transpose_square(S* out, Index out_row, const S* in, Index in_row) {
     low[i] = i / 2 + (i % 2) * n;
     high[i] = n / 2 + i / 2 + (i % 2) * n;
   }
+#if defined(__clang__)  // has no shuffle by a mask that is made here
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j) out[i * out_row + j] = in[j * in_row + i];
+  (void)low, (void)high;
+#else
   Value rows[n], mixed[n];
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i) rows[i] = *reinterpret_cast<const Memory*>(in + i * in_row);
@@ -161,11 +184,12 @@ inline void transpose_square(S* out, Index out_row, const S* in, Index in_row) {
   }
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i) *reinterpret_cast<Memory*>(out + i * out_row) = rows[i];
+#endif
 }
 
 /// Panels of b' for b (cols, depth) into out (padded(cols)·depth).
 template <class S>
-void pack_transposed(S* out, const S* b, Index b_row, Index depth, Index cols) {
+void gemm_pack_transposed(S* out, const S* b, Index b_row, Index depth, Index cols) {
   constexpr Index square = lanes<S>;
   for (Index first = 0; first < cols; first += panel<S>, out += panel<S> * depth) {
     const Index width = std::min(panel<S>, cols - first);
@@ -184,11 +208,32 @@ void pack_transposed(S* out, const S* b, Index b_row, Index depth, Index cols) {
 
 /// Columns [0, rows) of a (depth, ·) side by side: out (depth, rows).
 template <class S>
-void pack_columns(S* out, const S* a, Index a_row, Index depth, Index rows) {
+void gemm_pack_columns(S* out, const S* a, Index a_row, Index depth, Index rows) {
   if (rows == tile_rows)  // a length known to the compiler: a few moves instead of a call
     for (Index k = 0; k < depth; ++k) std::memcpy(out + k * tile_rows, a + k * a_row, tile_rows * sizeof(S));
   else
     for (Index k = 0; k < depth; ++k) std::copy_n(a + k * a_row, rows, out + k * rows);
 }
 
-}  // namespace hone::kernel
+/// Columns of a panel, and rows of the highest tile.
+template <class S>
+Index gemm_panel_width() {
+  return panel<S>;
+}
+template <class S>
+Index gemm_tile_height() {
+  return tile_rows;
+}
+
+}  // namespace HONE_CLASS
+
+#define HONE_GEMM_KERNELS(K)      \
+  K(GemmKernels, gemm_multiply)        \
+  K(GemmKernels, gemm_pack)            \
+  K(GemmKernels, gemm_pack_transposed) \
+  K(GemmKernels, gemm_pack_columns)    \
+  K(GemmKernels, gemm_panel_width)     \
+  K(GemmKernels, gemm_tile_height)
+HONE_KERNEL_TABLE(GemmKernels, HONE_GEMM_KERNELS)
+
+}  // namespace hone

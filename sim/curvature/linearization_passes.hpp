@@ -2,6 +2,7 @@
 // linearization.cpp. Included by linearization.hpp only.
 #pragma once
 
+#include "sim/base/vector_ops.hpp"
 #include "sim/curvature/linearization.hpp"
 
 namespace hone {
@@ -107,7 +108,7 @@ template <class Model>
 void Linearization<Model>::multiply_panel(const Product& product, Index columns, const double* v, double* result) {
   while (Index(tangents_.size()) < columns) tangents_.emplace_back(size_t(size()));
   for (Index j = 0; j < columns; ++j)
-    for (Index i = 0; i < size(); ++i) tangents_[size_t(j)][size_t(i)] = S(v[j * size() + i]);
+    narrow<S>(tangents_[size_t(j)].data(), v + j * size(), size());
   for_chunks(columns, result,
              [&](Index chunk, Worker& worker, Index slot) { chunk_products(product, columns, chunk, worker, slot); });
 }
@@ -185,9 +186,9 @@ void Linearization<Model>::add_partials(Index columns, Index chunks, double* tot
   const Index pieces = (size() + piece - 1) / piece;
   parallel_for(pieces * columns, options_.chunks.threads, [&](Index item, int) {
     const Index j = item / pieces, first = item % pieces * piece, count = std::min(piece, size() - first);
-    VecView<double> sum(total + j * size() + first, count);
+    double* sum = total + j * size() + first;
     for (Index i = 0; i < chunks; ++i)
-      sum += ConstVecView<S>(partials_[size_t(i * columns + j)].data() + first, count).template cast<double>();
+      accumulate<S>(sum, partials_[size_t(i * columns + j)].data() + first, count);
   });
 }
 

@@ -1,19 +1,18 @@
 // Elementwise activations a(x) with their first and second derivatives, and SwiGLU  y = silu(g)·u.
-// Each pass works on blocks of 64 elements, so that the transcendental part is vectorized and the rest stays in
-// registers.
 //   source  GELU: Hendrycks & Gimpel 2016, exact (erf) and the tanh form of GPT-2; SwiGLU: Shazeer 2020
 #pragma once
 
 #include <cmath>
 #include <numbers>
-#include <string_view>
 
-#include "sim/base/matrix.hpp"
+#include "sim/base/vector_math.hpp"
 
 namespace hone {
 
 /// identity makes a network linear, so that its training and curvature have closed forms.
 enum class Activation { tanh, relu, gelu, gelu_tanh, silu, identity };
+
+namespace HONE_CLASS {
 
 /// a(x), a'(x), a''(x) of one element. The second derivative of ReLU is 0 everywhere.
 template <class S>
@@ -42,9 +41,8 @@ ActivationJet<S> identity_jet(S x) {
 template <class S>
 ActivationJet<S> gelu_jet(S x) {
   using std::erf;
-  using std::exp;
   const S cdf = S(0.5) * (S(1) + erf(x * S(1 / std::numbers::sqrt2)));
-  const S density = exp(S(-0.5) * x * x) * S(0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
+  const S density = exponential(S(-0.5) * x * x) * S(0.5 * std::numbers::inv_sqrtpi * std::numbers::sqrt2);
   return {x * cdf, cdf + x * density, (S(2) - x * x) * density};
 }
 
@@ -72,77 +70,23 @@ ActivationJet<S> silu_jet_from_sigmoid(S x, S sigmoid) {
   return {x * sigmoid, sigmoid + x * slope, slope * (S(2) + x * (S(1) - S(2) * sigmoid))};
 }
 
-inline constexpr Index activation_block = 64;
-
-/// In place tanh of up to a block.
-/// math  (1-e)/(1+e) with e = exp(-2|x|), the odd series to x^13 below 0.1 where 1-e cancels: relative error 4e-15
-template <class S>
-void tanh_block(S* x, Index count) {
-  using std::tanh;
-  if constexpr (!std::is_same_v<S, double>) {
-    Eigen::Map<Eigen::Array<S, Eigen::Dynamic, 1>> all(x, count);
-    all = all.tanh();
-  } else {
-    Eigen::Map<Eigen::ArrayXd> all(x, count);
-    alignas(64) double e[activation_block];
-    Eigen::Map<Eigen::ArrayXd>(e, count) = (-2 * all.abs()).exp();
-#pragma GCC ivdep
-    for (Index i = 0; i < count; ++i) {
-      const double v = x[i], q = v * v;
-      const double large = std::copysign((1 - e[i]) / (1 + e[i]), v);
-      const double tail = -17.0 / 315 + q * (62.0 / 2835 + q * (-1382.0 / 155925 + q * (21844.0 / 6081075)));
-      const double small = v + v * q * (-1.0 / 3 + q * (2.0 / 15 + q * tail));
-      x[i] = q < 0.01 ? small : large;
-    }
-  }
-}
-
-/// Calls body(i, jet from x[i] and core[i]) for all i with core = transform of a block of x, in place.
-template <class S, class Transform, class Jet, class Body>
-void for_blocks(const S* x, Index n, Transform&& transform, Jet&& jet, Body&& body) {
-  alignas(64) S core[activation_block];
-  for (Index begin = 0; begin < n; begin += activation_block) {
-    const Index count = std::min(activation_block, n - begin);
-    std::copy_n(x + begin, count, core);
-    transform(core, count);
-#pragma GCC ivdep  // an output either is the input of the same element or overlaps none
-    for (Index i = 0; i < count; ++i) body(begin + i, jet(x[begin + i], core[i]));
-  }
-}
-
 /// Calls body(i, jet of silu at g[i]) for all i.
 template <class S, class Body>
-void for_silu(const S* g, Index n, Body&& body) {
-  const auto sigmoid = [](S* x, Index count) {
-    Eigen::Map<Eigen::Array<S, Eigen::Dynamic, 1>> all(x, count);
-    all = S(1) / (S(1) + (-all).exp());
-  };
-  for_blocks(g, n, sigmoid, silu_jet_from_sigmoid<S>, body);
+inline __attribute__((always_inline)) void for_silu(const S* g, Index n, Body&& body) {
+  each(n, [=](Index i) { body(i, silu_jet_from_sigmoid(g[i], S(1) / (S(1) + exponential(-g[i])))); });
 }
 
 /// Calls body(i, jet of the activation at x[i]) for all i.
 template <class S, class Body>
-void for_jets(const S* x, Index n, Activation kind, Body&& body) {
-  const auto nothing = [](S*, Index) {};
-  const auto tanh_of_argument = [](S* core, Index count) {
-    for (Index i = 0; i < count; ++i) core[i] = gelu_tanh_argument(core[i]);
-    tanh_block(core, count);
-  };
+inline __attribute__((always_inline)) void for_jets(const S* x, Index n, Activation kind, Body&& body) {
   switch (kind) {
-    case Activation::tanh:
-      return for_blocks(
-          x, n, tanh_block<S>, [](S, S t) { return tanh_jet(t); }, body);
-    case Activation::relu:
-      return for_blocks(
-          x, n, nothing, [](S v, S) { return relu_jet(v); }, body);
-    case Activation::gelu:
-      return for_blocks(
-          x, n, nothing, [](S v, S) { return gelu_jet(v); }, body);
-    case Activation::gelu_tanh: return for_blocks(x, n, tanh_of_argument, gelu_tanh_jet<S>, body);
+    case Activation::tanh: return each(n, [=](Index i) { body(i, tanh_jet(hyperbolic_tangent(x[i]))); });
+    case Activation::relu: return each(n, [=](Index i) { body(i, relu_jet(x[i])); });
+    case Activation::gelu: return each(n, [=](Index i) { body(i, gelu_jet(x[i])); });
+    case Activation::gelu_tanh:
+      return each(n, [=](Index i) { body(i, gelu_tanh_jet(x[i], hyperbolic_tangent(gelu_tanh_argument(x[i])))); });
     case Activation::silu: return for_silu(x, n, body);
-    case Activation::identity:
-      return for_blocks(
-          x, n, nothing, [](S v, S) { return identity_jet(v); }, body);
+    case Activation::identity: return each(n, [=](Index i) { body(i, identity_jet(x[i])); });
   }
 }
 
@@ -195,5 +139,18 @@ void swiglu_tbackward(S* tdg, S* tdu, const S* tdy, const S* dy, const S* tg, co
     tdu[i] = tdy[i] * a.value + dy[i] * a.first * tg[i];
   });
 }
+
+}  // namespace HONE_CLASS
+
+#define HONE_ACTIVATION_KERNELS(K)           \
+  K(ActivationKernels, activation_forward)   \
+  K(ActivationKernels, activation_backward)  \
+  K(ActivationKernels, activation_tforward)  \
+  K(ActivationKernels, activation_tbackward) \
+  K(ActivationKernels, swiglu_forward)       \
+  K(ActivationKernels, swiglu_backward)      \
+  K(ActivationKernels, swiglu_tforward)      \
+  K(ActivationKernels, swiglu_tbackward)
+HONE_KERNEL_TABLE(ActivationKernels, HONE_ACTIVATION_KERNELS)
 
 }  // namespace hone

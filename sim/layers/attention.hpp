@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "sim/base/gemm.hpp"
+#include "sim/layers/softmax.hpp"
 
 namespace hone {
 
@@ -68,16 +69,7 @@ void attention_forward(MatView<S> o, MatView<S> att, MatView<S> q, MatView<S> k,
   detail::for_blocks(a, prepare, [&](Index b, Index h, Index, Index first, Index count, Index) {
     auto p = detail::scores_of<S>(att, a, b, h, first, count);
     gemm_right<S>(p, detail::head_of<S>(q, a, b, h, first, count), keys);  // F1
-    for (Index i = 0; i < count; ++i) {                                    // F2
-      // All visible columns at once: what the mask hides holds a harmless score first and zero afterwards, so that no
-      // row has a ragged end.
-      auto row = p.row(i).array();
-      row.tail(count - 1 - i).setConstant(row[0]);
-      const S top = row.maxCoeff();
-      row = ((row - top) * scale).exp();
-      row.tail(count - 1 - i).setZero();
-      row *= S(1) / row.sum();
-    }
+    softmax_causal_rows<S>(p.data(), a.positions, count, first + 1, scale);  // F2
     gemm_right<S>(detail::head_of<S>(o, a, b, h, first, count), p, values);  // F3
   });
 }
@@ -101,10 +93,7 @@ void attention_backward(MatView<S> dq, MatView<S> dk, MatView<S> dv, MatView<S> 
     StridedView<S> ds(scratch.data(), count, visible, Eigen::OuterStride<>(visible));
     gemm_tn<S>(detail::head_of<S>(dv, a, b, g, 0, visible), p, doh, Write::add);  // B1 from F3
     gemm_right<S>(ds, doh, values);                                               // B2 from F3
-    for (Index i = 0; i < count; ++i) {                                           // B3 from F2
-      const S mean = (ds.row(i).array() * p.row(i).array()).sum();
-      ds.row(i).array() = p.row(i).array() * (ds.row(i).array() - mean) * scale;
-    }
+    softmax_tangent_rows<S>(ds.data(), ds.data(), visible, p.data(), a.positions, count, visible, scale);  // B3 from F2
     gemm_right<S>(detail::head_of<S>(dq, a, b, h, first, count), ds, keys);  // B4
     gemm_tn<S>(detail::head_of<S>(dk, a, b, g, 0, visible), ds, detail::head_of<S>(q, a, b, h, first, count),
                Write::add);  // B5 from F1
@@ -123,15 +112,12 @@ void attention_tforward(MatView<S> to, MatView<S> tatt, MatView<S> tq, MatView<S
     values.set(detail::head_of<S>(v, a, b, g, 0, a.positions));
     tvalues.set(detail::head_of<S>(tv, a, b, g, 0, a.positions));
   };
-  detail::for_blocks(a, prepare, [&](Index b, Index h, Index, Index first, Index count, Index) {
+  detail::for_blocks(a, prepare, [&](Index b, Index h, Index, Index first, Index count, Index visible) {
     const auto p = detail::scores_of<S>(att, a, b, h, first, count);
     auto tp = detail::scores_of<S>(tatt, a, b, h, first, count);
     gemm_right<S>(tp, detail::head_of<S>(tq, a, b, h, first, count), keys, detail::head_of<S>(q, a, b, h, first, count),
                   tkeys);                // R F1
-    for (Index i = 0; i < count; ++i) {  // R F2
-      const S mean = (tp.row(i).array() * p.row(i).array()).sum();
-      tp.row(i).array() = p.row(i).array() * (tp.row(i).array() - mean) * scale;
-    }
+    softmax_tangent_rows<S>(tp.data(), tp.data(), a.positions, p.data(), a.positions, count, visible, scale);  // R F2
     gemm_right<S>(detail::head_of<S>(to, a, b, h, first, count), tp, values, p, tvalues);  // R F3
   });
 }
@@ -166,16 +152,8 @@ void attention_tbackward(MatView<S> tdq, MatView<S> tdk, MatView<S> tdv, MatView
     gemm_tn<S>(tdvh, tp, doh, p, tdoh, Write::add);  // R B1
     gemm_right<S>(ds, doh, values);                  // B2 again
     gemm_right<S>(tds, tdoh, values, doh, tvalues);  // R B2
-    for (Index i = 0; i < count; ++i) {              // B3 again, R B3
-      auto dsr = ds.row(i).array();
-      auto tdsr = tds.row(i).array();
-      const auto pr = p.row(i).array();
-      const auto tpr = tp.row(i).array();
-      const S mean = (dsr * pr).sum();
-      const S tmean = (tdsr * pr + dsr * tpr).sum();
-      tdsr = (tpr * (dsr - mean) + pr * (tdsr - tmean)) * scale;
-      dsr = pr * (dsr - mean) * scale;
-    }
+    softmax_tangent_pair_rows<S>(ds.data(), tds.data(), visible, p.data(), tp.data(), a.positions, count, visible,
+                                 scale);  // B3 again, R B3
     gemm_right<S>(detail::head_of<S>(tdq, a, b, h, first, count), tds, keys, ds, tkeys);  // R B4
     gemm_tn<S>(tdkh, tds, qh, ds, tqh, Write::add);                                       // R B5
   });

@@ -2,9 +2,10 @@
 //   shapes  E (V,C)  P (T,C) or null  y (M,C)  tokens: M ids, sequence after sequence of T positions
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
-#include "sim/base/matrix.hpp"
+#include "sim/base/vector_ops.hpp"
 
 namespace hone {
 
@@ -13,10 +14,9 @@ template <class S>
 void embedding_forward(MatView<S> y, const std::uint16_t* tokens, ConstMatView<S> e, const S* p, Index positions) {
   const Index channels = y.cols();
   for (Index m = 0; m < y.rows(); ++m) {
-    y.row(m) = e.row(tokens[m]);  // F1
-    if (p)
-      y.row(m) += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(p + (m % positions) * channels,
-                                                                        channels);  // F2
+    S* ym = y.data() + m * channels;
+    std::copy_n(e.data() + tokens[m] * channels, channels, ym);     // F1
+    if (p) add_to<S>(ym, p + (m % positions) * channels, channels);  // F2
   }
 }
 
@@ -25,10 +25,9 @@ template <class S>
 void embedding_backward(MatView<S> de, S* dp, const std::uint16_t* tokens, ConstMatView<S> dy, Index positions) {
   const Index channels = dy.cols();
   for (Index m = 0; m < dy.rows(); ++m) {
-    de.row(tokens[m]) += dy.row(m);  // B1 from F1
-    if (dp)
-      Eigen::Map<Eigen::Matrix<S, 1, Eigen::Dynamic>>(dp + (m % positions) * channels, channels) +=
-          dy.row(m);  // B2 from F2
+    const S* dym = dy.data() + m * channels;
+    add_to<S>(de.data() + tokens[m] * channels, dym, channels);        // B1 from F1
+    if (dp) add_to<S>(dp + (m % positions) * channels, dym, channels);  // B2 from F2
   }
 }
 

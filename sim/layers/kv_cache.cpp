@@ -4,11 +4,10 @@
 #include <cmath>
 #include <string>
 
+#include "sim/layers/cached_attention.hpp"
+
 namespace hone {
 namespace {
-
-/// Positions whose scores are summed together in registers, and channels whose outputs are.
-constexpr Index score_block = 32, output_block = 16;
 
 /// The grid of one cached row: per head where the quantizer says "row".
 Quantizer row_quantizer(Quantizer q, Index head_width) {
@@ -193,30 +192,8 @@ void KvCache<S>::attend(S* out, const S* query, Index heads, S* scratch) const {
   const S scale = S(1 / std::sqrt(double(head_width_)));
   for (Index h = 0; h < heads; ++h) {
     const Index channel = h / (heads / heads_) * head_width_;
-    const S* q = query + h * head_width_;
-    for (Index first = 0; first < length_; first += score_block) {
-      S sums[score_block] = {};
-      for (Index c = 0; c < head_width_; ++c) {
-        const S* k = keys_.data() + (channel + c) * padded_ + first;
-        for (Index j = 0; j < score_block; ++j) sums[j] += q[c] * k[j];
-      }
-      std::copy_n(sums, score_block, scratch + first);
-    }
-    Eigen::Map<Eigen::Array<S, 1, Eigen::Dynamic>> p(scratch, length_);
-    p = ((p - p.maxCoeff()) * scale).exp();
-    p *= S(1) / p.sum();
-    for (Index first = 0; first < head_width_; first += output_block) {
-      const Index count = std::min(output_block, head_width_ - first);
-      const S* v = values_.data() + channel + first;
-      S sums[output_block] = {};
-      if (count == output_block)
-        for (Index j = 0; j < length_; ++j, v += width_)
-          for (Index c = 0; c < output_block; ++c) sums[c] += scratch[j] * v[c];
-      else
-        for (Index j = 0; j < length_; ++j, v += width_)
-          for (Index c = 0; c < count; ++c) sums[c] += scratch[j] * v[c];
-      std::copy_n(sums, count, out + h * head_width_ + first);
-    }
+    attend_cached<S>(out + h * head_width_, query + h * head_width_, keys_.data() + channel * padded_, padded_,
+                     values_.data() + channel, width_, head_width_, length_, scale, scratch);
   }
 }
 

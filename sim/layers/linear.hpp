@@ -3,21 +3,27 @@
 #pragma once
 
 #include "sim/base/gemm.hpp"
+#include "sim/base/vector_ops.hpp"
 
 namespace hone {
 
-/// Sum of the rows of a (M,O), added to sum (O), in row order.
+/// b (n) added to every row of y.
+template <class S>
+void add_bias(MatRef<S> y, const S* b) {
+  add_to_rows<S>(y.data(), b, y.rows(), y.outerStride(), y.cols());
+}
+
+/// The rows of a (M,O) added to sum (O), in row order.
 template <class S>
 void add_rows(S* sum, ConstMatRef<S> a) {
-  Eigen::Map<Eigen::Array<S, 1, Eigen::Dynamic>> total(sum, a.cols());
-  for (Index m = 0; m < a.rows(); ++m) total += a.row(m).array();
+  add_rows_to<S>(sum, a.data(), a.rows(), a.outerStride(), a.cols());
 }
 
 /// y = x W' + b.   cost  2·M·I·O flops
 template <class S>
 void linear_forward(MatRef<S> y, ConstMatRef<S> x, ConstMatRef<S> w, const S* b) {
-  gemm_nt<S>(y, x, w);                                                                       // F1
-  if (b) y.rowwise() += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(b, w.rows());  // F2
+  gemm_nt<S>(y, x, w);        // F1
+  if (b) add_bias<S>(y, b);  // F2
 }
 
 /// dW += dy' x,  db += Σ dy,  and dx = dy W or dx += dy W as `write` says.   cost  4·M·I·O flops
@@ -33,8 +39,8 @@ void linear_backward(MatRef<S> dx, MatRef<S> dw, S* db, ConstMatRef<S> dy, Const
 template <class S>
 void linear_tforward(MatRef<S> ty, ConstMatRef<S> tx, ConstMatRef<S> x, ConstMatRef<S> w, ConstMatRef<S> tw,
                      const S* tb) {
-  gemm_nt<S>(ty, tx, w, x, tw);                                                                 // R F1
-  if (tb) ty.rowwise() += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(tb, w.rows());  // R F2
+  gemm_nt<S>(ty, tx, w, x, tw);  // R F1
+  if (tb) add_bias<S>(ty, tb);  // R F2
 }
 
 /// tdx = tdy W + dy tW,  tdW += tdy' x + dy' tx,  tdb += Σ tdy.   cost  8·M·I·O flops

@@ -3,9 +3,8 @@
 //   mean squared error     l = Σ_o (z - y)²/O                             shapes  z, y (M,O)
 #pragma once
 
-#include <cmath>
-
-#include "sim/base/matrix.hpp"
+#include "sim/base/vector_ops.hpp"
+#include "sim/layers/softmax.hpp"
 
 namespace hone {
 
@@ -14,14 +13,10 @@ namespace hone {
 ///          (-inf is probability 0)
 template <class S, class Target>
 double softmax_xent_forward(MatView<S> p, S* row_loss, ConstMatView<S> z, const Target* targets) {
-  using std::log;
+  softmax_rows<S>(p.data(), row_loss, z.data(), z.rows(), z.cols());  // F1
   double total = 0;
   for (Index m = 0; m < z.rows(); ++m) {
-    const S top = z.row(m).maxCoeff();
-    p.row(m).array() = (z.row(m).array() - top).exp();  // F1
-    const S sum = p.row(m).sum();                       // F2
-    p.row(m).array() *= S(1) / sum;
-    row_loss[m] = log(sum) + top - z(m, targets[m]);  // F3
+    row_loss[m] = row_loss[m] - z(m, targets[m]);  // F2
     total += static_cast<double>(row_loss[m]);
   }
   return total;
@@ -30,7 +25,7 @@ double softmax_xent_forward(MatView<S> p, S* row_loss, ConstMatView<S> z, const 
 /// dz = weight·(p - onehot(target)).
 template <class S, class Target>
 void softmax_xent_backward(MatView<S> dz, ConstMatView<S> p, const Target* targets, S weight) {
-  dz = p * weight;
+  scale_to<S>(dz.data(), p.data(), weight, p.size());
   for (Index m = 0; m < p.rows(); ++m) dz(m, targets[m]) -= weight;
 }
 
@@ -38,10 +33,7 @@ void softmax_xent_backward(MatView<S> dz, ConstMatView<S> p, const Target* targe
 /// Gauss-Newton product.
 template <class S>
 void softmax_xent_tbackward(MatView<S> tdz, ConstMatView<S> tz, ConstMatView<S> p, S weight) {
-  for (Index m = 0; m < p.rows(); ++m) {
-    const S mean = (p.row(m).array() * tz.row(m).array()).sum();
-    tdz.row(m).array() = p.row(m).array() * (tz.row(m).array() - mean) * weight;
-  }
+  softmax_tangent_rows<S>(tdz.data(), tz.data(), tz.cols(), p.data(), p.cols(), p.rows(), p.cols(), weight);
 }
 
 /// Row losses Σ_o (z-y)²/O; returns their sum in double.
@@ -49,7 +41,7 @@ template <class S>
 double squared_error_forward(S* row_loss, ConstMatView<S> z, ConstMatView<S> y) {
   double total = 0;
   for (Index m = 0; m < z.rows(); ++m) {
-    row_loss[m] = (z.row(m) - y.row(m)).squaredNorm() / S(double(z.cols()));
+    row_loss[m] = squared_distance<S>(z.data() + m * z.cols(), y.data() + m * z.cols(), z.cols()) / S(double(z.cols()));
     total += static_cast<double>(row_loss[m]);
   }
   return total;

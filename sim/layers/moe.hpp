@@ -4,6 +4,7 @@
 //   source  Shazeer et al. 2017 (arXiv:1701.06538), equation 1
 #pragma once
 
+#include "sim/base/vector_ops.hpp"
 #include "sim/base/workspace.hpp"
 #include "sim/layers/router.hpp"
 
@@ -30,6 +31,12 @@ void gather_backward(MatView<S> dx, ConstMatView<S> drouted, const Routing& rout
   }
 }
 
+/// Row m of a contiguous matrix.
+template <class M>
+auto row_of(const M& a, Index m) {
+  return a.data() + m * a.cols();
+}
+
 /// y_m += Σ_j g_mj out_slot(m,j), in the order of the choices.
 template <class S>
 void combine_forward(MatView<S> y, ConstMatView<S> gates, ConstMatView<S> out, const Routing& routing) {
@@ -45,7 +52,7 @@ void combine_backward(MatView<S> dgates, MatView<S> dout, ConstMatView<S> dy, Co
   for (Index m = 0; m < dy.rows(); ++m)
     for (Index j = 0; j < k; ++j) {
       const Index s = routing.slot[size_t(m * k + j)];
-      dgates(m, j) = dy.row(m).dot(out.row(s));
+      dgates(m, j) = dot_product<S>(row_of(dy, m), row_of(out, s), dy.cols());
       dout.row(s) = gates(m, j) * dy.row(m);
     }
 }
@@ -65,7 +72,8 @@ void combine_tbackward(MatView<S> tdgates, MatView<S> tdout, ConstMatView<S> tdy
   for (Index m = 0; m < dy.rows(); ++m)
     for (Index j = 0; j < k; ++j) {
       const Index s = routing.slot[size_t(m * k + j)];
-      tdgates(m, j) = tdy.row(m).dot(out.row(s)) + dy.row(m).dot(tout.row(s));
+      tdgates(m, j) = dot_product<S>(row_of(tdy, m), row_of(out, s), dy.cols()) +
+                      dot_product<S>(row_of(dy, m), row_of(tout, s), dy.cols());
       tdout.row(s) = tgates(m, j) * dy.row(m) + gates(m, j) * tdy.row(m);
     }
 }

@@ -4,25 +4,22 @@
 //   source  Zhang & Sennrich 2019 (RMSNorm); Ba et al. 2016 (LayerNorm); R-operators derived by the product rule
 #pragma once
 
-#include <cmath>
-
-#include "sim/base/matrix.hpp"
+#include "sim/base/vector_math.hpp"
 
 namespace hone {
-
-template <class S>
-using ConstRow = Eigen::Map<const Eigen::Array<S, 1, Eigen::Dynamic>>;
-template <class S>
-using Row = Eigen::Map<Eigen::Array<S, 1, Eigen::Dynamic>>;
+namespace HONE_CLASS {
 
 /// y = x·r·w; r is saved for the other passes.
 template <class S>
 void rmsnorm_forward(MatView<S> y, S* r, ConstMatView<S> x, const S* w, double eps) {
   using std::sqrt;
-  const ConstRow<S> weight(w, x.cols());
+  const Index channels = x.cols();
   for (Index m = 0; m < x.rows(); ++m) {
-    r[m] = S(1) / sqrt(x.row(m).squaredNorm() / S(double(x.cols())) + S(eps));  // F1
-    y.row(m).array() = x.row(m).array() * r[m] * weight;                        // F2
+    const S* xm = x.data() + m * channels;
+    S* ym = y.data() + m * channels;
+    const S squares = sum<S>(channels, [=](auto at) { return at(xm) * at(xm); });
+    const S rm = r[m] = S(1) / sqrt(squares / S(double(channels)) + S(eps));  // F1
+    each(channels, [=](Index i) { ym[i] = xm[i] * rm * w[i]; });             // F2
   }
 }
 
@@ -30,15 +27,15 @@ void rmsnorm_forward(MatView<S> y, S* r, ConstMatView<S> x, const S* w, double e
 template <class S>
 void rmsnorm_backward(MatView<S> dx, S* dw, ConstMatView<S> dy, ConstMatView<S> x, const S* r, const S* w) {
   const Index channels = x.cols();
-  const ConstRow<S> weight(w, channels);
-  Row<S> dweight(dw, channels);
   for (Index m = 0; m < x.rows(); ++m) {
-    const auto xm = x.row(m).array();
-    const auto dym = dy.row(m).array();
-    const S s = (weight * dym * xm).sum();
-    const S c = r[m] * r[m] * r[m] / S(double(channels));
-    dx.row(m).array() += weight * dym * r[m] - xm * (c * s);  // B1 from F1, F2
-    dweight += dym * xm * r[m];                               // B2 from F2
+    const S *xm = x.data() + m * channels, *dym = dy.data() + m * channels;
+    S* dxm = dx.data() + m * channels;
+    const S rm = r[m], c = rm * rm * rm / S(double(channels));
+    const S s = sum<S>(channels, [=](auto at) { return at(w) * at(dym) * at(xm); });
+    each(channels, [=](Index i) {
+      dxm[i] += w[i] * dym[i] * rm - xm[i] * (c * s);  // B1 from F1, F2
+      dw[i] += dym[i] * xm[i] * rm;                    // B2 from F2
+    });
   }
 }
 
@@ -46,12 +43,13 @@ void rmsnorm_backward(MatView<S> dx, S* dw, ConstMatView<S> dy, ConstMatView<S> 
 template <class S>
 void rmsnorm_tforward(MatView<S> ty, S* tr, ConstMatView<S> tx, ConstMatView<S> x, const S* r, const S* w,
                       const S* tw) {
-  const ConstRow<S> weight(w, x.cols()), tweight(tw, x.cols());
+  const Index channels = x.cols();
   for (Index m = 0; m < x.rows(); ++m) {
-    const auto xm = x.row(m).array();
-    const auto txm = tx.row(m).array();
-    tr[m] = -r[m] * r[m] * r[m] / S(double(x.cols())) * (xm * txm).sum();          // R F1
-    ty.row(m).array() = (txm * r[m] + xm * tr[m]) * weight + xm * r[m] * tweight;  // R F2
+    const S *xm = x.data() + m * channels, *txm = tx.data() + m * channels;
+    S* tym = ty.data() + m * channels;
+    const S rm = r[m], s = sum<S>(channels, [=](auto at) { return at(xm) * at(txm); });
+    const S trm = tr[m] = -rm * rm * rm / S(double(channels)) * s;                                              // R F1
+    each(channels, [=](Index i) { tym[i] = (txm[i] * rm + xm[i] * trm) * w[i] + xm[i] * rm * tw[i]; });  // R F2
   }
 }
 
@@ -60,20 +58,21 @@ template <class S>
 void rmsnorm_tbackward(MatView<S> tdx, S* tdw, ConstMatView<S> tdy, ConstMatView<S> dy, ConstMatView<S> tx,
                        ConstMatView<S> x, const S* tr, const S* r, const S* w, const S* tw) {
   const Index channels = x.cols();
-  const ConstRow<S> weight(w, channels), tweight(tw, channels);
-  Row<S> tdweight(tdw, channels);
   for (Index m = 0; m < x.rows(); ++m) {
-    const auto xm = x.row(m).array();
-    const auto txm = tx.row(m).array();
-    const auto dym = dy.row(m).array();
-    const auto tdym = tdy.row(m).array();
-    const S s = (weight * dym * xm).sum();
-    const S ts = ((tweight * dym + weight * tdym) * xm + weight * dym * txm).sum();
-    const S c = r[m] * r[m] * r[m] / S(double(channels));
-    const S tc = S(3) * r[m] * r[m] * tr[m] / S(double(channels));
-    tdx.row(m).array() += (tweight * dym + weight * tdym) * r[m] + weight * dym * tr[m]  // R B1, first term
-                          - txm * (c * s) - xm * (tc * s + c * ts);                      // R B1, second term
-    tdweight += tdym * xm * r[m] + dym * txm * r[m] + dym * xm * tr[m];                  // R B2
+    const S *xm = x.data() + m * channels, *txm = tx.data() + m * channels;
+    const S *dym = dy.data() + m * channels, *tdym = tdy.data() + m * channels;
+    S* tdxm = tdx.data() + m * channels;
+    const S rm = r[m], trm = tr[m];
+    const S s = sum<S>(channels, [=](auto at) { return at(w) * at(dym) * at(xm); });
+    const S ts = sum<S>(channels, [=](auto at) {
+      return (at(tw) * at(dym) + at(w) * at(tdym)) * at(xm) + at(w) * at(dym) * at(txm);
+    });
+    const S c = rm * rm * rm / S(double(channels)), tc = S(3) * rm * rm * trm / S(double(channels));
+    each(channels, [=](Index i) {
+      tdxm[i] += (tw[i] * dym[i] + w[i] * tdym[i]) * rm + w[i] * dym[i] * trm  // R B1, first term
+                 - txm[i] * (c * s) - xm[i] * (tc * s + c * ts);              // R B1, second term
+      tdw[i] += tdym[i] * xm[i] * rm + dym[i] * txm[i] * rm + dym[i] * xm[i] * trm;  // R B2
+    });
   }
 }
 
@@ -81,13 +80,14 @@ void rmsnorm_tbackward(MatView<S> tdx, S* tdw, ConstMatView<S> tdy, ConstMatView
 template <class S>
 void layernorm_forward(MatView<S> y, S* mean, S* r, ConstMatView<S> x, const S* w, const S* b, double eps) {
   using std::sqrt;
-  const S channels = S(double(x.cols()));
-  const ConstRow<S> weight(w, x.cols()), bias(b, x.cols());
+  const Index channels = x.cols();
   for (Index m = 0; m < x.rows(); ++m) {
-    const auto xm = x.row(m).array();
-    mean[m] = xm.sum() / channels;                                          // F1
-    r[m] = S(1) / sqrt((xm - mean[m]).square().sum() / channels + S(eps));  // F2
-    y.row(m).array() = (xm - mean[m]) * r[m] * weight + bias;               // F3
+    const S* xm = x.data() + m * channels;
+    S* ym = y.data() + m * channels;
+    const S u = mean[m] = sum<S>(channels, [=](auto at) { return at(xm); }) / S(double(channels));  // F1
+    const S squares = sum<S>(channels, [=](auto at) { return (at(xm) - u) * (at(xm) - u); });
+    const S rm = r[m] = S(1) / sqrt(squares / S(double(channels)) + S(eps));     // F2
+    each(channels, [=](Index i) { ym[i] = (xm[i] - u) * rm * w[i] + b[i]; });  // F3
   }
 }
 
@@ -95,17 +95,20 @@ void layernorm_forward(MatView<S> y, S* mean, S* r, ConstMatView<S> x, const S* 
 template <class S>
 void layernorm_backward(MatView<S> dx, S* dw, S* db, ConstMatView<S> dy, ConstMatView<S> x, const S* mean, const S* r,
                         const S* w) {
-  const S channels = S(double(x.cols()));
-  const ConstRow<S> weight(w, x.cols());
-  Row<S> dweight(dw, x.cols()), dbias(db, x.cols());
+  const Index channels = x.cols();
   for (Index m = 0; m < x.rows(); ++m) {
-    const auto h = (x.row(m).array() - mean[m]) * r[m];
-    const auto dym = dy.row(m).array();
-    const S m1 = (weight * dym).sum() / channels;
-    const S m2 = (weight * dym * h).sum() / channels;
-    dx.row(m).array() += (weight * dym - m1 - h * m2) * r[m];  // B1 from F1-F3
-    dweight += dym * h;                                        // B2 from F3
-    dbias += dym;                                              // B3 from F3
+    const S *xm = x.data() + m * channels, *dym = dy.data() + m * channels;
+    S* dxm = dx.data() + m * channels;
+    const S u = mean[m], rm = r[m];
+    const S m1 = sum<S>(channels, [=](auto at) { return at(w) * at(dym); }) / S(double(channels));
+    const S m2 =
+        sum<S>(channels, [=](auto at) { return at(w) * at(dym) * ((at(xm) - u) * rm); }) / S(double(channels));
+    each(channels, [=](Index i) {
+      const S h = (xm[i] - u) * rm;
+      dxm[i] += (w[i] * dym[i] - m1 - h * m2) * rm;  // B1 from F1-F3
+      dw[i] += dym[i] * h;                           // B2 from F3
+      db[i] += dym[i];                               // B3 from F3
+    });
   }
 }
 
@@ -113,14 +116,18 @@ void layernorm_backward(MatView<S> dx, S* dw, S* db, ConstMatView<S> dy, ConstMa
 template <class S>
 void layernorm_tforward(MatView<S> ty, S* tmean, S* tr, ConstMatView<S> tx, ConstMatView<S> x, const S* mean,
                         const S* r, const S* w, const S* tw, const S* tb) {
-  const S channels = S(double(x.cols()));
-  const ConstRow<S> weight(w, x.cols()), tweight(tw, x.cols()), tbias(tb, x.cols());
+  const Index channels = x.cols();
   for (Index m = 0; m < x.rows(); ++m) {
-    const auto xc = x.row(m).array() - mean[m];
-    const auto txm = tx.row(m).array();
-    tmean[m] = txm.sum() / channels;                                                                    // R F1
-    tr[m] = -r[m] * r[m] * r[m] * (xc * txm).sum() / channels;                                          // R F2
-    ty.row(m).array() = ((txm - tmean[m]) * r[m] + xc * tr[m]) * weight + xc * r[m] * tweight + tbias;  // R F3
+    const S *xm = x.data() + m * channels, *txm = tx.data() + m * channels;
+    S* tym = ty.data() + m * channels;
+    const S u = mean[m], rm = r[m];
+    const S tu = tmean[m] = sum<S>(channels, [=](auto at) { return at(txm); }) / S(double(channels));  // R F1
+    const S s = sum<S>(channels, [=](auto at) { return (at(xm) - u) * at(txm); });
+    const S trm = tr[m] = -rm * rm * rm * s / S(double(channels));  // R F2
+    each(channels, [=](Index i) {
+      const S centred = xm[i] - u;
+      tym[i] = ((txm[i] - tu) * rm + centred * trm) * w[i] + centred * rm * tw[i] + tb[i];  // R F3
+    });
   }
 }
 
@@ -129,22 +136,40 @@ template <class S>
 void layernorm_tbackward(MatView<S> tdx, S* tdw, S* tdb, ConstMatView<S> tdy, ConstMatView<S> dy, ConstMatView<S> tx,
                          ConstMatView<S> x, const S* tmean, const S* tr, const S* mean, const S* r, const S* w,
                          const S* tw) {
-  const S channels = S(double(x.cols()));
-  const ConstRow<S> weight(w, x.cols()), tweight(tw, x.cols());
-  Row<S> tdweight(tdw, x.cols()), tdbias(tdb, x.cols());
+  const Index channels = x.cols();
+  const S count = S(double(channels));
   for (Index m = 0; m < x.rows(); ++m) {
-    const auto h = (x.row(m).array() - mean[m]) * r[m];
-    const auto th = (tx.row(m).array() - tmean[m]) * r[m] + (x.row(m).array() - mean[m]) * tr[m];
-    const auto dym = dy.row(m).array();
-    const auto tdym = tdy.row(m).array();
-    const auto g = weight * dym;
-    const auto tg = tweight * dym + weight * tdym;
-    const S m1 = g.sum() / channels, tm1 = tg.sum() / channels;
-    const S m2 = (g * h).sum() / channels, tm2 = (tg * h + g * th).sum() / channels;
-    tdx.row(m).array() += (g - m1 - h * m2) * tr[m] + (tg - tm1 - th * m2 - h * tm2) * r[m];  // R B1
-    tdweight += tdym * h + dym * th;                                                          // R B2
-    tdbias += tdym;                                                                           // R B3
+    const S *xm = x.data() + m * channels, *txm = tx.data() + m * channels;
+    const S *dym = dy.data() + m * channels, *tdym = tdy.data() + m * channels;
+    S* tdxm = tdx.data() + m * channels;
+    const S u = mean[m], rm = r[m], tu = tmean[m], trm = tr[m];
+    const auto h = [=](auto at) { return (at(xm) - u) * rm; };
+    const auto th = [=](auto at) { return (at(txm) - tu) * rm + (at(xm) - u) * trm; };
+    const auto g = [=](auto at) { return at(w) * at(dym); };
+    const auto tg = [=](auto at) { return at(tw) * at(dym) + at(w) * at(tdym); };
+    const S m1 = sum<S>(channels, g) / count, tm1 = sum<S>(channels, tg) / count;
+    const S m2 = sum<S>(channels, [=](auto at) { return g(at) * h(at); }) / count;
+    const S tm2 = sum<S>(channels, [=](auto at) { return tg(at) * h(at) + g(at) * th(at); }) / count;
+    each(channels, [=](Index i) {
+      const AtElement<S> at{i};
+      tdxm[i] += (g(at) - m1 - h(at) * m2) * trm + (tg(at) - tm1 - th(at) * m2 - h(at) * tm2) * rm;  // R B1
+      tdw[i] += tdym[i] * h(at) + dym[i] * th(at);                                                  // R B2
+      tdb[i] += tdym[i];                                                                            // R B3
+    });
   }
 }
+
+}  // namespace HONE_CLASS
+
+#define HONE_NORM_KERNELS(K)         \
+  K(NormKernels, rmsnorm_forward)    \
+  K(NormKernels, rmsnorm_backward)   \
+  K(NormKernels, rmsnorm_tforward)   \
+  K(NormKernels, rmsnorm_tbackward)  \
+  K(NormKernels, layernorm_forward)  \
+  K(NormKernels, layernorm_backward) \
+  K(NormKernels, layernorm_tforward) \
+  K(NormKernels, layernorm_tbackward)
+HONE_KERNEL_TABLE(NormKernels, HONE_NORM_KERNELS)
 
 }  // namespace hone

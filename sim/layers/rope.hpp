@@ -9,7 +9,7 @@
 #include <cmath>
 #include <optional>
 
-#include "sim/base/matrix.hpp"
+#include "sim/base/vector_math.hpp"
 
 namespace hone {
 
@@ -37,23 +37,29 @@ struct RopeTable {
   }
 };
 
+namespace HONE_CLASS {
+
 /// (a, b) -> (a cos - b sin, a sin + b cos), or its inverse, for every head of one row of `width` values.
 /// expects  position below the rows of the table
 template <class S>
 void rope_rotate_row(S* row, Index width, const RopeTable<S>& table, Index position, Turn turn) {
   const Index pairs = table.cosine.cols();
   const S sign = turn == Turn::forward ? S(1) : S(-1);
-  const Index stride = table.pairing == RopePairing::half ? 1 : 2;
-  const Index offset = table.pairing == RopePairing::half ? pairs : 1;
   const S* cosine = table.cosine.data() + position * pairs;
   const S* sine = table.sine.data() + position * pairs;
-  for (S* head = row; head < row + width; head += table.head_width)
-    for (Index i = 0; i < pairs; ++i) {
+  const auto turn_head = [=](S* head, Index stride, Index offset) {
+    each(pairs, [=](Index i) {
       const S a = head[i * stride], b = head[i * stride + offset];
       const S s = sine[i] * sign;
       head[i * stride] = a * cosine[i] - b * s;
       head[i * stride + offset] = a * s + b * cosine[i];
-    }
+    });
+  };
+  for (S* head = row; head < row + width; head += table.head_width)
+    if (table.pairing == RopePairing::half)
+      turn_head(head, 1, pairs);
+    else
+      turn_head(head, 2, 1);
 }
 
 /// The same for every row of x; row m stands at position m mod T.
@@ -62,5 +68,12 @@ void rope_rotate(MatView<S> x, const RopeTable<S>& table, Turn turn) {
   for (Index m = 0; m < x.rows(); ++m)
     rope_rotate_row(x.data() + m * x.cols(), x.cols(), table, m % table.cosine.rows(), turn);
 }
+
+}  // namespace HONE_CLASS
+
+#define HONE_ROPE_KERNELS(K)      \
+  K(RopeKernels, rope_rotate_row) \
+  K(RopeKernels, rope_rotate)
+HONE_KERNEL_TABLE(RopeKernels, HONE_ROPE_KERNELS)
 
 }  // namespace hone

@@ -240,7 +240,7 @@ void Decoder<S>::attention_branch(Lane& lane, int layer, Index count) const {
   multiply(lane.k, lane.normed, rows, p.k);
   multiply(lane.v, lane.normed, rows, p.v);
   const auto turn = [&](S* row, Index width, Index position) {
-    if (rope_) rope_rotate_row(row, width, *rope_, position, Turn::forward);
+    if (rope_) rope_rotate_row<S>(row, width, *rope_, position, Turn::forward);
     if (qk_table_) hadamard_rotate<S>(MatView<S>(row, 1, width), *qk_table_, 1, Turn::forward);
   };
   const auto turn_key = [&](S* key, Index position) { turn(key, lane.k.width(), position); };

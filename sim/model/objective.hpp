@@ -8,6 +8,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
+#include "sim/base/vector_ops.hpp"
 #include "sim/model/params.hpp"
 #include "sim/model/precision.hpp"
 
@@ -136,7 +137,7 @@ class Objective {
         std::fill(part.begin(), part.end(), S(0));
         sums[size_t(chunk)] = pass(plan.first(chunk), x, dx, part.data(), worker);
       });
-      for (Index i = 0; i < count; ++i) VecView<S>(gradient, size) += VecView<S>(partials_[size_t(i)].data(), size);
+      for (Index i = 0; i < count; ++i) add_to<S>(gradient, partials_[size_t(i)].data(), size);
     }
     double sum = 0;
     for (double s : sums) sum += s;

@@ -32,7 +32,7 @@ void Transformer<S>::forward_out(const S* theta, int layer, Acts& x) const {
   const auto& a = x.layers[static_cast<size_t>(layer)];
   Block<S> out = x.layers[static_cast<size_t>(layer) + 1].in;
   linear_forward<S>(out, a.down_input(), mat(theta, p.down), at(theta, p.down_bias));  // 8
-  out.view() += a.mid.view();
+  add_to<S>(out.data, a.mid.data, out.size());
 }
 
 template <class S>
@@ -78,7 +78,7 @@ void Transformer<S>::mlp_tforward(const S* theta, const S* ttheta, int layer, co
   turn_mlp(t.act, Turn::forward);
   if (p.down_norm >= 0) norm_tforward(t.act_norm, t.act_stat, t.act, a.act, a.act_stat, theta, ttheta, p.down_norm, -1);
   linears.forward(tout, t.down_input(), a.down_input(), p.down, p.down_bias);  // 8
-  tout.view() += t.mid.view();
+  add_to<S>(tout.data, t.mid.data, tout.size());
 }
 
 template <class S>

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "sim/base/error.hpp"
+#include "sim/base/vector_ops.hpp"
 #include "sim/layers/activation.hpp"
 #include "sim/layers/embedding.hpp"
 #include "sim/layers/linear.hpp"
@@ -213,7 +214,7 @@ void Transformer<S>::forward_to_mlp(const S* theta, int layer, Acts& x, const Pr
   const LayerBlocks& p = layers_[static_cast<size_t>(layer)];
   auto& a = x.layers[static_cast<size_t>(layer)];
   linear_forward<S>(a.mid, a.wo_input(), mat(theta, p.wo), at(theta, p.bo));  // 5
-  a.mid.view() += a.in.view();
+  add_to<S>(a.mid.data, a.in.data, a.mid.size());
   norm_forward(a.norm2, a.stat2, is_parallel() ? a.in : a.mid, theta, p.norm2, p.norm2_bias);  // 6
   if (has_experts()) return route(theta, layer, x, precision);
   quantize_input(a.norm2, a.norm2_mask, layer, LinearInput::mlp, precision);
@@ -299,7 +300,7 @@ void Transformer<S>::layer_tforward(const S* theta, const S* ttheta, int layer, 
   auto& t = tx.layers[static_cast<size_t>(layer)];
   norm_tforward(t.norm1, t.stat1, t.in, a.in, a.stat1, theta, ttheta, p.norm1, p.norm1_bias);  // 1
   attend_tforward(theta, ttheta, layer, x, tx);
-  t.mid.view() += t.in.view();
+  add_to<S>(t.mid.data, t.in.data, t.mid.size());
   norm_tforward(t.norm2, t.stat2, is_parallel() ? t.in : t.mid, is_parallel() ? a.in : a.mid, a.stat2, theta, ttheta,
                 p.norm2, p.norm2_bias);  // 6
   if (has_experts())

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "sim/base/instruction_class.hpp"
 #include "sim/record/git_id.hpp"  // made at build time by git_id.cmake
 
 namespace hone {
@@ -37,6 +38,7 @@ std::map<std::string, Attribute> manifest_attributes(const BuildInfo& build, std
                                               {"compiler", build.compiler},
                                               {"flags", build.flags},
                                               {"march", build.march},
+                                              {"isa", std::string(name_of(instruction_class()))},
                                               {"seed", fmt::format("{}", seed)},
                                               {"threads", std::int64_t{threads}},
                                               {"cpu_model", cpu_model(cpuinfo.str())}};

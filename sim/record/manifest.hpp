@@ -17,7 +17,7 @@ struct BuildInfo {
   bool is_dirty;         ///< tracked files differed from that commit when this was built
   std::string compiler;  ///< name and version
   std::string flags;     ///< every compile option of the build
-  std::string march;     ///< -march; results are bitwise equal only on the same value
+  std::string march;     ///< -march of all but the inner kernels
 };
 
 /// The build of this library.
@@ -26,8 +26,8 @@ BuildInfo this_build();
 /// "model name" of the first processor in a text like /proc/cpuinfo, or "unknown".
 std::string cpu_model(const std::string& cpuinfo);
 
-/// Attributes of group /manifest: hone_version, git_id, git_dirty, compiler, flags, march, seed
-/// (decimal text, so that all 64 bits survive), threads, cpu_model, and input_sha256.NAME for each
+/// Attributes of group /manifest: hone_version, git_id, git_dirty, compiler, flags, march, isa (the instruction class of
+/// this process), seed (decimal text, so that all 64 bits survive), threads, cpu_model, and input_sha256.NAME for each
 /// input.
 std::map<std::string, Attribute> manifest_attributes(const BuildInfo& build, std::uint64_t seed, int threads,
                                                      const std::map<std::string, std::string>& input_sha256);

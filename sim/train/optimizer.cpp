@@ -4,6 +4,8 @@
 #include <string>
 
 #include "sim/base/error.hpp"
+#include "sim/base/vector_ops.hpp"
+#include "sim/train/optimizer_kernels.hpp"
 
 namespace hone {
 
@@ -31,7 +33,7 @@ OptimizerState<S> make_state(const OptimizerOptions& options, const ParamLayout&
 
 template <class S>
 double norm2(const S* g, Index size) {
-  return ConstVecView<S>(g, size).template cast<double>().norm();
+  return std::sqrt(squared_norm<S>(g, size));
 }
 
 template <class S>
@@ -40,33 +42,21 @@ double update(const OptimizerOptions& o, const ParamLayout& layout, double lr, S
   const double norm = norm2(gradient, layout.size());
   if (o.clip_norm > 0 && norm > o.clip_norm) {
     const S shrink = S(o.clip_norm / norm);
-    for (Index i = 0; i < layout.size(); ++i) gradient[i] *= shrink;
+    scale_to<S>(gradient, gradient, shrink, layout.size());
   }
   const bool decays = o.decay_updates == 0 || state.step < o.decay_updates;
   ++state.step;
   const double correct1 = 1 - std::pow(o.beta1, double(state.step));
   const double correct2 = 1 - std::pow(o.beta2, double(state.step));
-  const S b1 = S(o.beta1), b2 = S(o.beta2), rate = S(lr), eps = S(o.eps);
-  const S scale1 = S(1 / correct1), scale2 = S(1 / correct2);
+  AdamwStep<S> step{S(o.beta1), S(o.beta2), S(lr), S(o.eps), S(0), S(1 / correct1), S(1 / correct2)};
   for (const ParamBlock& block : layout.blocks()) {
-    const S decay = S(decays && block.is_decayed() ? o.weight_decay : 0.0);
-    S* w = theta + block.offset;
+    step.decay = S(decays && block.is_decayed() ? o.weight_decay : 0.0);
+    S *w = theta + block.offset, *m = state.first.data() + block.offset;
     const S* g = gradient + block.offset;
-    S* m = state.first.data() + block.offset;
-    if (o.kind == OptimizerKind::sgd) {
-      for (Index i = 0; i < block.size(); ++i) {
-        m[i] = b1 * m[i] + g[i];
-        w[i] -= rate * (m[i] + decay * w[i]);
-      }
-      continue;
-    }
-    S* v = state.second.data() + block.offset;
-#pragma GCC ivdep  // the four arrays do not overlap
-    for (Index i = 0; i < block.size(); ++i) {
-      m[i] = b1 * m[i] + (S(1) - b1) * g[i];
-      v[i] = b2 * v[i] + (S(1) - b2) * g[i] * g[i];
-      w[i] -= rate * (m[i] * scale1 / (std::sqrt(v[i] * scale2) + eps) + decay * w[i]);
-    }
+    if (o.kind == OptimizerKind::sgd)
+      sgd_update<S>(w, m, g, block.size(), step.beta1, step.rate, step.decay);
+    else
+      adamw_update<S>(w, m, state.second.data() + block.offset, g, block.size(), step);
   }
   return norm;
 }

@@ -95,7 +95,7 @@ TEST_CASE_TEMPLATE("activation: value and both derivatives stay finite far from 
   for (Activation kind : every_activation)
     for (double x : {-1e4, -800.0, -90.0, -20.0, 0.0, 20.0, 90.0, 800.0, 1e4}) {
       const S at = S(x);
-      for_jets(&at, 1, kind, [&](Index, const ActivationJet<S>& a) {
+      any::for_jets(&at, 1, kind, [&](Index, const any::ActivationJet<S>& a) {
         CAPTURE(int(kind));
         CAPTURE(x);
         const double limit = kind == Activation::tanh       ? std::tanh(x)
@@ -114,13 +114,13 @@ TEST_CASE("activation: the vectorized tanh is the library's to a relative 4e-15 
   for (double v = 1e-3; v < 30; v *= 1.003) x.push_back(v), x.push_back(-v);
   for (double v : {0.0, -0.0, 0.1, 0.0999999, 1e5, -1e5}) x.push_back(v);
   std::vector<double> y(x.size());
-  activation_forward(y.data(), x.data(), Index(x.size()), Activation::tanh);
+  activation_forward<double>(y.data(), x.data(), Index(x.size()), Activation::tanh);
   for (size_t i = 0; i < x.size(); ++i) {
     CAPTURE(x[i]);
     CHECK_NEAR(y[i], std::tanh(x[i]), 4e-15, 0.0);
   }
   const double bad = NAN;
-  activation_forward(y.data(), &bad, 1, Activation::tanh);
+  activation_forward<double>(y.data(), &bad, 1, Activation::tanh);
   CHECK(std::isnan(y[0]));
 }
 

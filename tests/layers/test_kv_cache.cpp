@@ -18,7 +18,7 @@ void stay(double*, Index) {}
 
 KvCache<double>::TurnKey rope(Index positions) {
   return [table = RopeTable<double>(positions, head_width, 100.0, RopePairing::half)](double* key, Index position) {
-    rope_rotate_row(key, width, table, position, Turn::forward);
+    rope_rotate_row<double>(key, width, table, position, Turn::forward);
   };
 }
 

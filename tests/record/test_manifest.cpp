@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "sim/base/atomic_file.hpp"
+#include "sim/base/instruction_class.hpp"
 #include "sim/record/manifest.hpp"
 #include "tests/record/example_run.hpp"
 #include "tests/support/messages.hpp"
@@ -36,7 +37,7 @@ TEST_CASE("manifest: this build names its version, compiler, flags and commit") 
   CHECK((build.git_id == "unknown" || build.git_id.size() >= 40));
 }
 
-TEST_CASE("manifest: attributes hold build, seed of 64 bits, threads, CPU and inputs") {
+TEST_CASE("manifest: attributes hold build, seed of 64 bits, threads, CPU, instruction class and inputs") {
   const BuildInfo build{"1.2.3", "abc", true, "GNU 12", "-O3", "native"};
   const auto attributes = manifest_attributes(build, 18446744073709551615u, 2, {{"corpus", "feed"}});
   const std::map<std::string, Attribute> expected{{"hone_version", "1.2.3"},
@@ -45,6 +46,7 @@ TEST_CASE("manifest: attributes hold build, seed of 64 bits, threads, CPU and in
                                                   {"compiler", "GNU 12"},
                                                   {"flags", "-O3"},
                                                   {"march", "native"},
+                                                  {"isa", std::string(name_of(instruction_class()))},
                                                   {"seed", "18446744073709551615"},
                                                   {"threads", std::int64_t{2}},
                                                   {"cpu_model", attributes.at("cpu_model")},
