@@ -5,33 +5,29 @@
 #include <cmath>
 #include <type_traits>
 
+#include "sim/layers/integer_grid.hpp"
+
 namespace hone {
 namespace {
 
-/// An integer grid in the scalar of the data, with the zero point folded into the clip range.
+/// An integer grid and what a code of 0 stands for.
 template <class S>
-struct IntegerElement {
+struct IntegerElement : IntegerGrid<S> {
   explicit IntegerElement(const StepRange& range)
-      : step(static_cast<S>(range.step)),
-        low(static_cast<S>(range.code_min - range.zero_point)),
-        high(static_cast<S>(range.code_max - range.zero_point)),
+      : IntegerGrid<S>{static_cast<S>(range.step), static_cast<S>(range.code_min - range.zero_point),
+                       static_cast<S>(range.code_max - range.zero_point)},
         zero_point(static_cast<S>(range.zero_point)) {}
 
-  /// Division, not a product with 1/step: the two differ in the last bit and thus on ties.
-  S clipped(S x) const {
-    const S v = x / step;
-    return v < low ? low : (v > high ? high : v);
-  }
   template <Rounding rounding>
   S value(S x, double u) const {
-    return rounded<rounding>(clipped(x), u) * step;
+    return rounded<rounding>(this->clipped(x), u) * this->step;
   }
   template <Rounding rounding>
   S code(S x, double u) const {
-    return rounded<rounding>(clipped(x), u) + zero_point;
+    return rounded<rounding>(this->clipped(x), u) + zero_point;
   }
 
-  S step, low, high, zero_point;
+  S zero_point;
 };
 
 /// An integer grid whose code 0 is not the value 0. Apart from IntegerElement, for adding an offset of 0 would turn
@@ -182,6 +178,10 @@ void quantize_values(S* values, Index count, const StepRange& range, Rounding ro
     return;
   }
   with_element<S>(range, [&](const auto& shared) {
+    if constexpr (std::is_same_v<decltype(shared), const IntegerElement<S>&>) {
+      if (rounding == Rounding::nearest_even) return round_to_even<S>(values, count, shared);
+      if (rounding == Rounding::half_away) return round_half_away<S>(values, count, shared);
+    }
     const auto element = shared;  // a copy of known address, so that no store to `values` can change it
     switch (rounding) {
       case Rounding::nearest_even:
