@@ -65,21 +65,21 @@ const Table& kernels() {
 #else
 #define HONE_FOR_CLASSES(X, Table) X(base, Table)
 #endif
-#define HONE_TABLE_ELSEWHERE(c, Table)                                 \
-  template <>                                                          \
-  const Table<float>& table_of<InstructionClass::c, Table<float>>();   \
-  template <>                                                          \
+#define HONE_TABLE_ELSEWHERE(c, Table)                               \
+  template <>                                                        \
+  const Table<float>& table_of<InstructionClass::c, Table<float>>(); \
+  template <>                                                        \
   const Table<double>& table_of<InstructionClass::c, Table<double>>();
 
-#define HONE_TABLE_HERE(Table, LIST, scalar)                                      \
-  template <>                                                                     \
-  const Table<scalar>& table_of<InstructionClass::HONE_CLASS, Table<scalar>>() {  \
-    using S = scalar;                                                             \
-    static constexpr Table<S> table{LIST(HONE_KERNEL_ADDRESS)};                   \
-    return table;                                                                 \
+#define HONE_TABLE_HERE(Table, LIST, scalar)                                     \
+  template <>                                                                    \
+  const Table<scalar>& table_of<InstructionClass::HONE_CLASS, Table<scalar>>() { \
+    using S = scalar;                                                            \
+    static constexpr Table<S> table{LIST(HONE_KERNEL_ADDRESS)};                  \
+    return table;                                                                \
   }
-#define HONE_KERNELS_HERE(Table, LIST)  \
-  HONE_TABLE_HERE(Table, LIST, float)   \
+#define HONE_KERNELS_HERE(Table, LIST) \
+  HONE_TABLE_HERE(Table, LIST, float)  \
   HONE_TABLE_HERE(Table, LIST, double)
 
 #ifdef HONE_CLASS_SOURCE

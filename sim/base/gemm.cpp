@@ -35,7 +35,7 @@ using detail::Layout;
 /// The part of a pair at (k, j) of the right factor, laid out for the kernel; moves `memory` behind it.
 template <class S>
 ProductTerm<S> lay_out(const FactorPair<S>& pair, Layout layout, Index k, Index depth, Index j, Index cols,
-                        S*& memory) {
+                       S*& memory) {
   ProductTerm<S> term;
   if (layout == Layout::nt)
     gemm_pack_transposed<S>(memory, pair.b + j * pair.b_row + k, pair.b_row, depth, cols);

@@ -45,14 +45,19 @@ using Term = ProductTerm<S>;
 /// a b + c of vectors: in each lane what madd() is.
 #if defined(__AVX512F__)
 inline __attribute__((always_inline)) __m512 fused(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
-inline __attribute__((always_inline)) __m512d fused(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+inline __attribute__((always_inline)) __m512d fused(__m512d a, __m512d b, __m512d c) {
+  return _mm512_fmadd_pd(a, b, c);
+}
 #elif defined(__AVX2__)
 inline __attribute__((always_inline)) __m256 fused(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
-inline __attribute__((always_inline)) __m256d fused(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+inline __attribute__((always_inline)) __m256d fused(__m256d a, __m256d b, __m256d c) {
+  return _mm256_fmadd_pd(a, b, c);
+}
 #elif defined(__ARM_FEATURE_FMA)
 template <class V>
 inline __attribute__((always_inline)) V fused(V a, V b, V c) {
-  for (int l = 0; l < int(sizeof(V) / sizeof(a[0])); ++l) c[l] = madd<std::remove_reference_t<decltype(a[0])>>(a[l], b[l], c[l]);
+  for (int l = 0; l < int(sizeof(V) / sizeof(a[0])); ++l)
+    c[l] = madd<std::remove_reference_t<decltype(a[0])>>(a[l], b[l], c[l]);
   return c;
 }
 #else
@@ -227,7 +232,7 @@ Index gemm_tile_height() {
 
 }  // namespace HONE_CLASS
 
-#define HONE_GEMM_KERNELS(K)      \
+#define HONE_GEMM_KERNELS(K)           \
   K(GemmKernels, gemm_multiply)        \
   K(GemmKernels, gemm_pack)            \
   K(GemmKernels, gemm_pack_transposed) \

@@ -34,8 +34,7 @@ using StridedView = Eigen::Map<Matrix<S>, 0, Eigen::OuterStride<>>;
 template <class S>
 using ConstStridedView = Eigen::Map<const Matrix<S>, 0, Eigen::OuterStride<>>;
 
-/// Allocator at 64 bytes. Eigen peels loops up to the first aligned element, and a peeled element may
-/// differ in its last bit from a vectorized one: equal alignment everywhere is part of determinism.
+/// Allocator at 64 bytes: packed factors are read by aligned loads, and no vector crosses a cache line.
 template <class T>
 struct AlignedAllocator {
   using value_type = T;

@@ -142,8 +142,8 @@ template <>
 struct ExpFormat<float> {
   using Bits = std::int32_t;
   static constexpr int mantissa = 23, bias = 127, degree = 7;
-  static constexpr float low = -104, high = 89;                          ///< exp is 0 and +inf beyond
-  static constexpr float shift = 0x1.8p23f;                              ///< x + shift rounds x to an integer
+  static constexpr float low = -104, high = 89;                               ///< exp is 0 and +inf beyond
+  static constexpr float shift = 0x1.8p23f;                                   ///< x + shift rounds x to an integer
   static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;  ///< their sum is ln 2; n·high is exact
 };
 template <>
@@ -156,9 +156,9 @@ struct ExpFormat<double> {
 };
 
 /// 1/k!
-inline constexpr double inverse_factorial[] = {1.0,           1.0,           1.0 / 2,        1.0 / 6,         1.0 / 24,
-                                               1.0 / 120,     1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
-                                               1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+inline constexpr double inverse_factorial[] = {
+    1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+    1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
 
 /// 2^n for a whole n, given as n + ExpFormat::shift.
 template <class S>

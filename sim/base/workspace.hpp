@@ -21,8 +21,7 @@ struct Block {
   operator Eigen::Ref<const Matrix<S>, 0, Eigen::OuterStride<>>() const { return ConstMatView<S>(data, rows, cols); }
 };
 
-/// Bump allocator of scalars. Every block starts at a multiple of 64 bytes from an aligned base, so that
-/// equal shapes give equal alignments, and with them equal bits, in every thread.
+/// Bump allocator of scalars. Every block starts at a multiple of 64 bytes from an aligned base.
 template <class S>
 class Workspace {
  public:

@@ -107,8 +107,7 @@ LinearOperator Linearization<Model>::operator_of(Product product) {
 template <class Model>
 void Linearization<Model>::multiply_panel(const Product& product, Index columns, const double* v, double* result) {
   while (Index(tangents_.size()) < columns) tangents_.emplace_back(size_t(size()));
-  for (Index j = 0; j < columns; ++j)
-    narrow<S>(tangents_[size_t(j)].data(), v + j * size(), size());
+  for (Index j = 0; j < columns; ++j) narrow<S>(tangents_[size_t(j)].data(), v + j * size(), size());
   for_chunks(columns, result,
              [&](Index chunk, Worker& worker, Index slot) { chunk_products(product, columns, chunk, worker, slot); });
 }
@@ -187,8 +186,7 @@ void Linearization<Model>::add_partials(Index columns, Index chunks, double* tot
   parallel_for(pieces * columns, options_.chunks.threads, [&](Index item, int) {
     const Index j = item / pieces, first = item % pieces * piece, count = std::min(piece, size() - first);
     double* sum = total + j * size() + first;
-    for (Index i = 0; i < chunks; ++i)
-      accumulate<S>(sum, partials_[size_t(i * columns + j)].data() + first, count);
+    for (Index i = 0; i < chunks; ++i) accumulate<S>(sum, partials_[size_t(i * columns + j)].data() + first, count);
   });
 }
 

@@ -68,7 +68,7 @@ void attention_forward(MatView<S> o, MatView<S> att, MatView<S> q, MatView<S> k,
   };
   detail::for_blocks(a, prepare, [&](Index b, Index h, Index, Index first, Index count, Index) {
     auto p = detail::scores_of<S>(att, a, b, h, first, count);
-    gemm_right<S>(p, detail::head_of<S>(q, a, b, h, first, count), keys);  // F1
+    gemm_right<S>(p, detail::head_of<S>(q, a, b, h, first, count), keys);    // F1
     softmax_causal_rows<S>(p.data(), a.positions, count, first + 1, scale);  // F2
     gemm_right<S>(detail::head_of<S>(o, a, b, h, first, count), p, values);  // F3
   });
@@ -91,10 +91,10 @@ void attention_backward(MatView<S> dq, MatView<S> dk, MatView<S> dv, MatView<S> 
     const auto p = detail::scores_of<S>(att, a, b, h, first, count);
     const auto doh = detail::head_of<S>(d_o, a, b, h, first, count);
     StridedView<S> ds(scratch.data(), count, visible, Eigen::OuterStride<>(visible));
-    gemm_tn<S>(detail::head_of<S>(dv, a, b, g, 0, visible), p, doh, Write::add);  // B1 from F3
-    gemm_right<S>(ds, doh, values);                                               // B2 from F3
+    gemm_tn<S>(detail::head_of<S>(dv, a, b, g, 0, visible), p, doh, Write::add);                           // B1 from F3
+    gemm_right<S>(ds, doh, values);                                                                        // B2 from F3
     softmax_tangent_rows<S>(ds.data(), ds.data(), visible, p.data(), a.positions, count, visible, scale);  // B3 from F2
-    gemm_right<S>(detail::head_of<S>(dq, a, b, h, first, count), ds, keys);  // B4
+    gemm_right<S>(detail::head_of<S>(dq, a, b, h, first, count), ds, keys);                                // B4
     gemm_tn<S>(detail::head_of<S>(dk, a, b, g, 0, visible), ds, detail::head_of<S>(q, a, b, h, first, count),
                Write::add);  // B5 from F1
   });
@@ -116,9 +116,9 @@ void attention_tforward(MatView<S> to, MatView<S> tatt, MatView<S> tq, MatView<S
     const auto p = detail::scores_of<S>(att, a, b, h, first, count);
     auto tp = detail::scores_of<S>(tatt, a, b, h, first, count);
     gemm_right<S>(tp, detail::head_of<S>(tq, a, b, h, first, count), keys, detail::head_of<S>(q, a, b, h, first, count),
-                  tkeys);                // R F1
+                  tkeys);                                                                                      // R F1
     softmax_tangent_rows<S>(tp.data(), tp.data(), a.positions, p.data(), a.positions, count, visible, scale);  // R F2
-    gemm_right<S>(detail::head_of<S>(to, a, b, h, first, count), tp, values, p, tvalues);  // R F3
+    gemm_right<S>(detail::head_of<S>(to, a, b, h, first, count), tp, values, p, tvalues);                      // R F3
   });
 }
 
@@ -153,7 +153,7 @@ void attention_tbackward(MatView<S> tdq, MatView<S> tdk, MatView<S> tdv, MatView
     gemm_right<S>(ds, doh, values);                  // B2 again
     gemm_right<S>(tds, tdoh, values, doh, tvalues);  // R B2
     softmax_tangent_pair_rows<S>(ds.data(), tds.data(), visible, p.data(), tp.data(), a.positions, count, visible,
-                                 scale);  // B3 again, R B3
+                                 scale);                                                  // B3 again, R B3
     gemm_right<S>(detail::head_of<S>(tdq, a, b, h, first, count), tds, keys, ds, tkeys);  // R B4
     gemm_tn<S>(tdkh, tds, qh, ds, tqh, Write::add);                                       // R B5
   });

@@ -15,7 +15,7 @@ void embedding_forward(MatView<S> y, const std::uint16_t* tokens, ConstMatView<S
   const Index channels = y.cols();
   for (Index m = 0; m < y.rows(); ++m) {
     S* ym = y.data() + m * channels;
-    std::copy_n(e.data() + tokens[m] * channels, channels, ym);     // F1
+    std::copy_n(e.data() + tokens[m] * channels, channels, ym);      // F1
     if (p) add_to<S>(ym, p + (m % positions) * channels, channels);  // F2
   }
 }
@@ -26,7 +26,7 @@ void embedding_backward(MatView<S> de, S* dp, const std::uint16_t* tokens, Const
   const Index channels = dy.cols();
   for (Index m = 0; m < dy.rows(); ++m) {
     const S* dym = dy.data() + m * channels;
-    add_to<S>(de.data() + tokens[m] * channels, dym, channels);        // B1 from F1
+    add_to<S>(de.data() + tokens[m] * channels, dym, channels);         // B1 from F1
     if (dp) add_to<S>(dp + (m % positions) * channels, dym, channels);  // B2 from F2
   }
 }

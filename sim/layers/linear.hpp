@@ -22,7 +22,7 @@ void add_rows(S* sum, ConstMatRef<S> a) {
 /// y = x W' + b.   cost  2·M·I·O flops
 template <class S>
 void linear_forward(MatRef<S> y, ConstMatRef<S> x, ConstMatRef<S> w, const S* b) {
-  gemm_nt<S>(y, x, w);        // F1
+  gemm_nt<S>(y, x, w);       // F1
   if (b) add_bias<S>(y, b);  // F2
 }
 
@@ -40,7 +40,7 @@ template <class S>
 void linear_tforward(MatRef<S> ty, ConstMatRef<S> tx, ConstMatRef<S> x, ConstMatRef<S> w, ConstMatRef<S> tw,
                      const S* tb) {
   gemm_nt<S>(ty, tx, w, x, tw);  // R F1
-  if (tb) add_bias<S>(ty, tb);  // R F2
+  if (tb) add_bias<S>(ty, tb);   // R F2
 }
 
 /// tdx = tdy W + dy tW,  tdW += tdy' x + dy' tx,  tdb += Σ tdy.   cost  8·M·I·O flops

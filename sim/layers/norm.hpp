@@ -19,7 +19,7 @@ void rmsnorm_forward(MatView<S> y, S* r, ConstMatView<S> x, const S* w, double e
     S* ym = y.data() + m * channels;
     const S squares = sum<S>(channels, [=](auto at) { return at(xm) * at(xm); });
     const S rm = r[m] = S(1) / sqrt(squares / S(double(channels)) + S(eps));  // F1
-    each(channels, [=](Index i) { ym[i] = xm[i] * rm * w[i]; });             // F2
+    each(channels, [=](Index i) { ym[i] = xm[i] * rm * w[i]; });              // F2
   }
 }
 
@@ -48,7 +48,7 @@ void rmsnorm_tforward(MatView<S> ty, S* tr, ConstMatView<S> tx, ConstMatView<S> 
     const S *xm = x.data() + m * channels, *txm = tx.data() + m * channels;
     S* tym = ty.data() + m * channels;
     const S rm = r[m], s = sum<S>(channels, [=](auto at) { return at(xm) * at(txm); });
-    const S trm = tr[m] = -rm * rm * rm / S(double(channels)) * s;                                              // R F1
+    const S trm = tr[m] = -rm * rm * rm / S(double(channels)) * s;                                       // R F1
     each(channels, [=](Index i) { tym[i] = (txm[i] * rm + xm[i] * trm) * w[i] + xm[i] * rm * tw[i]; });  // R F2
   }
 }
@@ -64,13 +64,12 @@ void rmsnorm_tbackward(MatView<S> tdx, S* tdw, ConstMatView<S> tdy, ConstMatView
     S* tdxm = tdx.data() + m * channels;
     const S rm = r[m], trm = tr[m];
     const S s = sum<S>(channels, [=](auto at) { return at(w) * at(dym) * at(xm); });
-    const S ts = sum<S>(channels, [=](auto at) {
-      return (at(tw) * at(dym) + at(w) * at(tdym)) * at(xm) + at(w) * at(dym) * at(txm);
-    });
+    const S ts = sum<S>(
+        channels, [=](auto at) { return (at(tw) * at(dym) + at(w) * at(tdym)) * at(xm) + at(w) * at(dym) * at(txm); });
     const S c = rm * rm * rm / S(double(channels)), tc = S(3) * rm * rm * trm / S(double(channels));
     each(channels, [=](Index i) {
-      tdxm[i] += (tw[i] * dym[i] + w[i] * tdym[i]) * rm + w[i] * dym[i] * trm  // R B1, first term
-                 - txm[i] * (c * s) - xm[i] * (tc * s + c * ts);              // R B1, second term
+      tdxm[i] += (tw[i] * dym[i] + w[i] * tdym[i]) * rm + w[i] * dym[i] * trm        // R B1, first term
+                 - txm[i] * (c * s) - xm[i] * (tc * s + c * ts);                     // R B1, second term
       tdw[i] += tdym[i] * xm[i] * rm + dym[i] * txm[i] * rm + dym[i] * xm[i] * trm;  // R B2
     });
   }
@@ -86,7 +85,7 @@ void layernorm_forward(MatView<S> y, S* mean, S* r, ConstMatView<S> x, const S* 
     S* ym = y.data() + m * channels;
     const S u = mean[m] = sum<S>(channels, [=](auto at) { return at(xm); }) / S(double(channels));  // F1
     const S squares = sum<S>(channels, [=](auto at) { return (at(xm) - u) * (at(xm) - u); });
-    const S rm = r[m] = S(1) / sqrt(squares / S(double(channels)) + S(eps));     // F2
+    const S rm = r[m] = S(1) / sqrt(squares / S(double(channels)) + S(eps));   // F2
     each(channels, [=](Index i) { ym[i] = (xm[i] - u) * rm * w[i] + b[i]; });  // F3
   }
 }
@@ -101,8 +100,7 @@ void layernorm_backward(MatView<S> dx, S* dw, S* db, ConstMatView<S> dy, ConstMa
     S* dxm = dx.data() + m * channels;
     const S u = mean[m], rm = r[m];
     const S m1 = sum<S>(channels, [=](auto at) { return at(w) * at(dym); }) / S(double(channels));
-    const S m2 =
-        sum<S>(channels, [=](auto at) { return at(w) * at(dym) * ((at(xm) - u) * rm); }) / S(double(channels));
+    const S m2 = sum<S>(channels, [=](auto at) { return at(w) * at(dym) * ((at(xm) - u) * rm); }) / S(double(channels));
     each(channels, [=](Index i) {
       const S h = (xm[i] - u) * rm;
       dxm[i] += (w[i] * dym[i] - m1 - h * m2) * rm;  // B1 from F1-F3
@@ -153,8 +151,8 @@ void layernorm_tbackward(MatView<S> tdx, S* tdw, S* tdb, ConstMatView<S> tdy, Co
     each(channels, [=](Index i) {
       const AtElement<S> at{i};
       tdxm[i] += (g(at) - m1 - h(at) * m2) * trm + (tg(at) - tm1 - th(at) * m2 - h(at) * tm2) * rm;  // R B1
-      tdw[i] += tdym[i] * h(at) + dym[i] * th(at);                                                  // R B2
-      tdb[i] += tdym[i];                                                                            // R B3
+      tdw[i] += tdym[i] * h(at) + dym[i] * th(at);                                                   // R B2
+      tdb[i] += tdym[i];                                                                             // R B3
     });
   }
 }

@@ -71,10 +71,10 @@ void softmax_tangent_pair_rows(S* d, S* td, Index stride, const S* p, const S* t
 
 }  // namespace HONE_CLASS
 
-#define HONE_SOFTMAX_KERNELS(K)          \
-  K(SoftmaxKernels, softmax_row)         \
-  K(SoftmaxKernels, softmax_rows)        \
-  K(SoftmaxKernels, softmax_causal_rows) \
+#define HONE_SOFTMAX_KERNELS(K)           \
+  K(SoftmaxKernels, softmax_row)          \
+  K(SoftmaxKernels, softmax_rows)         \
+  K(SoftmaxKernels, softmax_causal_rows)  \
   K(SoftmaxKernels, softmax_tangent_rows) \
   K(SoftmaxKernels, softmax_tangent_pair_rows)
 HONE_KERNEL_TABLE(SoftmaxKernels, HONE_SOFTMAX_KERNELS)

@@ -9,7 +9,7 @@
 
 namespace hone {
 
-/// Rows that all start at 64 bytes: a row then has the same alignment, and with it the same bits, wherever it lies.
+/// Rows that all start at 64 bytes.
 template <class S>
 class AlignedRows {
  public:

@@ -89,7 +89,8 @@ TEST_CASE_TEMPLATE("products: a row has equal bits alone and among 1 to 30 rows,
   }
 }
 
-TEST_CASE_TEMPLATE("products: an element is the chain of multiply-adds over its depth [every class]", S, float, double) {
+TEST_CASE_TEMPLATE("products: an element is the chain of multiply-adds over its depth [every class]", S, float,
+                   double) {
   const Index depth = 37, cols = 19;
   const AlignedVector<S> a = gaussian<S>(depth, 1), b = gaussian<S>(2 * depth * cols, 2);
   for (const InstructionClass c : usable_classes()) {

@@ -60,8 +60,10 @@ TEST_CASE_TEMPLATE("exp: within 2 units in the last place over the whole range, 
                    double) {
   const S low = std::is_same_v<S, float> ? S(-104) : S(-745), high = std::is_same_v<S, float> ? S(88.7) : S(709.7);
   double worst = 0;
-  for_arguments<S>(low, high, [&](S x) { worst = std::max(worst, ulps(any::exponential(x), std::exp((long double)x))); });
-  for_arguments<S>(S(-1), S(1), [&](S x) { worst = std::max(worst, ulps(any::exponential(x), std::exp((long double)x))); });
+  for_arguments<S>(low, high,
+                   [&](S x) { worst = std::max(worst, ulps(any::exponential(x), std::exp((long double)x))); });
+  for_arguments<S>(S(-1), S(1),
+                   [&](S x) { worst = std::max(worst, ulps(any::exponential(x), std::exp((long double)x))); });
   MESSAGE("worst error ", worst, " units in the last place");
   CHECK(worst < 2);
 }

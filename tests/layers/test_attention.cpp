@@ -137,11 +137,13 @@ TEST_CASE(
   for (const RopePairing pairing : {RopePairing::half, RopePairing::interleaved}) {
     const Vector<double> before = normals(T * heads * hd, 5);
     Vector<double> partial = before;
-    rope_rotate<double>(MatView<double>(partial.data(), T, heads * hd), RopeTable<double>(T, hd, 100, pairing, rotary), Turn::forward);
+    rope_rotate<double>(MatView<double>(partial.data(), T, heads * hd), RopeTable<double>(T, hd, 100, pairing, rotary),
+                        Turn::forward);
     for (Index head = 0; head < T * heads; ++head) {
       Matrix<double> alone = Matrix<double>::Zero(T, rotary);
       alone.row(head / heads) = before.segment(head * hd, rotary).transpose();
-      rope_rotate<double>(MatView<double>(alone.data(), T, rotary), RopeTable<double>(T, rotary, 100, pairing), Turn::forward);
+      rope_rotate<double>(MatView<double>(alone.data(), T, rotary), RopeTable<double>(T, rotary, 100, pairing),
+                          Turn::forward);
       CHECK(partial.segment(head * hd, rotary) == alone.row(head / heads).transpose());
       CHECK(partial.segment(head * hd + rotary, hd - rotary) == before.segment(head * hd + rotary, hd - rotary));
     }

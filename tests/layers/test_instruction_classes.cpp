@@ -103,7 +103,8 @@ TEST_CASE_TEMPLATE("a row has equal bits at every address and beside any others 
           AlignedVector<S> memory(size_t(n + shift));
           S* alone = memory.data() + shift;
           S total = 0;
-          norm.rmsnorm_forward(MatView<S>(alone, 1, n), &total, ConstMatView<S>(x.data() + m * n, 1, n), w.data(), 1e-5);
+          norm.rmsnorm_forward(MatView<S>(alone, 1, n), &total, ConstMatView<S>(x.data() + m * n, 1, n), w.data(),
+                               1e-5);
           soft.softmax_rows(alone, &total, alone, 1, n);
           activation.activation_forward(alone, alone, n, Activation::silu);
           CHECK(std::equal(alone, alone + n, together.begin() + m * n));
