@@ -49,9 +49,10 @@ std::string lack_of(const Candidate& candidate) {
   return fmt::format("{} lacks {}{}", candidate.command, candidate.missing, is_old ? " (Python 3.11 or newer)" : "");
 }
 
-std::string install_advice(const std::string& python) {
+std::string advice_for(const Candidate& candidate) {
+  if (!candidate.is_python) return "give a Python of version 3.11 or newer";
   return fmt::format("install the modules with apt-get install {}, or with {} -m pip install {}", debian_packages,
-                     python, pip_packages);
+                     candidate.command, pip_packages);
 }
 
 }  // namespace
@@ -63,7 +64,7 @@ std::string figures_python(const std::string& chosen) {
     const Candidate candidate = examined(named);
     if (candidate.is_python && candidate.missing.empty()) return named;
     throw OptionError(fmt::format("{}: {}; {}, or name another Python", chosen.empty() ? "HONE_PYTHON" : "--python",
-                                  lack_of(candidate), install_advice(named)));
+                                  lack_of(candidate), advice_for(candidate)));
   }
   std::vector<std::string> lacks;
   for (const char* command : {"python3", "/usr/bin/python3"}) {
@@ -74,7 +75,7 @@ std::string figures_python(const std::string& chosen) {
   throw OptionError(
       fmt::format("no Python for the figures: {}; {}, or name a Python that has them with --python or "
                   "HONE_PYTHON",
-                  fmt::join(lacks, "; "), install_advice("python3")));
+                  fmt::join(lacks, "; "), advice_for({"python3", true, ""})));
 }
 
 }  // namespace hone::experiments

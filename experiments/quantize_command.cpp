@@ -34,6 +34,7 @@ constexpr OptionWord words[] = {{"grid", "--grid"},
                                 {"activation.rule_value", "--activation-clip"},
                                 {"activation_grid", "--activation-grid"},
                                 {"activation_granularity", "--activation-granularity"},
+                                {"kv_grid", "--kv-grid"},
                                 {"key.bits", "--kv-bits"},
                                 {"key.grid", "--kv-grid"},
                                 {"value.bits", "--kv-bits"},
@@ -99,6 +100,10 @@ void expect_texts(const QuantizeOptions& o, const TokenStream& stream, Index con
 
 int quantize_checkpoint(const QuantizeOptions& options) {
   for (const std::string& name : options.spec.schemes) scheme_from_name(name).check(options.spec);
+  const Precision precision =
+      precision_of(options.spec, 16, int(options.spec.scheme_activation_bits), int(options.spec.scheme_kv_bits));
+  precision.activation.validate("activation");
+  precision.key.validate("key");
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const Index context = imported.options.positions;
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));

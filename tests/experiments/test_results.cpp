@@ -166,7 +166,7 @@ TEST_CASE("results: every refusal names options of the command that was run") {
           {"short.txt", "--calibration", "--calibration-windows", "--context"});
   for (const char* command : {"measure", "quantize"}) {
     refused(desk.says(command, "model", {"--grid", "restrictd"}), {"--grid = 'restrictd'", "'restricted'"});
-    refused(desk.says(command, "model", {"--granularity", "column"}), {"--granularity = 'column'"});
+    refused(desk.says(command, "model", {"--granularity", "rows"}), {"--granularity = 'rows'", "'row'"});
     refused(desk.says(command, "model", {"--granularity", "group"}), {"--group = 0"});
     refused(desk.says(command, "model", {"--group", "8"}), {"--group = 8", "set --granularity = 'group'"});
     refused(desk.says(command, "model", {"--bits", "1"}), {"--bits = 1"});
@@ -185,7 +185,7 @@ TEST_CASE("results: every refusal names options of the command that was run") {
   refused(desk.says("quantize", "model", {"--kv-bits", "8", "--kv-grid", "x"}), {"--kv-grid = 'x'"});
   refused(desk.says("quantize", "model",
                     {"--activation-bits", "8", "--activation-granularity", "tensor", "--outlier-threshold", "6"}),
-          {"--outlier-threshold = 6", "--activation-granularity"});
+          {"--outlier-threshold = 6", "granularity 'tensor'"});
   refused(desk.says("decode", "model", {"--policies", "tokn4"}), {"--policies: policy \"tokn4\" is unknown"});
   refused(desk.says("decode", "model", {"--policies", "kivi2-group8-residual5"}), {"--policies: policy"});
   refused(desk.says("decode", "model", {"--prompt", "300"}), {"--prompt = 300", "--length = 48"});
