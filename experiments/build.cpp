@@ -108,17 +108,32 @@ Quantizer weight_quantizer(const QuantizeSpec& spec, int bits) {
   return q;
 }
 
+namespace {
+
+/// `find(name)`, whose message names `kind`; a field that holds a value of the kind goes by its own name.
+template <class Find>
+auto named(const std::string& name, const std::string& field, std::string_view kind, Find&& find) {
+  try {
+    return find(name);
+  } catch (const OptionError& error) {
+    throw OptionError(field + std::string(error.what()).substr(kind.size()));
+  }
+}
+
+}  // namespace
+
 Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits) {
   Precision p;
   p.weight = weight_quantizer(spec, w_bits);
   p.activation.bits = a_bits;
-  p.activation.granularity = granularity_from_name(spec.activation_granularity);
+  p.activation.granularity =
+      named(spec.activation_granularity, "activation_granularity", "granularity", granularity_from_name);
   if (p.activation.granularity == Granularity::group) p.activation.group = spec.group;
-  p.activation.grid = grid_from_name(spec.activation_grid);
+  p.activation.grid = named(spec.activation_grid, "activation_grid", "grid", grid_from_name);
   if (spec.activation_clip < 1) p.activation.rule = ScaleRule::clip, p.activation.rule_value = spec.activation_clip;
   p.activation.outlier_threshold = spec.outlier_threshold;
   p.key.bits = p.value.bits = kv_bits;
-  p.key.grid = p.value.grid = grid_from_name(spec.kv_grid);
+  p.key.grid = p.value.grid = named(spec.kv_grid, "kv_grid", "grid", grid_from_name);
   return p;
 }
 

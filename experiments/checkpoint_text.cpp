@@ -1,5 +1,7 @@
 #include "experiments/checkpoint_text.hpp"
 
+#include <cstdio>
+
 #include <algorithm>
 
 #include "sim/base/atomic_file.hpp"
@@ -21,6 +23,7 @@ ImportedModel open_checkpoint(const fs::path& path, Index context) {
   if (context > imported.options.positions)
     throw OptionError(fmt::format("--context {}: {} has a context of {}; choose at most that", context, path.string(),
                                   imported.options.positions));
+  for (const std::string& note : imported.notes) fmt::print(stderr, "hone: {}\n", note);
   if (context == 0) context = std::min(imported.options.positions, default_context);
   return context == imported.options.positions ? imported : import_checkpoint(path, {context});
 }
@@ -52,6 +55,17 @@ TokenStream read_stream(const std::vector<fs::path>& texts, const TextTokenizer&
   stream.sha256 = hash.finish();
   stream.tokenizer = tokenizer.name();
   return stream;
+}
+
+void expect_windows(const std::string& text, Index available, Index count, Index length, const WindowWords& words) {
+  constexpr Index fewest = 2;  // of every command
+  const Index window = length + 1, fitting = available / window;
+  if (fitting >= count) return;
+  const std::string fewer = fitting >= fewest ? fmt::format("{} {} or fewer, ", words.windows, fitting) : "";
+  throw OptionError(
+      fmt::format("{}: {} tokens, {} {} of {} tokens and the one after them need {}; give more text with {}, {}or a "
+                  "smaller {}",
+                  text, available, words.windows, count, length, count * window, words.text, fewer, words.length));
 }
 
 Dataset checkpoint_manifest(const ImportedModel& model, const TokenStream& stream, std::int64_t seed, int threads,

@@ -35,6 +35,15 @@ std::filesystem::path tokenizer_path(const std::filesystem::path& checkpoint, co
 TokenStream read_stream(const std::vector<std::filesystem::path>& texts, const TextTokenizer& tokenizer,
                         Index vocabulary);
 
+/// The options of a command that say where tokens come from, how many windows of them, and how long.
+struct WindowWords {
+  const char *text = "--text", *windows = "--windows", *length = "--context";
+};
+
+/// errors   OptionError naming those options when `available` tokens do not give `count` windows of `length` tokens, each
+///          with the token after it
+void expect_windows(const std::string& text, Index available, Index count, Index length, const WindowWords& words = {});
+
 /// The group /manifest of a run file about a checkpoint on a text.
 Dataset checkpoint_manifest(const ImportedModel& model, const TokenStream& stream, std::int64_t seed, int threads,
                             const std::string& command_line);

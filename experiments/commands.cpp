@@ -10,6 +10,7 @@
 #include "experiments/executor.hpp"
 #include "experiments/places.hpp"
 #include "experiments/progress.hpp"
+#include "experiments/python.hpp"
 #include "experiments/runner.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
@@ -143,9 +144,9 @@ int report_command(CommandOptions options) {
   if (!fs::exists(options.out / "verdict.json"))
     throw OptionError(
         fmt::format("{}: no verdict.json; hone judge {} first", options.out.string(), options.study_file));
-  const std::string command =
-      fmt::format("/usr/bin/python3 {} {}", shell_word((scripts_folder() / "figures" / "make_report.py").string()),
-                  shell_word(options.out.string()));
+  const std::string command = fmt::format("{} -B {} {}", shell_word(figures_python(options.python)),
+                                          shell_word((scripts_folder() / "figures" / "make_report.py").string()),
+                                          shell_word(options.out.string()));
   const int status = std::system(command.c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

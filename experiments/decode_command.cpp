@@ -2,7 +2,9 @@
 
 #include "experiments/build.hpp"
 #include "experiments/checkpoint_text.hpp"
+#include "experiments/option_words.hpp"
 #include "experiments/progress.hpp"
+#include "experiments/result_file.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
@@ -12,6 +14,14 @@ namespace fs = std::filesystem;
 
 namespace hone::experiments {
 namespace {
+
+constexpr OptionWord words[] = {{"length", "--length"},           {"prompt", "--prompt"},
+                                {"generate", "--generate"},       {"copy_distances", "--copy-distances"},
+                                {"copy_block", "--copy-block"},   {"average_bits", "--average-bits"},
+                                {"stored_bits", "--stored-bits"}, {"nested.bits", "--stored-bits"},
+                                {"temperature", "--temperature"}, {"max_length", "--length"},
+                                {"kv.residual", "-residual"},     {"kv.key_group", "-group"},
+                                {"kv.sinks", "-sinks"},           {"context", "--context"}};
 
 /// "+0.01234 ± 0.00056" in the width of a column.
 std::string difference_text(const PairedDifference& d) {
@@ -123,7 +133,6 @@ RunFile file_of(const DecodeOptions& o, const ImportedModel& model, const TokenS
   resolved.set_attribute("model.context", std::int64_t(model.options.positions));
   file.groups["manifest"] = checkpoint_manifest(model, stream, o.seed, input.threads, o.command_line);
   file.groups["options"] = std::move(resolved);
-  file.attributes["title"] = "hone decode " + o.checkpoint.stem().string();
   return file;
 }
 
@@ -148,24 +157,29 @@ std::string decode_text(const DecodeTable& table, const DecodeInput& input) {
   return text + "± one standard error over windows\n";
 }
 
-int decode_command(const DecodeOptions& options) {
+namespace {
+
+/// The names are parts of one option, whose grammar no field of the study layer has.
+void expect_policies(const std::vector<std::string>& names) {
+  for (const std::string& name : names) try {
+      (void)policy_from_name(name);
+    } catch (const OptionError& error) {
+      throw OptionError(fmt::format("--policies: {}", error.what()));
+    }
+}
+
+int decode_checkpoint(const DecodeOptions& options) {
   if (!options.spec.is_on())
     throw OptionError(
         "nothing to decode with: neither --policies nor --average-bits; leave out one of --no-policies and "
         "--no-schedules");
+  expect_policies(options.spec.policies);
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const DecodeSpec spec = fitted_to(options.spec, imported.options);
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
   const TokenStream stream = read_stream(options.text, *tokenizer, imported.options.vocabulary);
-  const std::string name = options.checkpoint.stem().string();
-  const fs::path out = options.out.empty() ? fs::path("outputs") / "decode" / (name + ".h5") : options.out;
-  ensure_writable_folder(out.has_parent_path() ? out.parent_path() : fs::path("."));
-
-  if (Index(stream.validation.size()) < spec.windows * (spec.length + 1))
-    throw OptionError(fmt::format(
-        "{}: {} tokens, {} windows of {} need {}; give more text with --text, fewer --windows or a "
-        "smaller --length",
-        stream.name, stream.validation.size(), spec.windows, spec.length, spec.windows * (spec.length + 1)));
+  const ResultFile result("decode", options.checkpoint, imported.sha256, options.out);
+  expect_windows(stream.name, Index(stream.validation.size()), spec.windows, spec.length, {.length = "--length"});
   const TokenBatch windows = evaluation_windows(stream, spec.length, spec.windows, 1);
   const int threads = options.threads > 0 ? options.threads : hardware_threads();
   const DecodeInput input{imported.options, imported.theta, windows, spec, std::uint64_t(options.seed), threads};
@@ -176,14 +190,20 @@ int decode_command(const DecodeOptions& options) {
   Progress progress("decode", flops);
   double reported = 0;
   const DecodeTable table = measure_decoding(input, [&](double share, const std::string& part) {
-    progress.advance(name, (share - reported) * flops, part);
+    progress.advance(result.name(), (share - reported) * flops, part);
     reported = share;
   });
-  progress.finish(name);
+  progress.finish(result.name());
   fmt::print("{}", decode_text(table, input));
-  write_run_file(out, file_of(options, imported, stream, table, input));
-  fmt::print("\nwritten: {}\n", out.string());
+  result.write(file_of(options, imported, stream, table, input));
+  fmt::print("\nwritten: {}\n", result.path().string());
   return 0;
+}
+
+}  // namespace
+
+int decode_command(const DecodeOptions& options) {
+  return with_option_words(words, [&] { return decode_checkpoint(options); });
 }
 
 }  // namespace hone::experiments

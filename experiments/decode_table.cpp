@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "experiments/build.hpp"
 #include "sim/base/error.hpp"
@@ -16,7 +17,12 @@ constexpr Index windows_a_watch = 8;  ///< decoded between two calls of the watc
 using Weights = std::shared_ptr<const DecoderWeights<float>>;
 using Variant = DecodingVariant<float>;
 
-bool is_learned(const TransformerOptions& o) { return o.position == Positions::learned; }
+/// Where the positions of a model end, however long its context is here; nothing when they go on.
+std::optional<Index> end_of_positions(const TransformerOptions& o) {
+  if (o.position == Positions::learned) return o.positions;
+  if (o.rope_scaling.rule == RopeScalingRule::dynamic) return Index(o.rope_scaling.original_positions);
+  return {};
+}
 
 Index copied_tokens(const DecodeSpec& s, std::int64_t distance) {
   return 2 * s.copy_windows * (distance + s.copy_block);
@@ -174,13 +180,13 @@ void check_averages(const DecodeSpec& s) {
 
 DecodeSpec fitted_to(DecodeSpec s, const TransformerOptions& o) {
   for (const std::string& name : s.policies) (void)policy_from_name(name);
-  const bool ends = is_learned(o);
-  if (s.length == 0) s.length = ends ? o.positions : contexts * o.positions;
-  if (ends && s.length > o.positions)
-    throw OptionError(
-        fmt::format("length = {}: the model's learned positions end at {}; choose at most that, or a model with rotary "
-                    "positions",
-                    s.length, o.positions));
+  const std::optional<Index> end = end_of_positions(o);
+  if (s.length == 0) s.length = std::min(contexts * o.positions, end.value_or(contexts * o.positions));
+  if (end && s.length > *end)
+    throw OptionError(fmt::format(
+        "length = {}: the model's {} end at {}; choose at most that, or a model with rotary positions that "
+        "go on",
+        s.length, o.position == Positions::learned ? "learned positions" : "dynamic rotary frequencies", *end));
   const std::int64_t whole = std::min<std::int64_t>(s.length, o.positions);
   if (s.prompt == 0) s.prompt = std::max<std::int64_t>(2, whole / 2);
   if (s.generate == 0) s.generate = std::max<std::int64_t>(1, whole / 2);

@@ -252,6 +252,8 @@ int dispatch(int argc, char** argv) {
       "  hone inspect outputs/demo/table.h5             names the columns with their units\n"
       "pandas.read_csv and xarray.open_dataset(..., group=\"table\") read them; hone judge writes them too");
   CLI::App& report = *app.add_subcommand("report", "draw the figures and write report.html");
+  report.add_option("--python", options.python,
+                    "with h5py and matplotlib; default HONE_PYTHON, python3 in PATH, /usr/bin/python3");
   CLI::App& inspect = *app.add_subcommand("inspect", "print what a run file holds");
   PlanOptions plan_options;
   add_study_options(plan, plan_options);

@@ -9,7 +9,9 @@
 
 #include "experiments/checkpoint_text.hpp"
 #include "experiments/measure.hpp"
+#include "experiments/option_words.hpp"
 #include "experiments/progress.hpp"
+#include "experiments/result_file.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
@@ -24,6 +26,29 @@ namespace fs = std::filesystem;
 namespace hone::experiments {
 namespace {
 
+constexpr OptionWord words[] = {{"grid", "--grid"},
+                                {"granularity", "--granularity"},
+                                {"group", "--group"},
+                                {"bits", "--bits"},
+                                {"count_largest", "--eigenpairs"},
+                                {"count_smallest", "--eigenpairs-smallest"},
+                                {"tolerance", "--tolerance"},
+                                {"lanczos_tolerance", "--tolerance"},
+                                {"steps_max", "--lanczos-steps"},
+                                {"lanczos_steps", "--lanczos-steps"},
+                                {"size_max", "--dense-max"},
+                                {"dense_max", "--dense-max"},
+                                {"evaluation_windows", "--windows"},
+                                {"curvature_windows", "--curvature-windows"},
+                                {"trace_probes", "--trace-probes"},
+                                {"slq_probes", "--slq-probes"},
+                                {"slq_steps", "--slq-steps"},
+                                {"cache_bytes", "--cache-mib"},
+                                {"limit_bytes", "--memory"},
+                                {"chunks.threads", "--threads"},
+                                {"noise.rises", "--noise"},
+                                {"context", "--context"}};
+
 constexpr double gib = 1024.0 * 1024.0 * 1024.0;
 
 RunSpec run_of(const MeasureOptions& options, const ImportedModel& model, const TokenStream& stream) {
@@ -31,7 +56,7 @@ RunSpec run_of(const MeasureOptions& options, const ImportedModel& model, const 
   run.study = "measure";
   run.seed = options.seed;
   run.data.name = stream.name;
-  run.model.name = options.checkpoint.stem().string();
+  run.model.name = checkpoint_name(options.checkpoint);
   run.model.context = model.options.positions;
   run.measure = options.measure;
   run.quantize = options.quantize;
@@ -130,7 +155,6 @@ RunFile file_of(const MeasureOptions& options, const RunSpec& run, const Importe
   for (const auto& [name, size] : sizes) resolved.set_attribute(std::string("model.") + name, std::int64_t(size));
   file.groups["manifest"] = checkpoint_manifest(model, stream, run.seed, threads, options.command_line);
   file.groups["options"] = std::move(resolved);
-  file.attributes["title"] = "hone measure " + run.model.name;
   return file;
 }
 
@@ -145,6 +169,51 @@ void print_continuation(const MeasureOptions& options, const Transformer<float>&
   const auto more = greedy_continue<float>(model, theta.data(), prompt, std::min<Index>(options.prompt_tokens, room));
   prompt.insert(prompt.end(), more.begin(), more.end());
   fmt::print("greedy continuation: {}\n", tokenizer.decode(prompt));
+}
+
+int measure_checkpoint(const MeasureOptions& options) {
+  const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
+  const Index context = imported.options.positions;
+  const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
+  const TokenStream stream = read_stream(options.text, *tokenizer, imported.options.vocabulary);
+  const ResultFile result("measure", options.checkpoint, imported.sha256, options.out);
+  const RunSpec run = run_of(options, imported, stream);
+  const Transformer<float> model(imported.options);
+  const int threads = options.threads > 0 ? options.threads : hardware_threads();
+
+  expect_windows(stream.name, Index(stream.validation.size()), run.measure.evaluation_windows, context);
+  Source<TokenBatch> source;
+  source.evaluation = evaluation_windows(stream, context, run.measure.evaluation_windows, 1);
+  source.curvature =
+      even_subset(source.evaluation, std::min(run.measure.curvature_windows, run.measure.evaluation_windows));
+  source.sha256 = stream.sha256;
+  fmt::print("{}: {} format, {} parameters, {} quantizable; {}: {} windows of {} tokens\n", options.checkpoint.string(),
+             imported.format, model.layout().size(), model.layout().quantizable_size(), stream.name,
+             source.evaluation.sequences, context);
+  if (!options.prompt.empty()) print_continuation(options, model, imported.theta, *tokenizer);
+
+  Progress progress("measure", moment_flops(run, model.layout().size()));
+  Instruments<Transformer> instruments(run, model, source, threads, [&](double flops, const std::string& activity) {
+    progress.advance(run.model.name, flops, activity);
+  });
+  state_memory(instruments.memory_bytes(), options);
+  fs::path journal = result.path();
+  journal += ".products";
+  instruments.set_journal(journal);
+  Rows rows = instruments.measure(imported.theta, {.variant = "imported", .kind = "trunk", .is_last = true});
+  if (rows.empty())
+    throw FormatError(fmt::format("{}: the loss on {} is not finite; is it the checkpoint's own tokenizer?",
+                                  options.checkpoint.string(), stream.name));
+  progress.finish(run.model.name);
+  fmt::print("loss {:.6f} ± {:.6f} nats per token at full precision\n",
+             rows["checkpoints"].doubles("loss_nats").front(), rows["checkpoints"].doubles("loss_se_nats").front());
+  print_spectrum(rows["curvature"], run.measure);
+  const int failed = print_certificates(instruments.certificates());
+  print_ladder(rows["ptq"]);
+  result.write(file_of(options, run, imported, stream, std::move(rows), instruments.certificates(), threads));
+  fs::remove(journal);
+  fmt::print("\nwritten: {}\n", result.path().string());
+  return failed ? 4 : 0;
 }
 
 }  // namespace
@@ -162,48 +231,7 @@ MeasureOptions::MeasureOptions() {
 }
 
 int measure_command(const MeasureOptions& options) {
-  const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
-  const Index context = imported.options.positions;
-  const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
-  const TokenStream stream = read_stream(options.text, *tokenizer, imported.options.vocabulary);
-  const RunSpec run = run_of(options, imported, stream);
-  const Transformer<float> model(imported.options);
-  const int threads = options.threads > 0 ? options.threads : hardware_threads();
-
-  Source<TokenBatch> source;
-  source.evaluation = evaluation_windows(stream, context, run.measure.evaluation_windows, 1);
-  source.curvature =
-      even_subset(source.evaluation, std::min(run.measure.curvature_windows, run.measure.evaluation_windows));
-  source.sha256 = stream.sha256;
-  fmt::print("{}: {} format, {} parameters, {} quantizable; {}: {} windows of {} tokens\n", options.checkpoint.string(),
-             imported.format, model.layout().size(), model.layout().quantizable_size(), stream.name,
-             source.evaluation.sequences, context);
-  if (!options.prompt.empty()) print_continuation(options, model, imported.theta, *tokenizer);
-
-  const fs::path out = options.out.empty() ? fs::path("outputs") / "measure" / (run.model.name + ".h5") : options.out;
-  ensure_writable_folder(out.has_parent_path() ? out.parent_path() : fs::path("."));
-  Progress progress("measure", moment_flops(run, model.layout().size()));
-  Instruments<Transformer> instruments(run, model, source, threads, [&](double flops, const std::string& activity) {
-    progress.advance(run.model.name, flops, activity);
-  });
-  state_memory(instruments.memory_bytes(), options);
-  fs::path journal = out;
-  journal += ".products";
-  instruments.set_journal(journal);
-  Rows rows = instruments.measure(imported.theta, {.variant = "imported", .kind = "trunk", .is_last = true});
-  if (rows.empty())
-    throw FormatError(fmt::format("{}: the loss on {} is not finite; is it the checkpoint's own tokenizer?",
-                                  options.checkpoint.string(), stream.name));
-  progress.finish(run.model.name);
-  fmt::print("loss {:.6f} ± {:.6f} nats per token at full precision\n",
-             rows["checkpoints"].doubles("loss_nats").front(), rows["checkpoints"].doubles("loss_se_nats").front());
-  print_spectrum(rows["curvature"], run.measure);
-  const int failed = print_certificates(instruments.certificates());
-  print_ladder(rows["ptq"]);
-  write_run_file(out, file_of(options, run, imported, stream, std::move(rows), instruments.certificates(), threads));
-  fs::remove(journal);
-  fmt::print("\nwritten: {}\n", out.string());
-  return failed ? 4 : 0;
+  return with_option_words(words, [&] { return measure_checkpoint(options); });
 }
 
 }  // namespace hone::experiments

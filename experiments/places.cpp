@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "sim/base/error.hpp"
+
 namespace hone::experiments {
 namespace {
 std::string environment(const char* name) {
@@ -12,8 +14,16 @@ std::string environment(const char* name) {
 }  // namespace
 
 std::filesystem::path scripts_folder() {
-  const std::string chosen = environment("HONE_SCRIPTS");
-  return chosen.empty() ? std::filesystem::path(HONE_SCRIPTS_FOLDER) : std::filesystem::path(chosen);
+  if (const std::string chosen = environment("HONE_SCRIPTS"); !chosen.empty()) return chosen;
+  std::error_code none;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", none);
+  const std::filesystem::path installed = (program.parent_path() / HONE_INSTALLED_SCRIPTS).lexically_normal();
+  for (const std::filesystem::path& folder : {installed, std::filesystem::path(HONE_SCRIPTS_FOLDER)})
+    if (std::filesystem::exists(folder / "figures" / "make_report.py")) return folder;
+  throw IoError(
+      fmt::format("{}: holds no figures/make_report.py, nor does {}; install hone with cmake --install, or name the "
+                  "folder with HONE_SCRIPTS",
+                  installed.string(), HONE_SCRIPTS_FOLDER));
 }
 
 std::filesystem::path cache_folder() {

@@ -174,6 +174,10 @@ int predict_command(const PredictOptions& options) {
   std::vector<fs::path> files;
   for (const fs::path& source : options.sources)
     for (fs::path& file : files_of(source)) files.push_back(std::move(file));
+  for (const fs::path& file : files)
+    if (std::error_code none; !options.out.empty() && fs::equivalent(options.out, file, none))
+      throw OptionError(fmt::format("--out {}: is one of the sources, which it would replace; name another file",
+                                    options.out.string()));
   const theory::Table table = theory::collect(files);
   const Asked asked = theory::resolved(table, options.asked);
   fmt::print(

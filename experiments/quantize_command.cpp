@@ -4,7 +4,9 @@
 
 #include "experiments/build.hpp"
 #include "experiments/checkpoint_text.hpp"
+#include "experiments/option_words.hpp"
 #include "experiments/progress.hpp"
+#include "experiments/result_file.hpp"
 #include "experiments/scheme_table.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
@@ -16,6 +18,29 @@ namespace fs = std::filesystem;
 
 namespace hone::experiments {
 namespace {
+
+constexpr OptionWord words[] = {{"grid", "--grid"},
+                                {"granularity", "--granularity"},
+                                {"group", "--group"},
+                                {"bits", "--bits"},
+                                {"damping", "--damping"},
+                                {"alpha", "--smoothing"},
+                                {"outlier_threshold", "--outlier-threshold"},
+                                {"quantize.schemes", "--schemes"},
+                                {"quantize.scheme_bits", "--bits"},
+                                {"activation.bits", "--activation-bits"},
+                                {"activation.grid", "--activation-grid"},
+                                {"activation.granularity", "--activation-granularity"},
+                                {"activation.rule_value", "--activation-clip"},
+                                {"activation_grid", "--activation-grid"},
+                                {"activation_granularity", "--activation-granularity"},
+                                {"kv_grid", "--kv-grid"},
+                                {"key.bits", "--kv-bits"},
+                                {"key.grid", "--kv-grid"},
+                                {"value.bits", "--kv-bits"},
+                                {"value.grid", "--kv-grid"},
+                                {"chunks.threads", "--threads"},
+                                {"context", "--context"}};
 
 /// Held-out text to measure on and other text to calibrate on, as the two sides of one stream.
 TokenStream open_texts(const QuantizeOptions& o, const TextTokenizer& tokenizer, Index vocabulary) {
@@ -59,26 +84,32 @@ RunFile file_of(const QuantizeOptions& o, const ImportedModel& model, const Toke
     if (name.starts_with("quantize.")) resolved.set_attribute(name, value);
   file.groups["manifest"] = checkpoint_manifest(model, stream, o.seed, input.chunks.threads, o.command_line);
   file.groups["options"] = std::move(resolved);
-  file.attributes["title"] = "hone quantize " + o.checkpoint.stem().string();
   return file;
 }
 
-}  // namespace
-
-QuantizeOptions::QuantizeOptions() {
-  spec.schemes = {"rtn", "mse", "gptq", "awq", "rotate+rtn", "rotate+gptq"};
-  spec.scheme_bits = {8, 6, 5, 4, 3, 2};
+void expect_texts(const QuantizeOptions& o, const TokenStream& stream, Index context) {
+  const bool is_half = o.calibration.empty();
+  const std::string half = is_half ? " of --text" : "", more = is_half ? "--text" : "--calibration";
+  expect_windows(stream.name + (is_half ? " (second half" + half + ")" : ""), Index(stream.validation.size()),
+                 o.windows, context);
+  expect_windows(
+      is_half ? stream.name + " (first half" + half + ", calibration)" : o.calibration.front().filename().string(),
+      Index(stream.train.size()), o.spec.calibration_windows, context,
+      {more.c_str(), "--calibration-windows", "--context"});
 }
 
-int quantize_command(const QuantizeOptions& options) {
+int quantize_checkpoint(const QuantizeOptions& options) {
   for (const std::string& name : options.spec.schemes) scheme_from_name(name).check(options.spec);
+  const Precision precision =
+      precision_of(options.spec, 16, int(options.spec.scheme_activation_bits), int(options.spec.scheme_kv_bits));
+  precision.activation.validate("activation");
+  precision.key.validate("key");
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const Index context = imported.options.positions;
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
   const TokenStream stream = open_texts(options, *tokenizer, imported.options.vocabulary);
-  const std::string name = options.checkpoint.stem().string();
-  const fs::path out = options.out.empty() ? fs::path("outputs") / "quantize" / (name + ".h5") : options.out;
-  ensure_writable_folder(out.has_parent_path() ? out.parent_path() : fs::path("."));
+  const ResultFile result("quantize", options.checkpoint, imported.sha256, options.out);
+  expect_texts(options, stream, context);
 
   const TokenBatch evaluation = evaluation_windows(stream, context, options.windows, 1);
   const TokenBatch curvature = even_subset(evaluation, std::min(options.curvature_windows, options.windows));
@@ -94,15 +125,26 @@ int quantize_command(const QuantizeOptions& options) {
   Progress progress("quantize", 1);
   double reported = 0;
   const auto entries = measure_schemes(input, {evaluation, curvature}, [&](double share, const std::string& scheme) {
-    progress.advance(name, share - reported, scheme);
+    progress.advance(result.name(), share - reported, scheme);
     reported = share;
   });
-  progress.finish(name);
+  progress.finish(result.name());
   fmt::print("loss {:.6f} nats per token at full precision\n", entries.front().change.reference_loss_nats);
   print_table(entries);
-  write_run_file(out, file_of(options, imported, stream, entries, input));
-  fmt::print("\nwritten: {}\n", out.string());
+  result.write(file_of(options, imported, stream, entries, input));
+  fmt::print("\nwritten: {}\n", result.path().string());
   return 0;
+}
+
+}  // namespace
+
+QuantizeOptions::QuantizeOptions() {
+  spec.schemes = {"rtn", "mse", "gptq", "awq", "rotate+rtn", "rotate+gptq"};
+  spec.scheme_bits = {8, 6, 5, 4, 3, 2};
+}
+
+int quantize_command(const QuantizeOptions& options) {
+  return with_option_words(words, [&] { return quantize_checkpoint(options); });
 }
 
 }  // namespace hone::experiments

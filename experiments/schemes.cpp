@@ -204,7 +204,7 @@ Scheme scheme_from_name(const std::string& name) {
       return scheme;
     }
   throw OptionError(
-      fmt::format("quantize.schemes: \"{}\" is unknown; did you mean \"{}\"? (see experiments/schemes.hpp)", name,
+      fmt::format("quantize.schemes: \"{}\" is unknown; did you mean \"{}\"? (hone quantize --help lists them)", name,
                   nearest_name(name, scheme_names())));
 }
 

@@ -24,7 +24,16 @@ Source<TokenBatch> open_text(const RunSpec& run, const DataSpec& data, CorpusShe
   auto batches = std::make_shared<TextBatches>(*stream, run.train.batch, run.model.context, std::uint64_t(run.seed));
   Source<TokenBatch> source;
   source.batch = [batches](std::int64_t step) { return batches->batch(step); };
-  source.held_out = [stream](Index positions, Index count) { return evaluation_windows(*stream, positions, count, 1); };
+  source.held_out = [stream, name = data.name](Index positions, Index count) {
+    const Index available = Index(stream->validation.size()), needed = count * (positions + 1);
+    if (available < needed)
+      throw OptionError(
+          fmt::format("data.{}: {} tokens of validation text, {} windows of {} need {}; give a longer corpus, a larger "
+                      "validation_fraction, fewer measure.evaluation_windows (decode.windows) or a smaller context "
+                      "(decode.length)",
+                      name, available, count, positions, needed));
+    return evaluation_windows(*stream, positions, count, 1);
+  };
   source.evaluation = source.held_out(run.model.context, run.measure.evaluation_windows);
   source.vocabulary = stream->vocabulary;
   source.sha256 = stream->sha256;

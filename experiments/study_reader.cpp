@@ -319,7 +319,8 @@ Study read_study(const std::filesystem::path& path, const std::string& unnamed) 
     if (std::find(sections.begin(), sections.end(), std::string(key.str())) == sections.end())
       complaints.push_back(fmt::format("line {}: section {} is unknown; did you mean \"{}\"?", node.source().begin.line,
                                        key.str(), nearest_name(std::string(key.str()), sections)));
-  if (study.name.empty()) study.name = unnamed.empty() ? path.stem().string() : unnamed;
+  const auto own_name = [&] { return (path.extension() == ".toml" ? path.stem() : path.filename()).string(); };
+  if (study.name.empty()) study.name = unnamed.empty() ? own_name() : unnamed;
   if (!complaints.empty()) {
     std::vector<std::string> once;  // a grid reads its table as often as it has combinations
     for (const std::string& each : complaints)

@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 """Draws the figures and writes the report of a study that was judged.
 
     make_report.py STUDY_DIR

@@ -38,7 +38,7 @@ void check_options(const ExtremesOptions& o, Index n) {
         fmt::format("eigenpairs: block {} must be at least 1, probe_steps {} and rounds_max {} at least 0", o.block,
                     o.probe_steps, o.rounds_max));
   if (!(o.tolerance > 0 && o.tolerance < 1 && o.noise_floor >= 0 && o.noise_floor < 0.1))
-    throw OptionError(fmt::format("eigenpairs: tolerance {} must lie in (0, 1) and noise_floor {} in [0, 0.1)",
+    throw OptionError(fmt::format("eigenpairs: tolerance = {} must lie in (0, 1) and noise_floor = {} in [0, 0.1)",
                                   o.tolerance, o.noise_floor));
   if (o.steps_max < std::min<Index>(n, k + o.block + 2))
     throw OptionError(

@@ -70,7 +70,7 @@ TokenBatch evaluation_windows(const TokenStream& stream, Index positions, Index 
   if (available / window < count)
     throw OptionError(
         fmt::format("corpus {} has {} tokens of validation text, {} windows of {} need {}; give a "
-                    "longer corpus, a larger validation_fraction or fewer windows",
+                    "longer text, or ask for fewer or shorter windows",
                     stream.name, available, count, window, count * window));
   const Index spacing = available / count;
   const Index last_start = available - window - (count - 1) * spacing;

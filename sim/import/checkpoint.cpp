@@ -28,7 +28,12 @@ ImportedModel import_folder(const fs::path& folder, const ImportOptions& options
   const FolderConfig config = read_folder_config(folder / "config.json", options.positions);
   FolderWeights weights = read_folder_weights(folder, config);
   ImportedModel model;
-  model.options = config.options;
+  model.options = weights.options;
+  if (weights.options.head != config.options.head)
+    model.notes.push_back(
+        fmt::format("{}: tie_word_embeddings = true, but the files store a head that differs from the embedding; the "
+                    "model is read untied",
+                    (folder / "config.json").string()));
   model.theta.assign(weights.theta.begin(), weights.theta.end());
   for (size_t i = 0; i < model.theta.size(); ++i)
     if (!std::isfinite(model.theta[i]))

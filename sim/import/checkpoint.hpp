@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sim/model/transformer.hpp"
 
@@ -24,6 +25,7 @@ struct ImportedModel {
   std::string source;          ///< path as given
   std::string sha256;          ///< of the file; of a folder: of "NAME DIGEST\n" for config.json and each weight file
   std::string format;          ///< "llama2.c", "llama", "gpt2" or "gpt_neox"
+  std::vector<std::string> notes;  ///< where files and config disagree, and which of them the model follows
 };
 
 /// Reads a checkpoint.

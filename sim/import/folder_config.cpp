@@ -1,10 +1,13 @@
 #include "sim/import/folder_config.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "sim/base/error.hpp"
 #include "sim/import/json_file.hpp"
+#include "sim/import/rope_config.hpp"
 
 namespace hone {
 namespace {
@@ -15,60 +18,52 @@ constexpr Index largest_vocabulary = 65536;  // token ids have 16 bits
 // Far above every public model of these families, and small enough that no product of them overflows.
 constexpr Index most_heads = 4096, most_mlp = 1 << 20, most_positions = 1 << 24;
 
-/// The elementwise function of the MLP. gelu_fast differs from the tanh form by 4e-12 in one constant.
+/// Names of one function in the library's table of activations. gelu_fast and gelu_accurate write the tanh form with
+/// constants of their own, which differ from it by 4e-12.
+constexpr std::array exact_gelu = {"gelu", "gelu_python"};
+constexpr std::array tanh_gelu = {"gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_fast", "gelu_accurate"};
+constexpr std::array silu = {"silu", "swish"};
+
+template <size_t N>
+bool is_one_of(const std::string& name, const std::array<const char*, N>& names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// The elementwise function of an MLP without gate.
 MlpKind mlp_kind(const JsonFields& fields, const std::string& name, const std::string& fallback) {
   const std::string kind = fields.text(name, fallback);
-  if (kind == "gelu") return MlpKind::gelu_erf;
-  if (kind != "gelu_new" && kind != "gelu_pytorch_tanh" && kind != "gelu_fast")
-    fields.refuse(name, "gelu, gelu_new, gelu_pytorch_tanh, gelu_fast");
-  return MlpKind::gelu;
+  if (is_one_of(kind, exact_gelu)) return MlpKind::gelu_erf;
+  if (is_one_of(kind, tanh_gelu)) return MlpKind::gelu;
+  fields.refuse(name, fmt::format("{}, {}", fmt::join(exact_gelu, ", "), fmt::join(tanh_gelu, ", ")));
+}
+
+/// A window of at least `positions` tokens hides no token of a context.
+void refuse_windows(const JsonFields& fields, Index positions) {
+  if (!fields.flag("use_sliding_window", true)) return;
+  for (const char* name : {"sliding_window", "attention_window"}) {
+    if (!fields.has(name)) continue;
+    const json& window = fields.object().at(name);
+    const bool is_wide = window.is_number() && window.get<double>() >= double(positions);
+    if (window != json(false) && !is_wide)
+      fields.refuse(name, fmt::format("null, or at least the context of {} tokens", positions));
+  }
 }
 
 /// Fields that change the forward pass in every family, and that hone does not have.
 void refuse_extensions(const JsonFields& fields) {
-  for (const char* name : {"sliding_window", "attention_window", "use_sliding_window"})
-    if (fields.has(name) && fields.object().at(name) != json(false)) fields.refuse(name, "null");
   for (const char* name : {"num_local_experts", "num_experts", "n_routed_experts", "num_experts_per_tok"})
-    if (fields.has(name)) fields.refuse(name, "null, one MLP per layer");
+    fields.demand(name, 0, "null or 0, one MLP per layer");
   fields.demand("quantization_config", nullptr, "null, weights that are not quantized");
-  fields.demand("logit_scale", 1.0, "1");
-  for (const char* name : {"final_logit_softcapping", "attn_logit_softcapping", "residual_multiplier",
-                           "embedding_multiplier", "qk_layernorm", "use_qk_norm", "qk_norm", "layer_types"}) {
-    if (!fields.has(name)) continue;
-    const json& value = fields.object().at(name);
-    const bool is_harmless = value == json(false) || value == json(1.0) ||
-                             (value.is_array() && std::all_of(value.begin(), value.end(), [](const json& type) {
-                                return type == json("full_attention");
-                              }));
-    if (!is_harmless) fields.refuse(name, "null");
-  }
-}
-
-/// Base and turned share of rotary positions: in `rope_parameters` of newer files, in fields of their own before.
-void read_rope(const JsonFields& fields, double share, TransformerOptions& o) {
-  const auto refuse_scaling = [](const JsonFields& rope) {
-    for (const char* name : {"rope_type", "type"}) rope.demand(name, "default", "default, rotary positions as trained");
-  };
-  if (fields.has("rope_scaling")) {
-    const json& scaling = fields.object().at("rope_scaling");
-    if (!scaling.is_object() || !(scaling.contains("rope_type") || scaling.contains("type")))
-      fields.refuse("rope_scaling", "null");
-    refuse_scaling(JsonFields(scaling, fields.origin() + " rope_scaling"));
-  }
-  const json none = json::object();
-  const JsonFields newer(fields.has("rope_parameters") ? fields.object().at("rope_parameters") : none,
-                         fields.origin() + " rope_parameters");
-  refuse_scaling(newer);
-  const double older_base = fields.number({"rotary_emb_base", "rope_theta"}, 10000.0);
-  o.rope_base = newer.number({"rope_theta"}, older_base);
-  if (!(o.rope_base > 1 && o.rope_base <= 1e12))
-    throw OptionError(fmt::format("{}: rope_theta = {} (supported: above 1, to 1e12)", fields.origin(), o.rope_base));
-  share = newer.number({"partial_rotary_factor"}, fields.number({"rotary_pct", "partial_rotary_factor"}, share));
-  const Index turned = share > 0 && share <= 1 ? Index(double(o.head_width()) * share) : 0;
-  if (turned < 2 || turned % 2 != 0)
-    throw OptionError(fmt::format("{}: rotary_pct = {} turns {} of {} channels of a head (supported: an even number)",
-                                  fields.origin(), share, turned, o.head_width()));
-  if (turned != o.head_width()) o.rotary_width = turned;
+  for (const char* name : {"logit_scale", "logits_scaling", "residual_multiplier", "embedding_multiplier"})
+    fields.demand(name, 1.0, "1");
+  for (const char* name :
+       {"final_logit_softcapping", "attn_logit_softcapping", "qk_layernorm", "use_qk_norm", "qk_norm", "clip_qkv"})
+    fields.demand(name, false, "null");
+  if (!fields.has("layer_types")) return;
+  const json& types = fields.object().at("layer_types");
+  const auto is_full = [](const json& type) { return type == json("full_attention"); };
+  if (!types.is_array() || !std::all_of(types.begin(), types.end(), is_full))
+    fields.refuse("layer_types", "null, or full_attention in every layer");
 }
 
 Head head_kind(const JsonFields& fields, bool is_tied) {
@@ -94,23 +89,23 @@ TransformerOptions llama_options(const JsonFields& fields) {
   check_heads(fields, o);
   if (o.head_channels && *o.head_channels * o.heads == o.width) o.head_channels.reset();
   o.norm_eps = fields.number({"rms_norm_eps"}, 1e-6);
-  fields.demand("hidden_act", "silu", "silu");
+  if (!is_one_of(fields.text("hidden_act", "silu"), silu))
+    fields.refuse("hidden_act", fmt::format("{}", fmt::join(silu, ", ")));
   fields.demand("mlp_bias", false, "false");
-  fields.demand("pretraining_tp", 1, "1");
   if (fields.flag("attention_bias", false)) o.attention_bias = true;
   o.head = head_kind(fields, false);
-  read_rope(fields, 1.0, o);
+  read_rope(fields, {}, o);
   return o;
 }
 
 TransformerOptions gpt2_options(const JsonFields& fields) {
   TransformerOptions o;
   o.vocabulary = fields.count({"vocab_size"}, 50257, largest_vocabulary);
-  o.width = fields.count({"n_embd"}, 768);
-  o.layers = fields.count({"n_layer"}, 12, most_imported_layers);
-  o.heads = fields.count({"n_head"}, 12, most_heads);
+  o.width = fields.count({"n_embd", "hidden_size"}, 768);
+  o.layers = fields.count({"n_layer", "num_hidden_layers"}, 12, most_imported_layers);
+  o.heads = fields.count({"n_head", "num_attention_heads"}, 12, most_heads);
   o.mlp_width = fields.count({"n_inner"}, 4 * o.width, most_mlp);
-  o.positions = fields.count({"n_positions", "n_ctx"}, 1024, most_positions);
+  o.positions = fields.count({"n_positions", "max_position_embeddings", "n_ctx"}, 1024, most_positions);
   check_heads(fields, o);
   o = gpt2_style(o);
   o.norm_eps = fields.number({"layer_norm_epsilon"}, 1e-5);
@@ -138,7 +133,7 @@ TransformerOptions gpt_neox_options(const JsonFields& fields) {
   o.residual = fields.flag("use_parallel_residual", true) ? Residual::parallel : Residual::sequential;
   if (!fields.flag("attention_bias", true)) o.attention_bias = false;
   o.head = head_kind(fields, false);
-  read_rope(fields, 0.25, o);
+  read_rope(fields, {.share = 0.25, .is_partial = true}, o);
   return o;
 }
 
@@ -166,6 +161,7 @@ FolderConfig read_folder_config(const std::filesystem::path& file, std::optional
     case Family::gpt_neox: config.options = gpt_neox_options(fields); break;
   }
   config.stored_positions = config.options.positions;
+  refuse_windows(fields, config.stored_positions);
   config.options.positions = chosen_positions(fields.origin(), config.stored_positions, positions);
   try {
     config.options.validate();

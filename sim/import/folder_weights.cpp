@@ -7,6 +7,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/import/json_file.hpp"
+#include "sim/import/redundant_tensors.hpp"
 #include "sim/import/safetensors.hpp"
 
 namespace fs = std::filesystem;
@@ -62,14 +63,6 @@ const Names& names_of(Family family) {
                               {"up", "mlp.dense_h_to_4h"},
                               {"down", "mlp.dense_4h_to_h"}}};
   return family == Family::llama ? llama : family == Family::gpt2 ? gpt2 : neox;
-}
-
-/// Tensors that some writers add and that hold no parameters: causal masks, rotary frequencies, a tied head.
-bool is_redundant(const std::string& name, const FolderConfig& config) {
-  for (const char* end :
-       {".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"})
-    if (name.ends_with(end)) return true;
-  return config.options.head == Head::tied && name == names_of(config.family).head + ".weight";
 }
 
 /// "wq", "bq", "w_gate", "b_up", "attn_norm.weight" -> the key of Names::in_layer, and weight or bias.
@@ -172,6 +165,41 @@ std::map<std::string, Located> locate(const fs::path& folder, const FolderConfig
   return located;
 }
 
+/// A tied head that is stored all the same. One that differs from the embedding makes the model untied, as its library
+/// reads it; one without an embedding beside it is the embedding.
+void settle_tied_head(FolderConfig& config, std::map<std::string, Located>& located) {
+  if (config.options.head != Head::tied) return;
+  const Names& names = names_of(config.family);
+  const auto head = located.find(names.head + ".weight"), embedding = located.find(names.embedding + ".weight");
+  if (head == located.end()) return;
+  if (embedding == located.end()) {
+    located.emplace(names.embedding + ".weight", head->second);
+  } else if (head->second.tensor.shape != embedding->second.tensor.shape ||
+             read_tensor(head->second.file, head->second.tensor) !=
+                 read_tensor(embedding->second.file, embedding->second.tensor)) {
+    config.options.head = Head::untied;
+    return;
+  }
+  located.erase(head);
+}
+
+/// `name` without the prefix of the model or of one of its layers.
+std::string part_within(const std::string& name, const FolderConfig& config) {
+  const std::string& layers = names_of(config.family).layers;
+  for (Index l = 0; l < config.options.layers; ++l)
+    if (const std::string layer = fmt::format("{}{}.", layers, l); name.starts_with(layer))
+      return name.substr(layer.size());
+  const std::string model = layers.substr(0, layers.find('.') + 1);
+  return name.starts_with(model) ? name.substr(model.size()) : name;
+}
+
+/// A bias of zeros on a linear or norm of the model that has none.
+bool is_zero_bias(const std::string& name, const Located& place, const std::set<std::string>& wanted) {
+  if (!name.ends_with(".bias") || !wanted.contains(name.substr(0, name.size() - 4) + "weight")) return false;
+  const std::vector<double> values = read_buffer(place.file, place.tensor);
+  return std::all_of(values.begin(), values.end(), [](double value) { return value == 0; });
+}
+
 /// Each slice has its tensor in the right shape, and each tensor its slice.
 void check_tensors(const fs::path& folder, const FolderConfig& config, const std::vector<TensorSlice>& slices,
                    const std::map<std::string, Located>& located) {
@@ -189,7 +217,9 @@ void check_tensors(const fs::path& folder, const FolderConfig& config, const std
     wanted.insert(slice.tensor);
   }
   for (const auto& [name, place] : located)
-    if (!wanted.contains(name) && !is_redundant(name, config)) unexpected.push_back(shown(name));
+    if (!wanted.contains(name) && !is_zero_bias(name, place, wanted) &&
+        !is_redundant(place.file, place.tensor, part_within(name, config), config))
+      unexpected.push_back(shown(name));
   if (missing.empty() && unexpected.empty()) return;
   const auto first_few = [](std::vector<std::string>& names) {
     const size_t count = names.size();
@@ -219,10 +249,12 @@ std::vector<TensorSlice> tensor_slices(const FolderConfig& config) {
   return slices;
 }
 
-FolderWeights read_folder_weights(const fs::path& folder, const FolderConfig& config) {
+FolderWeights read_folder_weights(const fs::path& folder, FolderConfig config) {
   FolderWeights weights;
   weights.files = weight_files(folder);
-  const std::map<std::string, Located> located = locate(folder, config, weights.files);
+  std::map<std::string, Located> located = locate(folder, config, weights.files);
+  settle_tied_head(config, located);
+  weights.options = config.options;
   const std::vector<TensorSlice> slices = tensor_slices(config);
   check_tensors(folder, config, slices, located);
   const ParamLayout layout = config.options.layout();

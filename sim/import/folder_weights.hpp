@@ -25,14 +25,16 @@ std::vector<TensorSlice> tensor_slices(const FolderConfig& config);
 
 /// The parameters, and the names of the weight files in the order they were listed.
 struct FolderWeights {
+  TransformerOptions options;  ///< those of the config; untied when a file stores another head than the embedding
   AlignedVector<double> theta;
   bool has_float64 = false;
   std::vector<std::filesystem::path> files;
 };
 
 /// Reads model.safetensors, or the files that model.safetensors.index.json lists.
-/// errors  IoError; FormatError naming file and tensor: damaged, missing, there twice, unexpected, of another shape
+/// errors  IoError; FormatError naming file and tensor: damaged, missing, there twice, unexpected, of another shape,
+///         in contradiction to the config (redundant_tensors.hpp)
 /// cost    8 bytes per parameter and per value of the largest tensor
-FolderWeights read_folder_weights(const std::filesystem::path& folder, const FolderConfig& config);
+FolderWeights read_folder_weights(const std::filesystem::path& folder, FolderConfig config);
 
 }  // namespace hone

@@ -61,7 +61,7 @@ Header read_header(const fs::path& file, std::ifstream& in, std::uint64_t file_s
   return h;
 }
 
-/// One tensor of all layers, or of none, in the order of the file; an empty name is skipped.
+/// One tensor of all layers, or of none, in the order of the file; the one without a name holds the rotary tables.
 struct Section {
   std::string block;
   bool is_in_layers = false;
@@ -102,6 +102,26 @@ void check_size(const fs::path& file, const Header& h, std::uint64_t file_size) 
     throw fault(file, fmt::format("the header asks for {:.0f} bytes, the file has {}", double(bytes), file_size));
 }
 
+/// The first format stores cosines, then sines, (T, hd/2) each, as a program computed them in float32. hone computes its
+/// own, so that tables of other angles would be a model that it does not run.
+void expect_rotary_tables(const fs::path& file, std::ifstream& in, const Header& h, const TransformerOptions& o) {
+  const Index pairs = h.width / h.heads / 2;
+  std::vector<float> stored(size_t(2 * h.positions * pairs));
+  if (!in.read(reinterpret_cast<char*>(stored.data()), std::streamsize(4 * stored.size())))
+    throw fault(file, "the rotary tables cannot be read whole");
+  for (Index t = 0; t < h.positions; ++t)
+    for (Index i = 0; i < pairs; ++i) {
+      const double angle = double(t) * rope_frequency(o.rope_base, 2 * pairs, i);
+      const double tolerance = 1e-6 + 1e-6 * angle;  // of the angle in float32
+      const double cosine = stored[size_t(t * pairs + i)], sine = stored[size_t((h.positions + t) * pairs + i)];
+      if (!(std::abs(cosine - std::cos(angle)) <= tolerance && std::abs(sine - std::sin(angle)) <= tolerance))
+        throw OptionError(
+            fmt::format("{}: the rotary tables hold cosine {:g} and sine {:g} for pair {} at position {}, where a base "
+                        "of {:g} gives {:g} and {:g} (supported: that base; version 1 of the format has no tables)",
+                        file.string(), cosine, sine, i, t, o.rope_base, std::cos(angle), std::sin(angle)));
+    }
+}
+
 TransformerOptions options_of(const fs::path& file, const Header& h, std::optional<Index> positions) {
   if (h.vocabulary > 65536)
     throw OptionError(fmt::format("{}: vocab_size = {} (supported: 2 to 65536)", file.string(), h.vocabulary));
@@ -137,7 +157,7 @@ Llama2cModel read_llama2c(const fs::path& file, std::optional<Index> positions) 
   for (const Section& section : sections(h))
     for (Index l = 0; l < (section.is_in_layers ? h.layers : 1); ++l) {
       if (section.block.empty()) {
-        in.seekg(std::streamoff(4 * section.size), std::ios::cur);
+        expect_rotary_tables(file, in, h, model.options);
         continue;
       }
       const std::string name = section.is_in_layers ? fmt::format("layers.{}.{}", l, section.block) : section.block;

@@ -34,8 +34,8 @@ constexpr std::array<TypeEntry, 15> known_types = {{{"F64", StoredType::float64,
                                                     {"I16", StoredType::other, 2},
                                                     {"U16", StoredType::other, 2},
                                                     {"I8", StoredType::other, 1},
-                                                    {"U8", StoredType::other, 1},
-                                                    {"BOOL", StoredType::other, 1},
+                                                    {"U8", StoredType::byte, 1},
+                                                    {"BOOL", StoredType::byte, 1},
                                                     {"F8_E4M3", StoredType::other, 1},
                                                     {"F8_E5M2", StoredType::other, 1}}};
 
@@ -161,27 +161,35 @@ std::vector<StoredTensor> list_safetensors(const fs::path& file) {
   return tensors;
 }
 
-std::vector<double> read_tensor(const fs::path& file, const StoredTensor& tensor) {
+std::vector<double> read_buffer(const fs::path& file, const StoredTensor& tensor) {
   if (tensor.type == StoredType::other)
-    throw fault(file,
-                fmt::format("tensor '{}' is {}, not F16, BF16, F32 or F64", shown(tensor.name), tensor.type_name));
+    throw fault(file, fmt::format("tensor '{}' is {}, not F16, BF16, F32, F64, U8 or BOOL", shown(tensor.name),
+                                  tensor.type_name));
   std::ifstream in = open_binary(file);
   in.seekg(std::streamoff(tensor.begin));
   std::vector<char> bytes(tensor.bytes);
   if (!in.read(bytes.data(), std::streamsize(bytes.size())))
     throw fault(file, fmt::format("tensor '{}' cannot be read whole", shown(tensor.name)));
   std::vector<double> values(size_t(tensor.size()));
-  for (size_t i = 0; i < values.size(); ++i) {
-    switch (tensor.type) {
+  for (size_t i = 0; i < values.size(); ++i) switch (tensor.type) {
       case StoredType::float16: values[i] = from_float16(load_little_endian<std::uint16_t>(&bytes[2 * i])); break;
       case StoredType::bfloat16: values[i] = from_bfloat16(load_little_endian<std::uint16_t>(&bytes[2 * i])); break;
       case StoredType::float32: values[i] = load_little_endian<float>(&bytes[4 * i]); break;
       case StoredType::float64: values[i] = load_little_endian<double>(&bytes[8 * i]); break;
+      case StoredType::byte: values[i] = double(static_cast<unsigned char>(bytes[i])); break;
       case StoredType::other: break;
     }
+  return values;
+}
+
+std::vector<double> read_tensor(const fs::path& file, const StoredTensor& tensor) {
+  if (tensor.type == StoredType::other || tensor.type == StoredType::byte)
+    throw fault(file,
+                fmt::format("tensor '{}' is {}, not F16, BF16, F32 or F64", shown(tensor.name), tensor.type_name));
+  std::vector<double> values = read_buffer(file, tensor);
+  for (size_t i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i]))
       throw fault(file, fmt::format("tensor '{}' holds {} at place {}", shown(tensor.name), values[i], i));
-  }
   return values;
 }
 

@@ -16,8 +16,9 @@ namespace hone {
 /// Longest header that is read, the format's own limit.
 inline constexpr std::uint64_t safetensors_header_limit = 100'000'000;
 
-/// How the numbers of a tensor are stored; `other` (integers, flags, 8-bit floats) can be listed, not read.
-enum class StoredType { float16, bfloat16, float32, float64, other };
+/// How the numbers of a tensor are stored; `byte` holds 0 to 255 or flags, `other` (wider integers, signed bytes, 8-bit
+/// floats) can be listed, not read.
+enum class StoredType { float16, bfloat16, float32, float64, byte, other };
 
 /// One entry of the header.
 struct StoredTensor {
@@ -41,6 +42,10 @@ std::vector<StoredTensor> list_safetensors(const std::filesystem::path& file);
 /// errors   FormatError for a type that is no float, for a value that is not finite, for a file that has shrunk
 /// cost     the tensor's bytes and 8 bytes per value in memory
 std::vector<double> read_tensor(const std::filesystem::path& file, const StoredTensor& tensor);
+
+/// The same for a tensor that holds no parameters: bytes, flags and infinite values are read too.
+/// errors   FormatError for type `other`, for a file that has shrunk
+std::vector<double> read_buffer(const std::filesystem::path& file, const StoredTensor& tensor);
 
 /// IEEE 754 half precision, and the upper half of a float, to double.
 double from_float16(std::uint16_t bits);

@@ -1,5 +1,5 @@
 // Rotary positions: each pair (a, b) among the first rd channels of a head at position t is turned by the angle
-// t·base^(-2i/rd); the other hd-rd channels of the head stay.
+// t·base^(-2i/rd), or t·f_i with scaled frequencies (rope_scaling.hpp); the other hd-rd channels of the head stay.
 // The map is linear and orthogonal: tforward is forward, backward and tbackward are the inverse rotation.
 //   shapes  x (M, heads·hd), rotated in place; tables (T, rd/2)
 //   source  Su et al. 2021; pairing `half` and partial rotation as in GPT-NeoX (Black et al. 2022), `interleaved` as in
@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "sim/base/vector_math.hpp"
+#include "sim/layers/rope_scaling.hpp"
 
 namespace hone {
 
@@ -23,14 +24,15 @@ struct RopeTable {
   Index head_width = 0;
   RopePairing pairing = RopePairing::half;
 
-  RopeTable(Index positions, Index width, double base, RopePairing pair, std::optional<Index> rotary = {})
+  RopeTable(Index positions, Index width, double base, RopePairing pair, std::optional<Index> rotary = {},
+            const RopeScaling& scaling = {})
       : cosine(positions, rotary.value_or(width) / 2),
         sine(positions, rotary.value_or(width) / 2),
         head_width(width),
         pairing(pair) {
     for (Index t = 0; t < positions; ++t)
       for (Index i = 0; i < cosine.cols(); ++i) {
-        const double angle = double(t) * std::pow(base, -2.0 * double(i) / double(rotary.value_or(width)));
+        const double angle = double(t) * rope_frequency(base, rotary.value_or(width), i, scaling);
         cosine(t, i) = S(std::cos(angle));
         sine(t, i) = S(std::sin(angle));
       }

@@ -119,9 +119,15 @@ Decoder<S>::Decoder(std::shared_ptr<const DecoderWeights<S>> weights, const Deco
         fmt::format("decoder: max_length = {} with learned positions, of which the model has {}; use at most {}, or a "
                     "model with rotary positions",
                     max_length_, o.positions, o.positions));
+  if (o.rope_scaling.rule == RopeScalingRule::dynamic && double(max_length_) > o.rope_scaling.original_positions)
+    throw OptionError(
+        fmt::format("decoder: max_length = {} with dynamic rope_scaling, whose angles change beyond {} tokens; use at "
+                    "most that",
+                    max_length_, o.rope_scaling.original_positions));
   if (o.position != Positions::learned)
     rope_.emplace(max_length_, o.head_width(), o.rope_base,
-                  o.position == Positions::rope_half ? RopePairing::half : RopePairing::interleaved, o.rotary_width);
+                  o.position == Positions::rope_half ? RopePairing::half : RopePairing::interleaved, o.rotary_width,
+                  o.rope_scaling);
   if (o.rotations.heads) heads_table_.emplace(o.heads);
   if (o.rotations.mlp) mlp_table_.emplace(o.mlp_width);
   if (o.rotations.qk) qk_table_.emplace(o.head_width());
@@ -173,13 +179,7 @@ void Decoder<S>::advance(std::span<const std::uint16_t> tokens, Wanted wanted, c
 
 template <class S>
 void Decoder<S>::use(std::shared_ptr<const DecoderWeights<S>> weights) {
-  const TransformerOptions &now = weights_->options(), &next = weights->options();
-  EXPECTS(now.layout().size() == next.layout().size() && now.vocabulary == next.vocabulary && now.width == next.width &&
-              now.layers == next.layers && now.kv_heads == next.kv_heads && now.heads == next.heads &&
-              now.head_width() == next.head_width() && now.mlp_width == next.mlp_width &&
-              now.position == next.position && now.rope_base == next.rope_base &&
-              now.rotary_width == next.rotary_width && name_of(now.rotations) == name_of(next.rotations),
-          "decoder: weights of another architecture");
+  EXPECTS(weights_->options() == weights->options(), "decoder: weights of another architecture");
   weights_ = std::move(weights);
 }
 

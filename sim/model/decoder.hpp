@@ -52,7 +52,8 @@ class Decoder {
   /// Appends tokens as prefill does and hands the logits after each of them to `read`.
   void feed(std::span<const std::uint16_t> tokens, const ReadLogits& read);
 
-  /// Uses other weights of the same architecture from the next token on; what is cached stays.
+  /// Uses other weights from the next token on; what is cached stays.
+  /// expects  every option of their architecture is that of the weights before
   void use(std::shared_ptr<const DecoderWeights<S>> weights);
 
   /// Forgets all tokens.

@@ -33,6 +33,8 @@ struct OnlineRotations {
   bool heads = false;  ///< mixes the heads of the attention output, H ⊗ I
   bool mlp = false;    ///< turns the input of w_down
   bool qk = false;     ///< turns each head of q and k after RoPE; no score changes
+
+  bool operator==(const OnlineRotations&) const = default;
 };
 
 /// For records: "none", or the sites in order, such as "heads+mlp+qk".
@@ -58,6 +60,7 @@ struct TransformerOptions {
   std::optional<bool> attention_bias;  ///< on the linears of attention; as `bias` when empty
   std::optional<Index> head_channels;  ///< hd; width/heads when empty
   std::optional<Index> rotary_width;   ///< channels of a head that rotary positions turn; all when empty
+  RopeScaling rope_scaling;            ///< of the frequencies of rotary positions
   OnlineRotations rotations;           ///< each needs a size that has a Hadamard matrix (layers/hadamard.hpp)
   bool head_bias = false;              ///< a bias on the logits
   bool sub_norms = false;              ///< one more RMSNorm before wo and before w_down (BitNet b1.58)
@@ -66,6 +69,7 @@ struct TransformerOptions {
   Gates gates = Gates::probability;  ///< renormalized needs k above 1: a single gate would be 1, without gradient
   double load_balance = 0.01;        ///< coefficient of the load-balance loss, which training alone adds
 
+  bool operator==(const TransformerOptions&) const = default;
   Index head_width() const { return head_channels ? *head_channels : width / heads; }
   /// errors  OptionError listing every wrong field with its value and the fix
   void validate() const;

@@ -51,6 +51,11 @@ void TransformerOptions::validate() const {
   demand(load_balance >= 0, fmt::format("load_balance = {} (expected at least 0)", load_balance));
   demand(norm_eps > 0, fmt::format("norm_eps = {} (expected above 0)", norm_eps));
   demand(rope_base > 1, fmt::format("rope_base = {} (expected above 1)", rope_base));
+  try {
+    rope_scaling.validate();
+  } catch (const OptionError& error) {
+    wrong.push_back(error.what());
+  }
   if (!wrong.empty()) throw OptionError(fmt::format("model: {}", fmt::join(wrong, "; ")));
 }
 

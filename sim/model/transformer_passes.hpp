@@ -30,7 +30,7 @@ Transformer<S>::Transformer(const TransformerOptions& options) : options_(option
   if (options_.position != Positions::learned)
     rope_.emplace(options_.positions, options_.head_width(), options_.rope_base,
                   options_.position == Positions::rope_half ? RopePairing::half : RopePairing::interleaved,
-                  options_.rotary_width);
+                  options_.rotary_width, options_.rope_scaling);
   if (options_.rotations.heads) heads_table_.emplace(options_.heads);
   if (options_.rotations.mlp) mlp_table_.emplace(options_.mlp_width);
   if (options_.rotations.qk) qk_table_.emplace(options_.head_width());

@@ -20,7 +20,7 @@ from records import RecordError, read_study  # noqa: E402
 
 
 def run_report(folder):
-    return subprocess.run(["/usr/bin/python3", "-B", str(SOURCES / "make_report.py"), str(folder)],
+    return subprocess.run([sys.executable, "-B", str(SOURCES / "make_report.py"), str(folder)],
                           capture_output=True, text=True, check=False)
 
 

@@ -217,7 +217,7 @@ draws = 2
 TEST_CASE("run files: h5py and xarray open every group, every variable has unit and meaning") {
   const Workplace& place = quick();
   const std::string check = place.write("check.py", script), said = place.path("said");
-  std::string command = fmt::format("/usr/bin/python3 -X utf8 '{}'", check);
+  std::string command = fmt::format("'" HONE_TEST_PYTHON "' -X utf8 '{}'", check);
   for (size_t i = 0; i < 4; ++i) command += fmt::format(" '{}'", place.finished(i).string());
   const int status = std::system(fmt::format("{} > '{}' 2>&1", command, said).c_str());
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -229,18 +229,40 @@ TEST_CASE("run files: h5py and xarray open every group, every variable has unit 
 }
 
 TEST_CASE("report: a judged quick study becomes figures and a page [matplotlib]") {
-  if (std::system("/usr/bin/python3 -c 'import h5py, matplotlib' 2>/dev/null") != 0) {
+  if (std::system("'" HONE_TEST_PYTHON "' -c 'import h5py, matplotlib' 2>/dev/null") != 0) {
     MESSAGE("SKIPPED: h5py or matplotlib is missing");
     return;
   }
   const Workplace& place = quick();
   REQUIRE(place.says("judge").code == 0);
-  const Said said = place.says("report");
+  const Said said = place.says("report", {"--python", HONE_TEST_PYTHON});
   CHECK_MESSAGE(said.code == 0, said.err);
   CHECK(mentions(read_text(place.out() / "report.html"), "Smallest study with every instrument"));
   for (const char* figure : {"overview", "loss", "spectrum", "growth"})
     for (const char* kind : {".svg", ".png"})
       CHECK(fs::file_size(place.out() / "figures" / (std::string(figure) + kind)) > 1000);
+}
+
+TEST_CASE("report: a Python that cannot draw is named with what it lacks and how to mend that") {
+  const Workplace& place = quick();
+  REQUIRE(place.says("judge").code == 0);
+  const auto refused = [&](const Said& said, const std::vector<std::string>& parts) {
+    CHECK(said.code == 2);
+    CHECK(count_lines(said.err) == 1);
+    for (const std::string& part : parts) CHECK_MESSAGE(mentions(said.err, part), said.err);
+  };
+  refused(place.says("report", {"--python", "/bin/false"}), {"--python: /bin/false cannot be started as Python"});
+  refused(place.says("report", {"--python", "no such python"}), {"no such python cannot be started as Python"});
+  // Without its packages, as a fresh environment is.
+  const fs::path bare = place.write("bare python", "#!/bin/sh\nexec '" HONE_TEST_PYTHON "' -I -S \"$@\"\n");
+  fs::permissions(bare, fs::perms::owner_all);
+  const std::string lacks = bare.string() + " lacks h5py, numpy, matplotlib";
+  const std::string advice = "-m pip install h5py matplotlib";
+  refused(place.says("report", {"--python", bare}), {"--python: " + lacks, "apt-get install python3-h5py", advice});
+  ::setenv("HONE_PYTHON", bare.c_str(), 1);
+  const Said by_variable = place.says("report");
+  ::unsetenv("HONE_PYTHON");
+  refused(by_variable, {"HONE_PYTHON: " + lacks, advice});
 }
 
 }  // namespace hone::test

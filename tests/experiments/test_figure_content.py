@@ -1,4 +1,4 @@
-"""Tests of what single figures and tables show: run with /usr/bin/python3, the exit code counts."""
+"""Tests of what single figures and tables show: run with Python, the exit code counts."""
 
 import json
 import unittest

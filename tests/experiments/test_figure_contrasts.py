@@ -1,4 +1,4 @@
-"""Tests of the figures of contrasts and of verdicts' numbers: run with /usr/bin/python3, the exit
+"""Tests of the figures of contrasts and of verdicts' numbers: run with Python, the exit
 code counts."""
 
 import json

@@ -1,4 +1,4 @@
-"""Tests of the whole report: run with /usr/bin/python3, the exit code counts."""
+"""Tests of the whole report: run with Python, the exit code counts."""
 
 import json
 import re

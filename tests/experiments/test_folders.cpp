@@ -134,7 +134,7 @@ TEST_CASE("inspect: a foreign HDF5 file is one line [h5py]") {
   const Workplace place("");
   const std::string file = place.path("foreign.h5");
   const std::string command =
-      fmt::format("/usr/bin/python3 -c \"import h5py; h5py.File('{}', 'w')['x'] = 1\" 2>/dev/null", file);
+      fmt::format("'" HONE_TEST_PYTHON "' -c \"import h5py; h5py.File('{}', 'w')['x'] = 1\" 2>/dev/null", file);
   if (std::system(command.c_str()) != 0) {
     MESSAGE("SKIPPED: h5py is missing");
     return;

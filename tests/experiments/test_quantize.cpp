@@ -87,11 +87,11 @@ TEST_CASE("quantize: wrong options name the option and the fix, and nothing is w
     CHECK(!fs::exists(checkpoint.out()));
   };
   refused({"--schemes", "gtpq"}, "did you mean \"gptq\"");
-  refused({"--schemes", "rtn", "--bits", "1"}, "quantize.scheme_bits.bits = 1");
-  refused({"--schemes", "rtn", "--granularity", "group"}, "quantize.scheme_bits.group = 0");
+  refused({"--schemes", "rtn", "--bits", "1"}, "--bits = 1");
+  refused({"--schemes", "rtn", "--granularity", "group"}, "--group = 0");
   refused({"--schemes", "rtn", "--grid", "restrictd"}, "did you mean 'restricted'");
-  refused({}, "validation text", "100000");
-  refused({}, "training text", "12", "100000");
+  refused({}, "--windows", "100000");
+  refused({}, "--calibration-windows", "12", "100000");
 }
 
 }  // namespace

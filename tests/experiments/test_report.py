@@ -1,4 +1,4 @@
-"""Tests of the report's sections: run with /usr/bin/python3, the exit code counts."""
+"""Tests of the report's sections: run with Python, the exit code counts."""
 
 import hashlib
 import json

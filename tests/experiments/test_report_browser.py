@@ -1,6 +1,6 @@
 """Tests of the report in headless Chromium, as a reader with a phone, a screen or a printer has it.
 
-Run with /usr/bin/python3, the exit code counts; 77 where Chromium is not installed.
+Run with Python, the exit code counts; 77 where Chromium is not installed.
 """
 
 import re

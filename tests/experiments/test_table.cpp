@@ -37,7 +37,7 @@ TEST_CASE("table: a row per run, checkpoint and bits, equal from judge and from 
 TEST_CASE("table: pandas, xarray and numpy read it, and the columns are those of SCHEMA.md") {
   const Workplace& place = quick();
   REQUIRE(place.says("table").code == 0);
-  const std::string command = fmt::format("/usr/bin/python3 -B '{0}/tests/experiments/read_table.py' '{0}' '{1}'",
+  const std::string command = fmt::format("'" HONE_TEST_PYTHON "' -B '{0}/tests/experiments/read_table.py' '{0}' '{1}'",
                                           HONE_SOURCE_DIR, place.out().string());
   CHECK(std::system(command.c_str()) == 0);
 }

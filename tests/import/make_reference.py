@@ -5,7 +5,8 @@ Run by hand (needs torch, transformers, tokenizers, safetensors):  make_referenc
 Each folder holds a model as its library saves it (float64 safetensors, config.json, tokenizer.json), expected.json
 (fixed tokens, logits, mean loss, encodings of texts, a greedy continuation), and under the model's own tensor names
 direction.safetensors (16 bits), gradient.safetensors and hessian_product.safetensors (float64).
-Three places of the library compute in float32 whatever the model's type; they are replaced here."""
+Three places of the library compute in float32 whatever the model's type; they are replaced here.
+With --rope only the checkpoints with scaled rotary frequencies are made."""
 import json
 import os
 import shutil
@@ -36,16 +37,33 @@ class ExactRms(torch.nn.Module):
         return self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps))
 
 
+class WideTorch:
+    """torch with float64 wherever the library's frequencies ask for float32."""
+
+    def __getattr__(self, name):
+        return torch.float64 if name in ("float", "float32") else getattr(torch, name)
+
+
+def scaled_frequencies(config):
+    """The library's own rule for scaled rotary frequencies, in float64."""
+    rope = transformers.modeling_rope_utils
+    rope.torch = WideTorch()
+    frequency, attention_factor = rope.ROPE_INIT_FUNCTIONS[config.rope_parameters["rope_type"]](config)
+    rope.torch = torch
+    assert frequency.dtype == torch.float64 and attention_factor == 1
+    return frequency
+
+
 class ExactRope(torch.nn.Module):
     """Angles in float64; the library keeps frequencies in float32."""
 
-    def __init__(self, base, turned):
+    def __init__(self, base, turned, frequency=None):
         super().__init__()
-        self.base, self.turned = base, turned
+        plain = base ** (-torch.arange(0, turned, 2, dtype=torch.float64) / turned)
+        self.frequency = plain if frequency is None else frequency
 
     def forward(self, x, position_ids):
-        frequency = self.base ** (-torch.arange(0, self.turned, 2, dtype=torch.float64) / self.turned)
-        angle = position_ids[..., None].double() * frequency
+        angle = position_ids[..., None].double() * self.frequency
         angle = torch.cat((angle, angle), dim=-1)
         return angle.cos(), angle.sin()
 
@@ -59,8 +77,9 @@ def exact(model):
     if hasattr(base, "rotary_emb"):
         parameters = model.config.rope_parameters
         head = getattr(model.config, "head_dim", None) or model.config.hidden_size // model.config.num_attention_heads
+        frequency = None if parameters["rope_type"] == "default" else scaled_frequencies(model.config)
         base.rotary_emb = ExactRope(parameters["rope_theta"],
-                                    int(head * parameters.get("partial_rotary_factor", 1.0)))
+                                    int(head * parameters.get("partial_rotary_factor", 1.0)), frequency)
     return model
 
 
@@ -217,7 +236,8 @@ def write_llama2c(root):
     mlp = layer("mlp.gate_proj") + layer("mlp.down_proj") + layer("mlp.up_proj")
     embedding, norm = state["model.embed_tokens.weight"], state["model.norm.weight"]
     norms1, norms2 = layer("input_layernorm"), layer("post_attention_layernorm")
-    tables = [torch.full((24, 2), 7.0), torch.full((24, 2), 7.0)]
+    angle = torch.arange(24, dtype=torch.float64)[:, None] * torch.tensor([1.0, 0.01], dtype=torch.float64)
+    tables = [angle.cos(), angle.sin()]
     flat = lambda tensors: b"".join(struct.pack("<%df" % t.numel(), *t.reshape(-1).tolist()) for t in tensors)
     header = (16, 20, 2, 4, 2, 40, 24)
     with open(os.path.join(folder, "model.bin"), "wb") as file:
@@ -274,14 +294,49 @@ def encode_pieces(text, pieces, scores, ids):
         out[best[1]:best[1] + 2] = [best[2]]
 
 
+def write_scaled(root, name, model, seed):
+    """Logits only, over the whole context: the frequencies are all that differs from the other checkpoints."""
+    folder = os.path.join(root, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    model = model.double().eval()
+    randomize(model, seed)
+    model.save_pretrained(folder)
+    os.remove(os.path.join(folder, "generation_config.json"))
+    model = exact(model)
+    positions, vocabulary = model.config.max_position_embeddings, model.config.vocab_size
+    tokens = torch.randint(0, vocabulary, (1, positions + 1), generator=torch.Generator().manual_seed(seed + 1))
+    logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
+    loss = torch.nn.functional.cross_entropy(logits.reshape(-1, vocabulary), tokens[:, 1:].reshape(-1))
+    write_json(os.path.join(folder, "expected.json"), {"positions": positions, "tokens": tokens.reshape(-1).tolist(),
+                                                       "logits": numbers(logits), "loss": loss.item()})
+
+
+def write_scaled_models(root):
+    """Eight frequencies of which rule llama3 keeps two, blends one and divides five; and linear scaling of a part of
+    each head."""
+    llama3 = {"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0,
+              "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    write_scaled(root, "llama3_rope", transformers.LlamaForCausalLM(transformers.LlamaConfig(
+        vocab_size=32, hidden_size=16, intermediate_size=20, num_hidden_layers=2, num_attention_heads=1,
+        max_position_embeddings=40, tie_word_embeddings=True, rope_parameters=llama3, attn_implementation="eager")), 60)
+    linear = {"rope_type": "linear", "rope_theta": 700.0, "factor": 4.0, "partial_rotary_factor": 0.5}
+    write_scaled(root, "neox_linear_rope", transformers.GPTNeoXForCausalLM(transformers.GPTNeoXConfig(
+        vocab_size=32, hidden_size=16, intermediate_size=20, num_hidden_layers=2, num_attention_heads=1,
+        max_position_embeddings=40, rope_parameters=linear, attn_implementation="eager", hidden_dropout=0.0,
+        attention_dropout=0.0)), 70)
+
+
 def main():
     root = sys.argv[1]
     without_downcast()
+    if "--rope" in sys.argv:
+        return write_scaled_models(root)
     write_model(root, "llama", llama(False, 4, attention_bias=True), "llama3", 10)
     write_model(root, "llama_tied_gqa", llama(True, 2, head_dim=6, rope_theta=500.0), "digits", 20)
     write_model(root, "gpt2", gpt2(), "gpt2", 30)
     write_model(root, "neox", neox(True), "neox", 40, torch.bfloat16, "12KB")
     write_llama2c(root)
+    write_scaled_models(root)
 
 
 main()

@@ -4,6 +4,7 @@
 #include "sim/base/error.hpp"
 #include "sim/import/folder_weights.hpp"
 #include "sim/import/greedy.hpp"
+#include "sim/model/decoder.hpp"
 #include "tests/import/stored.hpp"
 #include "tests/support/model_passes.hpp"
 
@@ -74,6 +75,45 @@ TEST_CASE("checkpoint: logits, loss, gradient and Hessian product are PyTorch's 
 
 TEST_CASE("checkpoint: logits, loss, gradient and Hessian product are PyTorch's to 1e-11 [GPT-NeoX in five files]") {
   check_folder("neox", "gpt_neox");
+}
+
+TEST_CASE("checkpoint: logits of scaled rotary frequencies are the library's to 1e-12 [llama3; linear, half a head]") {
+  for (const char* name : {"llama3_rope", "neox_linear_rope"}) {
+    CAPTURE(name);
+    const nlohmann::json answers = stored_answers(name);
+    const TokenBatch data = stored_tokens(answers);
+    const ImportedModel imported = import_checkpoint(stored_folder(name));
+    REQUIRE(imported.options.positions == data.positions);
+    const Transformer<double> model(imported.options);
+    ModelPasses<Transformer<double>> passes(model, data);
+    const Vector<double> theta = ConstVecView<double>(imported.wide.data(), model.layout().size());
+    check_logits(passes, theta, answers, 1e-12);
+    Decoder<double> decoder(model, theta.data(), {});
+    const std::vector<double> stored = answers["logits"];
+    double furthest = 0;
+    decoder.feed(std::span(data.tokens).first(size_t(data.positions)),
+                 [&](Index, Index t, ConstVecView<double> logits) {
+                   const ConstVecView<double> row(stored.data() + t * logits.size(), logits.size());
+                   furthest = std::max(furthest, (logits - row).cwiseAbs().maxCoeff());
+                 });
+    CHECK(furthest <= 1e-11);
+  }
+}
+
+TEST_CASE("checkpoint: a head that a tied config denies is used, and the model says so") {
+  const TemporaryFolder copy;
+  std::string config = read_text(stored_folder("llama") / "config.json");
+  const std::string untied = "\"tie_word_embeddings\": false";
+  REQUIRE(mentions(config, untied));
+  config.replace(config.find(untied), untied.size(), "\"tie_word_embeddings\": true");
+  copy.write("config.json", config);
+  fs::copy_file(stored_folder("llama") / "model.safetensors", copy.path() / "model.safetensors");
+  const ImportedModel told = import_checkpoint(copy.path()), plain = import_checkpoint(stored_folder("llama"));
+  CHECK(told.theta == plain.theta);
+  CHECK(told.options == plain.options);
+  REQUIRE(told.notes.size() == 1);
+  CHECK(mentions(told.notes[0], "config.json: tie_word_embeddings = true, but the files store a head"));
+  CHECK(plain.notes.empty());
 }
 
 TEST_CASE("checkpoint: a llama2.c file gives PyTorch's logits to 1e-12 [first format, version 1]") {

@@ -85,6 +85,100 @@ TEST_CASE("config: GPT-NeoX's fields, old and new names of the rotary ones") {
   CHECK(o.rope_base == 300);
 }
 
+TEST_CASE("config: every name of a function in the library's table means that function") {
+  for (const char* name : {"gelu", "gelu_python"}) {
+    CHECK(options_of(gpt2, {{"activation_function", name}}).mlp == MlpKind::gelu_erf);
+    CHECK(options_of(neox, {{"hidden_act", name}}).mlp == MlpKind::gelu_erf);
+  }
+  for (const char* name : {"gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"}) {
+    CHECK(options_of(gpt2, {{"activation_function", name}}).mlp == MlpKind::gelu);
+    CHECK(options_of(neox, {{"hidden_act", name}}).mlp == MlpKind::gelu);
+  }
+  CHECK(options_of(llama, {{"hidden_act", "swish"}}) == options_of(llama));
+}
+
+TEST_CASE("config: a setting that changes nothing is read as if it were absent") {
+  const json harmless[] = {{{"rope_scaling", {{"type", "linear"}, {"factor", 1.0}}}},
+                           {{"rope_scaling", {{"type", "default"}}}},
+                           {{"rope_scaling", {{"rope_type", "default"}, {"type", "default"}, {"factor", 1}}}},
+                           {{"rope_scaling", {{"factor", 1.0}}}},
+                           {{"rope_scaling", json::object()}},
+                           {{"rope_scaling",
+                             {{"rope_type", "llama3"},
+                              {"factor", 1.0},
+                              {"low_freq_factor", 1.0},
+                              {"high_freq_factor", 4.0},
+                              {"original_max_position_embeddings", 32}}}},
+                           {{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 1.0}}}},
+                           {{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 500000.0}}}},
+                           {{"rope_parameters", {{"rope_theta", 500000.0}}},
+                            {"rope_scaling", {{"rope_type", "default"}, {"rope_theta", 500000}}}},
+                           {{"partial_rotary_factor", 1.0}},
+                           {{"sliding_window", nullptr}},
+                           {{"sliding_window", 64}},
+                           {{"sliding_window", 4096}, {"use_sliding_window", true}},
+                           {{"sliding_window", 16}, {"use_sliding_window", false}},
+                           {{"use_sliding_window", true}},
+                           {{"layer_types", {"full_attention", "full_attention"}}},
+                           {{"pretraining_tp", 2}},
+                           {{"attention_dropout", 0.1}},
+                           {{"num_local_experts", 0}},
+                           {{"num_experts_per_tok", 0}},
+                           {{"logits_scaling", 1}},
+                           {{"final_logit_softcapping", nullptr}},
+                           {{"qk_layernorm", false}},
+                           {{"head_dim", nullptr}},
+                           {{"head_dim", 4}},
+                           {{"quantization_config", nullptr}}};
+  for (const json& change : harmless) {
+    CAPTURE(change.dump());
+    CHECK(options_of(llama, change) == options_of(llama));
+  }
+  CHECK(options_of(neox, {{"rope_scaling", {{"type", "linear"}, {"factor", 1.0}}}}) == options_of(neox));
+  json renamed = gpt2;
+  renamed.erase("n_embd"), renamed.erase("n_layer"), renamed.erase("n_head"), renamed.erase("n_ctx");
+  renamed.update({{"hidden_size", 16}, {"num_hidden_layers", 2}, {"num_attention_heads", 4}});
+  renamed["max_position_embeddings"] = 32;
+  CHECK(options_of(renamed) == options_of(gpt2));
+}
+
+TEST_CASE("config: scaled rotary frequencies, in the older object and in the newer one") {
+  const json llama3 = {{"rope_type", "llama3"},
+                       {"factor", 8.0},
+                       {"low_freq_factor", 1.0},
+                       {"high_freq_factor", 4.0},
+                       {"original_max_position_embeddings", 32}};
+  const RopeScaling expected{RopeScalingRule::llama3, 8, 1, 4, 32};
+  CHECK(options_of(llama, {{"rope_scaling", llama3}}).rope_scaling == expected);
+  json newer = llama3;
+  newer["rope_theta"] = 700.0;
+  const TransformerOptions o = options_of(llama, {{"rope_parameters", newer}, {"rope_theta", nullptr}});
+  CHECK(o.rope_scaling == expected);
+  CHECK(o.rope_base == 700);
+  json short_of = llama3;
+  short_of.erase("original_max_position_embeddings");
+  CHECK(options_of(llama, {{"rope_scaling", short_of}}).rope_scaling.original_positions == 64);
+  CHECK(options_of(llama, {{"rope_scaling", {{"type", "linear"}, {"factor", 4}}}}).rope_scaling ==
+        RopeScaling{.rule = RopeScalingRule::linear, .factor = 4});
+  const RopeScaling dynamic = options_of(llama, {{"rope_scaling", {{"type", "dynamic"}, {"factor", 2}}}}).rope_scaling;
+  CHECK(dynamic == RopeScaling{.rule = RopeScalingRule::dynamic, .original_positions = 64});
+
+  const auto answer = [](const json& change) {
+    std::string message = message_of<Error>([&] { options_of(llama, change); });
+    return message;
+  };
+  short_of.erase("factor");
+  CHECK(mentions(answer({{"rope_scaling", short_of}}), "rope_scaling: the field 'factor' is missing"));
+  json crossed = llama3;
+  crossed["high_freq_factor"] = 1.0;
+  CHECK(
+      mentions(answer({{"rope_scaling", crossed}}), "high_freq_factor = 1 (expected a number above low_freq_factor)"));
+  crossed["high_freq_factor"] = 4.0, crossed["factor"] = 0;
+  CHECK(mentions(answer({{"rope_scaling", crossed}}), "factor = 0 (expected a number above 0)"));
+  CHECK(mentions(answer({{"rope_scaling", llama3}, {"rope_parameters", {{"rope_theta", 500000.0}}}}),
+                 "supported: null, or the same as rope_parameters"));
+}
+
 TEST_CASE("config: every value that hone cannot express is refused with file, field, value and what is supported") {
   const auto refused = [](const json& family, const json& change, const char* part) {
     const std::string message = message_of<OptionError>([&] { options_of(family, change); });
@@ -93,10 +187,18 @@ TEST_CASE("config: every value that hone cannot express is refused with file, fi
     CHECK(mentions(message, "supported: "));
   };
   refused(llama, {{"model_type", "mixtral"}}, "model_type = \"mixtral\"");
-  refused(llama, {{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}}, "rope_scaling: type = \"linear\"");
-  refused(llama, {{"rope_scaling", {{"factor", 2.0}}}}, "rope_scaling = {\"factor\":2.0}");
-  refused(llama, {{"rope_parameters", {{"rope_type", "llama3"}, {"rope_theta", 1e4}}}}, "rope_type = \"llama3\"");
-  refused(llama, {{"sliding_window", 4096}}, "sliding_window = 4096");
+  refused(llama, {{"rope_scaling", {{"type", "longrope"}, {"factor", 2.0}}}}, "rope_scaling: type = \"longrope\"");
+  refused(llama, {{"rope_scaling", {{"type", "yarn"}, {"factor", 2.0}}}}, "rope_scaling: type = \"yarn\"");
+  refused(llama, {{"rope_scaling", {{"factor", 2.0}}}}, "rope_scaling: factor = 2.0");
+  refused(llama, {{"rope_scaling", {{"rope_type", "default"}, {"factor", 2.0}}}}, "rope_scaling: factor = 2.0");
+  refused(llama, {{"rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}, {"attention_factor", 1.2}}}},
+          "attention_factor = 1.2");
+  refused(llama, {{"partial_rotary_factor", 0.5}}, "partial_rotary_factor = 0.5");
+  refused(llama, {{"sliding_window", 63}},
+          "sliding_window = 63 (supported: null, or at least the context of 64 tokens)");
+  refused(llama, {{"final_logit_softcapping", 1.0}}, "final_logit_softcapping = 1.0");
+  refused(llama, {{"embedding_multiplier", 12.0}}, "embedding_multiplier = 12.0");
+  refused(llama, {{"layer_types", {"full_attention", "sliding_attention"}}}, "layer_types = ");
   refused(llama, {{"num_local_experts", 8}}, "num_local_experts = 8");
   refused(llama, {{"quantization_config", {{"bits", 4}}}}, "quantization_config = {\"bits\":4}");
   refused(llama, {{"hidden_act", "gelu"}}, "hidden_act = \"gelu\"");

@@ -56,6 +56,20 @@ TEST_CASE("llama2.c: a negative vocabulary means a head of its own behind the ta
   CHECK(std::equal(tied.theta.begin(), tied.theta.end(), untied.theta.begin()));
 }
 
+TEST_CASE("llama2.c: rotary tables of other angles than the program's are refused with place and values") {
+  const std::string whole = stored_bytes("model.bin");
+  const size_t tables = whole.size() - 2 * 24 * 2 * sizeof(float);
+  CHECK(answer_to<OptionError>(whole).empty());
+  std::string other = whole;
+  const float wrong = 0.5f;
+  std::memcpy(other.data() + tables + (3 * 2 + 1) * sizeof(float), &wrong, sizeof wrong);
+  CHECK(mentions(answer_to<OptionError>(other), "the rotary tables hold cosine 0.5"));
+  CHECK(mentions(answer_to<OptionError>(other), "for pair 1 at position 3"));
+  other = whole;
+  std::memset(other.data() + tables, 0, whole.size() - tables);
+  CHECK(mentions(answer_to<OptionError>(other), "cosine 0 and sine 0 for pair 0 at position 0"));
+}
+
 TEST_CASE("llama2.c: a file cut at any byte or too long -> FormatError naming it") {
   const std::string whole = stored_bytes("model.bin"), version1 = stored_bytes("version1.bin");
   for (size_t size = 0; size < whole.size(); size += size < 300 ? 7 : 1001) {

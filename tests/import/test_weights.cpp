@@ -1,7 +1,9 @@
 // Folders whose tensors do not fit the config: missing, unexpected, twice, of another shape, redundant, renamed.
 #include "sim/import/folder_weights.hpp"
 
+#include <cmath>
 #include <map>
+#include <tuple>
 
 #include "sim/base/error.hpp"
 #include "sim/import/safetensors.hpp"
@@ -72,15 +74,86 @@ TEST_CASE("weights: a tensor of another shape is named with both shapes") {
                  "the config asks for (48, 16)"));
 }
 
-TEST_CASE("weights: causal masks, rotary frequencies and a tied head are no surprise, an untied head is") {
-  Tensors tensors = stored_tensors("gpt2");
-  const auto theta = read("gpt2", tensors);
-  tensors["transformer.h.0.attn.bias"] = {{1, 1, 2, 2}, {1, 0, 1, 1}};
-  tensors["lm_head.weight"] = tensors["transformer.wte.weight"];
-  CHECK(read("gpt2", tensors) == theta);
-  tensors = stored_tensors("llama");
-  tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = {{1}, {1.0}};
-  CHECK(complaint("llama", tensors).empty());
+/// The stored model with a tensor more.
+std::string complaint_with(const std::string& model, const std::string& name, std::vector<Index> shape,
+                           std::vector<double> values) {
+  Tensors tensors = stored_tensors(model);
+  tensors[name] = {std::move(shape), std::move(values)};
+  return complaint(model, tensors);
+}
+
+TEST_CASE("weights: a tensor that repeats the config is left out, one that contradicts it is named with both values") {
+  const auto fits = [](const std::string& said) { return said.empty(); };
+  const std::string gpt_mask = "transformer.h.0.attn.bias", neox_mask = "gpt_neox.layers.1.attention.bias";
+  CHECK(fits(complaint_with("gpt2", gpt_mask, {1, 1, 3, 3}, {1, 0, 0, 1, 1, 0, 1, 1, 1})));
+  CHECK(mentions(complaint_with("gpt2", gpt_mask, {1, 1, 3, 3}, {1, 0, 0, 1, 1, 0, 0, 1, 1}),
+                 "'transformer.h.0.attn.bias' is no causal mask: 0 for position 0 of position 2"));
+  CHECK(mentions(complaint_with("gpt2", gpt_mask, {2, 2}, {1, 1, 1, 1}), "1 for position 1 of position 0"));
+  CHECK(mentions(complaint_with("gpt2", gpt_mask, {4}, {1, 0, 1, 1}), "of shape (4) is no square mask"));
+  CHECK(fits(complaint_with("neox", neox_mask, {1, 1, 2, 2}, {1, 0, 1, 1})));
+  CHECK(mentions(complaint_with("neox", neox_mask, {1, 1, 2, 2}, {1, 0, 0, 1}), "is no causal mask"));
+  CHECK(mentions(complaint_with("llama", "model.layers.0.self_attn.bias", {2, 2}, {1, 0, 1, 1}), "unexpected: 1"));
+  CHECK(mentions(complaint_with("gpt2", "transformer.h.7.attn.bias", {2, 2}, {1, 0, 1, 1}), "unexpected: 1"));
+
+  for (const double score : {-1e4, -1e9, -HUGE_VAL})
+    CHECK(fits(complaint_with("gpt2", "transformer.h.1.attn.masked_bias", {}, {score})));
+  CHECK(mentions(complaint_with("gpt2", "transformer.h.1.attn.masked_bias", {}, {-10}), "the score -10"));
+  CHECK(mentions(complaint_with("neox", "gpt_neox.layers.0.attention.masked_bias", {}, {0}), "the score 0"));
+
+  CHECK(fits(complaint_with("llama", "model.layers.0.self_attn.rotary_emb.inv_freq", {2}, {1, 0.01})));
+  CHECK(mentions(complaint_with("llama", "model.layers.0.self_attn.rotary_emb.inv_freq", {2}, {1, 0.02}),
+                 "holds the rotary frequency 0.02 at place 1, rope_theta = 10000 gives 0.01"));
+  CHECK(mentions(complaint_with("llama", "model.layers.0.self_attn.rotary_emb.inv_freq", {1}, {1}),
+                 "holds 1 rotary frequencies, the config asks for 2"));
+  CHECK(fits(complaint_with("neox", "gpt_neox.layers.0.attention.rotary_emb.inv_freq", {2}, {1, 0.01})));
+  CHECK(mentions(complaint_with("neox", "gpt_neox.layers.0.attention.rotary_emb.inv_freq", {2}, {0.5, 0.01}),
+                 "holds the rotary frequency 0.5 at place 0"));
+  CHECK(mentions(complaint_with("gpt2", "transformer.h.0.attn.rotary_emb.inv_freq", {2}, {1, 0.01}), "asks for 0"));
+}
+
+TEST_CASE("weights: rotary frequencies of a scaled model may be stored before or after the scaling") {
+  const std::string name = "model.layers.0.self_attn.rotary_emb.inv_freq";
+  const TransformerOptions o = stored_config("llama3_rope").options;
+  std::vector<double> plain(8), scaled(8);
+  for (Index i = 0; i < 8; ++i) {
+    plain[size_t(i)] = rope_frequency(o.rope_base, 16, i);
+    scaled[size_t(i)] = rope_frequency(o.rope_base, 16, i, o.rope_scaling);
+  }
+  CHECK(complaint_with("llama3_rope", name, {8}, plain).empty());
+  CHECK(complaint_with("llama3_rope", name, {8}, scaled).empty());
+  scaled[7] = plain[7];
+  CHECK(mentions(complaint_with("llama3_rope", name, {8}, scaled), "at place 7"));
+}
+
+TEST_CASE("weights: biases of zero on a model without biases change nothing, others are unexpected") {
+  const std::string bias = "model.layers.1.mlp.up_proj.bias";
+  CHECK(complaint_with("llama", bias, {20}, std::vector<double>(20, 0.0)).empty());
+  CHECK(mentions(complaint_with("llama", bias, {20}, std::vector<double>(20, 0.5)), "unexpected: 1 (" + bias + ")"));
+}
+
+TEST_CASE("weights: a stored head beside tied embeddings is dropped when equal and used when it differs") {
+  for (const auto& [model, embedding, head] : {std::tuple{"gpt2", "transformer.wte.weight", "lm_head.weight"},
+                                               {"llama_tied_gqa", "model.embed_tokens.weight", "lm_head.weight"}}) {
+    CAPTURE(model);
+    Tensors tensors = stored_tensors(model);
+    const auto theta = read(model, tensors);
+    tensors[head] = tensors[embedding];
+    CHECK(read(model, tensors) == theta);
+    tensors.erase(embedding);  // writers that keep one name of a shared tensor may keep this one
+    CHECK(read(model, tensors) == theta);
+    tensors = stored_tensors(model);
+    tensors[head] = tensors[embedding];
+    tensors[head].second.back() += 1e-3;
+    const TemporaryFolder folder;
+    folder.write("model.safetensors", safetensors_of(tensors));
+    const FolderWeights weights = read_folder_weights(folder.path(), stored_config(model));
+    REQUIRE(weights.options.head == Head::untied);
+    const ParamLayout layout = weights.options.layout();
+    CHECK(view(weights.theta.data(), layout.at("head.weight")).reshaped<Eigen::RowMajor>().tail(1)[0] ==
+          tensors[head].second.back());
+    CHECK(std::equal(theta.begin(), theta.end(), weights.theta.begin()));
+  }
+  Tensors tensors = stored_tensors("llama");  // untied by its config
   tensors.erase("lm_head.weight");
   CHECK(mentions(complaint("llama", tensors), "missing: 1 (lm_head.weight)"));
 }

@@ -1,9 +1,10 @@
-# cmake -DBUILD=… -DSOURCE=… -P check_install.cmake
+# cmake -DBUILD=… -DSOURCE=… -DPYTHON=… -P check_install.cmake
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE out)
   if(NOT code EQUAL 0)
     message(FATAL_ERROR "failed: ${ARGN}\n${out}")
   endif()
+  set(said "${out}" PARENT_SCOPE)
 endfunction()
 
 set(prefix ${BUILD}/install-check/prefix)
@@ -14,3 +15,26 @@ run(${CMAKE_COMMAND} -S ${SOURCE}/consumer -B ${tree} -G ${GENERATOR} -DCMAKE_CX
     -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_BUILD_TYPE=Debug)
 run(${CMAKE_COMMAND} --build ${tree})
 run(${tree}/consumer)
+
+# The program draws from wherever its prefix was moved to, with the figures that were installed: a copy that says its
+# own place shows that no other is used.
+set(moved "${BUILD}/install-check/moved prefix")
+set(study ${BUILD}/install-check/study)
+file(RENAME ${prefix} ${moved})
+file(COPY ${SOURCE}/../../experiments/studies/quick.toml DESTINATION ${study})
+set(report ${moved}/share/hone/figures/make_report.py)
+file(READ ${report} script)
+file(WRITE ${report} "print('drawn by', __file__)\n${script}")
+set(hone ${moved}/bin/hone)
+run(${hone} run ${study}/quick.toml --out ${study}/out)
+run(${hone} judge ${study}/quick.toml --out ${study}/out)
+execute_process(COMMAND ${PYTHON} -c "import h5py, matplotlib" RESULT_VARIABLE lacks OUTPUT_QUIET ERROR_QUIET)
+if(lacks EQUAL 0)
+  run(${hone} report ${study}/quick.toml --out ${study}/out --python ${PYTHON})
+  string(FIND "${said}" "drawn by ${report}" place)
+  if(place EQUAL -1 OR NOT EXISTS ${study}/out/report.html OR NOT EXISTS ${study}/out/figures/overview.svg)
+    message(FATAL_ERROR "the installed figures did not draw:\n${said}")
+  endif()
+else()
+  message("SKIPPED: ${PYTHON} has no h5py or matplotlib to draw with")
+endif()

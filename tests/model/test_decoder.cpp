@@ -1,6 +1,8 @@
 // The incremental decoder against the one-pass forward, and what holds bit for bit: causality, cuts, batches, threads.
 #include <doctest/doctest.h>
 
+#include <functional>
+
 #include "sim/model/decoder.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/tiny_models.hpp"
@@ -270,17 +272,46 @@ TEST_CASE("decoder: a key that is not finite is named, not decoded [2-bit cache]
                        ContractError);
 }
 
-TEST_SUITE_END();
-
-TEST_CASE("decoder: weights of another function with as many parameters are refused") {
-  TransformerOptions turned = architectures()[0];
-  const Setup s(architectures()[0]);
-  Decoder<double> decoder = s.decoder({});
-  turned.rotations.qk = true;
-  const Transformer<double> other(turned);
-  CHECK_THROWS_AS(decoder.use(std::make_shared<DecoderWeights<double>>(other, s.theta.data())), ContractError);
-  decoder.use(std::make_shared<DecoderWeights<double>>(s.model, s.theta.data()));
+TEST_CASE("decoder: weights of an architecture that differs in any option are refused, also with as many parameters") {
+  const TransformerOptions llama = architectures()[0], neox = architectures()[3], routed = architectures()[6];
+  const auto is_refused = [](const TransformerOptions& now, const std::function<void(TransformerOptions&)>& change) {
+    TransformerOptions next = now;
+    change(next);
+    const Setup s(now), other(next);
+    Decoder<double> decoder = s.decoder({});
+    decoder.use(std::make_shared<DecoderWeights<double>>(s.model, s.theta.data()));
+    try {
+      decoder.use(std::make_shared<DecoderWeights<double>>(other.model, other.theta.data()));
+    } catch (const ContractError&) {
+      return true;
+    }
+    return false;
+  };
+  CHECK_FALSE(is_refused(llama, [](TransformerOptions&) {}));
+  CHECK(is_refused(llama, [](TransformerOptions& o) { o.rotations.qk = true; }));
+  CHECK(is_refused(llama, [](TransformerOptions& o) { o.norm_eps = 1e-6; }));
+  CHECK(is_refused(llama, [](TransformerOptions& o) { o.rope_base = 500; }));
+  CHECK(is_refused(llama, [](TransformerOptions& o) { o.rope_scaling = {RopeScalingRule::linear, 2}; }));
+  CHECK(is_refused(llama, [](TransformerOptions& o) { o.residual = Residual::parallel; }));
+  CHECK(is_refused(llama, [](TransformerOptions& o) { o.position = Positions::rope_interleaved; }));
+  CHECK(is_refused(llama, [](TransformerOptions& o) { o.head = Head::tied; }));
+  CHECK(is_refused(llama, [](TransformerOptions& o) { o.positions = 2 * length; }));
+  CHECK(is_refused(neox, [](TransformerOptions& o) { o.mlp = MlpKind::gelu; }));
+  CHECK(is_refused(neox, [](TransformerOptions& o) { o.rotary_width = 4; }));
+  CHECK(is_refused(routed, [](TransformerOptions& o) { o.gates = Gates::renormalized; }));
+  CHECK(is_refused(routed, [](TransformerOptions& o) { o.experts_per_token = 3; }));
 }
+
+TEST_CASE("decoder: dynamic rotary frequencies end at the context of the checkpoint") {
+  TransformerOptions options = architectures()[0];
+  options.rope_scaling = {.rule = RopeScalingRule::dynamic, .original_positions = double(length)};
+  const Setup s(options, 1);
+  CHECK(decoded(s, {}) == decoded(Setup(architectures()[0], 1), {}));
+  CHECK_THROWS_WITH_AS(s.decoder({.max_length = length + 1}),
+                       doctest::Contains("dynamic rope_scaling, whose angles change beyond 24 tokens"), OptionError);
+}
+
+TEST_SUITE_END();
 
 }  // namespace
 }  // namespace hone::test

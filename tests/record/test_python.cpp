@@ -75,7 +75,7 @@ TEST_CASE("run_file: h5py and xarray read names, axes, units, text and numbers")
   write_run_file(folder / "run.h5", test::example_run());
   write_text_atomically(folder / "check.py", script);
   const std::string command =
-      fmt::format("/usr/bin/python3 -X utf8 '{}' '{}' > '{}' 2>&1", (folder / "check.py").string(),
+      fmt::format("'" HONE_TEST_PYTHON "' -X utf8 '{}' '{}' > '{}' 2>&1", (folder / "check.py").string(),
                   (folder / "run.h5").string(), (folder / "said").string());
   const int status = std::system(command.c_str());
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
