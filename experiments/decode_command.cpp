@@ -2,11 +2,13 @@
 
 #include "experiments/build.hpp"
 #include "experiments/checkpoint_text.hpp"
+#include "experiments/error_bar.hpp"
 #include "experiments/option_words.hpp"
 #include "experiments/progress.hpp"
 #include "experiments/result_file.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/base/parallel.hpp"
 #include "sim/record/run_file.hpp"
 
@@ -25,11 +27,11 @@ constexpr OptionWord words[] = {{"length", "--length"},           {"prompt", "--
 
 /// "+0.01234 ± 0.00056" in the width of a column.
 std::string difference_text(const PairedDifference& d) {
-  return fmt::format("{:>+9.5f} ± {:<7.5f}", d.mean_nats, d.standard_error_nats);
+  return fmt::format("{:>+9.5f} ± {:<7.5f}", d.mean_nats, half_width(d, printed_coverage));
 }
 
 std::string percent_text(const PairedDifference& d) {
-  return fmt::format("{:>+9.2f} ± {:<6.2f}%", 100 * d.mean_nats, 100 * d.standard_error_nats);
+  return fmt::format("{:>+9.2f} ± {:<6.2f}%", 100 * d.mean_nats, 100 * half_width(d, printed_coverage));
 }
 
 std::string positions_text(const BucketComparison& b) {
@@ -154,7 +156,9 @@ std::string decode_text(const DecodeTable& table, const DecodeInput& input) {
   }
   if (!table.policies.empty()) text += free_table(table.policies, input.spec);
   if (!table.schedules.empty()) text += schedule_table(table.schedules, input.spec);
-  return text + "± one standard error over windows\n";
+  text += error_bar_note(input.spec.windows, "windows", "--windows");
+  const bool has_copies = !table.policies.empty() && !table.policies.front().copies.empty();
+  return has_copies ? text + "copies: " + error_bar_note(input.spec.copy_windows, "windows", "--copy-windows") : text;
 }
 
 namespace {

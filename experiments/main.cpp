@@ -71,15 +71,16 @@ void add_checkpoint_options(CLI::App& command, CheckpointOptions& o) {
   command.add_option("--text", o.text, "UTF-8 text files to measure on")->required()->check(CLI::ExistingFile);
   command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
   command.add_option("--out", o.out, "run file; default outputs/" + command.get_name() + "/NAME.h5");
-  command.add_option("--context", o.context, "tokens of context; default the model's, at most 256");
+  command.add_option("--context", o.context, "tokens of context; default the model's, at most 256")
+      ->check(CLI::Range(1, 1 << 20));
   command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
-  command.add_option("--seed", o.seed, "of everything that is drawn");
+  command.add_option("--seed", o.seed, "of everything that is drawn")->check(CLI::Range(0., 1e15));
 }
 
 void add_grid_options(CLI::App& command, QuantizeSpec& spec) {
   command.add_option("--grid", spec.grid, "of the weights, see sim/layers/quantizer.hpp");
   command.add_option("--granularity", spec.granularity, "tensor, row or group");
-  command.add_option("--group", spec.group, "weights per scale with --granularity group");
+  command.add_option("--group", spec.group, "weights per scale with --granularity group")->check(CLI::Range(0, 65536));
 }
 
 void add_measure_options(CLI::App& command, MeasureOptions& o) {
@@ -90,7 +91,8 @@ void add_measure_options(CLI::App& command, MeasureOptions& o) {
       "  hone measure pythia-14m --text book.txt --context 128 --precision float32 --bits 8 4 3 2\n"
       "killed, it goes on from the last Hessian product when the same command is run again");
   command.add_option("--windows", o.measure.evaluation_windows, "windows for losses")->check(CLI::Range(2, 1 << 30));
-  command.add_option("--curvature-windows", o.measure.curvature_windows, "an even subset of them for Hessian products");
+  command.add_option("--curvature-windows", o.measure.curvature_windows, "an even subset of them for Hessian products")
+      ->check(CLI::Range(1, 1 << 30));
   command.add_option("--precision", o.measure.precision, "of Hessian products")
       ->check(CLI::IsMember({"float64", "float32"}));
   command.add_option("--eigenpairs", o.measure.eigenpairs, "at the upper end")->check(CLI::Range(1, 1000));
@@ -98,21 +100,25 @@ void add_measure_options(CLI::App& command, MeasureOptions& o) {
       ->check(CLI::Range(0, 1000));
   command.add_option("--lanczos-steps", o.measure.lanczos_steps, "columns of the basis before a restart")
       ->check(CLI::Range(2, 5000));
-  command.add_option("--tolerance", o.measure.lanczos_tolerance, "of residuals over the norm");
+  command.add_option("--tolerance", o.measure.lanczos_tolerance, "of residuals over the norm")
+      ->check(CLI::Range(1e-14, 0.5));
   command.add_option("--block", o.measure.block, "starting vectors, 2 to 4 for multiple eigenvalues")
       ->check(CLI::Range(1, 64));
   command.add_option("--dense-max", o.measure.dense_max, "form the whole matrix up to this many parameters")
       ->check(CLI::Range(0, 5000));
-  command.add_option("--slq-probes", o.measure.slq_probes, "of the density")->check(CLI::Range(1, 1000));
+  command.add_option("--slq-probes", o.measure.slq_probes, "of the density")->check(CLI::Range(2, 1000));
   command.add_option("--slq-steps", o.measure.slq_steps, "nodes per probe")->check(CLI::Range(2, 2000));
   command.add_option("--trace-probes", o.measure.trace_probes, "of the traces")->check(CLI::Range(2, 10000));
   command.add_option("--bits", o.quantize.bits, "ladder of weight bits")->check(CLI::Range(1, 16));
   add_grid_options(command, o.quantize);
-  command.add_option("--noise", o.noise.rises, "predicted loss rises of injected noise, in nats");
+  command.add_option("--noise", o.noise.rises, "predicted loss rises of injected noise, in nats")
+      ->check(CLI::PositiveNumber);
   command.add_option("--continue", o.prompt, "print the greedy continuation of this text");
   command.add_option("--continue-tokens", o.prompt_tokens, "its length")->check(CLI::Range(1, 65536));
-  command.add_option("--cache-mib", o.measure.cache_mib, "memory for activations kept between products");
-  command.add_option("--memory", o.memory_gib, "GiB that may be used; default what the machine has");
+  command.add_option("--cache-mib", o.measure.cache_mib, "memory for activations kept between products")
+      ->check(CLI::Range(0, 1 << 30));
+  command.add_option("--memory", o.memory_gib, "GiB that may be used; default what the machine has")
+      ->check(CLI::PositiveNumber);
 }
 
 void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
@@ -148,8 +154,9 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
       ->check(CLI::IsMember({"dynamic", "static"}));
   command.add_option("--activation-percentile", o.spec.activation_percentile, "of static ranges")
       ->check(CLI::Range(50.1, 100.));
-  command.add_option("--outlier-threshold", o.spec.outlier_threshold,
-                     "columns with any |x| above it stay (LLM.int8())");
+  command
+      .add_option("--outlier-threshold", o.spec.outlier_threshold, "columns with any |x| above it stay (LLM.int8())")
+      ->check(CLI::Range(0., 1e15));
   command.add_option("--kv-grid", o.spec.kv_grid, "see sim/layers/quantizer.hpp");
   command.add_option("--kv-bits", o.spec.scheme_kv_bits, "of keys and values, per token and head")
       ->check(CLI::Range(2, 16));
@@ -168,7 +175,8 @@ void add_decode_options(CLI::App& command, DecodeOptions& o) {
   command.add_option("--policies", o.spec.policies, "of the cache, see below");
   command.add_flag_callback(
       "--no-policies", [&o] { o.spec.policies.clear(); }, "leave the cache alone");
-  command.add_option("--average-bits", o.spec.average_bits, "of weights over the generated tokens");
+  command.add_option("--average-bits", o.spec.average_bits, "of weights over the generated tokens")
+      ->check(CLI::Range(1., 8.));
   command.add_flag_callback(
       "--no-schedules", [&o] { o.spec.average_bits.clear(); }, "leave the weights alone");
   command.add_option("--length", o.spec.length, "tokens per window; default 8 contexts, 1 with learned positions")

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "experiments/checkpoint_text.hpp"
+#include "experiments/error_bar.hpp"
 #include "experiments/measure.hpp"
 #include "experiments/option_words.hpp"
 #include "experiments/progress.hpp"
@@ -88,8 +89,14 @@ void print_spectrum(const Dataset& c, const MeasureSpec& spec) {
   };
   list("lambda", "lambda_bound", "lambda_residual", "+");
   list("lambda_smallest", "lambda_smallest_bound", "lambda_smallest_residual", "-");
-  fmt::print("trace {:.6g} ± {:.2g}, by an independent estimator {:.6g} ± {:.2g}; squared Frobenius norm {:.6g}\n",
-             one("trace"), one("trace_se"), one("second_trace"), one("second_trace_se"), one("frobenius2"));
+  const auto probes = c.ints("trace_probes").front(), others = c.ints("second_trace_probes").front();
+  fmt::print(
+      "trace {:.6g} ± {:.2g}, by an independent estimator {:.6g} ± {:.2g}; squared Frobenius norm {:.6g} ± {:.2g}\n",
+      one("trace"), error_bar(one("trace_se"), probes), one("second_trace"), error_bar(one("second_trace_se"), others),
+      one("frobenius2"), error_bar(one("frobenius2_se"), others));
+  if (one("second_trace_se") > 0)
+    fmt::print("trace: {}the other two: {}", error_bar_note(probes, "probes", "--trace-probes"),
+               error_bar_note(others, "probes", "--slq-probes"));
   const auto& windows = c.doubles("window_trace");
   const MeanEstimate mean = windows.size() > 1 ? mean_with_error(windows) : MeanEstimate{};
   if (windows.size() > 1 && std::isfinite(mean.mean))
@@ -110,15 +117,17 @@ int print_certificates(const std::vector<Certificate>& certificates) {
   return failed;
 }
 
-void print_ladder(const Dataset& ptq) {
+void print_ladder(const Dataset& ptq, std::int64_t windows, std::int64_t probes) {
   fmt::print("\n{:>5} {:>10} {:>22} {:>22} {:>12} {:>12}\n", "bits", "bits/w", "loss rise (nats)",
              "1/24 sum step2 tr H", "g'e", "e'He/2");
   const auto& bits = ptq.ints("bits");
   for (size_t i = 0; i < bits.size(); ++i)
     fmt::print("{:>5} {:>10.3f} {:>11.5f} ± {:<8.5f} {:>11.5f} ± {:<8.5f} {:>12.5f} {:>12.5f}\n", bits[i],
-               ptq.doubles("bits_per_weight")[i], ptq.doubles("delta_nats")[i], ptq.doubles("delta_se_nats")[i],
-               ptq.doubles("predicted_nats")[i], ptq.doubles("predicted_se_nats")[i], ptq.doubles("gradient_nats")[i],
+               ptq.doubles("bits_per_weight")[i], ptq.doubles("delta_nats")[i],
+               error_bar(ptq.doubles("delta_se_nats")[i], windows), ptq.doubles("predicted_nats")[i],
+               error_bar(ptq.doubles("predicted_se_nats")[i], probes), ptq.doubles("gradient_nats")[i],
                ptq.doubles("quadratic_nats")[i]);
+  fmt::print("losses: {}", error_bar_note(windows, "windows", "--windows"));
 }
 
 /// The list of every certificate, which the worst of each kind in /curvature was taken from.
@@ -205,11 +214,13 @@ int measure_checkpoint(const MeasureOptions& options) {
     throw FormatError(fmt::format("{}: the loss on {} is not finite; is it the checkpoint's own tokenizer?",
                                   options.checkpoint.string(), stream.name));
   progress.finish(run.model.name);
+  const std::int64_t windows = source.evaluation.sequences;
   fmt::print("loss {:.6f} ± {:.6f} nats per token at full precision\n",
-             rows["checkpoints"].doubles("loss_nats").front(), rows["checkpoints"].doubles("loss_se_nats").front());
+             rows["checkpoints"].doubles("loss_nats").front(),
+             error_bar(rows["checkpoints"].doubles("loss_se_nats").front(), windows));
   print_spectrum(rows["curvature"], run.measure);
   const int failed = print_certificates(instruments.certificates());
-  print_ladder(rows["ptq"]);
+  print_ladder(rows["ptq"], windows, rows["curvature"].ints("trace_probes").front());
   result.write(file_of(options, run, imported, stream, std::move(rows), instruments.certificates(), threads));
   fs::remove(journal);
   fmt::print("\nwritten: {}\n", result.path().string());

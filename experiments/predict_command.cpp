@@ -76,7 +76,7 @@ void print_curvature(const CurvatureRoute& r, const Asked& asked) {
   if (r.at.N != asked.N || (r.at.D > 0 && r.at.D != asked.D))
     fmt::print("  warning: the nearest measured checkpoint, not what was asked: its answer holds for itself only\n");
   fmt::print("  {:>4} {:>12} {:>10} {:>11} {:>12} {:>25} {:>22}\n", "bits", "2nd order", "± se", "g'e", "rise",
-             fmt::format("{:g} % interval", 100 * asked.level), "measured");
+             fmt::format("{:g} % interval", 100 * asked.level), "measured ± se");
   for (const auto& s : r.ladder)
     fmt::print("  {:>4g} {:>12.3g} {:>10.2g} {:>11} {:>12.3g} {:>12.3g} .. {:<9.3g} {:>22}{}\n", s.P, s.second_order,
                s.standard_error, std::isfinite(s.gradient) ? fmt::format("{:.2g}", s.gradient) : "-", s.rise, s.low,

@@ -4,12 +4,14 @@
 
 #include "experiments/build.hpp"
 #include "experiments/checkpoint_text.hpp"
+#include "experiments/error_bar.hpp"
 #include "experiments/option_words.hpp"
 #include "experiments/progress.hpp"
 #include "experiments/result_file.hpp"
 #include "experiments/scheme_table.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/base/parallel.hpp"
 #include "sim/quantize/calibration.hpp"
 #include "sim/record/run_file.hpp"
@@ -62,13 +64,14 @@ void print_table(const std::vector<SchemeEntry>& entries) {
   for (const SchemeEntry& e : entries)
     fmt::print("{:<18} {:>4} {:>8.3f} {:>11.5f} ± {:<8.5f} {:>10.5f} {:>7.2f}% {:>11.5f} {:>11.1e}\n", e.scheme,
                e.bits ? std::to_string(e.bits) : "", e.bits_per_weight, e.change.loss.mean_nats,
-               e.change.loss.standard_error_nats, e.change.kl_nats.mean, 100 * e.change.top1_agreement.mean,
+               half_width(e.change.loss, printed_coverage), e.change.kl_nats.mean, 100 * e.change.top1_agreement.mean,
                e.gradient_nats + e.quadratic_nats, e.reference.loss.mean_nats);
   for (const SchemeEntry& e : entries)
     if (e.fallback_blocks > 0)
       fmt::print(
           "{} at {} bits: {} matrices rounded to nearest, their inputs were too few; calibrate on more windows\n",
           e.scheme, e.bits, e.fallback_blocks);
+  fmt::print("{}", error_bar_note(entries.front().change.loss.windows, "windows", "--windows"));
   fmt::print("full prec.: what the scheme's coordinates alone change, without rounding\n");
 }
 

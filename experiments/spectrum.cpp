@@ -41,39 +41,11 @@ DensityOptions density_options(const MeasureSpec& spec, std::uint64_t seed) {
   return {int(spec.slq_probes), int(spec.slq_steps), seed};
 }
 
-/// The wanted ends of a spectrum that is known whole, with residuals from fresh products.
-Eigenpairs ends_of(const DenseSpectrum& dense, const LinearOperator& op, const ExtremesOptions& wanted) {
-  Eigenpairs pairs;
-  const Index n = op.size, k = wanted.count_largest + wanted.count_smallest;
-  pairs.largest = wanted.count_largest;
-  pairs.values.resize(k), pairs.residuals.resize(k), pairs.error_bounds.resize(k), pairs.angle_sines.setOnes(k);
-  pairs.vectors.resize(n, k);
-  pairs.norm = std::max(std::abs(dense.values[0]), std::abs(dense.values[n - 1]));
-  pairs.ritz_min = dense.values[0];
-  pairs.stop = ExtremesStop::whole_space;
-  const double rounding = std::max(wanted.noise_floor, 1e-15 * std::sqrt(double(n))) * pairs.norm;
-  Vector<double> product;
-  for (Index i = 0; i < k; ++i) {
-    const Index at = i < pairs.largest ? n - 1 - i : k - 1 - i;
-    pairs.values[i] = dense.values[at];
-    pairs.vectors.col(i) = dense.vectors.col(at);
-    op.apply(pairs.vectors.col(i), product);
-    pairs.residuals[i] = (product - pairs.values[i] * pairs.vectors.col(i)).norm();
-    pairs.error_bounds[i] = pairs.residuals[i] + rounding;
-    pairs.certificates.push_back(
-        certify("C2a", fmt::format("backward error of pair {}, theta = {:.10g}", i, pairs.values[i]),
-                relative_to(pairs.residuals[i], pairs.norm), residual_limit(wanted.noise_floor)));
-  }
-  pairs.products = dense.products + k;
-  pairs.certificates.push_back(certify("C2c", "completeness: eigenvalues that were not computed", 0, 0));
-  return pairs;
-}
-
 Spectrum from_matrix(const LinearOperator& op, const ExtremesOptions& wanted,
                      const std::vector<Vector<double>>& weights) {
   Spectrum s;
   const DenseSpectrum dense = dense_spectrum(op, {true, op.size, wanted.noise_floor > 0 ? 1e-5 : 1e-12});
-  s.pairs = ends_of(dense, op, wanted);
+  s.pairs = ends_of(dense, op, wanted.count_largest, wanted.count_smallest, wanted.noise_floor);
   s.density = exact_density(dense.values);
   for (const Vector<double>& w : weights) s.traces.push_back({{w.dot(dense.diagonal), 0, 1}, 0});
   s.second_trace = {{dense.values.sum(), 0, 1}, 0};
@@ -95,7 +67,7 @@ Certificate certify_trace(const TraceEstimate& a, const MeanEstimate& b) {
                sb = relative_to(std::pow(b.standard_error, 4), b.count - 1);
   const double degrees = std::min(relative_to(std::pow(error, 4), sa + sb), 1e6);
   return certify("C4", "trace: two independent estimators, difference over combined standard error",
-                 relative_to(std::abs(a.mean - b.mean), error), t_quantile(0.9973, std::max(1, int(degrees))));
+                 relative_to(std::abs(a.mean - b.mean), error), t_quantile(three_sigma, std::max(1, int(degrees))));
 }
 
 Spectrum from_products(const LinearOperator& op, const MeasureSpec& spec, const ExtremesOptions& wanted,
@@ -209,8 +181,12 @@ void add_spectrum_rows(const Spectrum& s, const MeasureSpec& spec, Dataset& grou
                                 "0 converged, 1 products exhausted, 2 whole space, 3 incomplete, 4 not finite"));
   group.set("trace", row(number(s.traces[0].mean), unit, "trace of the Hessian on the quantizable block"));
   group.set("trace_se", row(number(s.traces[0].standard_error), unit, "its standard error over probes"));
+  group.set("trace_probes",
+            row(count(s.traces[0].count), "probes", "that the errors of all traces come from; 1: exact"));
   group.set("second_trace", row(number(s.second_trace.mean), unit, "the trace by an independent estimator"));
   group.set("second_trace_se", row(number(s.second_trace.standard_error), unit, "its standard error"));
+  group.set("second_trace_probes",
+            row(count(s.second_trace.count), "probes", "that second_trace_se and frobenius2_se come from; 1: exact"));
   group.set("frobenius2", row(number(s.norm2.mean), "squared nats per unit^4", "squared Frobenius norm"));
   group.set("frobenius2_se", row(number(s.norm2.standard_error), "squared nats per unit^4", "its standard error"));
   group.set("dimension", row(count(s.density.size), "1", "number of quantizable parameters"));

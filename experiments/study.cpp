@@ -11,6 +11,7 @@
 #include "experiments/schemes.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/layers/kv_cache.hpp"
 
 namespace hone::experiments {
@@ -150,6 +151,9 @@ void check_measure(const MeasureSpec& measure) {
     throw OptionError(
         fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset, make it smaller",
                     measure.curvature_windows, measure.evaluation_windows));
+  if (measure.windows > 0 && measure.windows < fewest_samples)
+    throw OptionError(fmt::format("measure.windows = {}: the spread of so few parts says nothing; write {} to 64, or 0",
+                                  measure.windows, fewest_samples));
 }
 
 RunSpec run_of(const Study& study, const ModelPlan& plan, std::int64_t seed) {

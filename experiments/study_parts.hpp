@@ -152,7 +152,7 @@ struct MeasureSpec {
   std::int64_t completeness_steps = 30;                  ///< of the search for missed pairs; 0: none
   double lanczos_tolerance = 1e-10;  ///< of each residual over the norm; never below 10x the rounding of the products
   std::int64_t dense_max = 1000;     ///< up to this many parameters the whole matrix is formed: every eigenvalue exact
-  std::int64_t windows = 4;          ///< parts of the curvature windows whose traces show the sampling; 0: none
+  std::int64_t windows = 4;  ///< parts of the curvature windows whose traces show the sampling, 4 or more; 0: none
   std::int64_t slq_probes = 2, slq_steps = 40, trace_probes = 12;
   std::int64_t cache_mib = 2048;  ///< memory for activations kept between Hessian products
 
@@ -164,8 +164,8 @@ struct MeasureSpec {
     v("eigenpairs_smallest", eigenpairs_smallest, Range{0, 1000}), v("block", block, Range{1, 64});
     v("completeness_steps", completeness_steps, Range{0, 1000}), v("dense_max", dense_max, Range{0, 5000});
     v("windows", windows, Range{0, 64});
-    v("lanczos_steps", lanczos_steps, Range{2, 5000}), v("lanczos_tolerance", lanczos_tolerance, Range{1e-14, 1});
-    v("slq_probes", slq_probes, Range{1, 1000}), v("slq_steps", slq_steps, Range{2, 2000});
+    v("lanczos_steps", lanczos_steps, Range{2, 5000}), v("lanczos_tolerance", lanczos_tolerance, Range{1e-14, 0.5});
+    v("slq_probes", slq_probes, Range{2, 1000}), v("slq_steps", slq_steps, Range{2, 2000});
     v("trace_probes", trace_probes, Range{2, 10000}), v("cache_mib", cache_mib, at_least_zero);
   }
 };

@@ -2,10 +2,10 @@
 #include "theory/predict.hpp"
 
 #include <algorithm>
-#include <boost/math/distributions/normal.hpp>
 #include <cmath>
 
 #include "sim/base/error.hpp"
+#include "sim/base/mean.hpp"
 #include "theory/law_forms.hpp"
 
 namespace hone::theory {
@@ -62,24 +62,31 @@ std::optional<std::pair<Grid, std::string>> recorded_grid(const std::vector<PtqR
   return {};
 }
 
-CurvatureStep measured_step(const PtqRow& r, double z) {
+/// Half of the interval of a prediction: Student's over its probes, normal where the file does not say how many.
+double width_of(const PtqRow& r, double level) {
+  if (!std::isfinite(r.predicted_se)) return 0;
+  const double probes = std::isnan(r.predicted_probes) ? 1e6 : r.predicted_probes;
+  return half_width({r.predicted, r.predicted_se, int(probes)}, level);
+}
+
+CurvatureStep measured_step(const PtqRow& r, double level) {
   CurvatureStep s;
   s.P = r.P;
   s.second_order = r.predicted;
   s.standard_error = std::isfinite(r.predicted_se) ? r.predicted_se : 0;
   s.gradient = r.gradient;
   s.rise = r.predicted + (std::isfinite(r.gradient) ? r.gradient : 0);
-  s.low = s.rise - z * s.standard_error, s.high = s.rise + z * s.standard_error;
+  s.low = s.rise - width_of(r, level), s.high = s.rise + width_of(r, level);
   s.measured = r.delta, s.measured_se = r.delta_se;
   return s;
 }
 
-CurvatureStep rescaled_step(const PtqRow& from, Grid grid, double bits, double z) {
+CurvatureStep rescaled_step(const PtqRow& from, Grid grid, double bits, double level) {
   const double ratio = std::exp(2 * (log_steps_at(grid, from.P) - log_steps_at(grid, bits)));
   PtqRow r = from;
   r.P = bits, r.predicted *= ratio, r.predicted_se *= ratio;
   r.gradient = r.delta = r.delta_se = nan;
-  CurvatureStep s = measured_step(r, z);
+  CurvatureStep s = measured_step(r, level);
   s.is_rescaled = true;
   return s;
 }
@@ -113,7 +120,6 @@ CurvatureRoute curvature_route(const Table& table, const Asked& asked) {
   if (rows.empty()) return route;
   route.at = rows.front();
   route.loss = rows.front().loss;
-  const double z = boost::math::quantile(boost::math::normal(), 0.5 + asked.level / 2);
   const auto grid = recorded_grid(rows);
   if (grid) route.grid = grid->second;
   for (const double bits : asked.bits) {
@@ -121,9 +127,9 @@ CurvatureRoute curvature_route(const Table& table, const Asked& asked) {
       return std::abs(a.P - bits) < std::abs(b.P - bits);
     });
     if (nearest->P == bits)
-      route.ladder.push_back(measured_step(*nearest, z));
+      route.ladder.push_back(measured_step(*nearest, asked.level));
     else if (grid && bits > 1)
-      route.ladder.push_back(rescaled_step(*nearest, grid->first, bits, z));
+      route.ladder.push_back(rescaled_step(*nearest, grid->first, bits, asked.level));
   }
   route.fewest = {fewest_within(route.ladder, &CurvatureStep::rise, asked.rise_max),
                   fewest_within(route.ladder, &CurvatureStep::low, asked.rise_max),

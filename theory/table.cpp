@@ -88,6 +88,9 @@ class Reader {
     const Column delta = column("delta_nats"), delta_se = column("delta_se_nats"), predicted = column("predicted_nats"),
                  predicted_se = column("predicted_se_nats"), gradient = column("gradient_nats"),
                  quadratic = column("quadratic_nats"), step2 = column("mean_step2");
+    const Dataset* curvature = group("curvature");
+    Column probes;
+    if (curvature != nullptr) probes = Column(*curvature, "trace_probes", {"checkpoint"}, source_ + ": /curvature");
     const auto count = static_cast<std::size_t>(ptq->length("bits"));
     expect_checkpoints(*ptq, "ptq");
     for (std::size_t i = 0; i < subjects_.size(); ++i)
@@ -101,6 +104,7 @@ class Reader {
         row.delta_se = delta_se.at(i, j);
         row.predicted = predicted.at(i, j);
         row.predicted_se = predicted_se.at(i, j);
+        row.predicted_probes = probes.at(i);
         row.gradient = gradient.at(i, j);
         row.quadratic = quadratic.at(i, j);
         row.mean_step2 = step2.at(i, j);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -52,9 +53,11 @@ struct PtqRow : Subject {
   double delta_se = 0;
   double predicted = 0;  ///< (1/24) Σ_c Delta_c² tr(H_cc)
   double predicted_se = 0;
-  double gradient = 0;    ///< g·e of the real rounding error e
-  double quadratic = 0;   ///< ½ e'He
-  double mean_step2 = 0;  ///< mean Delta² over the quantized weights
+  double predicted_probes =
+      std::numeric_limits<double>::quiet_NaN();  ///< behind predicted_se; NaN: the file does not say
+  double gradient = 0;                           ///< g·e of the real rounding error e
+  double quadratic = 0;                          ///< ½ e'He
+  double mean_step2 = 0;                         ///< mean Delta² over the quantized weights
 };
 
 /// Curvature of one checkpoint.

@@ -13,6 +13,16 @@ struct MeanEstimate {
   int count = 0;
 };
 
+/// Coverage of the interval that every printed ± stands for.
+inline constexpr double printed_coverage = 0.95;
+
+/// What 3 standard errors of many samples cover: the limit of certificates, by the t quantile of the samples they have.
+inline constexpr double three_sigma = 0.9973;
+
+/// A spread of fewer samples is no error bar, also with the right quantile: the interval of three varies by a factor of
+/// two from draw to draw. Commands print it with the remark that it must not be quoted.
+inline constexpr int fewest_samples = 4;
+
 /// The mean of one list with its standard error.
 /// math     x̄ = Σx/N;  √(Σ(x-x̄)²/(N-1)/N), both sums in the order of the list
 /// expects  at least one value

@@ -53,6 +53,7 @@ DenseSpectrum dense_spectrum(const LinearOperator& op, const DenseOptions& o) {
   s.diagonal = a.diagonal();
   s.trace = s.diagonal.sum();
   s.frobenius_norm2 = a.squaredNorm();
+  s.asymmetry_norm = (a - a.transpose()).norm();
   s.asymmetry = symmetrize(a);
   Eigen::SelfAdjointEigenSolver<Basis> solver(a, o.vectors ? Eigen::ComputeEigenvectors : Eigen::EigenvaluesOnly);
   s.values = solver.eigenvalues();
@@ -66,6 +67,38 @@ DenseSpectrum dense_spectrum(const LinearOperator& op, const DenseOptions& o) {
               std::max(1e-12, s.asymmetry)),
   };
   return s;
+}
+
+Eigenpairs ends_of(const DenseSpectrum& dense, const LinearOperator& op, Index count_largest, Index count_smallest,
+                   double noise_floor) {
+  const Index n = op.size, k = count_largest + count_smallest;
+  EXPECTS(dense.vectors.cols() == n && dense.values.size() == n, "dense pairs: {} vectors of {} values for size {}",
+          dense.vectors.cols(), dense.values.size(), n);
+  EXPECTS(count_largest >= 0 && count_smallest >= 0 && k >= 1 && k <= n, "dense pairs: {} + {} of {}", count_largest,
+          count_smallest, n);
+  Eigenpairs pairs;
+  pairs.largest = count_largest;
+  pairs.values.resize(k), pairs.residuals.resize(k), pairs.error_bounds.resize(k), pairs.angle_sines.setOnes(k);
+  pairs.vectors.resize(n, k);
+  pairs.norm = std::max(std::abs(dense.values[0]), std::abs(dense.values[n - 1]));
+  pairs.ritz_min = dense.values[0];
+  pairs.stop = ExtremesStop::whole_space;
+  const double rounding = eigenvalue_rounding(noise_floor, n, pairs.norm) + dense.asymmetry_norm;
+  Vector<double> product;
+  for (Index i = 0; i < k; ++i) {
+    const Index at = i < count_largest ? n - 1 - i : k - 1 - i;
+    pairs.values[i] = dense.values[at];
+    pairs.vectors.col(i) = dense.vectors.col(at);
+    op.apply(pairs.vectors.col(i), product);
+    pairs.residuals[i] = (product - pairs.values[i] * pairs.vectors.col(i)).norm();
+    pairs.error_bounds[i] = pairs.residuals[i] + rounding;
+    pairs.certificates.push_back(certify("C2a",
+                                         fmt::format("backward error of pair {}, theta = {:.10g}", i, pairs.values[i]),
+                                         relative_to(pairs.residuals[i], pairs.norm), residual_limit(noise_floor)));
+  }
+  pairs.products = dense.products + k;
+  pairs.certificates.push_back(certify("C2c", "completeness: eigenvalues that were not computed", 0, 0));
+  return pairs;
 }
 
 std::int64_t dense_bytes(Index size) { return 2 * 8 * std::int64_t(size) * std::int64_t(size); }

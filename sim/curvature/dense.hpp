@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "sim/curvature/certificate.hpp"
-#include "sim/curvature/operators.hpp"
+#include "sim/curvature/extremes.hpp"
 
 namespace hone {
 
@@ -23,6 +23,7 @@ struct DenseSpectrum {
   double trace = 0;            ///< Σ A_ii
   double frobenius_norm2 = 0;  ///< Σ A_ij²
   double asymmetry = 0;        ///< max |A - A'| / max |A|; 0 for A = 0
+  double asymmetry_norm = 0;   ///< ‖A - A'‖_F: what the products' rounding leaves of a symmetric operator
   std::int64_t products = 0;
   std::vector<Certificate> certificates;  ///< C0a symmetry; Σλ = tr A and Σλ² = ‖A‖_F² to 1e-12
 };
@@ -36,6 +37,15 @@ Basis dense_matrix(const LinearOperator& op, const DenseOptions& options);
 /// errors   OptionError when op.size > size_max
 /// cost     n products, 4/3·n³ flops (9·n³ with vectors), dense_bytes(n) of memory
 DenseSpectrum dense_spectrum(const LinearOperator& op, const DenseOptions& options);
+
+/// The wanted ends of a spectrum that is known whole: the pairs in the order of Eigenpairs, residuals from fresh
+/// products, C2a of each and C2c.
+/// math     |θ - λ| ≤ ‖op y - θ y‖ + rounding + ‖A - A'‖_F, the last for products that are not symmetric by rounding
+/// units    noise_floor: relative rounding of the products, 0 for float64
+/// expects  dense.vectors; count_largest + count_smallest in 1 to n
+/// cost     one product per pair
+Eigenpairs ends_of(const DenseSpectrum& dense, const LinearOperator& op, Index count_largest, Index count_smallest,
+                   double noise_floor);
 
 /// Two matrices: A and the solver's copy, which becomes the vectors.
 std::int64_t dense_bytes(Index size);

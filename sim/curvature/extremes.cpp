@@ -114,8 +114,14 @@ void begin_verification(ExtremesState& s, const RitzPairs& ritz, ExtremesStop st
   }
   s.vectors = combination(s.space, coefficients);
   s.residuals.setZero(s.values.size());
+  s.shifts.setZero(s.values.size());
   s.largest = std::min<Index>(s.options.count_largest, s.values.size());
   s.stop = stop;
+  const Index rest = s.space.columns - s.values.size();
+  if (stop == ExtremesStop::whole_space && rest > 0) {
+    const Index below = s.values.size() - s.largest;
+    s.upper = {ritz.values[below + rest - 1], 0}, s.lower = {ritz.values[below], 0};
+  }
   s.phase = ExtremesPhase::residuals;
   s.cursor = 0;
 }
@@ -213,6 +219,14 @@ Vector<double> next_input(const ExtremesState& s) {
   }
 }
 
+/// Residual of the candidate at the cursor, and what its value departs from the Rayleigh quotient by.
+void verify_pair(ExtremesState& s, const Vector<double>& product) {
+  const auto y = s.vectors.col(s.cursor);
+  const Vector<double> residual = product - s.values[s.cursor] * y;
+  s.residuals[s.cursor] = residual.norm();
+  s.shifts[s.cursor] = std::abs(y.dot(residual));
+}
+
 void take_product(ExtremesState& s, const Vector<double>& product) {
   switch (s.phase) {
     case ExtremesPhase::expand:
@@ -220,7 +234,7 @@ void take_product(ExtremesState& s, const Vector<double>& product) {
       ++s.steps;
       return after_expansion(s);
     case ExtremesPhase::residuals:
-      s.residuals[s.cursor] = (product - s.values[s.cursor] * s.vectors.col(s.cursor)).norm();
+      verify_pair(s, product);
       if (++s.cursor < s.values.size()) return;
       s.cursor = Index(
           below({s.options.seed, Domain::lanczos, 1u << 31}, std::uint64_t(s.rounds), std::uint64_t(s.space.columns)));
@@ -275,8 +289,10 @@ Eigenpairs extreme_eigenpairs(const LinearOperator& op, const ExtremesOptions& o
   return eigenpairs_of(state);
 }
 
-double rounding_of(const ExtremesState& s) {
-  return std::max(s.options.noise_floor, (16 + std::sqrt(double(s.size))) * epsilon) * s.norm;
+double eigenvalue_rounding(double noise_floor, Index size, double norm) {
+  return std::max(noise_floor, (16 + 4 * std::sqrt(double(size))) * epsilon) * norm;
 }
+
+double rounding_of(const ExtremesState& s) { return eigenvalue_rounding(s.options.noise_floor, s.size, s.norm); }
 
 }  // namespace hone

@@ -45,13 +45,14 @@ struct Remainder {
 
 /// Pairs in descending order: the `largest` first ones from the upper end, then those of the lower end.
 struct Eigenpairs {
-  Vector<double> values;        ///< θ, nats per squared parameter unit when A is a Hessian
-  Basis vectors;                ///< (n,k), orthonormal
-  Vector<double> residuals;     ///< r = ‖A y - θ y‖₂ from a fresh product
-  Vector<double> error_bounds;  ///< |θ - λ| ≤ min(r, r²/gap) + rounding; without a known gap r + rounding
-  Vector<double> angle_sines;   ///< sin∠(y, eigenvector) ≤ r/gap; 1 without a known gap
+  Vector<double> values;     ///< θ, nats per squared parameter unit when A is a Hessian
+  Basis vectors;             ///< (n,k), orthonormal
+  Vector<double> residuals;  ///< r = ‖A y - θ y‖₂ from a fresh product
+  Vector<double>
+      error_bounds;  ///< |θ - λ| ≤ min(r, s + r²/(gap - s)) + rounding, s = |θ - y'Ay|; without a gap r + rounding
+  Vector<double> angle_sines;  ///< sin∠(y, eigenvector) ≤ r/gap; 1 without a known gap
   Index largest = 0;
-  Remainder upper, lower;  ///< after the found pairs; valid when a search ran
+  Remainder upper, lower;  ///< after the found pairs; valid when a search ran or the basis spans the whole space
   double norm = 0;         ///< lower bound of ‖A‖ that residuals are measured against
   double ritz_min = 0;     ///< smallest Ritz value met: an upper bound of the smallest eigenvalue
   double orthogonality = 0;
@@ -70,10 +71,10 @@ struct ExtremesState {
   ExtremesPhase phase = ExtremesPhase::expand;
   ExtremesStop stop = ExtremesStop::converged;
   KrylovSpace space, probe;
-  Basis vectors;  ///< candidate pairs under verification
-  Vector<double> values, residuals;
-  Index largest = 0, cursor = 0;  ///< cursor: pair or column that the next product verifies
-  Index next_check = 0;           ///< columns at which Ritz pairs are looked at again
+  Basis vectors;                             ///< candidate pairs under verification
+  Vector<double> values, residuals, shifts;  ///< shifts: |θ - y'Ay| from the product that gave the residual
+  Index largest = 0, cursor = 0;             ///< cursor: pair or column that the next product verifies
+  Index next_check = 0;                      ///< columns at which Ritz pairs are looked at again
   std::int64_t steps = 0, products = 0, drawn = 0;
   int restarts = 0, rounds = 0;
   double norm = 0, ritz_min = std::numeric_limits<double>::infinity(), recurrence = 0;
@@ -104,7 +105,15 @@ Eigenpairs eigenpairs_of(const ExtremesState& state);
 /// source   thick restart: Wu & Simon 2000; residual bounds: Parlett, The Symmetric Eigenvalue Problem, ch. 4 and 11
 Eigenpairs extreme_eigenpairs(const LinearOperator& op, const ExtremesOptions& options, const Basis& warm = Basis());
 
-/// Rounding of values and residuals that no bound may go below: max(η, (16 + √n) ε)·‖A‖.
+/// What rounding alone may add to a residual, and so to the distance of θ from an eigenvalue.
+/// math     max(η, (16 + 4√n) ε)·‖A‖. A sum of n products is off by at most 8√n·ε/2 of its magnitudes but with probability
+///          2n e^{-32}, and the magnitudes of a row of |A||y| are at most its norm: 4√n ε. The subtraction θy, the norm,
+///          ‖y‖ ≠ 1 and a ‖A‖ known from below add a few ε each: 16 ε.
+/// units    noise_floor η: relative rounding of the products, 0 for float64
+/// source   Higham & Mary 2019, theorem 3.1 with λ = 8
+double eigenvalue_rounding(double noise_floor, Index size, double norm);
+
+/// That of a solve.
 double rounding_of(const ExtremesState& state);
 
 }  // namespace hone

@@ -123,9 +123,10 @@ TraceEstimate frobenius_norm2(const LinearOperator& op, const TraceOptions& o, c
 
 Certificate certify_squares(const Vector<double>& known_values, const MeanEstimate& norm2) {
   const double sum = known_values.squaredNorm();
-  const double relative_error = norm2.standard_error == 0 ? 0 : norm2.standard_error / norm2.mean;
-  return certify("C3c", "sum of known theta^2 over the squared Frobenius norm; limit 1 + 3 standard errors",
-                 sum == 0 ? 0 : sum / norm2.mean, 1 + 3 * relative_error + 1e-12);
+  const double width = half_width(norm2, three_sigma);
+  return certify("C3c",
+                 "sum of known theta^2 over the squared Frobenius norm; limit 1 + half of its 99.73 % t interval",
+                 sum == 0 ? 0 : sum / norm2.mean, 1 + (width == 0 ? 0 : width / norm2.mean) + 1e-12);
 }
 
 AdaptiveTrace adaptive_trace(const LinearOperator& op, const AdaptiveTraceOptions& o, const Eigenpairs* known) {

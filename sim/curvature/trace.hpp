@@ -73,7 +73,8 @@ DiagonalEstimate diagonal_estimate(const LinearOperator& op, const TraceOptions&
 /// ‖A‖_F² = E‖Az‖².
 TraceEstimate frobenius_norm2(const LinearOperator& op, const TraceOptions& options, const Eigenpairs* known = nullptr);
 
-/// C3c: Σ λ_k² of known eigenvalues over ‖A‖_F², at most 1 + 3 relative standard errors.
+/// C3c: Σ λ_k² of known eigenvalues over ‖A‖_F², at most 1 + half of the relative t interval that
+/// leaves out what 3 standard errors of many samples leave out.
 /// expects  `norm2` measured without those pairs, or the certificate says nothing
 Certificate certify_squares(const Vector<double>& known_values, const MeanEstimate& norm2);
 

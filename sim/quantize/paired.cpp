@@ -11,7 +11,11 @@ PairedDifference paired_difference(const std::vector<double>& changed, const std
   std::vector<double> differences(changed.size());
   for (size_t w = 0; w < changed.size(); ++w) differences[w] = changed[w] - reference[w];
   const MeanEstimate d = mean_with_error(differences);
-  return {d.mean, d.standard_error};
+  return {d.mean, d.standard_error, d.count};
+}
+
+double half_width(const PairedDifference& d, double coverage) {
+  return half_width(MeanEstimate{d.mean_nats, d.standard_error_nats, d.windows}, coverage);
 }
 
 }  // namespace hone

@@ -109,7 +109,7 @@ evaluation_windows = 8
 curvature_windows = 4
 eigenpairs = 2
 lanczos_steps = 10
-slq_probes = 1
+slq_probes = 2
 slq_steps = 4
 trace_probes = 2
 [quantize]

@@ -167,6 +167,20 @@ TEST_SUITE("predict") {
     CHECK(route.fewest.estimate <= route.fewest.high);
   }
 
+  TEST_CASE("curvature_route: the interval is Student's over the probes of the trace, none of an exact one") {
+    Table table = planted({});
+    const auto widths = [&](double probes, double se) {
+      for (PtqRow& r : table.ptq) r.predicted_probes = probes, r.predicted_se = se * r.predicted;
+      std::vector<double> all;
+      for (const CurvatureStep& s : curvature_route(table, resolved(table, {})).ladder)
+        all.push_back(0.5 * (s.high - s.low) / s.second_order);
+      return all;
+    };
+    for (const double w : widths(2, 0.1)) CHECK_NEAR(w, 1.27062047364, 1e-9, 0);
+    for (const double w : widths(12, 0.1)) CHECK_NEAR(w, 0.220098516009, 1e-9, 0);
+    for (const double w : widths(1, 0)) CHECK(w == 0);
+  }
+
   TEST_CASE("curvature_route: steps of no known grid are not rescaled") {
     Table table = planted({});
     for (PtqRow& r : table.ptq) r.mean_step2 *= 1 + 0.01 * r.P;
