@@ -11,6 +11,7 @@
 #include "experiments/places.hpp"
 #include "experiments/progress.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/study_folder.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"

@@ -183,9 +183,10 @@ int measure_command(const MeasureOptions& options) {
   const fs::path out = options.out.empty() ? fs::path("outputs") / "measure" / (run.model.name + ".h5") : options.out;
   ensure_writable_folder(out.has_parent_path() ? out.parent_path() : fs::path("."));
   Progress progress("measure", moment_flops(run, model.layout().size()));
-  Instruments<Transformer> instruments(run, model, source, threads, [&](double flops, const std::string& activity) {
-    progress.advance(run.model.name, flops, activity);
-  });
+  Instruments<Transformer> instruments(run, model, source, threads,
+                                       [&](double flops, const std::string& activity, Work work) {
+                                         progress.advance(run.model.name, flops, activity, work);
+                                       });
   state_memory(instruments.memory_bytes(), options);
   fs::path journal = out;
   journal += ".products";
