@@ -1,5 +1,7 @@
 #include "theory/mediators.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 

@@ -1,4 +1,6 @@
 // Q1 and Q2: does the damage, does the sharpness grow as a power of the tokens?
+#include <fmt/format.h>
+
 #include <set>
 
 #include "theory/growth.hpp"
