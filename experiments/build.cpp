@@ -105,6 +105,7 @@ Quantizer weight_quantizer(const QuantizeSpec& spec, int bits) {
   q.grid = grid_from_name(spec.grid);
   q.granularity = granularity_from_name(spec.granularity);
   q.group = spec.group;
+  q.scale = scale_kind_from_name(spec.scale);
   return q;
 }
 
@@ -132,6 +133,7 @@ Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_
   p.activation.grid = named(spec.activation_grid, "activation_grid", "grid", grid_from_name);
   if (spec.activation_clip < 1) p.activation.rule = ScaleRule::clip, p.activation.rule_value = spec.activation_clip;
   p.activation.outlier_threshold = spec.outlier_threshold;
+  p.activation.outlier_absmax = outlier_absmax_from_name(spec.outlier_absmax);
   p.key.bits = p.value.bits = kv_bits;
   p.key.grid = p.value.grid = named(spec.kv_grid, "kv_grid", "grid", grid_from_name);
   return p;
@@ -157,6 +159,7 @@ QatOptions training_precision(const LowPrecision& low, const ModelSpec& m, const
                       low.train_weight_bits, low.train_activation_bits));
     const QatOptions bitnet = bitnet_options();
     o.precision.weight = bitnet.precision.weight, o.precision.activation = bitnet.precision.activation;
+    o.precision.weight.scale = scale_kind_from_name(spec.scale);
   }
   o.weight_ste = o.precision.ste = ste;
   if (!o.is_full()) o.validate();

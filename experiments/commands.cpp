@@ -12,6 +12,7 @@
 #include "experiments/progress.hpp"
 #include "experiments/python.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/study_folder.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"

@@ -59,27 +59,30 @@ double decoding_flops(const RunSpec& run, Index parameters) {
 
 }  // namespace
 
-RunWork work_of(const RunSpec& run) {
+RunWork work_until(const RunSpec& run, std::int64_t updates, std::int64_t checkpoints) {
   RunWork work;
   work.parameters = run.model.kind == "mlp"
                         ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout().size()
                         : transformer_options(run.model, run.data.vocabulary).layout().size();
   const auto steps = checkpoint_steps(run);
-  work.updates = double(steps.back()), work.moments = double(steps.size());
+  const double averages = (run.train.ema_decay > 0 ? 1 : 0) + (run.train.lawa_window > 0 ? 1 : 0);
+  work.updates = double(updates), work.moments = double(checkpoints) * (1 + averages);
   for (const BranchSpec& branch : run.branches)
     for (std::int64_t at : branch.at)
-      work.updates += double(branch_length(run, branch, steps[size_t(at) - 1])), work.moments += 1;
-  work.moments +=
-      (run.train.ema_decay > 0 ? double(steps.size()) : 0) + (run.train.lawa_window > 0 ? double(steps.size()) : 0);
+      if (at <= checkpoints)
+        work.updates += double(branch_length(run, branch, steps[size_t(at) - 1])), work.moments += 1;
   work.training_flops = work.updates * training_flops(run, work.parameters);
-  work.measuring_flops = work.moments * moment_flops(run, work.parameters) + schemes_flops(run, work.parameters) +
-                         decoding_flops(run, work.parameters);
+  work.measuring_flops = work.moments * moment_flops(run, work.parameters);
   return work;
 }
 
-double run_cost(const RunSpec& run) {
-  const RunWork work = work_of(run);
-  return work.training_flops + work.measuring_flops;
+RunWork work_of(const RunSpec& run) {
+  const auto steps = checkpoint_steps(run);
+  RunWork work = work_until(run, steps.back(), std::int64_t(steps.size()));
+  work.measuring_flops += schemes_flops(run, work.parameters) + decoding_flops(run, work.parameters);
+  return work;
 }
+
+double run_cost(const RunSpec& run) { return work_of(run).flops(); }
 
 }  // namespace hone::experiments

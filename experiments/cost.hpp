@@ -19,8 +19,13 @@ struct RunWork {
   double moments = 0;  ///< checkpoints measured
   double training_flops = 0;
   double measuring_flops = 0;
+  double flops() const { return training_flops + measuring_flops; }
 };
 RunWork work_of(const RunSpec& run);
+
+/// The part of it that is behind a state with this many updates of the trunk done and checkpoints measured, their
+/// branches and averages included.
+RunWork work_until(const RunSpec& run, std::int64_t updates, std::int64_t checkpoints);
 
 /// Flops of the whole run by the cost model.
 double run_cost(const RunSpec& run);

@@ -58,6 +58,12 @@ std::string loss_table(const std::vector<PolicyEntry>& entries) {
     line(positions_text(b), b.reference.mean, [&](const PolicyEntry& e) { return e.octaves[i]; });
   }
   line("all", entries.front().all.reference.mean, [](const PolicyEntry& e) { return e.all; });
+  const auto bits_line = [&](const char* name, double KvBits::*bits) {
+    text += fmt::format("{:<12} {:>9}", name, "16");
+    for (const PolicyEntry& e : entries) text += fmt::format(" {:>19.3f}", e.bits.*bits);
+    text += "\n";
+  };
+  bits_line("bits/K at end", &KvBits::key), bits_line("bits/V at end", &KvBits::value);
   return text;
 }
 
@@ -89,14 +95,14 @@ double mean_first_difference(const FreeRunning& run) {
 
 std::string free_table(const std::vector<PolicyEntry>& entries, const DecodeSpec& spec) {
   std::string text = fmt::format(
-      "\nfree runs of {} tokens after {} from {} prompts: equal tokens before the first difference, share of equal "
-      "tokens and KL\nof the next-token law at a quarter, a half and the end\n"
+      "\nfree runs of {} tokens after {} from {} prompts: bits of the cache at the last token, equal tokens before the "
+      "first difference,\nshare of equal tokens and KL of the next-token law at a quarter, a half and the end\n"
       "{:<18} {:>7} {:>7} {:<8} {:>7} {:>23} {:>32}\n",
       spec.generate, spec.prompt, spec.windows, "policy", "bits/K", "bits/V", "", "equal", "agreement", "KL (nats)");
   const auto at = [&](std::int64_t part) { return size_t(std::max<std::int64_t>(1, spec.generate * part / 4) - 1); };
   for (const PolicyEntry& e : entries)
     for (const auto& [how, run] : {std::pair{"greedy", &e.greedy}, {"sampled", &e.sampled}}) {
-      text += fmt::format("{:<18} {:>7.3f} {:>7.3f} {:<8} {:>7.1f} ", e.policy, e.bits.key, e.bits.value, how,
+      text += fmt::format("{:<18} {:>7.3f} {:>7.3f} {:<8} {:>7.1f} ", e.policy, e.free_bits.key, e.free_bits.value, how,
                           mean_first_difference(*run));
       for (std::int64_t part : {1, 2, 4}) text += fmt::format(" {:>6.1f}%", 100 * run->agreement[at(part)].mean);
       for (std::int64_t part : {1, 2, 4}) text += fmt::format(" {:>10.2e}", run->kl[at(part)].mean);

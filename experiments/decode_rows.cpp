@@ -65,15 +65,21 @@ void set_rises(Dataset& rows, const std::string& dim, const std::vector<Entry>& 
                                      "nats", "its standard error"));
 }
 
+/// Storage of the cache in the experiment of this group; `when` says at which length.
+void set_bits(Dataset& rows, const std::vector<PolicyEntry>& entries, KvBits PolicyEntry::*bits,
+              const std::string& when) {
+  rows.set("key_bits", per_entry(
+                           "policy", entries, [&](const auto& e) { return (e.*bits).key; }, "bits",
+                           ("storage per number of a cached key, " + when).c_str()));
+  rows.set("value_bits", per_entry(
+                             "policy", entries, [&](const auto& e) { return (e.*bits).value; }, "bits",
+                             ("storage per number of a cached value, " + when).c_str()));
+}
+
 Dataset loss_rows(const std::vector<PolicyEntry>& entries) {
   Dataset rows;
   rows.set("policy", policy_names(entries));
-  rows.set("key_bits", per_entry(
-                           "policy", entries, [](const auto& e) { return e.bits.key; }, "bits",
-                           "storage per number of a cached key, at the full length"));
-  rows.set("value_bits", per_entry(
-                             "policy", entries, [](const auto& e) { return e.bits.value; }, "bits",
-                             "storage per number of a cached value, at the full length"));
+  set_bits(rows, entries, &PolicyEntry::bits, "at the full length");
   set_octaves(rows, entries.front().octaves);
   set_rises(rows, "policy", entries);
   return rows;
@@ -112,6 +118,7 @@ Dataset copy_rows(const std::vector<PolicyEntry>& entries, const DecodeSpec& spe
 Dataset free_rows(const std::vector<PolicyEntry>& entries, const DecodeSpec& spec) {
   Dataset rows;
   rows.set("policy", policy_names(entries));
+  set_bits(rows, entries, &PolicyEntry::free_bits, "when the last token is chosen");
   const auto set = [&](const std::string& how, FreeRunning PolicyEntry::*run) {
     const auto by_position = [&](const char* name, const char* unit, const char* meaning, auto list, auto read) {
       rows.set(how + name,

@@ -81,7 +81,11 @@ PolicyEntry measure_policy(const DecodeInput& in, const CachePolicy& policy, con
   const Variant changed = variant_of(in, full.weights, policy.cache);
   PolicyEntry entry;
   entry.policy = policy.name;
-  entry.bits = bits_per_cached_value(policy.cache, in.options.kv_heads, in.options.head_width(), s.length);
+  const auto bits_at = [&](Index length) {
+    return bits_per_cached_value(policy.cache, in.options.kv_heads, in.options.head_width(), length);
+  };
+  entry.bits = bits_at(s.length);
+  entry.free_bits = bits_at(s.prompt + s.generate - 1);  // the last token is chosen and not fed
   const Matrix<double> losses = watched_losses(changed, in.windows, meter, policy.name);
   entry.all = compare_by_position(losses, full_losses, {0, s.length}).front();
   entry.octaves = compare_by_position(losses, full_losses, octave_edges(s.length));

@@ -29,7 +29,8 @@ struct DecodeInput {
 /// One policy against the cache in full precision.
 struct PolicyEntry {
   std::string policy;
-  KvBits bits;                            ///< at the full length
+  KvBits bits;                            ///< at the full length, of `all` and `octaves`
+  KvBits free_bits;                       ///< when the last token of a free run is chosen
   BucketComparison all;                   ///< over the whole window
   std::vector<BucketComparison> octaves;  ///< by position
   std::vector<CopyScore> copies;          ///< by distance

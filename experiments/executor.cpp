@@ -6,12 +6,12 @@
 #include <chrono>
 #include <csignal>
 #include <mutex>
-#include <set>
 #include <thread>
 
 #include "experiments/cost.hpp"
 #include "experiments/places.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/study_folder.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
@@ -41,13 +41,6 @@ class SignalGuard {
   std::array<void (*)(int), signals.size()> old_;
 };
 
-/// Whether a folder holds more than what a killed claim_folder left in it.
-bool is_foreign(const fs::path& folder) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.path().filename().string().find(".tmp.") == std::string::npos) return true;
-  return false;
-}
-
 /// Runs still to do, longest first; `damages` says what is wrong with those whose file is not whole. What a slower
 /// process left behind of finished ones is removed.
 std::vector<RunSpec> pending_runs(const std::vector<RunSpec>& runs, const fs::path& folder, int& skipped,
@@ -69,30 +62,6 @@ std::vector<RunSpec> pending_runs(const std::vector<RunSpec>& runs, const fs::pa
 }
 
 }  // namespace
-
-void expect_same_study(const fs::path& folder, const Study& study) {
-  const fs::path copy = folder / "study.toml";
-  if (!fs::exists(copy)) return;
-  std::set<std::string> mine, theirs;
-  for (const RunSpec& run : plan_runs(study)) mine.insert(run.id());
-  Study other = read_study(copy, study.name);  // the copy of a study without a name has another file's
-  other.seeds = study.seeds;                   // more seeds are more runs of the same study
-  for (const RunSpec& run : plan_runs(other)) theirs.insert(run.id());
-  if (mine != theirs || study.thresholds != other.thresholds)
-    throw OptionError(fmt::format("{}: holds study \"{}\" with other {}; choose another --out, or delete the folder",
-                                  folder.string(), other.name, mine != theirs ? "options" : "thresholds"));
-}
-
-void claim_folder(const fs::path& folder, const Study& study) {
-  const fs::path copy = folder / "study.toml";
-  if (fs::exists(copy)) return expect_same_study(folder, study);
-  if (fs::exists(folder) && fs::is_directory(folder) && is_foreign(folder)) {
-    if (fs::exists(copy)) return expect_same_study(folder, study);  // another process has just claimed it
-    throw OptionError(fmt::format("{}: is not empty and holds no study; choose another --out", folder.string()));
-  }
-  ensure_writable_folder(folder);
-  write_text_atomically(copy, study.text);
-}
 
 ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options) {
   claim_folder(options.folder, study);
@@ -121,7 +90,8 @@ ExecuteSummary execute_runs(const std::string& title, const std::vector<RunSpec>
     for (size_t i = next++; i < pending.size() && !stop_requested; i = next++) {
       const RunSpec& run = pending[i];
       const RunContext context{options.folder, shelf, progress, stop_requested, threads, options.command};
-      std::string failure;
+      const std::string label = label_of(run);
+      progress.begin(label, run_cost(run));
       try {
         const std::string outcome = execute_run(run, context);
         const std::lock_guard guard_counts(lock);
@@ -137,7 +107,7 @@ ExecuteSummary execute_runs(const std::string& title, const std::vector<RunSpec>
         note_failure(options.folder, run, error.what());
         progress.say(fmt::format("{} failed: {}", run.id(), error.what()));
       }
-      progress.finish(fmt::format("{} s{}", run.model.name, run.seed));
+      progress.finish(label);
     }
   };
   std::vector<std::thread> workers;

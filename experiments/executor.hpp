@@ -25,15 +25,6 @@ struct ExecuteSummary {
   double wall_seconds = 0;
 };
 
-/// Makes `folder` the study's own: creates it, keeps the study file in it, refuses a folder of another study. A study
-/// with other seeds is the same study.
-/// errors  OptionError naming what differs; IoError when it cannot be written
-void claim_folder(const std::filesystem::path& folder, const Study& study);
-
-/// Nothing when the folder is unclaimed or holds this very study (seeds may differ).
-/// errors  OptionError naming what differs: options, or thresholds changed after the run
-void expect_same_study(const std::filesystem::path& folder, const Study& study);
-
 /// Executes those of the runs that are not finished. Ctrl-C (SIGINT, SIGTERM, and SIGUSR1 from a queue before its time
 /// limit) ends it cleanly: every run under way saves itself. One failing run does not stop the others.
 ExecuteSummary execute_runs(const std::string& title, const std::vector<RunSpec>& runs, const ExecuteOptions& options);

@@ -57,10 +57,11 @@ ProductJournal::~ProductJournal() {
   if (file_ >= 0) ::close(file_);
 }
 
-LinearOperator ProductJournal::keep(LinearOperator op) {
+LinearOperator ProductJournal::keep(LinearOperator op, std::function<void()> on_replay) {
   EXPECTS(op.size == size_, "journal of products: operator of {}, expected {}", op.size, size_);
-  return {op.size, [this, inner = std::move(op.apply)](const Vector<double>& v, Vector<double>& result) {
-            if (replaying_ && replay(v, result)) return;
+  return {op.size, [this, inner = std::move(op.apply), on_replay = std::move(on_replay)](const Vector<double>& v,
+                                                                                         Vector<double>& result) {
+            if (replaying_ && replay(v, result)) return on_replay();
             inner(v, result);
             append(v, result);
           }};

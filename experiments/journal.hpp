@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "sim/curvature/operators.hpp"
@@ -25,9 +26,11 @@ class ProductJournal {
   ProductJournal(const ProductJournal&) = delete;
   ProductJournal& operator=(const ProductJournal&) = delete;
 
-  /// The operator with its products kept here. It must not outlive the journal.
+  /// The operator with its products kept here; on_replay() is called after each that comes from the file. It must not
+  /// outlive the journal.
   /// cost  two SHA-256 and one write of size·8 bytes per product
-  LinearOperator keep(LinearOperator op);
+  LinearOperator keep(
+      LinearOperator op, std::function<void()> on_replay = [] {});
 
   /// Products that came from the file so far.
   std::int64_t replayed() const { return replayed_; }

@@ -34,7 +34,7 @@ Vector<double> Instruments<Model>::restricted(const std::vector<double>& full) c
 template <template <class> class Model>
 std::vector<double> Instruments<Model>::losses(const float* theta, const Precision& precision) {
   std::vector<double> losses = objective_.example_losses(theta, source_.evaluation, precision);
-  watch_(evaluation_flops(source_.evaluation), "quantizing");
+  watch_(evaluation_flops(source_.evaluation), "quantizing", Work::done);
   return losses;
 }
 
@@ -99,7 +99,7 @@ std::vector<double> Instruments<Model>::first_order(const std::vector<double>& t
   Vector<double> gradient;
   gradient_function(wide, source_.evaluation, curvature_options(0).chunks)(
       ConstVecView<double>(theta.data(), Index(theta.size())), gradient);
-  watch_(3 * evaluation_flops(source_.evaluation), "gradient");
+  watch_(3 * evaluation_flops(source_.evaluation), "gradient", Work::done);
   const Vector<double> part = restricted(std::vector<double>(gradient.data(), gradient.data() + gradient.size()));
   std::vector<double> products;
   for (const Vector<double>& e : errors) products.push_back(part.dot(e));
@@ -147,7 +147,7 @@ template <template <class> class Model>
 void Instruments<Model>::add_shift(const AlignedVector<float>& theta,
                                    const std::vector<AlignedVector<float>>& quantized, Dataset& group) {
   const auto losses_at = [&](const AlignedVector<float>& weights) {
-    watch_(evaluation_flops(*shifted_), "other data");
+    watch_(evaluation_flops(*shifted_), "other data", Work::done);
     return objective_.example_losses(weights.data(), *shifted_);
   };
   const std::vector<double> reference = losses_at(theta);
@@ -222,7 +222,7 @@ void Instruments<Model>::add_noise(const std::vector<double>& theta, const Curva
     for (double energy : energies) {
       const NoiseRise r = measure_noise(objective_, source_.curvature, theta.data(), positions_, reference, subspace,
                                         top, energy, options);
-      watch_(2.0 * double(options.draws) * evaluation_flops(source_.curvature), "noise");
+      watch_(2.0 * double(options.draws) * evaluation_flops(source_.curvature), "noise", Work::done);
       delta.push_back(r.delta_nats), delta_se.push_back(r.standard_error_nats);
       predicted.push_back(predicted_rise(subspace, energy, top_values, trace, Index(positions_.size())));
     }

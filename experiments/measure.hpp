@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "experiments/build.hpp"
+#include "experiments/progress.hpp"
 #include "experiments/spectrum.hpp"
 #include "sim/curvature/linearization.hpp"
 #include "sim/record/dataset.hpp"
@@ -28,8 +29,9 @@ struct Moment {
 /// Probes of the trace on each part of the curvature windows.
 inline constexpr int window_probes = 8;
 
-/// Called with the work just done, in flops of the cost model, and what goes on; throws Interrupted to stop.
-using Watch = std::function<void(double flops, const std::string& activity)>;
+/// Called with the work just done or read from a journal, in flops of the cost model, and what goes on; throws
+/// Interrupted to stop.
+using Watch = std::function<void(double flops, const std::string& activity, Work work)>;
 
 /// Rows by group name; every variable's first dimension is `checkpoint`, of length 1, or it is a coordinate.
 using Rows = std::map<std::string, Dataset>;

@@ -202,9 +202,10 @@ int measure_checkpoint(const MeasureOptions& options) {
   if (!options.prompt.empty()) print_continuation(options, model, imported.theta, *tokenizer);
 
   Progress progress("measure", moment_flops(run, model.layout().size()));
-  Instruments<Transformer> instruments(run, model, source, threads, [&](double flops, const std::string& activity) {
-    progress.advance(run.model.name, flops, activity);
-  });
+  Instruments<Transformer> instruments(run, model, source, threads,
+                                       [&](double flops, const std::string& activity, Work work) {
+                                         progress.advance(run.model.name, flops, activity, work);
+                                       });
   state_memory(instruments.memory_bytes(), options);
   fs::path journal = result.path();
   journal += ".products";

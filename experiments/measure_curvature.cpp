@@ -21,7 +21,7 @@ template <template <class> class Model>
 LinearOperator Instruments<Model>::watched(LinearOperator op, double flops) const {
   op.apply = [this, flops, inner = std::move(op.apply)](const Vector<double>& v, Vector<double>& result) {
     inner(v, result);
-    watch_(flops, "curvature");
+    watch_(flops, "curvature", Work::done);
   };
   op.apply_many = {};
   return op;
@@ -68,10 +68,10 @@ double Instruments<Model>::check_products(Linearization<Model<S>>& linear, const
   differences.limit = std::is_same_v<S, double> ? 1e-8 : 1e-4;
   certificates.push_back(finite_difference_check(
       linear.hessian(), gradient_function(wide, source_.curvature, curvature_options(0).chunks), at, v, differences));
-  watch_(double(differences.levels) * 2 * product_flops(), "checking products");
+  watch_(double(differences.levels) * 2 * product_flops(), "checking products", Work::done);
   if (std::is_same_v<S, double>) return 0;
   Linearization<Model<double>> exact(wide, theta.data(), source_.curvature, curvature_options(0));
-  watch_(4 * product_flops(), "checking products");
+  watch_(4 * product_flops(), "checking products", Work::done);
   return noise_floor(restrict_to(linear.hessian(), positions_), restrict_to(exact.hessian(), positions_),
                      restricted(std::vector<double>(v.data(), v.data() + v.size())));
 }
@@ -118,7 +118,9 @@ typename Instruments<Model>::Curvature Instruments<Model>::curvature(const std::
   std::optional<ProductJournal> journal;
   if (!journal_path_.empty()) {
     const std::string identity = journal_identity(theta, linear.gradient());
-    op = journal.emplace(journal_path_, identity, op.size).keep(std::move(op));
+    op = journal.emplace(journal_path_, identity, op.size).keep(std::move(op), [this] {
+      watch_(product_flops(), "curvature", Work::taken_over);
+    });
   }
   std::vector<std::string> blocks;
   const auto weights = trace_weights(theta, blocks);

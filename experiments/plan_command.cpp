@@ -24,10 +24,11 @@ namespace {
 struct PlannedLine {
   RunSpec run;
   RunWork work;
+  RunWork left;  ///< of it, behind the furthest saved state
   std::int64_t size = 0, memory = 0;
   std::string state;
   bool is_done = false;
-  double seconds = 0;
+  double seconds = 0;  ///< of what is left
 };
 
 ParamLayout layout_of(const RunSpec& run) {
@@ -36,12 +37,22 @@ ParamLayout layout_of(const RunSpec& run) {
              : transformer_options(run.model, run.data.vocabulary).layout();
 }
 
+RunWork work_left(const RunSpec& run, const fs::path& folder) {
+  RunWork left = work_of(run);
+  const std::vector<SavedState> states = saved_states(folder, run);
+  if (states.empty()) return left;
+  const RunWork done = work_until(run, states.front().updates, states.front().checkpoints);
+  left.updates -= done.updates, left.moments -= done.moments;
+  left.training_flops -= done.training_flops, left.measuring_flops -= done.measuring_flops;
+  return left;
+}
+
 /// Peak bytes of a measurement, by the plan that hone measure states.
 template <template <class> class Model, class Data>
 std::int64_t memory_of(const RunSpec& run, const Model<float>& model, const Data& windows, int threads) {
   Source<Data> source;
   source.curvature = windows;
-  return Instruments<Model>(run, model, source, threads, [](double, const std::string&) {}).memory_bytes();
+  return Instruments<Model>(run, model, source, threads, [](double, const std::string&, Work) {}).memory_bytes();
 }
 
 std::int64_t memory_of(const RunSpec& run, int threads) {
@@ -59,15 +70,16 @@ std::vector<PlannedLine> lines_of(const Study& study, const fs::path& folder, in
   std::map<std::string, std::int64_t> memory;  // runs of one model differ in their seed only
   for (const RunSpec& run : plan_runs(study)) {
     PlannedLine line;
-    line.run = run, line.work = work_of(run), line.size = layout_of(run).quantizable_size();
+    line.run = run, line.work = work_of(run), line.left = work_left(run, folder),
+    line.size = layout_of(run).quantizable_size();
     if (!memory.contains(run.model.name)) memory[run.model.name] = memory_of(run, threads);
     line.memory = memory[run.model.name];
     std::string damage;
     line.is_done = is_finished(folder, run, damage);
-    line.state = line.is_done                            ? "done"
-                 : !damage.empty()                       ? "damaged, to do again"
+    line.state = line.is_done                         ? "done"
+                 : !damage.empty()                    ? "damaged, to do again"
                  : !saved_states(folder, run).empty() ? "partly done"
-                                                         : "to do";
+                                                      : "to do";
     lines.push_back(std::move(line));
   }
   return lines;
@@ -121,9 +133,9 @@ void print_cost(const std::vector<PlannedLine>& lines, const Rates& rates, const
     memory.push_back(double(l.memory));
     if (l.is_done) continue;
     seconds.push_back(l.seconds);
-    tokens += l.work.updates * double(tokens_per_step(l.run));
-    products += l.work.moments * moment_products(l.run);
-    training += l.work.training_flops, measuring += l.work.measuring_flops;
+    tokens += l.left.updates * double(tokens_per_step(l.run));
+    products += l.left.moments * moment_products(l.run);
+    training += l.left.training_flops, measuring += l.left.measuring_flops;
   }
   std::sort(memory.begin(), memory.end(), std::greater<>());
   double peak = 0;
@@ -209,7 +221,7 @@ int plan_command(PlanOptions options) {
   for (PlannedLine& l : lines) {
     const double p = double(l.work.parameters);
     l.seconds =
-        (l.work.training_flops * rates.training.at(p) + l.work.measuring_flops * rates.measuring.at(p)) / threads;
+        (l.left.training_flops * rates.training.at(p) + l.left.measuring_flops * rates.measuring.at(p)) / threads;
   }
   print_lines(lines);
   print_cost(lines, rates, source, jobs, threads);

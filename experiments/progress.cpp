@@ -22,10 +22,11 @@ std::string count_text(double count) {
   return fmt::format("{:.3g} G", count / 1e9);
 }
 
-Progress::Progress(std::string title, double total)
+Progress::Progress(std::string title, double total, Now now)
     : title_(std::move(title)),
+      now_(std::move(now)),
       total_(total),
-      start_(Clock::now()),
+      start_(now_()),
       drawn_(start_),
       is_terminal_(::isatty(STDERR_FILENO) == 1) {}
 
@@ -33,16 +34,54 @@ Progress::~Progress() {
   if (is_terminal_) std::fputs("\r\033[K", stderr);
 }
 
-void Progress::advance(const std::string& run, double flops, const std::string& activity) {
+Progress::Lane& Progress::lane(const std::string& run) {
+  const auto [at, is_new] = lanes_.try_emplace(run);
+  if (is_new) at->second.left = total_, at->second.last = start_;
+  return at->second;
+}
+
+void Progress::add(Lane& lane, double flops, Work work) {
+  (work == Work::done ? done_ : taken_) += flops;
+  lane.left -= flops;
+}
+
+void Progress::begin(const std::string& run, double flops) {
   const std::lock_guard lock(mutex_);
-  done_ += flops;
-  activities_[run] = activity;
+  lanes_[run] = Lane{flops, 0, 0, 0, now_(), ""};
+}
+
+void Progress::advance(const std::string& run, double flops, const std::string& activity, Work work) {
+  const std::lock_guard lock(mutex_);
+  Lane& l = lane(run);
+  add(l, flops, work);
+  (work == Work::done ? l.part_done : l.part_taken) += flops;
+  const Clock::time_point now = now_();
+  if (work == Work::done) seconds_ += std::chrono::duration<double>(now - l.last).count();
+  l.last = now;
+  l.activity = activity;
   draw(false);
+}
+
+void Progress::begin_part(const std::string& run, double planned_flops) {
+  const std::lock_guard lock(mutex_);
+  Lane& l = lane(run);
+  l.part_planned = planned_flops, l.part_done = l.part_taken = 0;
+}
+
+void Progress::end_part(const std::string& run) {
+  const std::lock_guard lock(mutex_);
+  Lane& l = lane(run);
+  const double reported = l.part_done + l.part_taken, rest = l.part_planned - reported;
+  const double share = reported > 0 ? l.part_done / reported : 0;
+  add(l, rest * share, Work::done), add(l, rest * (1 - share), Work::taken_over);
 }
 
 void Progress::finish(const std::string& run) {
   const std::lock_guard lock(mutex_);
-  activities_.erase(run);
+  const auto at = lanes_.find(run);
+  if (at == lanes_.end()) return;
+  taken_ += at->second.left;
+  lanes_.erase(at);
 }
 
 void Progress::say(const std::string& text) {
@@ -51,18 +90,38 @@ void Progress::say(const std::string& text) {
   draw(is_terminal_);
 }
 
+double Progress::done() const {
+  const std::lock_guard lock(mutex_);
+  return done_;
+}
+
+double Progress::taken_over() const {
+  const std::lock_guard lock(mutex_);
+  return taken_;
+}
+
+double Progress::seconds_left() const {
+  const std::lock_guard lock(mutex_);
+  return estimate();
+}
+
+double Progress::estimate() const {
+  const double left = std::max(0.0, total_ - taken_ - done_);
+  if (!(done_ > 0) || done_ < 0.01 * (total_ - taken_)) return std::nan("");
+  return left * seconds_ / (done_ * double(std::max<std::size_t>(1, lanes_.size())));
+}
+
 std::string Progress::line() const {
-  const double elapsed = std::chrono::duration<double>(Clock::now() - start_).count();
-  const double share = total_ > 0 ? std::min(1.0, done_ / total_) : 1;
-  std::string eta = "…";
-  if (share > 0.01) eta = duration_text(elapsed * (1 - share) / share);
-  std::string text = fmt::format("{}: {:3.0f} %, {} left", title_, 100 * share, eta);
-  for (const auto& [run, activity] : activities_) text += fmt::format(" | {}: {}", run, activity);
+  const double share = total_ > 0 ? std::min(1.0, (done_ + taken_) / total_) : 1, left = estimate();
+  std::string text =
+      fmt::format("{}: {:3.0f} %, {} left", title_, 100 * share, std::isnan(left) ? "…" : duration_text(left));
+  for (const auto& [run, lane] : lanes_)
+    if (!lane.activity.empty()) text += fmt::format(" | {}: {}", run, lane.activity);
   return text;
 }
 
 void Progress::draw(bool always) {
-  const auto now = Clock::now();
+  const auto now = now_();
   const double since = std::chrono::duration<double>(now - drawn_).count();
   if (!always && since < (is_terminal_ ? 0.5 : 20.0)) return;
   drawn_ = now;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "experiments/build.hpp"
+#include "experiments/calibration_rows.hpp"
 #include "experiments/checkpoint_text.hpp"
 #include "experiments/error_bar.hpp"
 #include "experiments/option_words.hpp"
@@ -76,9 +77,10 @@ void print_table(const std::vector<SchemeEntry>& entries) {
 }
 
 RunFile file_of(const QuantizeOptions& o, const ImportedModel& model, const TokenStream& stream,
-                const std::vector<SchemeEntry>& entries, const SchemeInput& input) {
+                const std::vector<SchemeEntry>& entries, const SchemeInput& input, const std::string& warning) {
   RunFile file;
   file.groups["schemes"] = scheme_rows(entries, input);
+  if (!warning.empty()) file.groups["schemes"].set_attribute("calibration_warning", warning);
   file.groups["scheme_blocks"] = scheme_block_rows(entries);
   Dataset resolved;
   RunSpec run;
@@ -134,7 +136,10 @@ int quantize_checkpoint(const QuantizeOptions& options) {
   progress.finish(result.name());
   fmt::print("loss {:.6f} nats per token at full precision\n", entries.front().change.reference_loss_nats);
   print_table(entries);
-  result.write(file_of(options, imported, stream, entries, input));
+  const std::string warning =
+      calibration_warning(calibration_shortage(entries, imported.options.layout()), input, "--calibration-windows");
+  if (!warning.empty()) fmt::print(stderr, "hone: {}\n", warning);
+  result.write(file_of(options, imported, stream, entries, input, warning));
   fmt::print("\nwritten: {}\n", result.path().string());
   return 0;
 }

@@ -6,6 +6,8 @@
 #include <limits>
 #include <map>
 
+#include "experiments/calibration_rows.hpp"
+#include "experiments/cost.hpp"
 #include "experiments/decode_table.hpp"
 #include "experiments/measure.hpp"
 #include "experiments/rows.hpp"
@@ -47,7 +49,7 @@ class Run {
         options_(train_options(spec, context.threads)),
         objective_(model_, options_.chunks, training_precision(spec.model, spec.model, spec.quantize)),
         instruments_(spec, model_, source_, context.threads,
-                     [this](double flops, const std::string& what) { watch(flops, what); }) {
+                     [this](double flops, const std::string& what, Work work) { watch(flops, what, work); }) {
     model_.check(source_.evaluation);
     open_long_windows();
     if (!spec.model.shifted_data.empty()) instruments_.set_shifted(&sources_.at(spec.model.shifted_data).evaluation);
@@ -71,12 +73,13 @@ class Run {
   }
 
  private:
-  std::string label() const { return fmt::format("{} s{}", spec_.model.name, spec_.seed); }
+  std::string label() const { return label_of(spec_); }
 
-  void watch(double flops, const std::string& what) {
+  void watch(double flops, const std::string& what, Work work = Work::done) {
     if (context_.stop) throw Interrupted("interrupted; run the same command again to go on");
-    context_.progress.advance(
-        label(), flops, fmt::format("{} at {}", what, count_text(double(state_.step() * tokens_per_step(spec_)))));
+    context_.progress.advance(label(), flops,
+                              fmt::format("{} at {}", what, count_text(double(state_.step() * tokens_per_step(spec_)))),
+                              work);
   }
 
   TrainState<float> fresh_state() {
@@ -93,10 +96,7 @@ class Run {
       context_.progress.say(fmt::format("starting {} anew", spec_.id()));
     else if (taken != states.begin())
       context_.progress.say(fmt::format("{} goes on from {}", spec_.id(), taken->path.filename().string()));
-    const Index size = model_.layout().size();
-    context_.progress.advance(
-        label(), double(state_.step()) * training_flops(spec_, size) + double(done_) * moment_flops(spec_, size),
-        "resumed");
+    context_.progress.advance(label(), work_until(spec_, state_.step(), done_).flops(), "resumed", Work::taken_over);
   }
 
   /// False, with a message and the fresh state, when the file is damaged or was made from another text.
@@ -240,8 +240,10 @@ class Run {
     instruments_.set_journal(journal);
     TimeSpent replayed;  // products out of a journal are no measure of their cost
     TimeSpent& spent = fs::exists(journal) ? replayed : time_.measuring;
-    Rows groups = timed(spent, moment_flops(spec_, model_.layout().size()),
-                        [&] { return instruments_.measure(latent(theta), moment); });
+    const double flops = moment_flops(spec_, model_.layout().size());
+    context_.progress.begin_part(label(), flops);
+    Rows groups = timed(spent, flops, [&] { return instruments_.measure(latent(theta), moment); });
+    context_.progress.end_part(label());
     if (!groups.empty() && trains_low()) groups["qat"] = low_precision_row(theta, objective, before);
     for (const auto& [name, rows] : groups) file_.groups[name].append(rows, "checkpoint");
     std::error_code ignored;
@@ -306,6 +308,12 @@ class Run {
         done = share;
       });
       file_.groups["schemes"] = scheme_rows(entries, input);
+      const std::string warning =
+          calibration_warning(calibration_shortage(entries, model_.layout()), input, "quantize.calibration_windows");
+      if (!warning.empty()) {
+        context_.progress.say(fmt::format("{}: {}", spec_.id(), warning));
+        file_.groups["schemes"].set_attribute("calibration_warning", warning);
+      }
       file_.groups["scheme_blocks"] = scheme_block_rows(entries);
     }
   }
@@ -378,6 +386,8 @@ std::string execute_mlp(const RunSpec& spec, const RunContext& context) {
 }
 
 }  // namespace
+
+std::string label_of(const RunSpec& run) { return fmt::format("{} s{}", run.model.name, run.seed); }
 
 std::string execute_run(const RunSpec& run, const RunContext& context) {
   if (const auto outcome = finished_outcome(context.folder, run)) return *outcome;

@@ -21,6 +21,9 @@ struct RunContext {
   std::string command;  ///< as typed, for the manifest
 };
 
+/// The run in lines of progress, "small-lr0.001 s1".
+std::string label_of(const RunSpec& run);
+
 /// Executes the run, or the rest of it, and returns its outcome: "complete" or "diverged: …".
 /// ensures  the file's content does not depend on threads, interruptions or the other runs; a whole file that is there,
 ///          or that another process puts there meanwhile, is kept and its outcome returned

@@ -50,7 +50,7 @@ class Twin {
 
   /// tr(H_l) of the quantizable blocks in layout order, on the calibration windows: what chooses widths may not see the
   /// windows they are judged on.
-  const std::vector<double>& block_traces() {
+  const std::vector<MeanEstimate>& block_traces() {
     if (!traces_.empty()) return traces_;
     const TokenBatch windows = even_subset(calibration_, std::min(trace_windows, calibration_.sequences));
     Linearization<Transformer<float>> linear(model_, wide_.data(), windows, {chunks_, cache_bytes_});
@@ -61,7 +61,7 @@ class Twin {
       weights.back().segment(block.offset, block.size()).setOnes();
     }
     for (const TraceEstimate& t : weighted_traces(linear.hessian(), weights, {trace_probes, seed_}, nullptr))
-      traces_.push_back(t.mean);
+      traces_.push_back(t);
     return traces_;
   }
 
@@ -77,7 +77,7 @@ class Twin {
   Vector<double> gradient_;
   std::uint64_t seed_;
   OutputChange change_;
-  std::vector<double> traces_;
+  std::vector<MeanEstimate> traces_;
 };
 
 /// What is quantized beside the weights when an entry is evaluated; static ranges are those of its own coordinates.
@@ -93,7 +93,7 @@ Precision run_precision(const SchemeInput& input, const Transformer<float>& mode
 SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const SchemeInput& input,
                           const SchemeData& data) {
   QuantizedModel m = quantize_by(scheme, bits, twin.options(), twin.theta(), input,
-                                 [&]() -> const std::vector<double>& { return twin.block_traces(); });
+                                 [&]() -> const std::vector<MeanEstimate>& { return twin.block_traces(); });
   SchemeEntry entry;
   entry.scheme = scheme.name;
   entry.bits = scheme.has_ladder() ? bits : 0;
@@ -205,6 +205,8 @@ Dataset scheme_block_rows(const std::vector<SchemeEntry>& entries) {
   set("sqnr_db", "dB", "signal to quantization noise of the weights", [](B b) { return b.sqnr_db; });
   set("mse", "1", "mean squared error of the weights", [](B b) { return b.mse; });
   set("clip_fraction", "1", "share of weights outside the grid", [](B b) { return b.clip_fraction; });
+  set("calibration_rows", "tokens", "in the Gram matrix that the method solved with; NaN when it solves with none",
+      [](B b) { return b.calibration_rows < 0 ? std::nan("") : double(b.calibration_rows); });
   set("block_bits_per_weight", "bits", "storage per weight; NaN where rows have several widths",
       [](B b) { return b.bits_per_weight; });
   return rows;

@@ -39,11 +39,14 @@ struct NamedFormat {
   ScaleKind scale;
   Index group;  ///< 0: per row
 };
-constexpr NamedFormat formats[] = {
-    {"nf4", Format::nf4, ScaleKind::real, 64},        {"fp8", Format::e4m3, ScaleKind::real, 0},
-    {"mxfp4", Format::e2m1, ScaleKind::e8m0, 32},     {"mxfp6", Format::e3m2, ScaleKind::e8m0, 32},
-    {"mxfp8", Format::e4m3, ScaleKind::e8m0, 32},     {"nvfp4", Format::e2m1, ScaleKind::e4m3_two_level, 16},
-    {"ternary", Format::ternary, ScaleKind::real, -1}};
+constexpr NamedFormat formats[] = {{"nf4", Format::nf4, ScaleKind::real, 64},
+                                   {"nf4-dq", Format::nf4, ScaleKind::double_quantized, 64},
+                                   {"fp8", Format::e4m3, ScaleKind::real, 0},
+                                   {"mxfp4", Format::e2m1, ScaleKind::e8m0, 32},
+                                   {"mxfp6", Format::e3m2, ScaleKind::e8m0, 32},
+                                   {"mxfp8", Format::e4m3, ScaleKind::e8m0, 32},
+                                   {"nvfp4", Format::e2m1, ScaleKind::e4m3_two_level, 16},
+                                   {"ternary", Format::ternary, ScaleKind::real, -1}};
 
 Quantizer quantizer_of(const NamedFormat& f) {
   Quantizer q;
@@ -118,7 +121,8 @@ void by_guided_grams(QuantizedModel& m, const Transformer<float>& model, const S
   for (const GuidedStatistics& s : statistics) {
     const ParamBlock& block = model.layout().at(s.block);
     const Matrix<double> w = view(std::as_const(m.reference).data(), block).template cast<double>();
-    const auto [q, report] = round_block(block, w, s.grams);
+    auto [q, report] = round_block(block, w, s.grams);
+    report.calibration_rows = s.tokens;
     view(m.theta.data(), block) = q.template cast<float>();
     bits += report.bits_per_weight * double(report.count);
     m.blocks.push_back(report);
@@ -220,6 +224,12 @@ void Scheme::check(const QuantizeSpec& spec) const {
     if (rule == RoundingRule::lnq && bits > 8) refuse(bits, "a codebook has at most 8 bits");
     if (rule == RoundingRule::mixed && (bits < 2 || bits > 8)) refuse(bits, "widths are chosen from 2 to 8 bits");
   }
+  if ((rule == RoundingRule::gptq || rule == RoundingRule::guided) &&
+      scale_kind_from_name(spec.scale) == ScaleKind::double_quantized)
+    throw OptionError(
+        fmt::format("quantize.scale = double_quantized with the scheme \"{}\", which needs the steps before the first "
+                    "weight is rounded; use fp16_stored, or the scheme rtn",
+                    name));
   if (rule == RoundingRule::guided && spec.granularity == "tensor")
     throw OptionError(
         fmt::format("quantize.granularity = tensor with the scheme \"{}\": its rows are worked apart; use "

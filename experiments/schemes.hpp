@@ -3,7 +3,7 @@
 //   coordinates   (none) | smooth+ (SmoothQuant) | rotate+ (QuaRot)
 //   rules         rtn | mse | gptq | guided | lnq | awq, at every width of a ladder
 //                 mixed-trace | mixed-fisher | mixed-fisher-rows | mixed-output | mixed-share: widths under a budget
-//                 nf4 | fp8 | mxfp4 | mxfp6 | mxfp8 | nvfp4 | ternary: round to nearest in that format, one width
+//                 nf4 | nf4-dq (QLoRA's scales) | fp8 | mxfp4 | mxfp6 | mxfp8 | nvfp4 | ternary: round to nearest in that format, one width
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "experiments/study.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/data/batch.hpp"
 #include "sim/layers/quantizer.hpp"
 #include "sim/model/objective.hpp"
@@ -71,8 +72,8 @@ struct QuantizedModel {
   double predicted_nats = 0;  ///< of a mixed rule: the sum it minimized; NaN for the others
 };
 
-/// tr(H_l) of each quantizable block, given when it is first asked for.
-using BlockTraces = std::function<const std::vector<double>&()>;
+/// tr(H_l) of each quantizable block with its standard error over probes, given when it is first asked for.
+using BlockTraces = std::function<const std::vector<MeanEstimate>&()>;
 
 /// The parameters in the coordinates of a scheme; those given when it changes none.
 Parametrization change_coordinates(Coordinates coordinates, const SchemeInput& input);

@@ -20,8 +20,13 @@ struct Item {
 /// The curvature that an item's rounding error is charged with: a number, or a matrix over its inputs.
 struct Charge {
   double scale = 0;
-  Matrix<double> gram;  ///< empty: the identity
+  Matrix<double> gram;        ///< empty: the identity
+  double standard_error = 0;  ///< of the scale; 0 where it is not known
 
+  /// Per weight, of an error that is alike in all directions.
+  MeanEstimate sensitivity() const {
+    return {gram.size() ? scale * gram.trace() / double(gram.rows()) : scale, standard_error};
+  }
   double of(const Matrix<double>& error) const {
     return scale * (gram.size() ? gram_error(error, gram) : error.squaredNorm());
   }
@@ -37,6 +42,7 @@ class Mixture {
       case AllocationScore::output: charge_by_output(); break;
       default: charge_by_fisher(score == AllocationScore::fisher_rows);
     }
+    make_charges_sound();
     for (int width : mixed_widths)
       rounded_.push_back(quantize_weights(reference.data(), model_.layout(), weight_quantizer(input.spec, width)));
   }
@@ -93,11 +99,23 @@ class Mixture {
       if (model_.layout()[b].is_quantizable()) visit(b, model_.layout()[b]);
   }
 
-  void charge_by_trace(const std::vector<double>& traces) {
+  void charge_by_trace(const std::vector<MeanEstimate>& traces) {
     size_t next = 0;
     for_blocks([&](int b, const ParamBlock& block) {
-      add(b, 0, block.rows, {std::max(traces[next++], 0.0) / (2 * double(block.size())), {}});
+      const MeanEstimate& trace = traces[next++];
+      const double weights = 2 * double(block.size());
+      add(b, 0, block.rows, {trace.mean / weights, {}, trace.standard_error / weights});
     });
+  }
+
+  /// A trace below zero is noise, and an expert that no calibration token reached has a Gram matrix of zeros: neither
+  /// says that rounding costs nothing.
+  void make_charges_sound() {
+    std::vector<MeanEstimate> measured;
+    for (const Charge& charge : charges_) measured.push_back(charge.sensitivity());
+    const std::vector<double> sound = sound_sensitivities(measured);
+    for (size_t i = 0; i < charges_.size(); ++i)
+      if (sound[i] != measured[i].mean) charges_[i] = {sound[i], {}, 0};
   }
 
   void charge_by_output() {
@@ -106,7 +124,7 @@ class Mixture {
     for_blocks([&](int b, const ParamBlock& block) {
       for (const InputStatistics& s : statistics)
         if (std::find(s.blocks.begin(), s.blocks.end(), block.name) != s.blocks.end())
-          add(b, 0, block.rows, {0.5 * double(s.tokens) / tokens, s.gram});  // an expert sees a share of them
+          add(b, 0, block.rows, {0.5 * double(s.tokens) / tokens, s.gram, 0});  // an expert sees a share of them
     });
   }
 
@@ -121,7 +139,7 @@ class Mixture {
         const auto groups = Index(s.grams.size());
         for (Index k = 0; k < groups; ++k) {
           const Index first = row_group(block.rows, groups, k);
-          add(b, first, row_group(block.rows, groups, k + 1) - first, {0.5, s.grams[size_t(k)]});
+          add(b, first, row_group(block.rows, groups, k + 1) - first, {0.5, s.grams[size_t(k)], 0});
         }
       }
     });

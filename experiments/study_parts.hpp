@@ -174,10 +174,12 @@ struct QuantizeSpec {
   std::vector<std::int64_t> bits = {2, 3, 4, 5, 6, 8};  ///< of weights, after training; 16 = not quantized
   std::string grid = "restricted";                      ///< see sim/layers/quantizer.hpp
   std::string granularity = "row";                      ///< of weights: tensor | row | group
+  std::string scale = "real";                           ///< of weights: real | fp16 | fp16_stored | double_quantized
   std::string activation_granularity = "row";           ///< row = per token; tensor = per sequence
   std::string activation_grid = "restricted";
   double activation_clip = 1;    ///< share of the largest |x| that the grid covers; 0.9 in QuaRot
   double outlier_threshold = 0;  ///< columns with any |x| at or above it stay as they are (LLM.int8()); 0 = none
+  std::string outlier_absmax = "columns";    ///< columns | elements: what a token's step leaves out then
   std::string activation_range = "dynamic";  ///< of schemes: dynamic | static, one grid per input from calibration
   double activation_percentile = 100;        ///< of static ranges
   std::string kv_grid = "restricted";
@@ -201,6 +203,7 @@ struct QuantizeSpec {
     v("activation_grid", activation_grid), v("activation_clip", activation_clip, Range{1e-3, 1});
     v("activation_range", activation_range), v("activation_percentile", activation_percentile, Range{50.1, 100});
     v("outlier_threshold", outlier_threshold, at_least_zero), v("kv_grid", kv_grid);
+    v("outlier_absmax", outlier_absmax), v("scale", scale);
     v("factorial_w", factorial_w, bits_range), v("factorial_a", factorial_a, bits_range);
     v("factorial_kv", factorial_kv, bits_range), v("factorial", factorial), v("factorial_at", factorial_at);
     v("schemes", schemes), v("scheme_bits", scheme_bits, bits_range);

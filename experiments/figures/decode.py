@@ -88,28 +88,36 @@ def decode_figure(study):
     return style.Drawing(figure, "Quantized cache", caption, [])
 
 
+def bits_text(bits):
+    """Of a cached number; a dash where an older run file has none."""
+    return f"{bits:.3f}" if np.isfinite(bits) else "–"
+
+
 def policy_lines(run):
-    """One line per policy: storage, loss rise overall and in the last octave, copy, free run."""
+    """One line per policy: storage, loss rise overall and in the last octave."""
     rows = {name: run.array("decode", name) for name in (
         "key_bits", "value_bits", "mean_delta_nats", "mean_delta_se_nats", "delta_nats",
         "delta_se_nats")}
-    lines = []
-    for i, name in enumerate(run.array("decode", "policy")):
-        line = [text(name), f"{rows['key_bits'][i]:.3f}", f"{rows['value_bits'][i]:.3f}",
-                with_error(rows["mean_delta_nats"][i], rows["mean_delta_se_nats"][i]),
-                with_error(rows["delta_nats"][i, -1], rows["delta_se_nats"][i, -1])]
-        if "decode_copy" in run.groups:
-            line.append(with_error(run.array("decode_copy", "delta_nats")[i, -1],
-                                 run.array("decode_copy", "delta_se_nats")[i, -1]))
-        else:
-            line.append("–")
-        if "decode_free" in run.groups:
-            line.append(f"{run.array('decode_free', 'greedy_first_difference')[i].mean():.1f}")
-            line.append(f"{100 * run.array('decode_free', 'greedy_agreement')[i, -1]:.1f} %")
-        else:
-            line += ["–", "–"]
-        lines.append(line)
-    return lines
+    return [[text(name), bits_text(rows["key_bits"][i]), bits_text(rows["value_bits"][i]),
+             with_error(rows["mean_delta_nats"][i], rows["mean_delta_se_nats"][i]),
+             with_error(rows["delta_nats"][i, -1], rows["delta_se_nats"][i, -1])]
+            for i, name in enumerate(run.array("decode", "policy"))]
+
+
+def copy_lines(run):
+    """One line per policy: rise of the copy's loss at the shortest and the longest distance."""
+    delta, error = (run.array("decode_copy", name) for name in ("delta_nats", "delta_se_nats"))
+    return [[text(name), with_error(delta[i, 0], error[i, 0]), with_error(delta[i, -1], error[i, -1])]
+            for i, name in enumerate(run.array("decode_copy", "policy"))]
+
+
+def free_lines(run):
+    """One line per policy: storage in the free runs, equal tokens and agreement, greedy."""
+    keys, values, first, agreement = (run.array("decode_free", name) for name in (
+        "key_bits", "value_bits", "greedy_first_difference", "greedy_agreement"))
+    return [[text(name), bits_text(keys[i]), bits_text(values[i]), f"{first[i].mean():.1f}",
+             f"{100 * agreement[i, -1]:.1f} %"]
+            for i, name in enumerate(run.array("decode_free", "policy"))]
 
 
 def schedule_lines(run):
@@ -136,16 +144,22 @@ def section(study):
             parts.append(f"<h3>{text(run.manifest['run_id'])}</h3>")
         if "decode" in found:
             parts.append(table(columns("policy", "bits per key", "bits per value",
-                                       "loss rise (nats)", "in the last octave",
-                                       "copy at the longest distance", "equal tokens",
-                                       "agreement at the end"), policy_lines(run)))
+                                       "loss rise (nats)", "in the last octave"),
+                               policy_lines(run)))
+        if "decode" in found and "decode_copy" in run.groups:
+            shortest, longest = run.array("decode_copy", "distance")[[0, -1]]
+            parts.append(table(columns("policy", f"rise of a copy at {shortest} tokens (nats)",
+                                       f"at {longest} tokens"), copy_lines(run)))
+        if "decode" in found and "decode_free" in run.groups:
+            parts.append(table(columns("policy", "bits per key", "bits per value", "equal tokens",
+                                       "agreement at the end"), free_lines(run)))
         if "decode_schedules" in found:
             parts.append(table(columns("schedule", "average bits", "widths", "loss rise (nats)",
                                        "minus uniform"), schedule_lines(run)))
     if not parts:
         return ""
     return ("<section id=decode><h2>Decoding token by token</h2>" + "".join(parts)
-            + "<p class=quiet>Bits of a cached number with its steps, at the full length. Equal "
-            "tokens: before the first difference of a greedy free run, mean over prompts. "
+            + "<p class=quiet>Bits of a cached number with its steps: beside the loss rise at the "
+            "full length of the windows, beside free runs at their last token. Equal tokens: before the first difference of a greedy free run, mean over prompts. "
             "Schedules: weights as nested codes, teacher-forced after a prompt at the stored "
             "width; uniform has the same average. ± 2 standard errors over windows.</p></section>")

@@ -57,7 +57,8 @@ DIMENSIONS = {
         "delta_se_nats": ("policy", "distance"),
     },
     "decode_free": {
-        "policy": ("policy",), "greedy_agreement": ("policy", "position"),
+        "policy": ("policy",), "key_bits": ("policy",), "value_bits": ("policy",),
+        "greedy_agreement": ("policy", "position"),
         "greedy_first_difference": ("policy", "prompt"),
     },
     "decode_schedules": {

@@ -39,6 +39,9 @@ std::string causality_problem(const Quantizer& q, std::string_view where) {
   if (q.scale == ScaleKind::e4m3_two_level)
     return fmt::format("{}.scale = '{}' needs the largest number of all tokens beforehand; use 'real' or 'e8m0'", where,
                        name_of(q.scale));
+  if (q.scale == ScaleKind::double_quantized)
+    return fmt::format("{}.scale = '{}' needs the steps of all tokens beforehand; use 'real' or 'fp16'", where,
+                       name_of(q.scale));
   if (q.outlier_threshold > 0)
     return fmt::format("{}.outlier_threshold = {} would let later tokens choose the outlier columns; set it to 0",
                        where, q.outlier_threshold);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sim/base/error.hpp"
+#include "sim/layers/double_quantization.hpp"
 #include "sim/layers/name_table.hpp"
 
 namespace hone {
@@ -22,6 +23,8 @@ constexpr NameTable<Grid, 9> grid_names{{{Grid::restricted, "restricted"},
 constexpr NameTable<Rounding, 3> rounding_names{{{Rounding::nearest_even, "nearest_even"},
                                                  {Rounding::half_away, "half_away"},
                                                  {Rounding::stochastic, "stochastic"}}};
+constexpr NameTable<OutlierAbsmax, 2> outlier_absmax_names{
+    {{OutlierAbsmax::columns, "columns"}, {OutlierAbsmax::elements, "elements"}}};
 constexpr NameTable<Granularity, 5> granularity_names{{{Granularity::tensor, "tensor"},
                                                        {Granularity::row, "row"},
                                                        {Granularity::group, "group"},
@@ -81,14 +84,32 @@ void check_rule_value(const Quantizer& q, std::string_view where, Problems& prob
   if (q.rule == ScaleRule::absmax || q.rule == ScaleRule::gaussian) refuse("remove it, this rule has no parameter");
 }
 
+/// Scales that are stored in few bits.
+void check_stored_scale(const Quantizer& q, std::string_view where, Problems& problems) {
+  if (q.scale == ScaleKind::real || !is_real(q.scale)) return;
+  const bool is_integer = q.format == Format::integer;
+  if (is_integer && is_llm_qat(q.grid))
+    problems.push_back(fmt::format("{}.scale = '{}' with grid '{}', whose step is a float; set scale = 'real'", where,
+                                   name_of(q.scale), name_of(q.grid)));
+  if (q.scale != ScaleKind::double_quantized) return;
+  const bool is_symmetric =
+      q.grid == Grid::restricted || q.grid == Grid::full || q.grid == Grid::midrise || q.grid == Grid::no_clip;
+  if (is_integer && !is_symmetric && !is_llm_qat(q.grid))
+    problems.push_back(
+        fmt::format("{}.scale = 'double_quantized' with grid '{}'; it is for positive steps without zero "
+                    "points: set grid = 'restricted', or scale = 'fp16'",
+                    where, name_of(q.grid)));
+}
+
 void check_scale(const Quantizer& q, std::string_view where, Problems& problems) {
   const bool is_integer = q.format == Format::integer;
-  if (q.scale != ScaleKind::real && is_integer && (q.grid != Grid::restricted || q.bits < 2))
+  if (!is_real(q.scale) && is_integer && (q.grid != Grid::restricted || q.bits < 2))
     problems.push_back(
         fmt::format("{}.scale = '{}' needs a symmetric grid; set grid = 'restricted' and bits = 2 or more, or scale = "
                     "'real'",
                     where, name_of(q.scale)));
-  if (q.scale != ScaleKind::real && q.format == Format::ternary)
+  check_stored_scale(q, where, problems);
+  if (!is_real(q.scale) && q.format == Format::ternary)
     problems.push_back(
         fmt::format("{}.scale = '{}' with format 'ternary', whose scale is the mean of |x|; set scale = "
                     "'real'",
@@ -129,18 +150,20 @@ void check_outliers(const Quantizer& q, std::string_view where, Problems& proble
         where, threshold));
 }
 
-/// The columns of x with an |x| at or above a threshold, kept aside and 0 in x until they are put back.
+/// The columns of x with an |x| at or above a threshold, kept aside until they are put back. Meanwhile x has 0 in place
+/// of all their values, or of the outliers alone.
 template <class S>
 class OutlierColumns {
  public:
-  OutlierColumns(MatRef<S> x, S threshold) {
+  OutlierColumns(MatRef<S> x, S threshold, OutlierAbsmax absmax) {
     for (Index c = 0; c < x.cols(); ++c)
       if (is_outlier(x, c, threshold)) columns_.push_back(c);
     kept_.resize(x.rows(), static_cast<Index>(columns_.size()));
     for (Index k = 0; k < kept_.cols(); ++k) {
       auto column = x.col(columns_[static_cast<std::size_t>(k)]);
       kept_.col(k) = column;
-      column.setZero();
+      for (Index r = 0; r < x.rows(); ++r)
+        if (absmax == OutlierAbsmax::columns || std::abs(column[r]) >= threshold) column[r] = S(0);
     }
   }
   void put_back(MatRef<S> x) const {
@@ -162,9 +185,33 @@ class OutlierColumns {
   Matrix<S> kept_;
 };
 
+/// for_each_range of double-quantized scales: those of a whole tensor are needed before the first value is rounded.
+template <class S, class Body>
+void for_each_double_quantized(ConstMatRef<S> x, const Quantizer& q, Index rows_per_tensor, Body&& body) {
+  EXPECTS(rows_per_tensor >= 1 && x.rows() % rows_per_tensor == 0, "quantizer: {} rows in tensors of {} rows", x.rows(),
+          rows_per_tensor);
+  Quantizer real = q;
+  real.scale = ScaleKind::real;
+  std::vector<StepGroup> groups;
+  std::vector<StepRange> ranges;
+  for_each_group(q, x.rows(), x.cols(), rows_per_tensor, [&](const StepGroup& g) {
+    groups.push_back(g);
+    ranges.push_back(step_range<S>(x.data() + g.row * x.outerStride() + g.col, g.rows, g.cols, x.outerStride(), real));
+  });
+  for (std::size_t first = 0, last = 0; first < groups.size(); first = last) {
+    std::vector<double> steps;
+    const Index tensor = groups[first].row / rows_per_tensor;
+    while (last < groups.size() && groups[last].row / rows_per_tensor == tensor) steps.push_back(ranges[last++].step);
+    const std::vector<double> stored = double_quantized(steps);
+    for (std::size_t i = first; i < last; ++i) ranges[i].step_shift = stored[i - first] - ranges[i].step;
+  }
+  for (std::size_t i = 0; i < groups.size(); ++i) body(groups[i], ranges[i]);
+}
+
 /// Calls body(group, its range) for each group of x, in order; body may change the group that it is given.
 template <class S, class Body>
 void for_each_range(ConstMatRef<S> x, const Quantizer& q, Index rows_per_tensor, Body&& body) {
+  if (q.scale == ScaleKind::double_quantized) return for_each_double_quantized<S>(x, q, rows_per_tensor, body);
   std::vector<double> absmax;  // of each tensor
   if (q.scale == ScaleKind::e4m3_two_level) {
     EXPECTS(rows_per_tensor >= 1 && x.rows() % rows_per_tensor == 0, "quantizer: {} rows in tensors of {} rows",
@@ -187,10 +234,14 @@ void for_each_range(ConstMatRef<S> x, const Quantizer& q, Index rows_per_tensor,
 
 std::string_view name_of(Grid grid) { return find_name(grid_names, grid); }
 std::string_view name_of(Rounding rounding) { return find_name(rounding_names, rounding); }
+std::string_view name_of(OutlierAbsmax rule) { return find_name(outlier_absmax_names, rule); }
 std::string_view name_of(Granularity granularity) { return find_name(granularity_names, granularity); }
 
 Grid grid_from_name(std::string_view name) { return find_value(grid_names, "grid", name); }
 Rounding rounding_from_name(std::string_view name) { return find_value(rounding_names, "rounding", name); }
+OutlierAbsmax outlier_absmax_from_name(std::string_view name) {
+  return find_value(outlier_absmax_names, "outlier_absmax", name);
+}
 Granularity granularity_from_name(std::string_view name) { return find_value(granularity_names, "granularity", name); }
 
 void Quantizer::validate(std::string_view where) const {
@@ -209,7 +260,7 @@ void fake_quantize(MatRef<S> x, const Quantizer& q, Index rows_per_tensor, std::
   if (steps != nullptr) steps->clear();
   if (!q.is_on()) return;
   std::optional<OutlierColumns<S>> outliers;
-  if (q.outlier_threshold > 0) outliers.emplace(x, static_cast<S>(q.outlier_threshold));
+  if (q.outlier_threshold > 0) outliers.emplace(x, static_cast<S>(q.outlier_threshold), q.outlier_absmax);
   const Stream stream{q.seed, Domain::rounding, q.substream};
   Vector<S> column;
   for_each_range<S>(x, q, rows_per_tensor, [&](const StepGroup& g, const StepRange& range) {
@@ -244,7 +295,12 @@ void fake_quantize_static(MatRef<S> x, const StepRange& range, Rounding rounding
 double bits_per_weight(const Quantizer& q, Index rows, Index cols, int scale_bits, std::optional<int> zero_bits) {
   if (!q.is_on()) return 16;
   EXPECTS(rows > 0 && cols > 0, "bits per weight of {} x {} weights", rows, cols);
-  int metadata = q.scale == ScaleKind::real ? scale_bits : 8;
+  if (q.scale == ScaleKind::double_quantized) {
+    Quantizer real = q;
+    real.scale = ScaleKind::real;
+    return double_quantized_bits_per_weight(real, rows, cols) + 32 / static_cast<double>(rows * cols);  // the mean
+  }
+  int metadata = is_real(q.scale) ? scale_bits : 8;
   if (q.format == Format::integer && q.grid == Grid::asymmetric) metadata += zero_bits.value_or(q.bits);
   if (q.format == Format::integer && (q.grid == Grid::float_min || q.grid == Grid::llm_qat_asymmetric))
     metadata += zero_bits.value_or(scale_bits);

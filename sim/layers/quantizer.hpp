@@ -46,6 +46,12 @@ enum class Granularity {
   block,   ///< block_rows × block_cols values, shorter at the lower and right edge; activations: within one sequence
 };
 
+/// What the step of a row covers when columns with outliers are left as they are (LLM.int8()).
+enum class OutlierAbsmax {
+  columns,   ///< the row without the outlier columns, which are taken out of the matrix first (the paper)
+  elements,  ///< the row without its outliers: what is below the threshold in an outlier column counts (bitsandbytes)
+};
+
 /// One quantizer as a value. bits = 16 with Format::integer means "not quantized": the reference of every sweep.
 struct Quantizer {
   int bits = 16;
@@ -62,6 +68,7 @@ struct Quantizer {
   Index block_rows = 0;          ///< only for Granularity::block
   Index block_cols = 0;          ///< only for Granularity::block
   double outlier_threshold = 0;  ///< activations: columns with any |x| ≥ it are left as they are (LLM.int8()); 0 = none
+  OutlierAbsmax outlier_absmax = OutlierAbsmax::columns;  ///< read with a threshold alone
 
   bool is_on() const { return format != Format::integer || bits < 16; }
   /// Bits per element without its scale: 16 when off, log2(3) for ternary.
@@ -76,16 +83,19 @@ struct Quantizer {
 std::string_view name_of(Grid grid);
 std::string_view name_of(Rounding rounding);
 std::string_view name_of(Granularity granularity);
+std::string_view name_of(OutlierAbsmax rule);
 /// errors  OptionError naming the nearest known name
 Grid grid_from_name(std::string_view name);
 Rounding rounding_from_name(std::string_view name);
 Granularity granularity_from_name(std::string_view name);
+OutlierAbsmax outlier_absmax_from_name(std::string_view name);
 
 /// The grid of a group of values, by the rule of q; computed in S: the step is exact in S.
 /// shapes   values (rows,cols), consecutive rows `stride` apart
 /// expects  all values finite, q.is_on(); tensor_absmax, the largest |x| of the whole tensor, for e4m3_two_level
 /// ensures  step 0 when all values are 0 (float_min: equal) or so small that the step underflows
-/// errors   ContractError naming the first value that is NaN or infinite, or when the step overflows
+/// errors   ContractError naming the first value that is NaN or infinite, when the step overflows, and for
+///          ScaleKind::double_quantized, which needs the whole tensor: step_ranges
 template <class S>
 StepRange step_range(const S* values, Index rows, Index cols, Index stride, const Quantizer& q,
                      std::optional<double> tensor_absmax = std::nullopt);
@@ -108,7 +118,7 @@ void for_each_group(const Quantizer& q, Index rows, Index cols, Index rows_per_t
 
 /// Replaces every value of x by its grid point; does nothing when the quantizer is off.
 /// shapes   x (rows,cols). Tensor, column and block granularity and e4m3_two_level cut it into tensors of
-///          rows_per_tensor rows: all rows of weights, the rows of one sequence of activations. The others do not
+///          rows_per_tensor rows, and so does double_quantized: all rows of weights, the rows of one sequence of activations. The others do not
 ///          read it. outlier_threshold looks at whole columns of x, so that its result depends on the batch.
 /// expects  all values finite
 /// ensures  stochastic rounding of (row, column) takes draw row·cols + column of
@@ -130,8 +140,8 @@ template <class S>
 void fake_quantize_static(MatRef<S> x, const StepRange& range, Rounding rounding, const Stream& stream = {});
 
 /// Storage per weight of a (rows,cols) matrix that is one tensor, metadata included.
-/// math     element_bits + (scale + zero)·groups/weights. scale: scale_bits for real scales, 8 for e8m0, 8 and 32 per
-///          tensor for e4m3_two_level. zero: nothing but for asymmetric grids, where it is zero_bits if given, else
+/// math     element_bits + (scale + zero)·groups/weights. scale: scale_bits for real scales and those of fp16, 8 for
+///          e8m0, 8 and 32 per tensor for e4m3_two_level, 8 + 32/256 and 32 per tensor for double_quantized. zero: nothing but for asymmetric grids, where it is zero_bits if given, else
 ///          `bits` (Grid::asymmetric) or scale_bits (a minimum in floating point)
 /// units    bits; 16 when the quantizer is off
 double bits_per_weight(const Quantizer& q, Index rows, Index cols, int scale_bits = 16,

@@ -71,6 +71,30 @@ double mean_over(const Window<S>& w, Body&& body) {
   return sum / static_cast<double>(w.rows * w.cols);
 }
 
+/// v in half precision, ties to even.
+double half_precision(double v) {
+  static const StepRange e5m10{.step = 1, .format = minifloat(5, 10)};
+  EXPECTS(std::abs(v) < 65520,
+          "quantizer: {} is beyond half precision, at most 65504; rescale the values, or take "
+          "scale 'real'",
+          v);
+  return quantize_value<double>(v, e5m10, Rounding::nearest_even, 0.5);
+}
+
+/// A step or minimum as codes are taken with it.
+template <class S>
+S used_scale(S value, const Quantizer& q) {
+  return q.scale == ScaleKind::fp16 ? static_cast<S>(half_precision(static_cast<double>(value))) : value;
+}
+
+/// The range with the scale that its values are made with.
+StepRange with_stored_scale(StepRange range, const Quantizer& q) {
+  if (q.scale != ScaleKind::fp16_stored) return range;
+  range.step_shift = half_precision(range.step) - range.step;
+  range.offset_shift = half_precision(range.offset) - range.offset;
+  return range;
+}
+
 bool has_zero_level(Grid grid) { return grid != Grid::float_min && grid != Grid::llm_qat_asymmetric; }
 
 /// The step of the grid and of its codes; half = 2^(bits-1).
@@ -90,9 +114,6 @@ StepRange integer_range(S low, S high, const Quantizer& q) {
     case Grid::no_clip: step = std::max(-low / levels, high / top); break;
     case Grid::signed_absmax: step = (-low >= high ? low : high) / -levels; break;
     case Grid::asymmetric:
-      step = (high - low) / span;
-      if (step > 0) range.zero_point = static_cast<double>(std::nearbyint(-low / step));
-      break;
     case Grid::float_min: step = (high - low) / span; break;
     case Grid::llm_qat:
       EXPECTS(q.bits > 2, "quantizer: llm_qat at {} bits scales by the mean of |x|, not by a range", q.bits);
@@ -102,8 +123,10 @@ StepRange integer_range(S low, S high, const Quantizer& q) {
       break;
     case Grid::llm_qat_asymmetric: step = (high - low + static_cast<S>(llm_qat_span_floor)) / span; break;
   }
+  step = used_scale(step, q);
+  if (q.grid == Grid::asymmetric && step > 0) range.zero_point = static_cast<double>(std::nearbyint(-low / step));
   if (q.grid == Grid::asymmetric || !has_zero_level(q.grid)) range.code_min = 0, range.code_max = 2 * half - 1;
-  if (!has_zero_level(q.grid)) range.offset = static_cast<double>(low);
+  if (!has_zero_level(q.grid)) range.offset = static_cast<double>(used_scale(low, q));
   range.step = static_cast<double>(step);
   return range;
 }
@@ -116,7 +139,7 @@ double largest_element(const Quantizer& q) {
 template <class S>
 S symmetric_step(S absmax, const Quantizer& q, std::optional<double> tensor_absmax) {
   const double largest = largest_element(q);
-  if (q.scale == ScaleKind::real || absmax == 0) return absmax / static_cast<S>(largest);
+  if (is_real(q.scale) || absmax == 0) return used_scale(absmax / static_cast<S>(largest), q);
   if (q.scale == ScaleKind::e4m3_two_level) {
     EXPECTS(tensor_absmax.has_value() && *tensor_absmax > 0,
             "quantizer: scale e4m3_two_level needs the largest |x| of the tensor; take step_ranges");
@@ -153,7 +176,10 @@ template <class S>
 StepRange mean_range(const Window<S>& w, const Quantizer& q) {
   const double mean = static_cast<double>(static_cast<S>(mean_over(w, [](double x) { return std::abs(x); })));
   if (q.format == Format::ternary)
-    return {.step = static_cast<double>(static_cast<S>(std::max(mean, ternary_floor))), .code_min = -1, .code_max = 1};
+    return with_stored_scale({.step = static_cast<double>(used_scale(static_cast<S>(std::max(mean, ternary_floor)), q)),
+                              .code_min = -1,
+                              .code_max = 1},
+                             q);
   const double half = std::ldexp(1.0, q.bits - 1), step = q.bits == 1 ? 2 * mean : mean;
   return {.step = step, .code_min = -half, .code_max = half - 1, .offset = step / 2};
 }
@@ -201,9 +227,11 @@ Extremes<S> gaussian_extremes(const Window<S>& w, const Quantizer& q, const Extr
 
 template <class S>
 StepRange grid_over(S low, S high, const Quantizer& q, std::optional<double> tensor_absmax) {
-  const bool is_plain = q.format == Format::integer && q.scale == ScaleKind::real;
-  const StepRange range =
-      is_plain ? integer_range(low, high, q) : element_range(std::max(-low, high), q, tensor_absmax);
+  EXPECTS(q.scale != ScaleKind::double_quantized,
+          "quantizer: scale double_quantized needs the steps of the whole tensor; take step_ranges");
+  const bool is_plain = q.format == Format::integer && is_real(q.scale);
+  const StepRange range = with_stored_scale(
+      is_plain ? integer_range(low, high, q) : element_range(std::max(-low, high), q, tensor_absmax), q);
   const S largest = is_plain ? S(1) : static_cast<S>(largest_element(q));
   EXPECTS(std::isfinite(static_cast<S>(range.step) * largest),
           "quantizer: the step of values in [{}, {}] overflows; rescale them", low, high);

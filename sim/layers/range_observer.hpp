@@ -20,7 +20,8 @@ class RangeObserver {
   double low() const;   ///< expects  a batch was observed
   double high() const;  ///< expects  a batch was observed
 
-  /// The grid for fake_quantize_static.   expects  a batch was observed; q.is_on(), q.scale other than e4m3_two_level
+  /// The grid for fake_quantize_static.   expects  a batch was observed; q.is_on(), q.scale other than
+  /// e4m3_two_level and double_quantized
   template <class S>
   StepRange range(const Quantizer& q) const;
 

@@ -15,7 +15,10 @@ constexpr NameTable<ScaleRule, 5> rule_names{{{ScaleRule::absmax, "absmax"},
                                               {ScaleRule::percentile, "percentile"},
                                               {ScaleRule::mse, "mse"},
                                               {ScaleRule::gaussian, "gaussian"}}};
-constexpr NameTable<ScaleKind, 4> kind_names{{{ScaleKind::real, "real"},
+constexpr NameTable<ScaleKind, 7> kind_names{{{ScaleKind::real, "real"},
+                                              {ScaleKind::fp16, "fp16"},
+                                              {ScaleKind::fp16_stored, "fp16_stored"},
+                                              {ScaleKind::double_quantized, "double_quantized"},
                                               {ScaleKind::e8m0, "e8m0"},
                                               {ScaleKind::e8m0_ceil, "e8m0_ceil"},
                                               {ScaleKind::e4m3_two_level, "e4m3_two_level"}}};

@@ -20,11 +20,21 @@ enum class ScaleRule {
 
 /// What a scale may be.
 enum class ScaleKind {
-  real,            ///< any number: range / largest element
-  e8m0,            ///< MX: 2^(floor(log2 absmax) - floor(log2 largest element)); the absmax may saturate
-  e8m0_ceil,       ///< the least power of two with which nothing saturates
-  e4m3_two_level,  ///< NVFP4: g = 448·m/absmax of the tensor, m the largest element; s = e4m3(g·absmax/m), step s/g
+  real,         ///< any number: range / largest element
+  fp16,         ///< that number rounded to half precision before anything is rounded with it (AWQ); a minimum too
+  fp16_stored,  ///< codes by the real scale, values by the scale, and the minimum, rounded to half precision (ggml's
+                ///< blocks; GPTQ, whose scales are halved when the codes are packed)
+  double_quantized,  ///< codes by the real scale, values by the scale in 8 bits: double_quantization.hpp (QLoRA)
+  e8m0,              ///< MX: 2^(floor(log2 absmax) - floor(log2 largest element)); the absmax may saturate
+  e8m0_ceil,         ///< the least power of two with which nothing saturates
+  e4m3_two_level,    ///< NVFP4: g = 448·m/absmax of the tensor, m the largest element; s = e4m3(g·absmax/m), step s/g
 };
+
+/// Kinds whose codes come from the range / largest element, whatever is stored of it.
+inline bool is_real(ScaleKind kind) {
+  return kind == ScaleKind::real || kind == ScaleKind::fp16 || kind == ScaleKind::fp16_stored ||
+         kind == ScaleKind::double_quantized;
+}
 
 std::string_view name_of(ScaleRule rule);
 std::string_view name_of(ScaleKind kind);

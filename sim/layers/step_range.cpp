@@ -30,24 +30,27 @@ struct IntegerElement : IntegerGrid<S> {
   S zero_point;
 };
 
-/// An integer grid whose code 0 is not the value 0. Apart from IntegerElement, for adding an offset of 0 would turn
+/// An integer grid whose code 0 is not the value 0, or whose stored step is not the one that codes are taken with. Apart from IntegerElement, for adding an offset of 0 would turn
 /// -0 into 0 and cost an addition.
 template <class S>
 struct ShiftedElement {
   explicit ShiftedElement(const StepRange& range)
-      : grid(range), offset(static_cast<S>(range.offset)), decode_step(static_cast<S>(range.step * range.gain)) {}
+      : grid(range),
+        offset(static_cast<S>(range.offset)),
+        decode_offset(static_cast<S>(range.stored_offset())),
+        decode_step(static_cast<S>(range.stored_step())) {}
 
   template <Rounding rounding>
   S value(S x, double u) const {
-    return code<rounding>(x, u) * decode_step + offset;
+    return rounded<rounding>(grid.clipped(x - offset), u) * decode_step + decode_offset;
   }
   template <Rounding rounding>
   S code(S x, double u) const {
-    return rounded<rounding>(grid.clipped(x - offset), u);
+    return rounded<rounding>(grid.clipped(x - offset), u) + grid.zero_point;
   }
 
   IntegerElement<S> grid;
-  S offset, decode_step;
+  S offset, decode_offset, decode_step;
 };
 
 /// The power of two at or below |v|, 0 for subnormal v: the exponent field alone.
@@ -61,7 +64,8 @@ S power_below(S v) {
 /// A minifloat: inside a binade it is an integer grid whose step is the binade over 2^M.
 template <class S>
 struct MinifloatElement {
-  explicit MinifloatElement(const StepRange& range) : step(static_cast<S>(range.step)) {
+  explicit MinifloatElement(const StepRange& range)
+      : step(static_cast<S>(range.step)), decode_step(static_cast<S>(range.stored_step())) {
     const MinifloatShape shape = shape_of(range.format);
     max = static_cast<S>(shape.max);
     min_power = static_cast<S>(std::ldexp(1.0, shape.min_exponent));
@@ -79,7 +83,7 @@ struct MinifloatElement {
   template <Rounding rounding>
   S value(S x, double u) const {
     const S v = clipped(x), q = quantum(v);
-    return rounded<rounding>(v / q, u) * q * step;
+    return rounded<rounding>(v / q, u) * q * decode_step;
   }
   /// Codes count the values from 0: 2^M per binade, and as many below the smallest normal value.
   template <Rounding rounding>
@@ -89,7 +93,7 @@ struct MinifloatElement {
     return rounded<rounding>(v / q, u) + std::copysign(static_cast<S>(binade) / fraction, v);
   }
 
-  S step, max, min_power, fraction;
+  S step, decode_step, max, min_power, fraction;
 };
 
 /// A list of values: a binary search among 15 thresholds, in double so that float data meet exact midpoints.
@@ -98,6 +102,7 @@ struct ListElement {
   explicit ListElement(const StepRange& range)
       : list(list_of(range.format)),
         step(static_cast<S>(range.step)),
+        decode_step(static_cast<S>(range.stored_step())),
         zero_place(range.code_min < 0 ? list.count / 2 : 0) {}
 
   static int below(const std::array<double, 15>& thresholds, double v) {
@@ -121,7 +126,7 @@ struct ListElement {
   }
   template <Rounding rounding>
   S value(S x, double u) const {
-    return static_cast<S>(list.value[static_cast<std::size_t>(place<rounding>(x, u))]) * step;
+    return static_cast<S>(list.value[static_cast<std::size_t>(place<rounding>(x, u))]) * decode_step;
   }
   template <Rounding rounding>
   S code(S x, double u) const {
@@ -129,7 +134,7 @@ struct ListElement {
   }
 
   const ValueList& list;
-  S step;
+  S step, decode_step;
   int zero_place;
 };
 
@@ -138,7 +143,7 @@ template <class S, class Body>
 decltype(auto) with_element(const StepRange& range, Body&& body) {
   if (is_minifloat(range.format)) return body(MinifloatElement<S>(range));
   if (is_listed(range.format)) return body(ListElement<S>(range));
-  if (range.offset != 0 || range.gain != 1) return body(ShiftedElement<S>(range));
+  if (range.offset != 0 || range.gain != 1 || range.step_shift != 0) return body(ShiftedElement<S>(range));
   return body(IntegerElement<S>(range));
 }
 
@@ -162,7 +167,7 @@ S code(S x, const StepRange& range, Rounding rounding, double u) {
 
 template <class S>
 S quantize_value(S x, const StepRange& range, Rounding rounding, double u) {
-  if (range.step == 0) return static_cast<S>(range.offset);
+  if (range.step == 0) return static_cast<S>(range.stored_offset());
   return with_element<S>(range, [&](const auto& element) {
     if (rounding == Rounding::nearest_even) return element.template value<Rounding::nearest_even>(x, u);
     if (rounding == Rounding::half_away) return element.template value<Rounding::half_away>(x, u);
@@ -174,7 +179,7 @@ template <class S>
 void quantize_values(S* values, Index count, const StepRange& range, Rounding rounding, const Stream& stream,
                      Index first, Index draw_stride) {
   if (range.step == 0) {
-    std::fill(values, values + count, static_cast<S>(range.offset));
+    std::fill(values, values + count, static_cast<S>(range.stored_offset()));
     return;
   }
   with_element<S>(range, [&](const auto& shared) {

@@ -10,16 +10,25 @@
 namespace hone {
 
 /// Step and zero point of one group of values that share them. A code c in [code_min, code_max] stands for the value
-/// offset + step·gain·(c - zero_point), or for step·element(c) when the format is a minifloat or a list.
+/// stored_offset + stored_step·(c - zero_point), or for stored_step·element(c) when the format is a minifloat or a
+/// list.
 struct StepRange {
   double step = 0;  ///< 0 when all values are equal to `offset`: everything maps to it; < 0 only for signed_absmax
   double zero_point = 0;  ///< Grid::asymmetric only
   double code_min = 0;
   double code_max = 0;
-  double offset = 0;                ///< value of code 0 on grids of which 0 is not a level
-  double gain = 1;                  ///< differs from 1 only for Grid::llm_qat
+  double offset = 0;  ///< value of code 0 on grids of which 0 is not a level
+  double gain = 1;    ///< differs from 1 only for Grid::llm_qat
+  /// Stored step and offset minus those that codes are taken with; differ from 0 only for ScaleKind::fp16_stored and
+  /// double_quantized. A difference, for it is exact: a half is within a factor of two of what it is rounded from, or 0.
+  double step_shift = 0, offset_shift = 0;
   Format format = Format::integer;  ///< integer also for ternary and mxint8, whose codes are integers; else codes
                                     ///< are signed magnitudes (minifloat, bnb_fp4) or places in the list (nf4)
+
+  /// Value of the codes without a step of their own.
+  double stored_offset() const { return offset + offset_shift; }
+  /// Distance of the values of neighbouring codes.
+  double stored_step() const { return step * gain + step_shift; }
 };
 
 /// The code of x: x/step clipped to the grid, then rounded.

@@ -16,6 +16,8 @@ struct PartialSum {
   int choice = -1;
 };
 
+double charged(const WidthChoice& choice) { return std::max(choice.cost, 0.0); }
+
 std::int64_t fewest_bits(const AllocationItem& item) {
   EXPECTS(!item.choices.empty(), "allocation: item '{}' has no width to choose", item.name);
   std::int64_t fewest = item.choices.front().bits;
@@ -45,7 +47,7 @@ std::vector<PartialSum> extend(const std::vector<PartialSum>& before, const Allo
   for (size_t p = 0; p < before.size(); ++p)
     for (size_t c = 0; c < item.choices.size(); ++c) {
       const std::int64_t bits = before[p].bits + item.choices[c].bits;
-      if (bits <= room) sums.push_back({bits, before[p].cost + item.choices[c].cost, int(p), int(c)});
+      if (bits <= room) sums.push_back({bits, before[p].cost + charged(item.choices[c]), int(p), int(c)});
     }
   std::stable_sort(sums.begin(), sums.end(), [](const PartialSum& a, const PartialSum& b) {
     return a.bits != b.bits ? a.bits < b.bits : a.cost < b.cost;
@@ -62,9 +64,34 @@ Allocation allocation_of(const std::vector<AllocationItem>& items, const std::ve
     const WidthChoice& c = items[i].choices[size_t(choices[i])];
     result.widths.push_back(c.width);
     result.bits += c.bits;
-    result.cost += c.cost;
+    result.cost += charged(c);
   }
   return result;
+}
+
+/// Widens the choices that a budget leaves room for, one step of the narrowest item at a time, where it costs no more.
+void spend_rest(const std::vector<AllocationItem>& items, std::int64_t budget, std::vector<int>& choices) {
+  std::int64_t room = budget - allocation_of(items, choices).bits;
+  for (;;) {
+    int best = -1, best_choice = -1;
+    const auto choice_of = [&](int i) -> const WidthChoice& {
+      return items[size_t(i)].choices[size_t(choices[size_t(i)])];
+    };
+    for (int i = 0; i < int(items.size()); ++i) {
+      const WidthChoice& now = choice_of(i);
+      if (best >= 0 && choice_of(best).width <= now.width) continue;
+      int step = -1;  // the next wider choice of item i
+      for (int c = 0; c < int(items[size_t(i)].choices.size()); ++c) {
+        const WidthChoice& more = items[size_t(i)].choices[size_t(c)];
+        if (more.bits <= now.bits || more.bits - now.bits > room || charged(more) > charged(now)) continue;
+        if (step < 0 || more.bits < items[size_t(i)].choices[size_t(step)].bits) step = c;
+      }
+      if (step >= 0) best = i, best_choice = step;
+    }
+    if (best < 0) return;
+    room -= items[size_t(best)].choices[size_t(best_choice)].bits - choice_of(best).bits;
+    choices[size_t(best)] = best_choice;
+  }
 }
 
 /// Number of the widest choice of at most `width` bits, else of the narrowest.
@@ -91,6 +118,27 @@ std::vector<int> share_choices(const std::vector<AllocationItem>& items, const s
 
 }  // namespace
 
+std::vector<double> sound_sensitivities(const std::vector<MeanEstimate>& measured) {
+  double smallest = INFINITY;
+  for (const MeanEstimate& m : measured) {
+    EXPECTS(std::isfinite(m.mean) && m.standard_error >= 0, "allocation: a sensitivity of {} ± {}", m.mean,
+            m.standard_error);
+    const double error = std::isfinite(m.standard_error) ? m.standard_error : 0;
+    if (m.mean > 0 && m.mean > 2 * error) smallest = std::min(smallest, m.mean);
+  }
+  std::vector<double> sound;
+  double least = INFINITY;  // of the positive ones, for those without any hint of their own
+  for (const MeanEstimate& m : measured) {
+    const bool has_error = m.standard_error > 0 && std::isfinite(m.standard_error);
+    const double floor = std::min(has_error ? m.standard_error : INFINITY, smallest);
+    sound.push_back(std::isfinite(floor) ? std::max(m.mean, floor) : m.mean);
+    if (sound.back() > 0) least = std::min(least, sound.back());
+  }
+  for (double& value : sound)
+    if (value <= 0) value = std::isfinite(least) ? least : 1;
+  return sound;
+}
+
 Allocation allocate_exactly(const std::vector<AllocationItem>& items, std::int64_t budget_bits) {
   const std::vector<std::int64_t> least = least_bits_from(items, budget_bits);
   std::vector<std::vector<PartialSum>> sums{{PartialSum{}}};
@@ -102,6 +150,7 @@ Allocation allocate_exactly(const std::vector<AllocationItem>& items, std::int64
     choices[i] = s.choice;
     at = s.previous;
   }
+  spend_rest(items, budget_bits, choices);
   return allocation_of(items, choices);
 }
 
@@ -123,7 +172,9 @@ Allocation allocate_by_share(const std::vector<AllocationItem>& items, const std
     const double middle = (low + high) / 2;
     (bits_at(middle) <= budget_bits ? low : high) = middle;
   }
-  return allocation_of(items, share_choices(items, shares, low));
+  std::vector<int> choices = share_choices(items, shares, low);
+  spend_rest(items, budget_bits, choices);
+  return allocation_of(items, choices);
 }
 
 std::vector<double> water_filling(const std::vector<Index>& counts, const std::vector<double>& sensitivities,
@@ -132,14 +183,23 @@ std::vector<double> water_filling(const std::vector<Index>& counts, const std::v
           counts.size(), sensitivities.size());
   EXPECTS(low <= average_bits && average_bits <= high, "water filling: {} bits outside [{}, {}]", average_bits, low,
           high);
-  double total = 0, top = 0;
+  double total = 0, top = 0, dead = 0;  // weights in all, greatest sensitivity, weights of sensitivity 0
   for (size_t i = 0; i < counts.size(); ++i) {
     EXPECTS(counts[i] >= 1 && std::isfinite(sensitivities[i]) && sensitivities[i] >= 0,
-            "water filling: item {} has {} weights of sensitivity {}", i, counts[i], sensitivities[i]);
+            "water filling: item {} has {} weights of sensitivity {}; sound_sensitivities takes measured ones", i,
+            counts[i], sensitivities[i]);
     total += double(counts[i]);
+    if (sensitivities[i] == 0) dead += double(counts[i]);
     top = std::max(top, sensitivities[i]);
   }
   if (top == 0) return std::vector<double>(counts.size(), average_bits);
+  // What is left for the weights of sensitivity 0 when all others are as wide as may be.
+  const double rest = average_bits * total - high * (total - dead);
+  if (dead > 0 && rest > low * dead) {
+    std::vector<double> widths;
+    for (double sensitivity : sensitivities) widths.push_back(sensitivity > 0 ? high : rest / dead);
+    return widths;
+  }
   const auto width = [&](double sensitivity, double log2_level) {
     return sensitivity > 0 ? std::clamp((std::log2(sensitivity) - log2_level) / 2, low, high) : low;
   };

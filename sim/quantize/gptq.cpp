@@ -235,6 +235,11 @@ void GptqOptions::validate(std::string_view where) const {
         fmt::format("{}.quantizer.granularity = '{}' shares steps across rows and columns; use tensor, "
                     "row or group",
                     where, name_of(shared)));
+  if (quantizer.scale == ScaleKind::double_quantized)
+    throw OptionError(
+        fmt::format("{}.quantizer.scale = 'double_quantized' needs the steps of all groups before the first "
+                    "weight is rounded; use 'fp16_stored', or round to nearest",
+                    where));
   if (quantizer.outlier_threshold != 0)
     throw OptionError(fmt::format("{}.quantizer.outlier_threshold = {} is for activations; set it to 0", where,
                                   quantizer.outlier_threshold));

@@ -60,6 +60,7 @@ GptqModel<S> gptq_model(const Transformer<S>& model, const S* theta, const Token
                            .damping_retries = result.damping_retries,
                            .tokens = inputs.tokens,
                            .fell_back_to_rtn = result.fell_back_to_rtn};
+    report.weights.calibration_rows = inputs.tokens;
     total_bits += report.weights.bits_per_weight * static_cast<double>(block.size());
     out.blocks.push_back(std::move(report));
   };

@@ -74,12 +74,15 @@ using BlockSums = std::vector<GramSum<S>>;
 template <class S>
 struct GuidedLane {
   std::vector<BlockSums<S>> blocks;
+  std::vector<Index> tokens;  ///< of each block
 
   void add(const std::vector<LinearSite<S>>& sites, Index wanted) {
     if (blocks.empty())
       for (const LinearSite<S>& site : sites)
         blocks.emplace_back(static_cast<size_t>(std::min(wanted, site.adjoint.cols)), GramSum<S>(site.input.cols));
+    tokens.resize(sites.size(), 0);
     for (size_t i = 0; i < sites.size(); ++i) {
+      tokens[i] += (sites[i].adjoint.view().array() != S(0)).rowwise().any().count();
       const Index outputs = sites[i].adjoint.cols, groups = static_cast<Index>(blocks[i].size());
       for (Index k = 0; k < groups; ++k) {
         const Vector<S> weights =
@@ -177,7 +180,8 @@ std::vector<GuidedStatistics> guided_statistics(const Transformer<S>& model, con
       linear_sites<S>(model.options(), values[0].get(model, plan.size(0)), adjoints[0].get(model, plan.size(0)));
   std::vector<GuidedStatistics> all;
   for (size_t i = 0; i < names.size(); ++i) {
-    GuidedStatistics statistics{names[i].block, {}};
+    GuidedStatistics statistics{names[i].block, {}, 0};
+    for (const GuidedLane<S>& lane : sums) statistics.tokens += lane.tokens[i];
     for (size_t k = 0; k < sums[0].blocks[i].size(); ++k) {
       for (size_t lane = 1; lane < sums.size(); ++lane) sums[0].blocks[i][k].add(sums[lane].blocks[i][k]);
       statistics.grams.push_back(sums[0].blocks[i][k].scaled(1 / double(data.sequences * data.positions)));

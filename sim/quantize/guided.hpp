@@ -41,6 +41,7 @@ struct GuidedOptions {
 struct GuidedStatistics {
   std::string block;
   std::vector<Matrix<double>> grams;
+  Index tokens = 0;  ///< that they are sums over: those with a gradient at the outputs, which an expert shares
 };
 
 /// Of all quantizable blocks in layout order, at full precision; ℓ is the sum of the tokens' losses in nats.

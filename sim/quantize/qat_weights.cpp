@@ -28,6 +28,9 @@ void QatOptions::validate() const {
   if (learned_steps && w.granularity != Granularity::row && w.granularity != Granularity::tensor)
     wrong.push_back(fmt::format("train.weight.granularity = '{}' with learned steps; use 'row' or 'tensor'",
                                 name_of(w.granularity)));
+  if (learned_steps && w.scale != ScaleKind::real)
+    wrong.push_back(
+        fmt::format("train.weight.scale = '{}' with learned steps, which are floats; use 'real'", name_of(w.scale)));
   if (learned_steps && w.rounding == Rounding::stochastic)
     wrong.push_back("train.weight.rounding = 'stochastic' with learned steps; use 'nearest_even'");
   if (precision.ste == SteKind::clipped && precision.activation.outlier_threshold > 0)

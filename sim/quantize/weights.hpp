@@ -19,7 +19,8 @@ struct BlockReport {
                              ///< formats whose levels are not evenly spaced
   double sqnr_db = 0;        ///< 10 log10(Σw²/Σ(ŵ-w)²); +inf when nothing changed
   double clip_fraction = 0;  ///< share of weights whose nearest code lies outside the grid, or beyond the largest value
-  double bits_per_weight = 0;  ///< with 16-bit scales and the zero points
+  double bits_per_weight = 0;   ///< with 16-bit scales and the zero points
+  Index calibration_rows = -1;  ///< tokens in the Gram matrix that the method solved with; -1 when it solves with none
 };
 
 /// A quantized copy of a parameter vector.

@@ -161,7 +161,8 @@ def write_decode(file, trace):
         "delta_se_nats": (("policy", "distance"), np.full((3, 2), 0.05))})
     agreement = np.array([0.9, 0.2, 0.6])[:, None] ** (np.arange(8) / 4)
     write_group(file, "decode_free", {"policy": 3, "position": 8, "prompt": 4}, {
-        "policy": (("policy",), policies),
+        "policy": (("policy",), policies), "key_bits": (("policy",), [6.0, 4.0, 9.25]),
+        "value_bits": (("policy",), [6.0, 4.0, 9.5]),
         "greedy_agreement": (("policy", "position"), agreement),
         "greedy_first_difference": (("policy", "prompt"), np.arange(12.0).reshape(3, 4))})
     names = np.array(["stored", "uniform", "step_down"], dtype=h5py.string_dtype())

@@ -152,6 +152,32 @@ TEST_CASE("decode table: 16 bits change nothing, exactly, and 2 bits change ever
   CHECK(table.schedules.empty());
 }
 
+TEST_CASE("decode table: the bits of a row are those of its own experiment") {
+  // 64 tokens teacher-forced, and free runs of far fewer: a residual of 32 tokens in full precision weighs more there.
+  const Setting s({"token3", "kivi2-residual32", "token4-sinks4"});
+  const DecodeTable table = s.table();
+  const Index ran = s.spec.prompt + s.spec.generate - 1;
+  REQUIRE(ran < s.spec.length);
+  const auto groups = decode_rows(table, s.input(1));
+  const std::string text = decode_text(table, s.input(1));
+  for (size_t i = 0; i < table.policies.size(); ++i) {
+    const PolicyEntry& e = table.policies[i];
+    const auto bits_at = [&](Index length) {
+      return bits_per_cached_value(policy_from_name(e.policy).cache, s.model.options().kv_heads,
+                                   s.model.options().head_width(), length);
+    };
+    const std::pair<const char*, KvBits> experiments[] = {{"decode", bits_at(s.spec.length)},
+                                                          {"decode_free", bits_at(ran)}};
+    for (const auto& [group, bits] : experiments) {
+      CHECK(groups.at(group).doubles("key_bits")[i] == bits.key);
+      CHECK(groups.at(group).doubles("value_bits")[i] == bits.value);
+    }
+    const KvBits free = bits_at(ran);
+    CHECK_MESSAGE(mentions(text, fmt::format("{:<18} {:>7.3f} {:>7.3f} greedy", e.policy, free.key, free.value)), text);
+  }
+  CHECK(table.policies[1].free_bits.value > table.policies[1].bits.value);
+}
+
 TEST_CASE("decode table: the mean rise is that of decoding every window at once") {
   const Setting s({"token3"});
   const auto weights = std::make_shared<const DecoderWeights<float>>(s.model, s.theta.data());

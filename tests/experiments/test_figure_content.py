@@ -113,17 +113,27 @@ class WhatIsDrawn(StudyCase):
         edit(self.run, rename)
         section = decode.section(read_study(self.folder))
         self.assertIn("<td class=''>&lt;b&gt;</td><td class='num'>6.000</td>", section)
-        self.assertEqual(section.count("<tr><td class=''>kivi2</td>"), 2)
-        self.assertIn("<td class='num'>0.25000 ± 0.10000</td><td class='num'>9.5</td>", section)
+        self.assertEqual(section.count("<tr><td class=''>kivi2</td>"), 6)  # three tables of two runs
+        self.assertIn("<td class='num'>0.20000 ± 0.10000</td><td class='num'>0.25000 ± 0.10000</td>", section)
         self.assertIn("<tr><td class=''>step_down</td><td class='num'>4.000</td><td class='num'>5 → 3</td>"
                       "<td class='num'>0.03000 ± 0.00200</td><td class='num'>0.01000 ± 0.00400</td>",
                       section)
+
+    def test_bits_of_the_cache_are_those_of_the_experiment_of_their_row(self):
+        section = decode.section(read_study(self.folder))
+        losses = "<td class=''>kivi2</td><td class='num'>2.500</td><td class='num'>3.000</td>"
+        free = "<td class=''>kivi2</td><td class='num'>9.250</td><td class='num'>9.500</td><td class='num'>9.5</td>"
+        self.assertEqual((section.count(losses), section.count(free)), (2, 2))
+        for path in self.folder.glob("runs/*.h5"):
+            edit(path, lambda f: [f.pop(f"decode_free/{name}", None) for name in ("key_bits", "value_bits")])
+        older = decode.section(read_study(self.folder))  # a file that has none shows none
+        self.assertEqual((older.count(losses), older.count("<td class='num'>–</td>")), (2, 12))
 
     def test_policies_without_copies_or_free_runs_still_have_their_line(self):
         for path in self.folder.glob("runs/*.h5"):
             edit(path, lambda f: [f.pop(g, None) for g in ("decode_copy", "decode_free")])
         study = read_study(self.folder)
-        self.assertEqual(decode.section(study).count("<td class='num'>–</td>"), 18)
+        self.assertEqual(decode.section(study).count("<td class=''>kivi2</td>"), 2)
         self.assertRegex(decode.decode_figure(study).caption, r"octave of position")
 
     def test_report_without_decoding_has_no_section_of_it(self):

@@ -58,6 +58,57 @@ TEST_CASE("run: the folder of another study is refused and left as it was") {
   CHECK(read_text(place.out() / "study.toml") == tiny_text());
 }
 
+TEST_CASE("run: a corrected study takes the folder of a first run that measured nothing") {
+  // Diverges before its first checkpoint; the corrected one is the tiny study.
+  const std::string wrong = replaced(tiny_text(), "lr = 3e-3", "lr = 3e30");
+  const Workplace place(wrong), whole(tiny_text());
+  const Said first = place.says("run", alone);
+  REQUIRE_MESSAGE(mentions(first.err, "diverged"), first.err);
+  const fs::path old_run = place.finished(0);
+  REQUIRE(fs::exists(old_run));
+  overwrite(place.file(), tiny_text());
+  CHECK(mentions(place.says("plan").out, "to do"));
+  CHECK(mentions(place.says("status").out, "missing"));
+  CHECK(read_text(place.out() / "study.toml") == wrong);
+  const Said said = place.says("run", alone);
+  CHECK_MESSAGE(said.code == 0, said.err);
+  CHECK_MESSAGE(mentions(said.err, "it takes this study"), said.err);
+  CHECK(read_text(place.out() / "study.toml") == tiny_text());
+  CHECK(!fs::exists(old_run));
+  CHECK(place.says("judge").code == 0);
+  REQUIRE(whole.says("run", alone).code == 0);
+  CHECK(difference(place, whole) == "");
+}
+
+TEST_CASE("run: a corrected study takes a folder of failed and of half trained runs, thresholds too") {
+  const Workplace place(tiny_text());
+  fs::create_directories(place.out() / "runs"), fs::create_directories(place.out() / "work");
+  overwrite(place.out() / "study.toml", replaced(tiny_text(), "lr = 3e-3", "lr = 2e-3"));
+  const fs::path old_state = place.out() / "work/mlp-0-s1.12.0.h5", old_note = place.out() / "work/mlp-0-s1.failed";
+  overwrite(old_state, "of 12 updates"), overwrite(old_note, "the disk was full");
+  const Said said = place.says("run", alone);
+  CHECK_MESSAGE(said.code == 0, said.err);
+  CHECK(!fs::exists(old_state));
+  CHECK(!fs::exists(old_note));
+  const Workplace strict(tiny_text() + "[thresholds]\nq3_tolerance = 0.2\n");
+  fs::create_directories(strict.out());
+  overwrite(strict.out() / "study.toml", tiny_text());
+  CHECK(strict.says("run", alone).code == 0);
+}
+
+TEST_CASE("run: one measured checkpoint, saved or finished, or a run file that nobody can read, keeps the folder") {
+  for (const char* name : {"work/mlp-0-s1.12.1.h5", "work/mlp-0-s1.12.10.h5", "runs/mlp-0-s1.h5"}) {
+    const Workplace place(tiny_text());
+    fs::create_directories(place.out() / "runs"), fs::create_directories(place.out() / "work");
+    const std::string other = replaced(tiny_text(), "lr = 3e-3", "lr = 2e-3");
+    overwrite(place.out() / "study.toml", other);
+    overwrite(place.out() / name, "measured");
+    expect_one_line(place.says("run"), 2, {"other options", "choose another --out"});
+    CHECK(read_text(place.out() / name) == "measured");
+    CHECK(read_text(place.out() / "study.toml") == other);
+  }
+}
+
 TEST_CASE("run: a study without a name knows its own folder again") {
   const Workplace place(tiny_text());
   const std::string file = place.write("mine.toml", replaced(tiny_text(), "name = \"tiny\"\n", "")).string();

@@ -1,10 +1,12 @@
 // hone quantize as a user runs it, on a checkpoint made here.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <cmath>
 
 #include "tests/experiments/checkpoint.hpp"
 #include "tests/experiments/program.hpp"
+#include "tests/support/messages.hpp"
 
 namespace fs = std::filesystem;
 
@@ -47,6 +49,38 @@ TEST_CASE("quantize: a public checkpoint gives a table of schemes and a run file
   // Three bits hurt more than six, whatever the scheme.
   for (size_t i = 0; i < 6; i += 2) CHECK(schemes.doubles("kl_nats")[i + 1] > 4 * schemes.doubles("kl_nats")[i]);
   CHECK(std::get<std::string>(file.group("manifest").attribute("checkpoint")) == checkpoint.path());
+}
+
+TEST_CASE("quantize: calibration text too short for a Gram matrix is said, recorded, and cured by what it says") {
+  const Checkpoint checkpoint;
+  const std::vector<std::string> more = {"--schemes", "rtn", "awq", "gptq",      "guided", "lnq",
+                                         "--bits",    "4",   "3",   "--context", "16"};
+  const auto warning_of = [&](const Said& said) {
+    REQUIRE_MESSAGE(said.code == 0, said.err);
+    const RunFile file = read_run_file(checkpoint.out());
+    const auto& attributes = file.group("schemes").attributes();
+    const auto at = attributes.find("calibration_warning");
+    const std::string recorded = at == attributes.end() ? "" : std::get<std::string>(at->second);
+    const size_t place = said.err.find("calibration is short");
+    if (place == said.err.npos) return CHECK(recorded == ""), std::string();
+    const std::string shown = said.err.substr(place, said.err.find('\n', place) - place);
+    CHECK(recorded == shown);
+    return shown;
+  };
+  const std::string singular = warning_of(quantize(checkpoint, more, "12", "1"));
+  for (const char* part : {"short for gptq, guided, lnq", "fewer tokens than inputs, so that the damping decides",
+                           "raise --calibration-windows from 1 to "})
+    CHECK_MESSAGE(mentions(singular, part), singular);
+  CHECK(!mentions(singular, "rtn"));
+  const std::string needed = singular.substr(singular.rfind(' ') + 1);
+  CHECK(warning_of(quantize(checkpoint, more, "12", needed.c_str())) == "");
+  const std::string fewer = std::to_string(std::stoi(needed) - 1);
+  const std::string thin = warning_of(quantize(checkpoint, more, "12", fewer.c_str()));
+  CHECK_MESSAGE(mentions(thin, "have fewer than 10 tokens per input"), thin);
+  CHECK(!mentions(thin, "damping decides"));
+  CHECK_MESSAGE(mentions(thin, fmt::format("raise --calibration-windows from {} to {}", fewer, needed)), thin);
+  CHECK(warning_of(quantize(checkpoint, {"--schemes", "rtn", "awq", "nf4", "--bits", "4", "--context", "16"}, "12",
+                            "1")) == "");
 }
 
 TEST_CASE("quantize: activation and cache bits are in force when the schemes are evaluated") {

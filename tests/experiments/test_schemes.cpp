@@ -119,6 +119,65 @@ TEST_CASE("schemes: mixed rules keep the bits of round to nearest and exact ones
   CHECK(of("mixed-fisher") <= of("mixed-share"));
 }
 
+TEST_CASE("schemes: mixed widths by traces at or below zero spend the budget, and no matrix counts as free") {
+  Setting s;
+  const SchemeInput input{s.options, s.theta, s.calibration, s.spec, 5, {64, 1}};
+  const Transformer<float> model(s.options);
+  const auto rounded = quantize_weights(s.theta.data(), model.layout(), weight_quantizer(s.spec, 4));
+  const size_t blocks = rounded.blocks.size();
+  const auto mixed = [&](const std::vector<MeanEstimate>& traces) {
+    return quantize_by(scheme_from_name("mixed-trace"), 4, s.options, s.theta, input,
+                       [&]() -> const std::vector<MeanEstimate>& { return traces; });
+  };
+  const double index_bits = 3.0 * double(blocks) / double(model.layout().quantizable_size());
+  // Nothing is known, or all that is known is noise: 4 bits everywhere, as round to nearest.
+  for (const MeanEstimate& trace : {MeanEstimate{0, 0}, MeanEstimate{-3, 0}}) {
+    const QuantizedModel m = mixed(std::vector<MeanEstimate>(blocks, trace));
+    CHECK(m.bits_per_weight <= rounded.bits_per_weight + index_bits);
+    CHECK(m.bits_per_weight > rounded.bits_per_weight - 0.05);
+    CHECK(m.predicted_nats > 0);
+  }
+  // One matrix measured below zero, the others alike: it is charged its standard error and not left at 2 bits.
+  std::vector<MeanEstimate> traces(blocks, {1.0, 0.1});
+  traces[3] = {-0.05, 0.3};
+  const QuantizedModel m = mixed(traces);
+  CHECK(m.bits_per_weight > rounded.bits_per_weight - 0.05);
+  const auto levels = [&](size_t block) {
+    std::set<float> values;
+    const ParamBlock& b = model.layout().at(rounded.blocks[block].name);
+    for (Index c = 0; c < b.cols; ++c) values.insert(m.theta[size_t(b.offset + c)]);
+    return values.size();
+  };
+  CHECK(levels(3) > 3);  // a row of 2 bits has three levels
+}
+
+TEST_CASE("schemes: the scale of the study reaches every rule that has one, and nf4-dq is QLoRA's") {
+  Setting s;
+  s.spec.scheme_bits = {3}, s.spec.granularity = "group", s.spec.group = 8;
+  const std::vector<std::string> names = {"rtn", "mse", "gptq", "guided", "awq", "mixed-output"};
+  const auto real = s.measure(names);
+  for (const char* scale : {"fp16", "fp16_stored"}) {
+    s.spec.scale = scale;
+    const auto entries = s.measure(names);
+    for (size_t i = 0; i < names.size(); ++i) {
+      CAPTURE(names[i]);
+      CHECK(entries[i].bits_per_weight == real[i].bits_per_weight);
+      CHECK(entries[i].change.loss.mean_nats != real[i].change.loss.mean_nats);
+      CHECK_NEAR(entries[i].change.kl_nats.mean, real[i].change.kl_nats.mean, 0.05, 0);
+    }
+  }
+  s.spec.scale = "double_quantized";
+  const Transformer<float> model(s.options);
+  const auto w = quantize_weights(s.theta.data(), model.layout(), weight_quantizer(s.spec, 3));
+  const SchemeEntry rtn = s.measure({"rtn"}).front();
+  CHECK(rtn.bits_per_weight == w.bits_per_weight);
+  CHECK(rtn.bits_per_weight < real.front().bits_per_weight - 0.5);  // 16 bits for 8 weights become a little above 8
+  const auto formats = s.measure({"nf4", "nf4-dq"});
+  CHECK(formats[1].bits_per_weight < formats[0].bits_per_weight);
+  CHECK(formats[1].change.loss.mean_nats != formats[0].change.loss.mean_nats);
+  CHECK_NEAR(formats[1].change.kl_nats.mean, formats[0].change.kl_nats.mean, 0.2, 0);
+}
+
 TEST_CASE("schemes: methods that look at the inputs lower the error of the outputs") {
   Setting s;
   s.spec.scheme_bits = {3};
@@ -198,6 +257,12 @@ TEST_CASE("schemes: what a scheme cannot do is refused before anything runs") {
   refused("lnq", 9, "at most 8 bits");
   refused("mixed-trace", 16, "2 to 8 bits");
   refused("guided", 4, "row or group", "tensor");
+  for (const char* name : {"gptq", "guided"}) {
+    QuantizeSpec spec;
+    spec.scale = "double_quantized";
+    CHECK_THROWS_WITH_AS(scheme_from_name(name).check(spec), doctest::Contains("quantize.scale = double_quantized"),
+                         OptionError);
+  }
   Setting s;
   s.spec.scheme_bits = {8};
   CHECK_THROWS_WITH_AS(s.measure({"lnq"}), doctest::Contains("nothing is left"), OptionError);

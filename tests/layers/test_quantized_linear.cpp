@@ -57,6 +57,59 @@ TEST_CASE("llm_int8: with outlier columns the paper's error is below the library
   CHECK(library < 0.5 * plain);
 }
 
+TEST_CASE("llm_int8: what is below the threshold in an outlier column counts in bitsandbytes and not in the paper") {
+  Layer l{.w = Matrix<double>::Identity(2, 2), .x = Matrix<double>(2, 2), .y = {}};
+  l.x << 7, 1, 5, 0.3;
+  const auto output = [&](OutlierWeights variant, OutlierAbsmax absmax) {
+    Matrix<double> y(2, 2);
+    llm_int8_linear<double>(y, l.x, l.w, 6, variant, absmax);
+    return y;
+  };
+  // Second row, second column: 0.3 in steps of 5/127 is code 8; without the 5 it is the row's largest value itself.
+  CHECK_NEAR(int8_output(l, 6, OutlierWeights::library)(1, 1), 8 * 5 / 127.0, 1e-14, 0);
+  CHECK_NEAR(int8_output(l, 6, OutlierWeights::paper)(1, 1), 0.3, 1e-14, 0);
+  for (const auto variant : {OutlierWeights::paper, OutlierWeights::library}) {
+    CHECK_NEAR(output(variant, OutlierAbsmax::elements)(1, 1), 8 * 5 / 127.0, 1e-14, 0);
+    CHECK_NEAR(output(variant, OutlierAbsmax::columns)(1, 1), 0.3, 1e-14, 0);
+    for (const auto absmax : {OutlierAbsmax::columns, OutlierAbsmax::elements}) {
+      const Matrix<double> y = output(variant, absmax);
+      CHECK_NEAR(y(0, 0), 7, 1e-14, 0);  // the column itself is exact, outliers or not
+      CHECK_NEAR(y(1, 0), 5, 1e-14, 0);
+      CHECK_NEAR(y(0, 1), 1, 1e-14, 0);
+    }
+  }
+}
+
+/// bitsandbytes' vector-wise quantization, value by value.
+Matrix<double> bitsandbytes_output(const Matrix<double>& x, const Matrix<double>& w, double threshold) {
+  const auto codes = [](double v, double absmax) { return absmax > 0 ? std::nearbyint(v * 127 / absmax) : 0.0; };
+  Matrix<double> y = Matrix<double>::Zero(x.rows(), w.rows());
+  for (Index o = 0; o < w.rows(); ++o) {
+    const double w_absmax = w.row(o).cwiseAbs().maxCoeff();
+    for (Index r = 0; r < x.rows(); ++r) {
+      double x_absmax = 0, sum = 0, outliers = 0;
+      for (Index c = 0; c < x.cols(); ++c)
+        if (std::abs(x(r, c)) < threshold) x_absmax = std::max(x_absmax, std::abs(x(r, c)));
+      for (Index c = 0; c < x.cols(); ++c) {
+        const double w_code = codes(w(o, c), w_absmax);
+        if ((x.col(c).cwiseAbs().array() >= threshold).any())
+          outliers += x(r, c) * w_code * w_absmax / 127;
+        else
+          sum += codes(x(r, c), x_absmax) * w_code;
+      }
+      y(r, o) = sum * x_absmax * w_absmax / (127 * 127) + outliers;
+    }
+  }
+  return y;
+}
+
+TEST_CASE("llm_int8: the library's variant is bitsandbytes' arithmetic on the stored layer at any threshold") {
+  const Layer l = stored_layer();
+  for (const double threshold : {0.5, 2.0, 6.0, 20.0, 1e9})
+    CHECK(relative_error(int8_output(l, threshold, OutlierWeights::library),
+                         bitsandbytes_output(l.x, l.w, threshold)) <= 1e-12);
+}
+
 TEST_CASE("llm_int8: a token's result depends on its batch, that of per-token quantizers does not") {
   Matrix<double> batch(2, 4);
   batch << 1, -2, 3.3, 0.7, 0.1, 0.2, -9, 0.4;

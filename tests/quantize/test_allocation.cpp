@@ -124,6 +124,84 @@ TEST_CASE("allocation: the share-linear baseline keeps the budget and never beat
   }
 }
 
+/// Whether one more step of one item fits the budget at no higher cost.
+bool leaves_room(const std::vector<AllocationItem>& items, const Allocation& found, std::int64_t budget) {
+  for (size_t i = 0; i < items.size(); ++i) {
+    const auto& choices = items[i].choices;
+    const auto now =
+        std::find_if(choices.begin(), choices.end(), [&](const WidthChoice& c) { return c.width == found.widths[i]; });
+    for (const WidthChoice& c : choices)
+      if (c.bits > now->bits && found.bits + c.bits - now->bits <= budget &&
+          std::max(c.cost, 0.0) <= std::max(now->cost, 0.0))
+        return true;
+  }
+  return false;
+}
+
+TEST_CASE("allocation: costs of zero or below leave no bits of the budget unspent") {
+  const std::vector<Index> counts{100, 100, 100, 100};
+  const std::vector<int> widths{2, 3, 4, 5, 6, 8};
+  for (const std::vector<double>& scores : std::vector<std::vector<double>>{
+           {0, 0, 0, 0}, {-1, -2, -3, -4}, {1, 0, -1, 2}, {1e-9, 0, 0, 0}, {5, 5, 5, -1e9}, {0, -0.0, 3, 3}})
+    for (std::int64_t budget = 800; budget <= 3300; budget += 50) {
+      const auto items = exponential_items(counts, scores, widths);
+      std::vector<double> shares;
+      for (double score : scores) shares.push_back(std::max(score, 0.0));
+      for (const Allocation& found : {allocate_exactly(items, budget), allocate_by_share(items, shares, budget)}) {
+        CHECK(found.bits <= budget);
+        CHECK(found.cost >= 0);
+        CHECK(!leaves_room(items, found, budget));
+      }
+    }
+  // All alike: nobody is better served than another by more than one step.
+  const auto alike = exponential_items(counts, {0, 0, 0, 0}, widths);
+  CHECK(allocate_exactly(alike, 1600).widths == std::vector<int>{4, 4, 4, 4});
+  CHECK(allocate_exactly(alike, 1850).widths == std::vector<int>{5, 5, 4, 4});
+}
+
+TEST_CASE("allocation: resolved sensitivities stay, the others are noise around a small positive value") {
+  const auto sound = [](std::vector<MeanEstimate> measured) { return sound_sensitivities(measured); };
+  using List = std::vector<double>;
+  CHECK(sound({{4, 1}, {0.5, 0.01}, {9, 0}}) == List{4, 0.5, 9});      // all resolved
+  CHECK(sound({{4, 1}, {0.5, 0.1}, {-2, 0.2}}) == List{4, 0.5, 0.2});  // its error, below the least resolved
+  CHECK(sound({{4, 1}, {0.5, 0.1}, {-2, 30}, {0, 3}}) == List{4, 0.5, 0.5, 0.5});  // never above the least resolved
+  CHECK(sound({{4, 1}, {0.5, 0.4}, {7, 5}}) == List{4, 0.5, 7});  // positive, unresolved, above the floor
+  CHECK(sound({{4, 1}, {0.1, 0.4}}) == List{4, 0.4});
+  CHECK(sound({{3, 0}, {0, 0}, {-1, INFINITY}}) == List{3, 3, 3});         // without errors
+  CHECK(sound({{-1, 0.25}, {0, 0.5}, {-3, 0}}) == List{0.25, 0.5, 0.25});  // nothing resolved
+  CHECK(sound({{0, 0}, {-1, 0}, {0, INFINITY}}) == List{1, 1, 1});         // nothing known
+  CHECK(sound({}).empty());
+  CHECK_THROWS_AS(sound({{NAN, 1}}), ContractError);
+  CHECK_THROWS_AS(sound({{1, -1}}), ContractError);
+}
+
+TEST_CASE("allocation: noise around small positive sensitivities costs little more than knowing them") {
+  // Twelve items, of which four are too insensitive to be measured: their estimates are as often below zero as above.
+  const std::vector<Index> counts(12, 100);
+  const std::vector<int> widths{2, 3, 4, 5, 6, 7, 8};
+  double known = 0, floored = 0, clipped = 0;
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    std::vector<double> truth;
+    std::vector<MeanEstimate> measured;
+    for (std::uint64_t i = 0; i < 12; ++i) {
+      truth.push_back(i < 4 ? 0.02 : std::exp(normal({seed, Domain::test, 5}, i)));
+      measured.push_back({truth.back() + 0.05 * normal({seed, Domain::test, 6}, i), 0.05});
+    }
+    const auto true_cost = [&](const std::vector<double>& charged) {
+      const Allocation found = allocate_exactly(exponential_items(counts, charged, widths), 12 * 100 * 4);
+      double cost = 0;
+      for (size_t i = 0; i < 12; ++i) cost += truth[i] * std::pow(4.0, -found.widths[i]);
+      return cost;
+    };
+    std::vector<double> positive;
+    for (const MeanEstimate& m : measured) positive.push_back(std::max(m.mean, 0.0));
+    known += true_cost(truth), floored += true_cost(sound_sensitivities(measured)), clipped += true_cost(positive);
+  }
+  MESSAGE("cost over that with known sensitivities: floored ", floored / known, ", clipped at zero ", clipped / known);
+  CHECK(floored < 1.1 * known);
+  CHECK(floored < clipped);
+}
+
 TEST_CASE("allocation: a budget below the smallest widths is refused with both numbers") {
   const auto items = exponential_items({10, 10}, {1, 1}, {2, 4});
   CHECK_THROWS_WITH_AS(allocate_exactly(items, 39), doctest::Contains("39 bits is below the 40"), OptionError);
@@ -137,6 +215,20 @@ TEST_CASE("water_filling: without active bounds the widths follow the geometric 
   for (size_t i = 0; i < 3; ++i) log_mean += double(counts[i]) / 1000 * std::log2(v[i]);
   const auto widths = water_filling(counts, v, 4, -50, 50);
   for (size_t i = 0; i < 3; ++i) CHECK_NEAR(widths[i], 4 + (std::log2(v[i]) - log_mean) / 2, 1e-12, 0);
+}
+
+TEST_CASE("water_filling: items of sensitivity zero take what the others cannot, and the budget is met") {
+  const std::vector<Index> counts{100, 50, 850};
+  for (double average : {2.0, 3.0, 5.0, 7.5, 8.0}) {
+    const auto widths = water_filling(counts, {0, 3, 0}, average, 2, 8);
+    double bits = 0;
+    for (size_t i = 0; i < 3; ++i) bits += double(counts[i]) * widths[i];
+    CHECK_NEAR(bits / 1000, average, 1e-12, 0);
+    CHECK(widths[0] == widths[2]);
+    // The limit of small positive sensitivities.
+    const auto limit = water_filling(counts, {1e-200, 3, 1e-200}, average, 2, 8);
+    for (size_t i = 0; i < 3; ++i) CHECK_NEAR(widths[i], limit[i], 1e-9, 0);
+  }
 }
 
 TEST_CASE("water_filling: bounds hold, the budget is met, and no shift of bits between two items helps") {

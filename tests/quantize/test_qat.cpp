@@ -277,6 +277,28 @@ TEST_CASE("qat: learned steps stay positive and finite whatever the optimizer do
   }
 }
 
+TEST_CASE("qat: weights train through scales that are stored in few bits") {
+  const Setting<float> s;
+  for (const ScaleKind kind : {ScaleKind::fp16, ScaleKind::fp16_stored, ScaleKind::double_quantized}) {
+    QatOptions options = bits_of(4, 16, 16);
+    options.precision.weight.granularity = Granularity::group, options.precision.weight.group = 4;
+    options.precision.weight.scale = kind;
+    QatWeights<float> weights(s.model.layout(), options, 1);
+    const auto expected = quantize_weights(s.theta.data(), s.model.layout(), options.precision.weight).theta;
+    CHECK(same_bits(expected, weights.quantize(s.theta.data())));
+    double loss = 0;
+    const AlignedVector<float> gradient = s.gradient(options, &loss);
+    Objective<Transformer<float>> plain(s.model, {10, 1});
+    AlignedVector<float> at_rounded(gradient.size());
+    CHECK(loss == plain.gradient(expected.data(), s.data, at_rounded.data()));
+    CHECK(same_bits(gradient, at_rounded.data()));  // the identity estimator
+    options = learned(4);
+    options.precision.weight.scale = kind;
+    CHECK_THROWS_WITH_AS(QatWeights<float>(s.model.layout(), options, 1), doctest::Contains("train.weight.scale"),
+                         OptionError);
+  }
+}
+
 TEST_CASE("qat: wrong options are named with the fix") {
   const ParamLayout layout = tiny_llama().layout();
   const auto refused = [&](const QatOptions& options) {
