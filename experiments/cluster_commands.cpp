@@ -12,6 +12,8 @@
 #include "experiments/progress.hpp"
 #include "experiments/runner.hpp"
 #include "experiments/slurm.hpp"
+#include "experiments/slurm_numbers.hpp"
+#include "experiments/study_folder.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
@@ -76,30 +78,31 @@ std::vector<RunSpec> missing_runs(const Study& study, const fs::path& folder, co
   return missing;
 }
 
-void print_dry(const Submission& s, const Study& study, const std::vector<ArrayChunk>& parts,
-               const std::string& program) {
-  fmt::print("# {}\n{}\n# {}\n{}\n", (s.place() / "tasks.sh").string(), array_script(s, study, program),
+void print_dry(const Submission& s, const Study& study, const TaskJobs& jobs_of_tasks, const std::string& program) {
+  const bool uses_arrays = jobs_of_tasks.uses_arrays;
+  fmt::print("# {}\n{}\n# {}\n{}\n", (s.place() / "tasks.sh").string(), task_script(s, study, program, uses_arrays),
              (s.place() / "reduce.sh").string(), reduce_script(s, study, program));
   std::vector<std::string> jobs;
-  for (const ArrayChunk& part : parts) {
+  for (const TaskChunk& part : chunks(std::int64_t(s.tasks.size()), jobs_of_tasks.tasks_per_job)) {
     jobs.push_back(fmt::format("JOB{}", jobs.size() + 1));
-    fmt::print("sbatch {}\n", array_arguments(s, study, part));
+    fmt::print("sbatch {}\n", task_arguments(s, study, part, uses_arrays));
   }
   fmt::print("sbatch {}\n", reduce_arguments(s, study, jobs));
 }
 
 /// Writes the submission and gives it to Slurm; what Slurm refuses as a whole leaves nothing behind.
-void hand_over(const Submission& s, const Study& study, const std::vector<ArrayChunk>& parts,
-               const std::string& program) {
+void hand_over(const Submission& s, const Study& study, const TaskJobs& jobs_of_tasks, const std::string& program) {
+  const auto parts = chunks(std::int64_t(s.tasks.size()), jobs_of_tasks.tasks_per_job);
   write_submission(s, study);
-  write_text_atomically(s.place() / "tasks.sh", array_script(s, study, program));
+  write_text_atomically(s.place() / "tasks.sh", task_script(s, study, program, jobs_of_tasks.uses_arrays));
   write_text_atomically(s.place() / "reduce.sh", reduce_script(s, study, program));
   std::vector<std::string> jobs;
   try {
-    for (const ArrayChunk& part : parts) jobs.push_back(sbatch(array_arguments(s, study, part)));
+    for (const TaskChunk& part : parts)
+      jobs.push_back(sbatch(task_arguments(s, study, part, jobs_of_tasks.uses_arrays)));
   } catch (const IoError& error) {
     if (jobs.empty()) fs::remove_all(s.place());
-    throw IoError(fmt::format("{}; {} of {} job arrays are submitted{}", error.what(), jobs.size(), parts.size(),
+    throw IoError(fmt::format("{}; {} of {} jobs are submitted{}", error.what(), jobs.size(), parts.size(),
                               jobs.empty() ? "" : ", hone resubmit adds the rest"));
   }
   const std::string reduce = sbatch(reduce_arguments(s, study, jobs));
@@ -119,14 +122,12 @@ int submit_runs(const Study& study, const CommandOptions& options, const SubmitO
   Submission s{folder, fs::path(options.study_file).filename().string(), sha256(study.text), study.seeds, {}, {}};
   s.resources = resources_of(submit, earlier);
   s.tasks = pack(runs, {submit.units_per_task, 60 * submit.task_minutes, s.resources.cpus});
-  const auto configuration = slurm_configuration();
+  const auto configuration = slurm_configuration(submit.max_array);
   const SlurmConfiguration cluster = configuration.value_or(SlurmConfiguration{});
-  const std::int64_t most =
-      submit.max_array > 0 ? std::min(submit.max_array, cluster.max_array_size) : cluster.max_array_size;
-  const auto parts = chunks(std::int64_t(s.tasks.size()), most);
+  const TaskJobs jobs = task_jobs(cluster, submit.max_array);
   const std::string program = fs::read_symlink("/proc/self/exe").string();
   if (submit.is_dry) {
-    print_dry(s, study, parts, program);
+    print_dry(s, study, jobs, program);
     return 0;
   }
   if (!configuration || !queue.answers)
@@ -137,7 +138,7 @@ int submit_runs(const Study& study, const CommandOptions& options, const SubmitO
                "is not put back; run hone resubmit then\n",
                requeue_code);
   open_sources(runs);
-  hand_over(s, study, parts, program);
+  hand_over(s, study, jobs, program);
   return 0;
 }
 
@@ -185,20 +186,24 @@ int resubmit_command(CommandOptions options, const SubmitOptions& submit) {
   if (earlier.empty())
     throw OptionError(fmt::format("{}: nothing was submitted from here; hone submit {} --slurm first",
                                   options.out.string(), options.study_file));
+  if (!submit.is_dry) claim_folder(options.out, study);
   return submit_runs(study, options, submit, earlier);
 }
 
 int work_command(const WorkOptions& options) {
   const Submission submission = read_submission(options.manifest, options.sha256);
-  if (options.task < 0 || options.task >= std::int64_t(submission.tasks.size()))
-    throw OptionError(fmt::format("{}: has tasks 0 to {}, --task is {}", options.manifest.string(),
-                                  std::int64_t(submission.tasks.size()) - 1, options.task));
+  const std::int64_t last = std::int64_t(submission.tasks.size()) - 1;
+  // Each alone first, so that their sum cannot overflow.
+  if (options.task < 0 || options.index < 0 || options.task > last || options.index > last - options.task)
+    throw OptionError(fmt::format("{}: has tasks 0 to {}, --task is {}{}", options.manifest.string(), last,
+                                  options.task, options.index ? fmt::format(" and --index {}", options.index) : ""));
+  const std::int64_t number = options.task + options.index;
   Study study = read_study(options.manifest.parent_path() / submission.study_file);
   study.seeds = submission.seeds;
   std::map<std::string, RunSpec> known;
   for (const RunSpec& run : plan_runs(study)) known[run.id()] = run;
   std::vector<RunSpec> runs;
-  for (const WorkUnit& unit : submission.tasks[std::size_t(options.task)]) {
+  for (const WorkUnit& unit : submission.tasks[std::size_t(number)]) {
     if (!known.contains(unit.run))
       throw FormatError(fmt::format("{}: run {} is none of this hone's; submit again with the hone that is to do it",
                                     options.manifest.string(), unit.run));
@@ -206,10 +211,12 @@ int work_command(const WorkOptions& options) {
   }
   ExecuteOptions execute{submission.folder, 0, 0, options.command_line};
   const char* cpus = std::getenv("SLURM_CPUS_PER_TASK");
-  execute.cores = cpus ? std::atoi(cpus) : 1;
+  const NumberField field{"environment of the batch job", "SLURM_CPUS_PER_TASK", 1, 4096,
+                          "unset it for one core, or set it to the cores of this task"};
+  execute.cores = cpus ? int(checked_number(cpus, field)) : 1;
   const ExecuteSummary s = execute_runs(study.name, runs, execute);
-  fmt::print("task {}: {} runs finished, {} were done before, {} failed, {} in {}\n", options.task, s.finished,
-             s.skipped, s.failed, s.interrupted ? "interrupted" : "ended", duration_text(s.wall_seconds));
+  fmt::print("task {}: {} runs finished, {} were done before, {} failed, {} in {}\n", number, s.finished, s.skipped,
+             s.failed, s.interrupted ? "interrupted" : "ended", duration_text(s.wall_seconds));
   return s.interrupted ? requeue_code : s.failed > 0 ? 1 : 0;
 }
 

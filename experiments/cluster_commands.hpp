@@ -28,11 +28,12 @@ struct WorkOptions {
   std::filesystem::path manifest;
   std::string sha256;
   std::int64_t task = 0;
+  std::int64_t index = 0;  ///< in the job array, added to the task
   std::string command_line;
 };
 
-/// Hands every run that is not finished to Slurm as one job array, or several where it is too long for one, and a job
-/// after them that judges and lists what is missing.
+/// Hands every run that is not finished to Slurm as one job array, or several where it is too long for one, or a job for
+/// each task where the cluster takes no arrays, and a job after them that judges and lists what is missing.
 /// errors  OptionError when the study was submitted before; those of the data; IoError with what sbatch said
 int submit_command(CommandOptions options, const SubmitOptions& submit);
 

@@ -50,7 +50,9 @@ void add_submit_options(CLI::App& command, SubmitOptions& o) {
       ->check(CLI::Range(1, 1000000));
   command.add_option("--task-minutes", o.task_minutes, "least work of a task by the cost model")
       ->check(CLI::Range(0., 1e6));
-  command.add_option("--max-array", o.max_array, "tasks per job array; default the cluster's MaxArraySize")
+  command
+      .add_option("--max-array", o.max_array,
+                  "tasks per job array, 1: a job for each task; default the cluster's MaxArraySize")
       ->check(CLI::Range(1, 4000001));
   command.add_flag("--dry-run", o.is_dry, "print the batch scripts and commands, and submit nothing");
 }
@@ -59,6 +61,7 @@ void add_work_options(CLI::App& command, WorkOptions& o) {
   command.add_option("manifest", o.manifest, "manifest.json of a submission")->required();
   command.add_option("--sha256", o.sha256, "of the manifest")->required();
   command.add_option("--task", o.task, "number of the task, from 0")->required();
+  command.add_option("--index", o.index, "index in a job array, added to the task");
   command.footer(
       "the scripts of hone submit call this; it uses SLURM_CPUS_PER_TASK cores, or one.\n"
       "SIGUSR1, SIGTERM, SIGINT: saves its runs and exits with 99, which Slurm's RequeueExit puts back into the queue");
@@ -80,6 +83,7 @@ void add_grid_options(CLI::App& command, QuantizeSpec& spec) {
   command.add_option("--grid", spec.grid, "of the weights, see sim/layers/quantizer.hpp");
   command.add_option("--granularity", spec.granularity, "tensor, row or group");
   command.add_option("--group", spec.group, "weights per scale with --granularity group");
+  command.add_option("--scale", spec.scale, "of the weights: real, fp16 (AWQ), fp16_stored (ggml), double_quantized");
 }
 
 void add_measure_options(CLI::App& command, MeasureOptions& o) {
@@ -121,7 +125,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
       "schemes are COORDINATES+RULE: nothing, smooth+ or rotate+ before one of\n"
       "  rtn mse gptq guided lnq awq                    at every width of --bits\n"
       "  mixed-trace mixed-fisher mixed-fisher-rows mixed-output mixed-share    widths by matrix, --bits on average\n"
-      "  nf4 fp8 mxfp4 mxfp6 mxfp8 nvfp4 ternary        round to nearest in that format\n"
+      "  nf4 nf4-dq fp8 mxfp4 mxfp6 mxfp8 nvfp4 ternary round to nearest in that format\n"
       "examples:\n"
       "  hone quantize stories260K.bin --text story.txt\n"
       "  hone quantize pythia-14m --text book.txt --schemes rtn gptq rotate+gptq --bits 4 3 --group 64 "
@@ -150,6 +154,8 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
       ->check(CLI::Range(50.1, 100.));
   command.add_option("--outlier-threshold", o.spec.outlier_threshold,
                      "columns with any |x| above it stay (LLM.int8())");
+  command.add_option("--outlier-absmax", o.spec.outlier_absmax,
+                     "what a token's step leaves out then: columns (the paper) or elements (bitsandbytes)");
   command.add_option("--kv-grid", o.spec.kv_grid, "see sim/layers/quantizer.hpp");
   command.add_option("--kv-bits", o.spec.scheme_kv_bits, "of keys and values, per token and head")
       ->check(CLI::Range(2, 16));

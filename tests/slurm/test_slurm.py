@@ -60,7 +60,10 @@ class SlurmTest(unittest.TestCase):
         name = self.id().rsplit(".", 1)[1]
         self.addCleanup(lambda: print(f"{name}: {time.monotonic() - started:.1f} s", flush=True))
         self.out = self.scratch / name
-        self.cluster = Cluster(self.scratch / f"{name}-cluster")
+        self.start_cluster(name)
+
+    def start_cluster(self, name, **options):
+        self.cluster = Cluster(self.scratch / f"{name}-cluster", **options)
         self.addCleanup(self.cluster.stop)
         self.cluster.start()
 
@@ -82,7 +85,9 @@ class SlurmTest(unittest.TestCase):
                 except OSError:
                     continue
                 if "work" in words and str(self.out) in words[words.index("work") + 1]:
-                    found.setdefault(int(words[words.index("--task") + 1]), set()).add(process)
+                    task = int(words[words.index("--task") + 1])
+                    index = int(words[words.index("--index") + 1]) if "--index" in words else 0
+                    found.setdefault(task + index, set()).add(process)
         return found
 
     def sleep(self):
@@ -143,6 +148,23 @@ class SlurmTest(unittest.TestCase):
         self.expect_all_done()
         self.assertTrue((self.out / "verdict.json").exists())
         self.assertIn("short: 4 done", self.worker_logs())
+
+    def test_no_arrays(self):
+        """A cluster that has switched job arrays off, or takes index 0 alone, gets a job for each task."""
+        for size in (0, 1):
+            self.cluster.stop()
+            self.start_cluster(f"arrays-{size}", max_array=size)
+            self.out = self.scratch / f"arrays-{size}"
+            said = self.submit("submit", "--slurm", "--units-per-task", "1")
+            self.assertRegex(said, r"4 tasks as job \d+, \d+, \d+, \d+, then")
+            wait_for("no task runs", self.workers, 60)
+            status = self.hone("status").stdout
+            self.assertRegex(status, r" (running|queued) +(.*, )?job \d+\n")
+            self.assertNotIn("missing", status)
+            self.assertIn("nothing to submit", self.submit("resubmit"))
+            self.wait_for_end()
+            self.expect_all_done()
+            self.assertIn("short: 4 done", self.worker_logs())
 
     def test_killed_task(self):
         self.submit("submit", "--slurm", "--units-per-task", "1")
