@@ -64,10 +64,10 @@ std::vector<PlannedLine> lines_of(const Study& study, const fs::path& folder, in
     line.memory = memory[run.model.name];
     std::string damage;
     line.is_done = is_finished(folder, run, damage);
-    line.state = line.is_done                            ? "done"
-                 : !damage.empty()                       ? "damaged, to do again"
+    line.state = line.is_done                         ? "done"
+                 : !damage.empty()                    ? "damaged, to do again"
                  : !saved_states(folder, run).empty() ? "partly done"
-                                                         : "to do";
+                                                      : "to do";
     lines.push_back(std::move(line));
   }
   return lines;
