@@ -39,6 +39,7 @@ std::string file_of(std::string_view input) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hone;
   if (size == 0) return 0;
+  fuzz::limit_time();
   static fuzz::InputFile input;
   const std::filesystem::path& file = input.holding(file_of(fuzz::text_of(data, size)));
   fuzz::is_read(file.string(), [&] {

@@ -38,6 +38,7 @@ void expect_kept(const RunFile& run) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
+  fuzz::limit_time();
   static fuzz::InputFile input;
   const std::filesystem::path& file = input.holding(file_of(fuzz::text_of(data, size)));
   RunFile run;

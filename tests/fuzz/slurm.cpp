@@ -35,6 +35,7 @@ void try_job_id(const std::string& text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  hone::fuzz::limit_time();
   if (size == 0) return 0;
   const std::string text(fuzz::text_of(data + 1, size - 1));
   switch (data[0] % 4) {

@@ -6,6 +6,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hone;
+  fuzz::limit_time();
   static fuzz::InputFile input;
   const std::filesystem::path& file = input.holding(fuzz::text_of(data, size));
   fuzz::is_read(file.string(), [&] {

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -20,6 +22,15 @@ namespace hone::fuzz {
 [[noreturn]] inline void fail(const std::string& what) {
   std::fprintf(stderr, "finding: %s\n", what.c_str());
   std::abort();
+}
+
+/// Gives an input 5 s of processor time from here on. libFuzzer's own limit is of the clock on the wall, which a busy
+/// machine passes without any fault.
+inline void limit_time() {
+  static const auto once = std::signal(SIGPROF, [](int) { std::abort(); });
+  (void)once;
+  const itimerval limit = {{0, 0}, {5, 0}};
+  ::setitimer(ITIMER_PROF, &limit, nullptr);
 }
 
 inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {

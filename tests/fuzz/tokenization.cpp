@@ -59,6 +59,7 @@ void compare_ids(const Pair& pair, std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  hone::fuzz::limit_time();
   if (size == 0) return 0;
   static const std::array<Pair, 5> pairs = stored_pairs();
   static const Tokenizer learnt =

@@ -10,6 +10,7 @@ namespace hone::fuzz {
 
 /// Reads `bytes` as a tokenizer. A text is refused or becomes ids of the vocabulary, which decode to some text.
 inline void try_tokenizer(std::string_view bytes) {
+  limit_time();
   static InputFile input;
   const std::filesystem::path& file = input.holding(bytes);
   std::unique_ptr<TextTokenizer> tokenizer;
