@@ -151,19 +151,6 @@ void gemm_pack(S* out, const S* b, Index b_row, Index depth, Index cols) {
   }
 }
 
-/// Elements of a, then b, in the given order.
-template <class V, class Mask>
-inline V shuffled(V a, V b, Mask order) {
-#ifdef __clang__  // knows shuffles in a constant order only
-  constexpr int n = int(sizeof(V) / sizeof(a[0]));
-  V mixed = a;
-  for (int i = 0; i < n; ++i) mixed[i] = order[i] < n ? a[order[i]] : b[order[i] - n];
-  return mixed;
-#else
-  return __builtin_shuffle(a, b, order);
-#endif
-}
-
 /// Transposes a square of `lanes` rows in registers by log2(lanes) perfect shuffles.
 template <class S>
 inline void transpose_square(S* out, Index out_row, const S* in, Index in_row) {
@@ -189,8 +176,8 @@ inline void transpose_square(S* out, Index out_row, const S* in, Index in_row) {
   for (int stage = n; stage > 1; stage /= 2) {
 #pragma GCC unroll 8
     for (int i = 0; i < n / 2; ++i) {
-      mixed[2 * i] = shuffled(rows[i], rows[i + n / 2], low);
-      mixed[2 * i + 1] = shuffled(rows[i], rows[i + n / 2], high);
+      mixed[2 * i] = __builtin_shuffle(rows[i], rows[i + n / 2], low);
+      mixed[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + n / 2], high);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) rows[i] = mixed[i];
