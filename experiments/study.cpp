@@ -21,6 +21,9 @@ namespace {
 /// it up when a default changes its value.
 constexpr std::int32_t defaults_revision = 1;
 
+/// Far above every study that can be run; what each run needs is held in memory while a study is planned.
+constexpr std::size_t most_runs = 10'000;
+
 /// Flattens the fields of one part into attributes "section.field".
 struct OptionWriter {
   std::map<std::string, Attribute>& options;
@@ -248,6 +251,10 @@ void Study::validate() const {
                       m.line, m.name));
     check_model(*this, plan, wrong);
   }
+  std::size_t runs = 0;
+  for (const ModelPlan& plan : models) runs += plan.seeds.empty() ? seeds.size() : plan.seeds.size();
+  if (runs > most_runs)
+    wrong.push_back(fmt::format("models and seeds ask for {} runs, at most {}; leave some out", runs, most_runs));
   if (!wrong.empty()) throw OptionError(fmt::format("{}", fmt::join(wrong, "; ")));
 }
 
@@ -283,7 +290,8 @@ std::string RunSpec::id() const {
   hash.update(&defaults_revision, sizeof defaults_revision);
   for (const auto& [name, value] : options()) {
     if (value == defaults.at(name)) continue;
-    const std::string line = std::visit([&](const auto& v) { return fmt::format("{} = {}\n", name, v); }, value);
+    const std::string text = std::visit([](const auto& v) { return fmt::format("{}", v); }, value);
+    const std::string line = fmt::format("{} = {}\n", name, text);
     hash.update(line.data(), line.size());
   }
   return fmt::format("{}-s{}-{}", model.name, seed, hash.finish().substr(0, 8));

@@ -2,6 +2,7 @@
 #include <toml++/toml.h>
 
 #include <cmath>
+#include <set>
 #include <sstream>
 
 #include "experiments/study.hpp"
@@ -13,6 +14,8 @@ namespace hone::experiments {
 namespace {
 
 constexpr Range seed_range{0, 1e15};
+/// Far above every study that can be run; a slip in a grid must not fill the memory.
+constexpr std::size_t most_models = 1000;
 
 /// One combination of a grid: values in place of fields, by "key" or "section.key".
 using Overlay = std::map<std::string, const toml::node*>;
@@ -186,6 +189,13 @@ std::map<std::string, const toml::array*> grid_lists(const toml::table& grid, co
   return lists;
 }
 
+/// Number of combinations, at most `limit` + 1.
+std::size_t combination_count(const std::map<std::string, const toml::array*>& lists, std::size_t limit) {
+  std::size_t count = 1;
+  for (const auto& [name, list] : lists) count = std::min(count * list->size(), limit + 1);
+  return count;
+}
+
 /// Every combination of the lists, the last name changing quickest.
 std::vector<Overlay> combinations(const std::map<std::string, const toml::array*>& lists) {
   std::vector<Overlay> all = {{}};
@@ -227,6 +237,11 @@ void read_model(const toml::table& table, const ModelPlan& common, std::vector<M
     else
       complaints.push_back(
           fmt::format("line {}: {}.grid is not a table; write [models.grid]", grid->source().begin.line, where));
+  }
+  if (models.size() + combination_count(lists, most_models) > most_models) {
+    complaints.push_back(fmt::format("line {}: models[{}] brings the study above {} models; shorten its grid",
+                                     table.source().begin.line, models.size(), most_models));
+    return;
   }
   std::vector<std::string> read_elsewhere = section_names;
   read_elsewhere.insert(read_elsewhere.end(), {"grid", "branches", "seeds"});
@@ -323,8 +338,9 @@ Study read_study(const std::filesystem::path& path, const std::string& unnamed) 
   if (study.name.empty()) study.name = unnamed.empty() ? own_name() : unnamed;
   if (!complaints.empty()) {
     std::vector<std::string> once;  // a grid reads its table as often as it has combinations
+    std::set<std::string> known;
     for (const std::string& each : complaints)
-      if (std::find(once.begin(), once.end(), each) == once.end()) once.push_back(each);
+      if (known.insert(each).second) once.push_back(each);
     throw OptionError(fmt::format("{}: {}", path.string(), fmt::join(once, "; ")));
   }
   try {

@@ -238,7 +238,8 @@ void Dataset::append(const Dataset& row, const std::string& dim) {
     variables_ = row.variables_;
     return;
   }
-  for (const auto& [name, added] : row.variables_) {
+  for (const auto& [name, variable] : row.variables_) {
+    const Variable& added = variable;
     if (added.dims.empty() || added.dims[0] != dim) continue;
     Variable& here = variables_.at(name);
     here.shape[0] += added.shape[0];

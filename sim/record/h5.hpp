@@ -89,8 +89,8 @@ void write_array(const Object& group, const std::string& name, const std::vector
                  const Values& values);
 
 /// Reads a whole array and takes its entries off `entries_left`, which bounds what a file may make
-/// us allocate. errors  FormatError for another type, a damaged chunk, or more entries than are
-/// left
+/// us allocate; a text counts for 16000 numbers, as numbers can be packed and texts cannot.
+/// errors  FormatError for another type, a damaged chunk, or more entries than are left
 Array read_array(const Object& dataset, std::int64_t& entries_left);
 
 }  // namespace hone::h5

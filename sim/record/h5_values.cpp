@@ -12,6 +12,8 @@ namespace {
 constexpr std::int64_t chunk_from_bytes = 4096;
 constexpr std::int64_t chunk_max_bytes = 1 << 20;
 constexpr std::size_t fixed_text_max = 4096;
+// The address of a text takes 16 bytes of the file and is not packed; a byte of packed numbers can hold 1000 entries.
+constexpr std::int64_t entries_per_text = 16'000;
 
 Object text_type(const Object& of) {
   Object type = write_handle(H5Tcopy(H5T_C_S1), H5Tclose, of, "its text type cannot be made");
@@ -234,12 +236,14 @@ Array read_array(const Object& dataset, std::int64_t& entries_left) {
     expect_read(extent <= static_cast<hsize_t>(INT64_MAX) &&
                     !__builtin_mul_overflow(count, static_cast<std::int64_t>(extent), &count),
                 dataset, "claims more entries than can be counted");
-  expect_read(count <= entries_left, dataset,
+  const bool is_text = H5Tis_variable_str(type.id()) > 0;
+  const std::int64_t cost = is_text ? entries_per_text : 1;
+  expect_read(count <= entries_left / cost, dataset,
               fmt::format("claims {} entries, far more than a file of this size holds", count));
-  entries_left -= count;
+  entries_left -= cost * count;
 
   Array array{{extents.begin(), extents.end()}, {}};
-  if (H5Tis_variable_str(type.id()) > 0)
+  if (is_text)
     array.values = read_texts(dataset, space, count);
   else if (H5Tequal(type.id(), H5T_IEEE_F64LE) > 0)
     array.values = read_numbers<double>(dataset, count);

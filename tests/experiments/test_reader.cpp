@@ -245,6 +245,17 @@ TEST_CASE("read_study: all errors of a file come in one line") {
   CHECK_MESSAGE((mentions(both.err, "heads = 3") && mentions(both.err, "= 33")), both.err);
 }
 
+TEST_CASE("read_study: a grid of too many models and seeds for too many runs are refused before they fill the memory") {
+  const std::string ten = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]";
+  std::string grid = "[models.grid]\n", seeds = "seeds = [0";
+  for (const char* field : {"layers", "heads", "checkpoints", "tokens", "train.batch", "train.warmup_steps"})
+    grid += fmt::format("{} = {}\n", field, ten);
+  for (int seed = 1; seed <= 10'000; ++seed) seeds += fmt::format(", {}", seed);
+  const std::string mlp = "[[models]]\nname = \"mlp\"";
+  expect_refused({"a million models", mlp, grid + mlp, first_model, {"above 1000 models", "shorten its grid"}});
+  expect_refused({"too many runs", "seeds = [1, 2]", seeds + "]", "", {"20002 runs, at most 10000", "leave some out"}});
+}
+
 TEST_CASE("read_study: a study without models, an empty file and no file are one line each") {
   for (const std::string& text : {std::string("[study]\nname = \"x\"\n"), std::string()}) {
     const Workplace place(text);

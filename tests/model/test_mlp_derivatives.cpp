@@ -8,8 +8,8 @@
 namespace hone::test {
 namespace {
 
-constexpr std::array every_activation = {Activation::tanh, Activation::relu, Activation::gelu, Activation::gelu_tanh,
-                                         Activation::silu, Activation::identity};
+constexpr std::array every_activation = {Activation::tanh,      Activation::relu, Activation::gelu,
+                                         Activation::gelu_tanh, Activation::silu, Activation::identity};
 constexpr std::array both_losses = {MlpLoss::softmax_xent, MlpLoss::squared_error};
 
 MlpOptions tiny_mlp(std::vector<Index> widths, Activation activation, MlpLoss loss, bool bias) {

@@ -62,12 +62,12 @@ void write_texts_of(const h5::Object& group, const std::string& name) {
   h5::write_attribute(dataset, "long_name", "");
 }
 
-/// A chunked dataset that claims `entries` and stores none of them.
-void claim(const h5::Object& group, hsize_t entries) {
+/// A chunked dataset of `type` that claims `entries` and stores none of them.
+void claim(const h5::Object& group, hsize_t entries, hid_t type = H5T_IEEE_F64LE) {
   const hid_t space = H5Screate_simple(1, &entries, nullptr), list = H5Pcreate(H5P_DATASET_CREATE);
   const hsize_t chunk = 100;
   H5Pset_chunk(list, 1, &chunk);
-  H5Dclose(H5Dcreate2(group.id(), "x", H5T_IEEE_F64LE, space, H5P_DEFAULT, list, H5P_DEFAULT));
+  H5Dclose(H5Dcreate2(group.id(), "x", type, space, H5P_DEFAULT, list, H5P_DEFAULT));
   H5Pclose(list);
   H5Sclose(space);
   write_texts_of(group, "x");
@@ -138,6 +138,19 @@ TEST_CASE(
   CHECK(
       mentions(answer_to(sealed_group([&](const h5::Object& g) { claim(g, tera); })), "claims 1099511627776 entries"));
   CHECK(answer_to(sealed_group([&](const h5::Object& g) { claim(g, 1000); })) == "readable");
+}
+
+TEST_CASE("hostile: texts take more of a file than numbers do, and so fewer can be claimed") {
+  const auto claim_texts = [](hsize_t entries) {
+    return answer_to(sealed_group([&](const h5::Object& g) {
+      const hid_t text = H5Tcopy(H5T_C_S1);
+      H5Tset_size(text, H5T_VARIABLE);
+      claim(g, entries, text);
+      H5Tclose(text);
+    }));
+  };
+  CHECK(mentions(claim_texts(100'000), "/g/x: claims 100000 entries"));
+  CHECK(claim_texts(100) == "readable");
 }
 
 TEST_CASE("hostile: what the schema has no place for -> FormatError naming the object") {
