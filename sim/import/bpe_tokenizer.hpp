@@ -1,53 +1,46 @@
-// tokenizer.json with a byte-level BPE: the text is cut at added tokens, then into pieces by the pre-tokenizers of the
-// file, each piece is spelled in bytes, and pairs merge in the order of the file's list.
-//   source  Radford et al. 2019, sec. 2.2, and the tokenizer.json that the library `tokenizers` writes
+// The tokenizer of a tokenizer.json with a BPE model: the text is cut at added tokens, normalized, cut at the added
+// tokens of the normalized text, then into pieces by the pre-tokenizers of the file, and each piece becomes tokens.
+//   source  the library `tokenizers`, whose ids this class gives
 #pragma once
 
-#include <functional>
-#include <unordered_map>
-
-#include "sim/import/pair_merging.hpp"
+#include "sim/import/added_tokens.hpp"
+#include "sim/import/bpe_model.hpp"
+#include "sim/import/normalizer.hpp"
+#include "sim/import/pre_tokenizer.hpp"
 #include "sim/import/text_tokenizer.hpp"
 
 namespace hone {
 
-class ByteLevelBpe final : public TextTokenizer {
- public:
-  /// errors  IoError; FormatError naming the field; OptionError for a model, normalizer, pre-tokenizer or decoder that
-  ///         is not supported, and for ids above 65535
-  explicit ByteLevelBpe(const std::filesystem::path& file);
+/// What a tokenizer.json says, see tokenizer_json.hpp.
+struct BpeTokenizerParts {
+  AddedTokens raw_added, normalized_added;  ///< of the text as it is, and of the normalized text
+  std::vector<NormalizerStep> normalizers;
+  std::vector<PreTokenizerStep> pre_tokenizers;
+  BpeModel model;
+  std::vector<std::string> spelling;   ///< bytes of each id, "" for unused ids
+  std::optional<std::uint16_t> begin;  ///< the token before a text
+  bool puts_blank = false;             ///< whether encode puts a blank before a text that decode takes away again
+  std::string file, name;              ///< for messages and for records
+};
 
-  /// errors  OptionError for a byte without token, and for a character that NFC may change where the file asks for NFC
+class BpeTokenizer final : public TextTokenizer {
+ public:
+  explicit BpeTokenizer(BpeTokenizerParts parts) : parts_(std::move(parts)) {}
+
+  /// The ids of the whole text, however long: truncation and padding, which a file may ask for, are settings of one
+  /// caller's batches and not of the tokenizer. A byte that is no valid UTF-8 is a character of its own: the normalizer
+  /// leaves it, and the token of that byte stands for it.
   std::vector<std::uint16_t> encode(std::string_view text) const override;
   std::string decode(std::span<const std::uint16_t> tokens) const override;
-  std::optional<std::uint16_t> begin_of_text() const override { return begin_; }
-  Index vocabulary() const override { return Index(spelling_.size()); }
-  std::string name() const override { return name_; }
+  std::optional<std::uint16_t> begin_of_text() const override { return parts_.begin; }
+  Index vocabulary() const override { return Index(parts_.spelling.size()); }
+  std::string name() const override { return parts_.name; }
 
  private:
-  friend class ByteLevelBpeReader;
-  using Splitter = std::function<std::vector<std::string_view>(std::string_view)>;
-  /// Tokens that are cut out of the text before anything else, longest first.
-  struct Added {
-    std::string text;
-    std::uint16_t id = 0;
-    bool is_normalized = false;
-  };
+  void encode_raw(std::string_view text, bool begins_text, std::vector<std::uint16_t>& out) const;
+  void encode_normalized(std::string_view text, bool begins_text, std::vector<std::uint16_t>& out) const;
 
-  void encode_added(std::string_view text, bool normalized, std::vector<std::uint16_t>& out) const;
-  void encode_plain(std::string_view text, std::vector<std::uint16_t>& out) const;
-  void encode_piece(std::string_view piece, std::vector<std::uint16_t>& out) const;
-  void check_nfc(std::string_view text) const;
-
-  std::vector<std::string> spelling_;                     // bytes of each id; "" for unused ids
-  std::unordered_map<std::string, std::uint16_t> id_of_;  // bytes -> id, without added tokens
-  std::unordered_map<std::uint32_t, PairMerge> merges_;   // left·2^16 + right
-  std::vector<Added> added_;
-  std::string added_begin_with_;  // first bytes of the added tokens
-  std::vector<Splitter> splitters_;
-  bool asks_nfc_ = false, puts_blank_ = false, takes_whole_pieces_ = false;
-  std::optional<std::uint16_t> begin_;
-  std::string file_, name_;
+  BpeTokenizerParts parts_;
 };
 
 }  // namespace hone
