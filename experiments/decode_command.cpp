@@ -156,7 +156,7 @@ int decode_command(const DecodeOptions& options) {
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const DecodeSpec spec = fitted_to(options.spec, imported.options);
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
-  const TokenStream stream = read_stream(options.text, *tokenizer, imported.options.vocabulary);
+  const TokenStream stream = read_stream(options.text, options.keeps_bytes, *tokenizer, imported.options.vocabulary);
   const std::string name = options.checkpoint.stem().string();
   const fs::path out = options.out.empty() ? fs::path("outputs") / "decode" / (name + ".h5") : options.out;
   ensure_writable_folder(out.has_parent_path() ? out.parent_path() : fs::path("."));

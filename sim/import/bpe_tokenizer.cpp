@@ -3,7 +3,6 @@
 #include "sim/base/error.hpp"
 
 namespace hone {
-
 void BpeTokenizer::encode_normalized(std::string_view text, bool begins_text, std::vector<std::uint16_t>& out) const {
   Pieces pieces{{text}, {}, begins_text};
   for (const PreTokenizerStep& step : parts_.pre_tokenizers) step(pieces);
@@ -16,15 +15,10 @@ void BpeTokenizer::encode_normalized(std::string_view text, bool begins_text, st
 }
 
 void BpeTokenizer::encode_raw(std::string_view text, bool begins_text, std::vector<std::uint16_t>& out) const {
-  std::string rewritten;
-  for (const NormalizerStep& normalize : parts_.normalizers) {
-    rewritten = normalize(text);
-    text = rewritten;
-    if (text.empty()) return;
-  }
-  const char* const begin = text.data();
+  const std::string rewritten = normalized_by(parts_.normalizers, text, parts_.file);
+  const char* const begin = rewritten.data();
   parts_.normalized_added.cut(
-      text, [&](std::string_view part) { encode_normalized(part, begins_text && part.data() == begin, out); },
+      rewritten, [&](std::string_view part) { encode_normalized(part, begins_text && part.data() == begin, out); },
       [&](const AddedToken& token) { out.push_back(token.id); });
 }
 

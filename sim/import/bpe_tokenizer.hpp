@@ -30,6 +30,7 @@ class BpeTokenizer final : public TextTokenizer {
   /// The ids of the whole text, however long: truncation and padding, which a file may ask for, are settings of one
   /// caller's batches and not of the tokenizer. A byte that is no valid UTF-8 is a character of its own: the normalizer
   /// leaves it, and the token of that byte stands for it.
+  /// errors  OptionError for a byte or character without token, and for a normalizer that lengthens a text 64-fold
   std::vector<std::uint16_t> encode(std::string_view text) const override;
   std::string decode(std::span<const std::uint16_t> tokens) const override;
   std::optional<std::uint16_t> begin_of_text() const override { return parts_.begin; }

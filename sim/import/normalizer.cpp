@@ -69,4 +69,18 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
   return out += text.substr(begin);
 }
 
+std::string normalized_by(const std::vector<NormalizerStep>& steps, std::string_view text, const std::string& origin) {
+  constexpr size_t growth_limit = 64;  // NFKD reaches 11
+  const size_t most_bytes = growth_limit * (text.size() + largest_insertion);
+  std::string out(text);
+  for (const NormalizerStep& step : steps) {
+    if (out.empty()) break;
+    out = step(out);
+    if (out.size() > most_bytes)
+      throw OptionError(fmt::format("{}: its normalizer makes more than {} bytes of {}; fetch the file again", origin,
+                                    most_bytes, text.size()));
+  }
+  return out;
+}
+
 }  // namespace hone

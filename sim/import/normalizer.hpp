@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace hone {
 
@@ -21,5 +22,12 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 
 /// One step of a normalizer. The text it gets is not empty.
 using NormalizerStep = std::function<std::string(std::string_view text)>;
+
+/// Longest text, in bytes, that a step may put before a text or in place of another.
+inline constexpr std::size_t largest_insertion = 64;
+
+/// The text after all steps, of which none gets an empty text; `origin` names their file.
+/// errors  OptionError when it becomes 64 times as long, which only a hostile file asks for
+std::string normalized_by(const std::vector<NormalizerStep>& steps, std::string_view text, const std::string& origin);
 
 }  // namespace hone

@@ -57,11 +57,11 @@ size_t gpt2_end(std::string_view text, size_t at) {
   return blanks_end(text, at);
 }
 
-size_t llama3_end(std::string_view text, size_t at) {
+size_t llama3_end(std::string_view text, size_t at, size_t most_numbers) {
   if (const size_t length = contraction(text, at, true)) return at + length;
   const Character first = character_at(text, at);
   if (first.kind == CharacterClass::letter) return run_end(text, at, CharacterClass::letter);
-  if (first.kind == CharacterClass::number) return run_end(text, at, CharacterClass::number, 3);
+  if (first.kind == CharacterClass::number) return run_end(text, at, CharacterClass::number, most_numbers);
   if (!is_line_end(text[at]) && is_at(text, at + first.bytes, CharacterClass::letter))
     return run_end(text, at + first.bytes, CharacterClass::letter);
   const size_t begin = at + (text[at] == ' ');
@@ -100,7 +100,13 @@ size_t numbers_end(std::string_view text, size_t at, size_t most) {
 
 std::vector<std::string_view> split_gpt2(std::string_view text) { return split(text, gpt2_end); }
 
-std::vector<std::string_view> split_llama3(std::string_view text) { return split(text, llama3_end); }
+std::vector<std::string_view> split_llama3(std::string_view text) {
+  return split(text, [](std::string_view t, size_t at) { return llama3_end(t, at, 3); });
+}
+
+std::vector<std::string_view> split_qwen2(std::string_view text) {
+  return split(text, [](std::string_view t, size_t at) { return llama3_end(t, at, 1); });
+}
 
 std::vector<std::string_view> split_number_runs(std::string_view text) {
   return split(text, [](std::string_view t, size_t at) { return numbers_end(t, at, t.npos); });

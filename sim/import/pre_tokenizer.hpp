@@ -21,6 +21,9 @@ std::vector<std::string_view> split_gpt2(std::string_view text);
 /// where s without case is also U+017F.
 /// source  Llama 3 (Grattafiori et al. 2024)
 std::vector<std::string_view> split_llama3(std::string_view text);
+/// The same with each number alone: \p{N} in place of \p{N}{1,3}.
+/// source  Qwen2 (Yang et al. 2024)
+std::vector<std::string_view> split_qwen2(std::string_view text);
 
 /// Runs of numbers and runs of the rest.
 std::vector<std::string_view> split_number_runs(std::string_view text);

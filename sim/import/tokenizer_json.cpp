@@ -20,6 +20,9 @@ constexpr const char* gpt2_expression = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p
 constexpr const char* llama3_expression =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+constexpr const char* qwen2_expression =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 /// The byte behind each character of the byte-level spelling: printable bytes stand for themselves, the others for
 /// U+0100 and up, in order.
 std::unordered_map<char32_t, char> byte_alphabet() {
@@ -121,9 +124,7 @@ class TokenizerReader {
       added_ids_.emplace(text, added.id);
       spell(added.id, text);
       const bool is_normalized = token.flag("normalized", true);
-      if (is_normalized)
-        for (const NormalizerStep& normalize : out_.normalizers)
-          if (!added.text.empty()) added.text = normalize(added.text);
+      if (is_normalized) added.text = normalized_by(out_.normalizers, text, out_.file);
       if (!added.text.empty()) (is_normalized ? normalized : raw).push_back(added);
     }
     out_.raw_added = AddedTokens(raw);
@@ -223,15 +224,22 @@ class TokenizerReader {
       out_.normalizers.push_back([form = form->second](std::string_view text) { return normalized(text, form); });
     } else if (type == "Prepend") {
       out_.normalizers.push_back(
-          [before = step.text("prepend", {})](std::string_view text) { return fmt::format("{}{}", before, text); });
+          [before = inserted(step, "prepend")](std::string_view text) { return fmt::format("{}{}", before, text); });
       out_.puts_blank = true;
     } else if (type == "Replace") {
-      const std::string from = literal(step, "pattern"), to = step.text("content", {});
+      const std::string from = literal(step, "pattern"), to = inserted(step, "content");
       out_.normalizers.push_back([from, to](std::string_view text) { return replaced(text, from, to); });
       if (from == " ") blank_sign_ = to;
     } else {
       step.refuse("type", "NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence");
     }
+  }
+
+  /// A text that a step puts into others.
+  static std::string inserted(const JsonFields& step, const char* name) {
+    const std::string text = step.text(name, {});
+    if (text.size() > largest_insertion) step.refuse(name, fmt::format("at most {} bytes", largest_insertion));
+    return text;
   }
 
   /// A pattern that is a text and no expression.
@@ -273,7 +281,8 @@ class TokenizerReader {
     if (scheme == schemes.end()) step.refuse("prepend_scheme", "always, first, never");
     const PrependScheme prepend = step.flag("add_prefix_space", true) ? scheme->second : PrependScheme::never;
     blank_sign_ = step.text("replacement", "▁");
-    if (blank_sign_.empty()) step.refuse("replacement", "a character");
+    if (blank_sign_.empty() || character_at(blank_sign_, 0).bytes != blank_sign_.size())
+      step.refuse("replacement", "one character");
     out_.pre_tokenizers.push_back(metaspace(blank_sign_, prepend, step.flag("split", true)));
     out_.puts_blank |= prepend != PrependScheme::never;
   }
@@ -282,15 +291,18 @@ class TokenizerReader {
     const json pattern = step.has("pattern") ? step.object().at("pattern") : json();
     const json expression = pattern.is_object() && pattern.contains("Regex") ? pattern["Regex"] : json();
     const std::string behavior = step.text("behavior", {});
-    if (expression == gpt2_expression || expression == llama3_expression) {
-      // Both expressions match every character, so keeping the matches and removing what lies between are the same.
+    const std::map<std::string, Splitter> known = {
+        {gpt2_expression, split_gpt2}, {llama3_expression, split_llama3}, {qwen2_expression, split_qwen2}};
+    const auto splitter = expression.is_string() ? known.find(expression.get<std::string>()) : known.end();
+    if (splitter != known.end()) {
+      // These expressions match every character, so keeping the matches and removing what lies between are the same.
       if (behavior != "Isolated" && !(behavior == "Removed" && step.flag("invert", false)))
         step.refuse("behavior", "Isolated, or Removed with invert");
-      out_.pre_tokenizers.push_back(splitting(expression == gpt2_expression ? split_gpt2 : split_llama3));
+      out_.pre_tokenizers.push_back(splitting(splitter->second));
       return;
     }
     if (!pattern.is_object() || !pattern.contains("String"))
-      throw OptionError(fmt::format("{}: pattern = {} (supported: a String, the expressions of GPT-2 and of Llama 3)",
+      throw OptionError(fmt::format("{}: pattern = {} (supported: a String, the expressions of GPT-2, Llama 3, Qwen2)",
                                     step.origin(), shown_json(pattern)));
     const std::map<std::string, SplitBehavior> behaviors = {{"Isolated", SplitBehavior::isolated},
                                                             {"Removed", SplitBehavior::removed},

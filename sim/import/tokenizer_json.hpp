@@ -9,8 +9,8 @@ namespace hone {
 
 /// Read are
 ///   normalizer      NFC, NFD, NFKC, NFKD, Prepend, Replace of a text, Sequence
-///   pre_tokenizer   ByteLevel (last), Metaspace, Digits, Split at a text or by the expressions of GPT-2 and of Llama 3,
-///                   Sequence; none where the model is spelled in characters
+///   pre_tokenizer   ByteLevel (last), Metaspace, Digits, Split at a text or by the expressions of GPT-2, Llama 3 and
+///                   Qwen2, Sequence; none where the model is spelled in characters
 ///   model           BPE, spelled in bytes after ByteLevel, else in characters, with byte_fallback, unk_token, fuse_unk
 ///                   and ignore_merges
 ///   post_processor  at most one special token before a text, which becomes begin_of_text()

@@ -15,6 +15,8 @@ from tokenizers import Tokenizer
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data" / "tokenizers"
 LAYOUTS = ["gpt2", "neox", "llama3", "llama2", "metaspace"]
 METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+         r"|\s+(?!\S)|\s+")
 BLANK_SIGN = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
 
 
@@ -48,6 +50,8 @@ VARIANTS = [
     ("neox", {"normalizer": {"type": "NFKC"}}),
     ("neox", {"normalizer": {"type": "NFKD"}}),
     ("llama3", {"normalizer": {"type": "NFC"}, "model": {"ignore_merges": False}}),
+    ("llama3", {"pre_tokenizer": sequence({"type": "Split", "pattern": {"Regex": QWEN2}, "behavior": "Isolated",
+                                           "invert": False}, byte_level(use_regex=False))}),
     ("llama2", {"model": {"fuse_unk": False, "ignore_merges": True}}),
     ("llama2", {"model": {"vocab": {"<0xE0>": None, "<0xD0>": None, "<0x00>": None, "<0xF0>": None}}}),
     ("llama2", {"model": {"vocab": {"<0xE0>": None, "<0xD0>": None, "<0xF0>": None}, "fuse_unk": False}}),
@@ -58,7 +62,8 @@ VARIANTS = [
     ("llama2", metaspace(prepend_scheme="first", split=False)),
     ("llama2", metaspace(prepend_scheme="always", split=True)),
     ("llama2", metaspace(prepend_scheme="never", split=False)),
-    ("llama2", {"normalizer": None, "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}}),
+    ("llama2", {"normalizer": None,
+                "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}}),
     ("llama2", {"normalizer": BLANK_SIGN, "pre_tokenizer": split(" ", "MergedWithPrevious")}),
     ("llama2", {"normalizer": BLANK_SIGN, "pre_tokenizer": split("▁", "MergedWithPrevious")}),
     ("llama2", {"normalizer": BLANK_SIGN, "pre_tokenizer": split("▁", "MergedWithNext")}),

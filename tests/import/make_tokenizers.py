@@ -82,8 +82,8 @@ def metaspace():
     t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)
     t.decoder = decoders.Metaspace(prepend_scheme="first")
     t.train_from_iterator(PROSE * 3, sentence_trainer(700, 150, ["<unk>", "<s>", "</s>"]))
-    t.add_tokens([plain("<mask>", lstrip=True), plain("<|user|>", rstrip=True), plain("<both>", lstrip=True, rstrip=True),
-                  plain("word", single_word=True), plain("wor")])
+    t.add_tokens([plain("<mask>", lstrip=True), plain("<|user|>", rstrip=True),
+                  plain("<both>", lstrip=True, rstrip=True), plain("word", single_word=True), plain("wor")])
     begins_with(t)
     return t
 

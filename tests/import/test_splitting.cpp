@@ -118,6 +118,7 @@ TEST_CASE("pre-tokenizer: pieces of the Llama 3 expression [three digits, line e
   CHECK(split_llama3("it'\u017f\u017f") == Pieces{"it", "'\u017f", "\u017f"});  // long s
   CHECK(split_llama3("a  \n \n  b\tc") == Pieces{"a", "  \n \n", " ", " b", "\tc"});
   CHECK(split_llama3("_x-y  ") == Pieces{"_x", "-y", "  "});
+  CHECK(split_qwen2("It'S 123\n x") == Pieces{"It", "'S", " ", "1", "2", "3", "\n", " x"});
 }
 
 TEST_CASE("pre-tokenizer: pieces of digits") {
@@ -131,7 +132,7 @@ TEST_CASE("pre-tokenizer: pieces put together are the text, none is empty [rando
   for (std::uint32_t number = 0; number < 300; ++number) {
     std::string text;
     for (const std::uint16_t i : ids<std::uint16_t>(number % 23, alphabet.size(), number)) text += alphabet[i];
-    for (const auto split : {split_gpt2, split_llama3, split_number_runs, split_single_numbers}) {
+    for (const auto split : {split_gpt2, split_llama3, split_qwen2, split_number_runs, split_single_numbers}) {
       std::string together;
       for (const std::string_view piece : split(text)) {
         CHECK_FALSE(piece.empty());

@@ -124,6 +124,8 @@ TEST_CASE("tokenizer.json: every step that is not supported is refused by name")
           "pattern = {\"String\":\"\"}");
   refused("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Contiguous"}},
           "behavior = \"Contiguous\"");
+  refused("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "__"}}, "replacement = \"__\"");
+  refused("/normalizer", {{"type", "Prepend"}, {"prepend", std::string(65, 'a')}}, "supported: at most 64 bytes");
   refused("/normalizer", {{"type", "Replace"}, {"pattern", {{"Regex", "a+"}}}, {"content", ""}},
           "pattern = {\"Regex\":\"a+\"}");
   refused("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "\\s+"}}}, {"behavior", "Isolated"}},
@@ -176,6 +178,17 @@ TEST_CASE("tokenizer.json: truncation and padding that a caller saved change not
   file["padding"] = {{"strategy", {{"Fixed", 8}}}, {"direction", "Right"}, {"pad_id", 0}, {"pad_token", "a"}};
   file["model"]["dropout"] = 0.0;
   CHECK(read(folder, file)->encode("abab") == std::vector<std::uint16_t>{2, 2});
+}
+
+TEST_CASE("tokenizer.json: a normalizer that doubles a text forty times is refused before the memory is full") {
+  const TemporaryFolder folder;
+  json file = good_tokenizer();
+  const json twice = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", std::vector<json>(40, twice)}};
+  const auto tokenizer = read(folder, file);
+  CHECK(tokenizer->encode("b").size() == 1);
+  CHECK(mentions(message_of<OptionError>([&] { tokenizer->encode(std::string(1000, 'a')); }),
+                 "its normalizer makes more than 68096 bytes of 1000"));
 }
 
 TEST_CASE("tokenizer.json: a merge that is listed twice has the rank of its last place") {
