@@ -1,6 +1,8 @@
 // UTF-8, what is not, and pointers of Git LFS.
 #include "sim/base/utf8.hpp"
 
+#include <doctest/doctest.h>
+
 #include "sim/base/error.hpp"
 #include "tests/data/temporary_folder.hpp"
 

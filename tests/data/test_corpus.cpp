@@ -5,6 +5,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/data/corpus.hpp"
 #include "sim/data/extract.hpp"
 #include "sim/data/split.hpp"
