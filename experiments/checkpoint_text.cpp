@@ -7,6 +7,7 @@
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/record/manifest.hpp"
 
 namespace fs = std::filesystem;
@@ -34,11 +35,14 @@ fs::path tokenizer_path(const fs::path& checkpoint, const fs::path& tokenizer) {
   return checkpoint.has_parent_path() ? checkpoint.parent_path() : fs::path(".");
 }
 
-TokenStream read_stream(const std::vector<fs::path>& texts, const TextTokenizer& tokenizer, Index vocabulary) {
+TokenStream read_stream(const std::vector<fs::path>& texts, bool keeps_bytes, const TextTokenizer& tokenizer,
+                        Index vocabulary) {
   TokenStream stream;
   Sha256 hash;
   for (const fs::path& path : texts) {
     const std::string text = read_text(path);
+    refuse_lfs_pointer(text, path);
+    if (!keeps_bytes) require_utf8(text, path.string(), ", or take its bytes as they are with --keep-bytes");
     hash.update(text.data(), text.size());
     const auto ids = tokenizer.encode(text);
     if (const auto begin = tokenizer.begin_of_text()) stream.validation.push_back(*begin);

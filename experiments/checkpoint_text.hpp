@@ -15,7 +15,8 @@ namespace hone::experiments {
 struct CheckpointOptions {
   std::filesystem::path checkpoint;         ///< llama2.c file, or a Hugging Face folder
   std::filesystem::path tokenizer;          ///< beside the checkpoint when empty
-  std::vector<std::filesystem::path> text;  ///< UTF-8 files
+  std::vector<std::filesystem::path> text;  ///< UTF-8 files, unless keeps_bytes
+  bool keeps_bytes = false;                 ///< take texts of any encoding, byte by byte
   std::filesystem::path out;                ///< outputs/COMMAND/NAME.h5 when empty
   std::int64_t context = 0;                 ///< the checkpoint's, at most 256, when 0
   std::int64_t seed = 1;
@@ -30,10 +31,12 @@ ImportedModel open_checkpoint(const std::filesystem::path& path, Index context);
 /// `tokenizer` if given, else the folder of the checkpoint.
 std::filesystem::path tokenizer_path(const std::filesystem::path& checkpoint, const std::filesystem::path& tokenizer);
 
-/// The texts, one after another, as held-out tokens of the checkpoint.
-/// errors  IoError; OptionError when the tokenizer is not the checkpoint's
-TokenStream read_stream(const std::vector<std::filesystem::path>& texts, const TextTokenizer& tokenizer,
-                        Index vocabulary);
+/// The texts, one after another, as held-out tokens of the checkpoint. With `keeps_bytes` a byte that is not UTF-8 has
+/// the tokenizer's token for that byte.
+/// errors  IoError; FormatError for a Git LFS pointer and, without `keeps_bytes`, for a text that is not UTF-8;
+///         OptionError when the tokenizer is not the checkpoint's or lacks a token for a byte
+TokenStream read_stream(const std::vector<std::filesystem::path>& texts, bool keeps_bytes,
+                        const TextTokenizer& tokenizer, Index vocabulary);
 
 /// The options of a command that say where tokens come from, how many windows of them, and how long.
 struct WindowWords {

@@ -187,7 +187,7 @@ int decode_checkpoint(const DecodeOptions& options) {
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const DecodeSpec spec = fitted_to(options.spec, imported.options);
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
-  const TokenStream stream = read_stream(options.text, *tokenizer, imported.options.vocabulary);
+  const TokenStream stream = read_stream(options.text, options.keeps_bytes, *tokenizer, imported.options.vocabulary);
   const ResultFile result("decode", options.checkpoint, imported.sha256, options.out);
   expect_windows(stream.name, Index(stream.validation.size()), spec.windows, spec.length, {.length = "--length"});
   const TokenBatch windows = evaluation_windows(stream, spec.length, spec.windows, 1);

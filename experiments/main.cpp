@@ -72,6 +72,8 @@ void add_checkpoint_options(CLI::App& command, CheckpointOptions& o) {
   command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
       ->required();
   command.add_option("--text", o.text, "UTF-8 text files to measure on")->required()->check(CLI::ExistingFile);
+  command.add_flag("--keep-bytes", o.keeps_bytes,
+                   "take texts of any encoding byte by byte; for tokenizers with a token for every byte");
   command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
   command.add_option("--out", o.out, "run file; default outputs/" + command.get_name() + "/NAME.h5");
   command.add_option("--context", o.context, "tokens of context; default the model's, at most 256")

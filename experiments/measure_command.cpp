@@ -17,6 +17,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
 #include "sim/base/parallel.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/import/checkpoint.hpp"
 #include "sim/import/greedy.hpp"
 #include "sim/import/text_tokenizer.hpp"
@@ -169,6 +170,7 @@ RunFile file_of(const MeasureOptions& options, const RunSpec& run, const Importe
 
 void print_continuation(const MeasureOptions& options, const Transformer<float>& model,
                         const AlignedVector<float>& theta, const TextTokenizer& tokenizer) {
+  if (!options.keeps_bytes) require_utf8(options.prompt, "--continue", ", or take its bytes with --keep-bytes");
   std::vector<std::uint16_t> prompt = tokenizer.encode(options.prompt);
   if (const auto begin = tokenizer.begin_of_text()) prompt.insert(prompt.begin(), *begin);
   const Index room = model.options().positions - Index(prompt.size());
@@ -184,7 +186,7 @@ int measure_checkpoint(const MeasureOptions& options) {
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const Index context = imported.options.positions;
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
-  const TokenStream stream = read_stream(options.text, *tokenizer, imported.options.vocabulary);
+  const TokenStream stream = read_stream(options.text, options.keeps_bytes, *tokenizer, imported.options.vocabulary);
   const ResultFile result("measure", options.checkpoint, imported.sha256, options.out);
   const RunSpec run = run_of(options, imported, stream);
   const Transformer<float> model(imported.options);

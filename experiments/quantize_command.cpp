@@ -47,13 +47,13 @@ constexpr OptionWord words[] = {{"grid", "--grid"},
 
 /// Held-out text to measure on and other text to calibrate on, as the two sides of one stream.
 TokenStream open_texts(const QuantizeOptions& o, const TextTokenizer& tokenizer, Index vocabulary) {
-  TokenStream stream = read_stream(o.text, tokenizer, vocabulary);
+  TokenStream stream = read_stream(o.text, o.keeps_bytes, tokenizer, vocabulary);
   if (o.calibration.empty()) {
     const auto middle = stream.validation.begin() + std::ptrdiff_t(stream.validation.size() / 2);
     stream.train.assign(stream.validation.begin(), middle);
     stream.validation.erase(stream.validation.begin(), middle);
   } else {
-    TokenStream other = read_stream(o.calibration, tokenizer, vocabulary);
+    TokenStream other = read_stream(o.calibration, o.keeps_bytes, tokenizer, vocabulary);
     stream.train = std::move(other.validation);
   }
   return stream;

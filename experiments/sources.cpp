@@ -131,11 +131,13 @@ std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec) {
   for (const std::string& file : spec.files) options.files.emplace_back(file);
   if (spec.files.empty())
     for (const std::string& corpus : spec.corpora) options.files.push_back(fetch_corpus(corpus, cache_ / "raw"));
+  if (spec.tokenizer != "bytes" && spec.tokenizer != "raw_bytes" && spec.tokenizer != "bpe")
+    throw OptionError(
+        fmt::format("data.{}: tokenizer = \"{}\" (expected bytes, raw_bytes or bpe)", spec.name, spec.tokenizer));
+  options.keeps_bytes = spec.tokenizer == "raw_bytes";
   const Corpus corpus(options);
-  if (spec.tokenizer != "bytes" && spec.tokenizer != "bpe")
-    throw OptionError(fmt::format("data.{}: tokenizer = \"{}\" (expected bytes or bpe)", spec.name, spec.tokenizer));
   const Tokenizer tokenizer =
-      spec.tokenizer == "bytes" ? Tokenizer::bytes() : Tokenizer::train_bpe(corpus.train(), spec.vocabulary);
+      spec.tokenizer == "bpe" ? Tokenizer::train_bpe(corpus.train(), spec.vocabulary) : Tokenizer::bytes();
   return shelf_[spec.name] = std::make_shared<TokenStream>(tokenize(corpus, tokenizer));
 }
 

@@ -58,7 +58,12 @@ void check_data(const DataSpec& data, std::vector<std::string>& wrong) {
                                   fmt::join(known, ", ")));
   };
   check("kind", data.kind, {"text", "markov", "hidden_markov", "teacher", "digits"});
-  check("tokenizer", data.tokenizer, {"bytes", "bpe"});
+  check("tokenizer", data.tokenizer, {"bytes", "raw_bytes", "bpe"});
+  if (data.kind == "text" && data.tokenizer == "raw_bytes" && data.files.empty())
+    wrong.push_back(
+        fmt::format("line {}: data.{}: tokenizer = \"raw_bytes\" takes files as they are, and corpora are packed; give "
+                    "files = [...], or tokenizer = \"bytes\"",
+                    data.line, data.name));
 }
 
 /// Every quantizer that the instruments would make.
@@ -105,9 +110,11 @@ const DataSpec* find_data(const Study& study, const ModelSpec& model, const char
 
 /// Tokens of one data mean the same to a model trained on another only if both are bytes.
 void check_other_data(const DataSpec& own, const DataSpec& other, const char* field) {
-  if (own.kind == "text" && other.kind == "text" && own.tokenizer == "bytes" && other.tokenizer == "bytes") return;
+  const auto is_bytes = [](const DataSpec& data) { return data.kind == "text" && data.tokenizer != "bpe"; };
+  if (is_bytes(own) && is_bytes(other)) return;
   throw OptionError(fmt::format(
-      "{} = \"{}\": a model reads other data only where both are text with tokenizer = \"bytes\"", field, other.name));
+      "{} = \"{}\": a model reads other data only where both are text with tokenizer = \"bytes\" or \"raw_bytes\"",
+      field, other.name));
 }
 
 void check_branch(const RunSpec& run, const BranchSpec& branch, const std::vector<std::int64_t>& steps,

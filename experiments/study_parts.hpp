@@ -23,8 +23,8 @@ struct DataSpec {
   std::string name;
   std::string kind = "text";                      ///< text | markov | hidden_markov | teacher | digits
   std::vector<std::string> corpora = {"tdavid"};  ///< text without files: corpora that fetch_corpus knows, joined
-  std::vector<std::string> files;                 ///< text: UTF-8 files; digits: one CSV
-  std::string tokenizer = "bytes";                ///< bytes | bpe
+  std::vector<std::string> files;                 ///< text: UTF-8 files (raw_bytes: any); digits: one CSV
+  std::string tokenizer = "bytes";                ///< bytes | raw_bytes (of the files as they are) | bpe
   std::int64_t vocabulary = 256;                  ///< of bpe and of synthetic sources
   double validation_fraction = 0.05;
   std::int64_t order = 1;   ///< of the Markov source

@@ -37,9 +37,13 @@ std::vector<fs::path> expanded(const std::vector<fs::path>& given) {
   return files;
 }
 
-std::string extract_text(const std::vector<fs::path>& files) {
+std::string extract_text(const std::vector<fs::path>& files, bool keeps_bytes) {
   std::string text;
   for (const fs::path& file : files) {
+    if (keeps_bytes) {
+      text += extract_bytes(file);
+      continue;
+    }
     for (const std::string& document : extract_documents(file)) {
       if (!text.empty()) text += document_separator;
       text += document;
@@ -55,8 +59,8 @@ std::string extract_text(const std::vector<fs::path>& files) {
 
 /// Changes with the content and the order of the files and with the extractor, not with their
 /// folder.
-std::string content_key(const std::vector<fs::path>& files) {
-  std::string description = fmt::format("extractor {}\n", extractor_version);
+std::string content_key(const std::vector<fs::path>& files, bool keeps_bytes) {
+  std::string description = keeps_bytes ? "bytes\n" : fmt::format("extractor {}\n", extractor_version);
   for (const fs::path& file : files)
     for (const fs::path& read : files_read_for(file))
       description += fmt::format("{} {}\n", read.filename().string(), sha256_of_file(read));
@@ -64,13 +68,14 @@ std::string content_key(const std::vector<fs::path>& files) {
 }
 
 std::string cached_text(const CorpusOptions& options, const std::vector<fs::path>& files) {
-  const fs::path text_file = options.cache / fmt::format("{}-{}.txt", options.name, content_key(files));
+  const fs::path text_file =
+      options.cache / fmt::format("{}-{}.txt", options.name, content_key(files, options.keeps_bytes));
   const fs::path hash_file = fs::path(text_file).concat(".sha256");
   if (fs::is_regular_file(text_file) && fs::is_regular_file(hash_file)) {
     std::string text = read_text(text_file);
     if (read_text(hash_file) == sha256(text) + "\n") return text;
   }
-  std::string text = extract_text(files);
+  std::string text = extract_text(files, options.keeps_bytes);
   ensure_writable_folder(options.cache);
   write_text_atomically(text_file, text);
   write_text_atomically(hash_file, sha256(text) + "\n");
@@ -101,7 +106,8 @@ Corpus::Corpus(const CorpusOptions& options) : name_(options.name) {
             fmt::format("{}: no such file; check the path or fetch the corpus with "
                         "experiments/fetch_corpus",
                         read.string()));
-  const std::string text = options.cache.empty() ? extract_text(files) : cached_text(options, files);
+  const std::string text =
+      options.cache.empty() ? extract_text(files, options.keeps_bytes) : cached_text(options, files);
   sha256_ = hone::sha256(text);
   const std::vector<std::size_t> ends = block_ends(text, options.block_bytes);
   blocks_ = static_cast<Index>(ends.size());
@@ -132,7 +138,10 @@ std::vector<std::size_t> block_ends(std::string_view text, Index block_bytes) {
       const auto continues = [&](std::size_t at) {
         return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xc0) == 0x80;
       };
-      while (continues(begin + length)) --length;
+      // A character has at most three bytes after its first; a longer run of such bytes is no text.
+      std::size_t back = 0;
+      while (back < 4 && continues(begin + length - back)) ++back;
+      if (back < 4) length -= back;
     } else {
       ++length;
     }

@@ -1,4 +1,4 @@
-// A text corpus: files -> cleaned UTF-8 text -> blocks -> training and validation text that share
+// A text corpus: files -> cleaned UTF-8 text (or, if asked for, their bytes) -> blocks -> training and validation text that share
 // no block. The cleaned text is what is hashed, so a recorded sha256 names exactly the characters
 // that were learnt.
 #pragma once
@@ -18,6 +18,7 @@ struct CorpusOptions {
   std::vector<std::filesystem::path> files = {};  ///< files, or folders (their text files in order of name)
   std::filesystem::path cache = {};               ///< folder for the cleaned text; empty = extract every time
   double validation_fraction = 0.1;               ///< of the blocks, in (0, 1)
+  bool keeps_bytes = false;                       ///< the files as they are, joined, instead of text
   Index block_bytes = 65536;                      ///< least length of a block (half of it where a document ends)
 
   /// errors  OptionError with all complaints
@@ -28,7 +29,8 @@ struct CorpusOptions {
 class Corpus {
  public:
   /// errors   OptionError for bad options or a text of fewer than two blocks; IoError for a missing
-  ///          file; FormatError for an empty or damaged file and for bytes that are not UTF-8
+  ///          file; FormatError for an empty or damaged file, and for bytes that are not UTF-8 unless
+  ///          keeps_bytes
   /// cost     reads the files; with a cache the extraction is done once per content of the files
   explicit Corpus(const CorpusOptions& options);
 
@@ -47,7 +49,7 @@ class Corpus {
 
 /// Ends of the blocks of `text`: a block ends at the first blank line (the end of a document or of
 /// a paragraph) past block_bytes/2, else at the first line end past block_bytes, else at
-/// 2·block_bytes between two characters. The last block may be shorter.
+/// 2·block_bytes between two characters (where the text is UTF-8). The last block may be shorter.
 /// expects  block_bytes ≥ 8
 std::vector<std::size_t> block_ends(std::string_view text, Index block_bytes);
 

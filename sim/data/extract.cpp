@@ -8,6 +8,7 @@
 
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/data/markup.hpp"
 
 namespace fs = std::filesystem;
@@ -70,14 +71,6 @@ std::vector<SwordBlock> sword_blocks(const fs::path& index_file, std::uint64_t d
   return blocks;
 }
 
-void require_utf8(const fs::path& file, std::string_view text, std::string_view where) {
-  const size_t at = first_invalid_utf8(text);
-  if (at == text.npos) return;
-  throw FormatError(
-      fmt::format("{}: not UTF-8 at byte {}{} (value 0x{:02x}); convert it, e.g. iconv -f latin1 -t utf-8",
-                  file.string(), at, where, static_cast<unsigned char>(text[at])));
-}
-
 std::vector<std::string> sword_documents(const fs::path& index_file) {
   const fs::path data_file = sword_data_of(index_file);
   if (!fs::is_regular_file(data_file))
@@ -95,7 +88,7 @@ std::vector<std::string> sword_documents(const fs::path& index_file) {
           fmt::format("{}: the block at byte {} does not unpack to {} bytes (zlib status {}); "
                       "fetch the module again",
                       data_file.string(), block.offset, block.unpacked, status));
-    require_utf8(data_file, markup, fmt::format(" of the block at byte {}", block.offset));
+    require_utf8(markup, fmt::format("{}: block at byte {}", data_file.string(), block.offset));
     documents.push_back(text_of_sword_markup(markup));
   }
   return documents;
@@ -155,42 +148,27 @@ std::string read_gzip(const fs::path& file) {
   return text;
 }
 
-size_t first_invalid_utf8(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  for (size_t i = 0; i < text.size();) {
-    const unsigned char lead = byte(i);
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-    if (lead < 0xc2 || lead > 0xf4 || i + length > text.size()) return i;
-    // The second byte excludes overlong forms, surrogates and codes above U+10FFFF.
-    const unsigned char least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    const unsigned char most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (byte(i + 1) < least || byte(i + 1) > most) return i;
-    for (size_t k = 2; k < length; ++k)
-      if ((byte(i + k) & 0xc0) != 0x80) return i;
-    i += length;
-  }
-  return text.npos;
-}
-
-std::vector<std::string> extract_documents(const fs::path& file) {
+std::string extract_bytes(const fs::path& file) {
   if (!fs::is_regular_file(file))
     throw IoError(
         fmt::format("{}: no such file; check the path or fetch the corpus with "
                     "experiments/fetch_corpus",
                     file.string()));
+  refuse_lfs_pointer(file);
+  std::string raw = file.extension() == ".gz" ? read_gzip(file) : read_text(file);
+  if (raw.empty()) throw FormatError(fmt::format("{}: the file is empty; give a file with text", file.string()));
+  return raw;
+}
+
+std::vector<std::string> extract_documents(const fs::path& file) {
   std::vector<std::string> documents;
   if (is_sword_index(file)) {
+    if (!fs::is_regular_file(file)) throw IoError(fmt::format("{}: no such file; check the path", file.string()));
     documents = sword_documents(file);
   } else {
-    const bool packed = file.extension() == ".gz";
-    const std::string raw = packed ? read_gzip(file) : read_text(file);
-    if (raw.empty()) throw FormatError(fmt::format("{}: the file is empty; give a file with text", file.string()));
-    require_utf8(file, raw, "");
-    documents.push_back(is_html(packed ? file.stem() : file) ? text_of_html(raw) : plain_text(raw));
+    const std::string raw = extract_bytes(file);
+    require_utf8(raw, file.string(), ", or learn from its bytes with tokenizer = \"raw_bytes\" in [[data]]");
+    documents.push_back(is_html(file.extension() == ".gz" ? file.stem() : file) ? text_of_html(raw) : plain_text(raw));
   }
   std::erase_if(documents, [](const std::string& text) { return text.empty(); });
   return documents;

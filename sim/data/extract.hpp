@@ -18,17 +18,18 @@ inline constexpr int extractor_version = 1;
 ///          unpacked
 std::string read_gzip(const std::filesystem::path& file);
 
-/// Offset of the first byte that is not UTF-8 (RFC 3629: no overlong forms, no surrogates), or
-/// npos.
-std::size_t first_invalid_utf8(std::string_view text);
-
 /// Documents of one file, by its extension: .?zs = SWORD index (its data is the .?zz file beside
 /// it, one document per block; an empty index is an empty testament and gives none), .html/.htm,
 /// otherwise plain text without its byte order mark and with LF line ends; .gz is unpacked first.
 /// Empty documents are left out.
-/// errors   IoError when missing; FormatError when empty, damaged or not UTF-8 (with the byte
-///          offset)
+/// errors   IoError when missing; FormatError when empty, damaged, a Git LFS pointer, or not UTF-8
+///          (with the byte offset)
 std::vector<std::string> extract_documents(const std::filesystem::path& file);
+
+/// All bytes of one file as they are, of any encoding or none: byte order marks, CR and markup stay. .gz
+/// is unpacked first.
+/// errors   IoError when missing; FormatError when empty, damaged or a Git LFS pointer
+std::string extract_bytes(const std::filesystem::path& file);
 
 /// Files whose bytes extract_documents(file) reads: the file, and the data of a SWORD index.
 std::vector<std::filesystem::path> files_read_for(const std::filesystem::path& file);

@@ -7,6 +7,7 @@
 
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/utf8.hpp"
 
 namespace hone {
 namespace {
@@ -59,7 +60,11 @@ json parse_json(std::string_view text, const std::string& origin) {
   }
 }
 
-json read_json(const std::filesystem::path& file) { return parse_json(read_text(file), file.string()); }
+json read_json(const std::filesystem::path& file) {
+  const std::string text = read_text(file);
+  refuse_lfs_pointer(text, file);
+  return parse_json(text, file.string());
+}
 
 JsonFields::JsonFields(const json& object, std::string origin) : object_(object), origin_(std::move(origin)) {
   if (!object_.is_object())

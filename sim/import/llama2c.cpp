@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/import/folder_config.hpp"
 
 namespace fs = std::filesystem;
@@ -145,6 +146,7 @@ Llama2cModel read_llama2c(const fs::path& file, std::optional<Index> positions) 
   const std::uint64_t file_size = fs::file_size(file, error);
   std::ifstream in(file, std::ios::binary);
   if (error || !in) throw IoError(fmt::format("{}: cannot be read; check the path and the permissions", file.string()));
+  refuse_lfs_pointer(file);
   const Header h = read_header(file, in, file_size);
   check_size(file, h, file_size);
   Llama2cModel model;

@@ -1,6 +1,8 @@
 #include "sim/import/pre_tokenizer.hpp"
 
+#include "sim/base/error.hpp"
 #include "sim/import/characters.hpp"
+#include "sim/import/normalizer.hpp"
 
 namespace hone {
 namespace {
@@ -20,11 +22,14 @@ bool is_at(std::string_view text, size_t at, CharacterClass kind) {
   return at < text.size() && character_at(text, at).kind == kind;
 }
 
+constexpr std::string_view long_s = "\u017f";  // equals s where case does not count
+
 bool is_line_end(char c) { return c == '\r' || c == '\n'; }
 
 /// Length of a contraction at `at`, 0 for none.
 size_t contraction(std::string_view text, size_t at, bool any_case) {
   if (text[at] != '\'') return 0;
+  if (any_case && text.substr(at + 1).starts_with(long_s)) return 1 + long_s.size();
   const auto letter = [&](size_t i) {
     const char c = at + i < text.size() ? text[at + i] : '\0';
     return any_case && c >= 'A' && c <= 'Z' ? char(c + 32) : c;
@@ -52,11 +57,11 @@ size_t gpt2_end(std::string_view text, size_t at) {
   return blanks_end(text, at);
 }
 
-size_t llama3_end(std::string_view text, size_t at) {
+size_t llama3_end(std::string_view text, size_t at, size_t most_numbers) {
   if (const size_t length = contraction(text, at, true)) return at + length;
   const Character first = character_at(text, at);
   if (first.kind == CharacterClass::letter) return run_end(text, at, CharacterClass::letter);
-  if (first.kind == CharacterClass::number) return run_end(text, at, CharacterClass::number, 3);
+  if (first.kind == CharacterClass::number) return run_end(text, at, CharacterClass::number, most_numbers);
   if (!is_line_end(text[at]) && is_at(text, at + first.bytes, CharacterClass::letter))
     return run_end(text, at + first.bytes, CharacterClass::letter);
   const size_t begin = at + (text[at] == ' ');
@@ -81,9 +86,13 @@ std::vector<std::string_view> split(std::string_view text, End&& end_of) {
   return pieces;
 }
 
+/// End of the run of numbers, at most `most` of them, or of the run of the rest.
 size_t numbers_end(std::string_view text, size_t at, size_t most) {
-  if (is_at(text, at, CharacterClass::number)) return run_end(text, at, CharacterClass::number, most);
-  while (at < text.size() && !is_at(text, at, CharacterClass::number)) at += character_at(text, at).bytes;
+  const bool begins = is_numeric(character_at(text, at).value);
+  for (size_t count = 0; at < text.size() && is_numeric(character_at(text, at).value) == begins; ++count) {
+    if (begins && count == most) break;
+    at += character_at(text, at).bytes;
+  }
   return at;
 }
 
@@ -91,7 +100,13 @@ size_t numbers_end(std::string_view text, size_t at, size_t most) {
 
 std::vector<std::string_view> split_gpt2(std::string_view text) { return split(text, gpt2_end); }
 
-std::vector<std::string_view> split_llama3(std::string_view text) { return split(text, llama3_end); }
+std::vector<std::string_view> split_llama3(std::string_view text) {
+  return split(text, [](std::string_view t, size_t at) { return llama3_end(t, at, 3); });
+}
+
+std::vector<std::string_view> split_qwen2(std::string_view text) {
+  return split(text, [](std::string_view t, size_t at) { return llama3_end(t, at, 1); });
+}
 
 std::vector<std::string_view> split_number_runs(std::string_view text) {
   return split(text, [](std::string_view t, size_t at) { return numbers_end(t, at, t.npos); });
@@ -99,6 +114,61 @@ std::vector<std::string_view> split_number_runs(std::string_view text) {
 
 std::vector<std::string_view> split_single_numbers(std::string_view text) {
   return split(text, [](std::string_view t, size_t at) { return numbers_end(t, at, 1); });
+}
+
+std::vector<std::string_view> split_at(std::string_view text, std::string_view delimiter, SplitBehavior behavior) {
+  EXPECTS(!delimiter.empty(), "split_at: nothing to look for");
+  std::vector<std::string_view> parts;
+  const auto add = [&](size_t begin, size_t end) {
+    if (begin < end) parts.push_back(text.substr(begin, end - begin));
+  };
+  size_t begin = 0;
+  for (size_t at = 0; (at = text.find(delimiter, at)) != text.npos;) {
+    const size_t end = at + delimiter.size();
+    add(begin, behavior == SplitBehavior::merged_with_previous ? end : at);
+    if (behavior == SplitBehavior::isolated) add(at, end);
+    begin = behavior == SplitBehavior::merged_with_next ? at : end;
+    at = end;
+  }
+  add(begin, text.size());
+  return parts;
+}
+
+PreTokenizerStep splitting(Splitter split) {
+  return [split = std::move(split)](Pieces& pieces) {
+    std::vector<std::string_view> finer;
+    for (const std::string_view piece : pieces.views) {
+      const std::vector<std::string_view> parts = split(piece);
+      finer.insert(finer.end(), parts.begin(), parts.end());
+    }
+    // A step that removes what it finds may remove the beginning.
+    pieces.begin_text &= !finer.empty() && finer[0].data() == pieces.views[0].data();
+    pieces.views = std::move(finer);
+  };
+}
+
+PreTokenizerStep byte_level(bool add_prefix_space, bool use_regex) {
+  return [=, cut = splitting(split_gpt2)](Pieces& pieces) {
+    for (std::string_view& piece : pieces.views)
+      if (add_prefix_space && !piece.starts_with(' ')) piece = pieces.rewritten.emplace_back(fmt::format(" {}", piece));
+    if (use_regex) cut(pieces);
+  };
+}
+
+PreTokenizerStep metaspace(const std::string& sign, PrependScheme prepend, bool split) {
+  EXPECTS(!sign.empty(), "metaspace: no sign for a blank");
+  const PreTokenizerStep cut =
+      splitting([sign](std::string_view piece) { return split_at(piece, sign, SplitBehavior::merged_with_next); });
+  return [=](Pieces& pieces) {
+    for (size_t i = 0; i < pieces.views.size(); ++i) {
+      std::string piece = replaced(pieces.views[i], " ", sign);
+      const bool is_due =
+          prepend == PrependScheme::always || (prepend == PrependScheme::first && i == 0 && pieces.begin_text);
+      if (is_due && !piece.starts_with(sign)) piece.insert(0, sign);
+      pieces.views[i] = pieces.rewritten.emplace_back(std::move(piece));
+    }
+    if (split) cut(pieces);
+  };
 }
 
 }  // namespace hone

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/base/error.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/import/json_file.hpp"
 
 namespace fs = std::filesystem;
@@ -139,6 +140,7 @@ std::vector<StoredTensor> list_safetensors(const fs::path& file) {
   std::error_code error;
   const std::uint64_t file_size = fs::file_size(file, error);
   if (error) throw IoError(fmt::format("{}: cannot be read ({}); check the path", file.string(), error.message()));
+  refuse_lfs_pointer(file);
   std::uint64_t data_begin = 0;
   const json header = parse_json(read_header(file, file_size, data_begin), file.string() + " header");
   if (!header.is_object()) throw fault(file, "the header is not a JSON object");

@@ -3,8 +3,9 @@
 #include <fstream>
 
 #include "sim/base/error.hpp"
-#include "sim/import/byte_level_bpe.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/import/scored_pieces.hpp"
+#include "sim/import/tokenizer_json.hpp"
 
 namespace fs = std::filesystem;
 
@@ -40,7 +41,8 @@ std::vector<std::uint16_t> side(std::string_view text, const TextTokenizer& toke
 
 std::unique_ptr<TextTokenizer> import_tokenizer(const fs::path& path) {
   const fs::path file = tokenizer_file(path);
-  if (is_json(file)) return std::make_unique<ByteLevelBpe>(file);
+  refuse_lfs_pointer(file);
+  if (is_json(file)) return std::make_unique<BpeTokenizer>(read_tokenizer_json(file));
   return std::make_unique<ScoredPieces>(file);
 }
 

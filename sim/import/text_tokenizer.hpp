@@ -1,5 +1,5 @@
-// The tokenizer that belongs to an imported checkpoint: text -> ids of that checkpoint and back. Two kinds are read,
-// byte-level BPE (tokenizer.json) and scored pieces (tokenizer.bin of llama2.c); both are values behind this interface.
+// The tokenizer that belongs to an imported checkpoint: text -> ids of that checkpoint and back. Two kinds are read, BPE
+// (tokenizer.json) and scored pieces (tokenizer.bin of llama2.c); both are values behind this interface.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,7 @@ class TextTokenizer {
 };
 
 /// Reads a tokenizer: the file itself, or tokenizer.json, tokenizer.bin or tok512.bin of a folder, in this order.
-/// errors  IoError; FormatError for a damaged file; OptionError for an unsupported step or more than 65536 ids
+/// errors  IoError; FormatError for a damaged file and for a Git LFS pointer in its place; OptionError for an unsupported step or more than 65536 ids
 std::unique_ptr<TextTokenizer> import_tokenizer(const std::filesystem::path& path);
 
 /// Both sides of the corpus as tokens, each with begin_of_text before it where there is one.

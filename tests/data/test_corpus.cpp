@@ -5,6 +5,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/data/corpus.hpp"
 #include "sim/data/extract.hpp"
 #include "sim/data/split.hpp"
@@ -77,6 +78,7 @@ TEST_CASE("blocks: they cover the text in order and end at line ends") {
     }
     CHECK(begin == text.size());
   }
+  CHECK(block_ends(std::string(40, '\x80'), 8) == std::vector<std::size_t>{16, 32, 40});  // no text, cut all the same
   CHECK(block_ends("", 8).empty());
 }
 
@@ -177,6 +179,25 @@ TEST_CASE("corpus: each error names the fact and the fix") {
   CHECK(mentions(message_of<FormatError>([&] { Corpus({.files = {page}}); }), "menu.html"));
   fs::create_directory(folder.path() / "bare");
   CHECK(mentions(message_of<IoError>([&] { Corpus({.files = {folder.path() / "bare"}}); }), "bare"));
+}
+
+TEST_CASE("corpus: keeps_bytes takes the files as they are, packed or not, and joins them [CR, mark, no UTF-8]") {
+  const TemporaryFolder folder;
+  const std::string bytes =
+      "\xef\xbb\xbf"
+      "caf\xe9\r\n<b>&amp;\xff" +
+      std::string(300, '\x80');
+  const fs::path one = folder.write("one.html", bytes), two = folder.write("two.txt", "\xfe end");
+  const CorpusOptions options{.name = "raw", .files = {one, two}, .keeps_bytes = true, .block_bytes = 8};
+  const Corpus corpus(options);
+  CHECK(corpus.sha256() == sha256(bytes + "\xfe end"));
+  CHECK(corpus.train().size() + corpus.validation().size() == bytes.size() + 5);
+  CorpusOptions text = options;
+  text.keeps_bytes = false;
+  CHECK(mentions(message_of<FormatError>([&] { Corpus{text}; }), "one.html: not UTF-8 at byte 6 (value 0xe9)"));
+  CorpusOptions cached = options;
+  cached.cache = folder.path() / "cache";
+  for (int time = 0; time < 2; ++time) CHECK(Corpus(cached).sha256() == corpus.sha256());
 }
 
 TEST_CASE("corpus: the real corpus is prose, and BPE gives it back") {

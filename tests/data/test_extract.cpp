@@ -124,17 +124,6 @@ TEST_CASE("markup: what is not markup is text") {
   CHECK(text_of_sword_markup("&") == "&");
 }
 
-TEST_CASE("utf8: the first invalid byte is found") {
-  CHECK(first_invalid_utf8("plain \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80") == std::string::npos);
-  CHECK(first_invalid_utf8("ab\xff") == 2);
-  CHECK(first_invalid_utf8("ab\xc3") == 2);             // cut off
-  CHECK(first_invalid_utf8("a\xc0\xaf") == 1);          // overlong
-  CHECK(first_invalid_utf8("a\xe0\x80\xaf") == 1);      // overlong
-  CHECK(first_invalid_utf8("a\xed\xa0\x80") == 1);      // surrogate
-  CHECK(first_invalid_utf8("a\xf4\x90\x80\x80") == 1);  // above U+10FFFF
-  CHECK(first_invalid_utf8("a\xe2\x82x") == 1);
-}
-
 TEST_CASE("plain text: byte order mark and CR LF are normalized, gzip is unpacked") {
   const TemporaryFolder folder;
   CHECK(extract_documents(folder.write("a.txt", "\xef\xbb\xbfone\r\ntwo\rthree")) ==

@@ -198,6 +198,14 @@ TEST_CASE("read_study: one line names the model, its line and the fix [fields th
                   {"noise.residual.bits = 1", "bits = 2 or more"}});
 }
 
+TEST_CASE("read_study: raw_bytes without files is refused: corpora are packed") {
+  expect_refused({"raw bytes of a corpus",
+                  "kind = \"markov\"\nvocabulary = 64",
+                  "kind = \"text\"\ntokenizer = \"raw_bytes\"",
+                  "[[data]]\nname = \"zipf\"",
+                  {"tokenizer = \"raw_bytes\" takes files as they are", "give files"}});
+}
+
 TEST_CASE("read_study: unknown names of things are refused with the nearest known one") {
   const auto named = [](const char* what, const std::string& from, const std::string& to, const std::string& line_with,
                         const std::string& value, const std::string& nearest) {

@@ -17,6 +17,11 @@ inline std::filesystem::path stored_folder(const std::string& name) {
   return std::filesystem::path(HONE_TEST_DATA) / "import" / name;
 }
 
+/// A tokenizer.json of tests/data/tokenizers, written by make_tokenizers.py.
+inline std::filesystem::path stored_layout(const std::string& name) {
+  return std::filesystem::path(HONE_TEST_DATA) / "tokenizers" / (name + ".json");
+}
+
 inline nlohmann::json stored_answers(const std::string& name) {
   return nlohmann::json::parse(read_text(stored_folder(name) / "expected.json"));
 }

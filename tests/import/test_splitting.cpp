@@ -1,7 +1,6 @@
 // Characters and the scanners that cut text into pieces.
-#include <algorithm>
-
 #include "sim/import/characters.hpp"
+#include "sim/import/normalizer.hpp"
 #include "sim/import/pair_merging.hpp"
 #include "sim/import/pre_tokenizer.hpp"
 #include "tests/import/stored.hpp"
@@ -39,11 +38,50 @@ TEST_CASE("characters: classes are Unicode's [samples of every kind, borders of 
   for (const char32_t c : {U'\0', U'\x1f', U'!', U'_', U'~', U'\u00d7', U'\u2014', U'\u201c', U'\u200b', U'\u0301',
                            U'\U0001f600', U'\U0010ffff'})
     CHECK(class_of(c) == CharacterClass::other);
-  CHECK(std::is_sorted(detail::character_table.begin(), detail::character_table.end()));
-  CHECK(may_change_in_nfc(U'\u0301'));
-  CHECK(may_change_in_nfc(U'\u212b'));
-  CHECK_FALSE(may_change_in_nfc(U'\u00e9'));
-  CHECK_FALSE(may_change_in_nfc(U'\u2014'));
+}
+
+TEST_CASE("normalizer: a text in NFC stays as it is, whatever characters it holds [Hindi, Tamil, Arabic, IPA, jamo]") {
+  for (const std::string text : {"गाँव की सड़क", "கதவைத் திறந்தான்", "خبزًا مُسرعًا", "x̂ ± σ̄, [ʃɑ̃sɔ̃]", "\u1100\u11ff", "plain"})
+    CHECK(normalized(text, NormalForm::nfc) == text);
+}
+
+TEST_CASE("normalizer: forms compose, decompose, order marks and fold, and leave wrong bytes where they are") {
+  CHECK(normalized("e\u0301", NormalForm::nfc) == "\u00e9");
+  CHECK(normalized("\u0958", NormalForm::nfc) == "\u0915\u093c");  // excluded from composition
+  CHECK(normalized("q\u0307\u0323", NormalForm::nfc) == "q\u0323\u0307");
+  CHECK(normalized("\u00e9", NormalForm::nfd) == "e\u0301");
+  CHECK(normalized("\ufb01\u00bd", NormalForm::nfkc) == "fi1\u20442");
+  CHECK(normalized("\uac01", NormalForm::nfkd) == "\u1100\u1161\u11a8");
+  CHECK(normalized("e\xff\u0301\xc3", NormalForm::nfc) == "e\xff\u0301\xc3");
+  CHECK(normalized("", NormalForm::nfd).empty());
+}
+
+TEST_CASE("normalizer: replaced finds from left to right without overlap") {
+  CHECK(replaced(" a  b ", " ", "__") == "__a____b__");
+  CHECK(replaced("aaa", "aa", "b") == "ba");
+  CHECK(replaced("", " ", "_").empty());
+}
+
+TEST_CASE("pre-tokenizer: split_at keeps what its behaviour says [runs, both ends, nothing found]") {
+  const auto split = [](SplitBehavior behavior) { return split_at("__a_b_", "_", behavior); };
+  CHECK(split(SplitBehavior::isolated) == Pieces{"_", "_", "a", "_", "b", "_"});
+  CHECK(split(SplitBehavior::removed) == Pieces{"a", "b"});
+  CHECK(split(SplitBehavior::merged_with_previous) == Pieces{"_", "_", "a_", "b_"});
+  CHECK(split(SplitBehavior::merged_with_next) == Pieces{"_", "_a", "_b", "_"});
+  CHECK(split_at("ab", "_", SplitBehavior::removed) == Pieces{"ab"});
+}
+
+TEST_CASE("pre-tokenizer: metaspace puts its sign before every piece, the first of the text, or none") {
+  const auto pieces = [](PrependScheme prepend, bool begins, bool split) {
+    hone::Pieces text{{"a b", " c"}, {}, begins};
+    metaspace("_", prepend, split)(text);
+    return std::vector<std::string>(text.views.begin(), text.views.end());
+  };
+  using Texts = std::vector<std::string>;
+  CHECK(pieces(PrependScheme::always, false, true) == Texts{"_a", "_b", "_c"});
+  CHECK(pieces(PrependScheme::first, true, false) == Texts{"_a_b", "_c"});
+  CHECK(pieces(PrependScheme::first, false, false) == Texts{"a_b", "_c"});
+  CHECK(pieces(PrependScheme::never, true, true) == Texts{"a", "_b", "_c"});
 }
 
 TEST_CASE("characters: every code point survives UTF-8, and a wrong byte is one character") {
@@ -70,18 +108,23 @@ TEST_CASE("pre-tokenizer: pieces of the GPT-2 expression [contractions, blanks, 
   CHECK(split_gpt2("a\u00a0\u00a0b") == Pieces{"a", "\u00a0", "\u00a0", "b"});
   CHECK(split_gpt2("").empty());
   CHECK(split_gpt2(" ") == Pieces{" "});
+  CHECK(split_gpt2("\uf8ff's") == Pieces{"\uf8ff'", "s"});                    // private use is no letter
+  CHECK(split_gpt2("a\U000e0fff\u0378") == Pieces{"a", "\U000e0fff\u0378"});  // nor is what is not assigned
 }
 
 TEST_CASE("pre-tokenizer: pieces of the Llama 3 expression [three digits, line ends, marks before letters]") {
   CHECK(split_llama3("It'Sx 12345 (x) !?\n\n y") ==
         Pieces{"It", "'S", "x", " ", "123", "45", " (", "x", ")", " !?\n\n", " y"});
+  CHECK(split_llama3("it'\u017f\u017f") == Pieces{"it", "'\u017f", "\u017f"});  // long s
   CHECK(split_llama3("a  \n \n  b\tc") == Pieces{"a", "  \n \n", " ", " b", "\tc"});
   CHECK(split_llama3("_x-y  ") == Pieces{"_x", "-y", "  "});
+  CHECK(split_qwen2("It'S 123\n x") == Pieces{"It", "'S", " ", "1", "2", "3", "\n", " x"});
 }
 
 TEST_CASE("pre-tokenizer: pieces of digits") {
   CHECK(split_single_numbers("ab123 4") == Pieces{"ab", "1", "2", "3", " ", "4"});
   CHECK(split_number_runs("ab123 4") == Pieces{"ab", "123", " ", "4"});
+  CHECK(split_number_runs("") == Pieces{});
 }
 
 TEST_CASE("pre-tokenizer: pieces put together are the text, none is empty [random bytes]") {
@@ -89,7 +132,7 @@ TEST_CASE("pre-tokenizer: pieces put together are the text, none is empty [rando
   for (std::uint32_t number = 0; number < 300; ++number) {
     std::string text;
     for (const std::uint16_t i : ids<std::uint16_t>(number % 23, alphabet.size(), number)) text += alphabet[i];
-    for (const auto split : {split_gpt2, split_llama3, split_number_runs, split_single_numbers}) {
+    for (const auto split : {split_gpt2, split_llama3, split_qwen2, split_number_runs, split_single_numbers}) {
       std::string together;
       for (const std::string_view piece : split(text)) {
         CHECK_FALSE(piece.empty());

@@ -100,10 +100,11 @@ TEST_CASE("tokenizer.json: merges as pairs, a blank put before a text, whole wor
   file["pre_tokenizer"]["add_prefix_space"] = true;
   CHECK(read(folder, file)->encode("ab") == std::vector<std::uint16_t>{3, 2});
   file = good_tokenizer();
-  file["model"]["vocab"]["aab"] = 5;
+  file["model"]["vocab"]["aab"] = 4;
+  file["added_tokens"][0]["id"] = 5;
   CHECK(read(folder, file)->encode("aab") == std::vector<std::uint16_t>{0, 2});
   file["model"]["ignore_merges"] = true;
-  CHECK(read(folder, file)->encode("aab") == std::vector<std::uint16_t>{5});
+  CHECK(read(folder, file)->encode("aab") == std::vector<std::uint16_t>{4});
 }
 
 TEST_CASE("tokenizer.json: every step that is not supported is refused by name") {
@@ -115,9 +116,18 @@ TEST_CASE("tokenizer.json: every step that is not supported is refused by name")
     CHECK(mentions(message, "supported: "));
   };
   refused("/normalizer", {{"type", "Lowercase"}}, "normalizer: type = \"Lowercase\"");
-  refused("/pre_tokenizer", {{"type", "Metaspace"}}, "pre_tokenizer: type = \"Metaspace\"");
-  refused("/pre_tokenizer", {{"type", "Digits"}}, "ends without ByteLevel");
-  refused("/pre_tokenizer", nullptr, "pre_tokenizer is missing");
+  refused("/pre_tokenizer", {{"type", "BertPreTokenizer"}}, "pre_tokenizer: type = \"BertPreTokenizer\"");
+  refused("/pre_tokenizer", {{"type", "Digits"}}, "decoder: type = \"ByteLevel\"");
+  refused("/pre_tokenizer", nullptr, "decoder: type = \"ByteLevel\"");
+  refused("/pre_tokenizer", {{"type", "Metaspace"}, {"prepend_scheme", "last"}}, "prepend_scheme = \"last\"");
+  refused("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"String", ""}}}, {"behavior", "Isolated"}},
+          "pattern = {\"String\":\"\"}");
+  refused("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"String", "a"}}}, {"behavior", "Contiguous"}},
+          "behavior = \"Contiguous\"");
+  refused("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "__"}}, "replacement = \"__\"");
+  refused("/normalizer", {{"type", "Prepend"}, {"prepend", std::string(65, 'a')}}, "supported: at most 64 bytes");
+  refused("/normalizer", {{"type", "Replace"}, {"pattern", {{"Regex", "a+"}}}, {"content", ""}},
+          "pattern = {\"Regex\":\"a+\"}");
   refused("/pre_tokenizer", {{"type", "Split"}, {"pattern", {{"Regex", "\\s+"}}}, {"behavior", "Isolated"}},
           "pattern = {\"Regex\":\"\\\\s+\"}");
   refused("/decoder", {{"type", "Metaspace"}}, "decoder: type = \"Metaspace\"");
@@ -125,11 +135,8 @@ TEST_CASE("tokenizer.json: every step that is not supported is refused by name")
   refused("/post_processor", {{"type", "TemplateProcessing"}, {"single", json::array({1, 2, 3})}}, "single = [1,2,3]");
   refused("/model/type", "Unigram", "type = \"Unigram\"");
   refused("/model/dropout", 0.1, "dropout = 0.1");
-  refused("/model/byte_fallback", true, "byte_fallback = true");
   refused("/model/continuing_subword_prefix", "##", "continuing_subword_prefix = \"##\"");
   refused("/model/vocab/b", 65536, "token 'b' has id = 65536");
-  refused("/added_tokens/0/lstrip", true, "lstrip = true");
-  refused("/truncation", {{"max_length", 8}}, "truncation = ");
 }
 
 TEST_CASE("tokenizer.json: damaged content -> FormatError naming the field") {
@@ -142,7 +149,9 @@ TEST_CASE("tokenizer.json: damaged content -> FormatError naming the field") {
   wrong("/model/vocab", json::array(), "model.vocab is no object");
   wrong("/model/vocab/b", -1, "token 'b' has the id -1");
   wrong("/model/vocab/b", 0, "id 0 belongs to 'a' and to 'b'");
-  wrong("/model/vocab/b b", 7, "token 'b b' is not spelled in bytes");
+  wrong("/model/vocab/<end>", 6, "the added token '<end>' has id 4, its id in model.vocab is 6");
+  wrong("/added_tokens/0/id", 7, "the added token '<end>' has id 7, the next free id is 4");
+  wrong("/model/vocab", {{"a", 0}, {"b", 1}, {"ab", 2}, {"b b", 3}}, "token 'b b' is not spelled in bytes");
   wrong("/model/merges", "a b", "model.merges is no array");
   wrong("/model/merges/0", "ab", "merge \"ab\" is no pair");
   wrong("/model/merges/0", "a a", "merge \"a a\" joins or makes a token that the vocabulary lacks");
@@ -150,12 +159,54 @@ TEST_CASE("tokenizer.json: damaged content -> FormatError naming the field") {
   wrong("/pre_tokenizer", {{"type", "Sequence"}}, "a Sequence has no pretokenizers");
 }
 
-TEST_CASE("tokenizer.json: a byte without token, or a character that NFC may change -> OptionError naming it") {
+TEST_CASE("tokenizer.json: a byte or character without token -> OptionError naming it") {
   const TemporaryFolder folder;
   CHECK(mentions(message_of<OptionError>([&] { read(folder, good_tokenizer())->encode("abc"); }),
                  "no token for the byte 0x63"));
-  const auto neox = import_tokenizer(stored_folder("neox"));
-  CHECK(mentions(message_of<OptionError>([&] { neox->encode("ab e\u0301"); }), "U+0301 at byte 4"));
+  json file = good_tokenizer();
+  file["pre_tokenizer"] = file["decoder"] = nullptr;
+  CHECK(read(folder, file)->encode("abb") == std::vector<std::uint16_t>{2, 1});
+  CHECK(mentions(message_of<OptionError>([&] { read(folder, file)->encode("ab\u4f60"); }),
+                 "no token for the character U+4F60"));
+  CHECK(mentions(message_of<OptionError>([&] { read(folder, file)->encode("ab\xff"); }), "no token for the byte 0xFF"));
+}
+
+TEST_CASE("tokenizer.json: truncation and padding that a caller saved change nothing") {
+  const TemporaryFolder folder;
+  json file = good_tokenizer();
+  file["truncation"] = {{"direction", "Right"}, {"max_length", 1}, {"strategy", "LongestFirst"}, {"stride", 0}};
+  file["padding"] = {{"strategy", {{"Fixed", 8}}}, {"direction", "Right"}, {"pad_id", 0}, {"pad_token", "a"}};
+  file["model"]["dropout"] = 0.0;
+  CHECK(read(folder, file)->encode("abab") == std::vector<std::uint16_t>{2, 2});
+}
+
+TEST_CASE("tokenizer.json: a normalizer that doubles a text forty times is refused before the memory is full") {
+  const TemporaryFolder folder;
+  json file = good_tokenizer();
+  const json twice = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", std::vector<json>(40, twice)}};
+  const auto tokenizer = read(folder, file);
+  CHECK(tokenizer->encode("b").size() == 1);
+  CHECK(mentions(message_of<OptionError>([&] { tokenizer->encode(std::string(1000, 'a')); }),
+                 "its normalizer makes more than 68096 bytes of 1000"));
+}
+
+TEST_CASE("tokenizer.json: a merge that is listed twice has the rank of its last place") {
+  const TemporaryFolder folder;
+  json file = good_tokenizer();
+  file["model"]["vocab"]["ba"] = 4;
+  file["added_tokens"][0]["id"] = 5;
+  file["model"]["merges"] = {"a b", "b a", "a b"};
+  CHECK(read(folder, file)->encode("aba") == std::vector<std::uint16_t>{0, 4});
+}
+
+TEST_CASE(
+    "tokenizer.json: bytes that are no UTF-8 have the tokens of these bytes [byte-level with NFC, byte fallback]") {
+  for (const char* name : {"neox", "llama2"}) {
+    const auto tokenizer = import_tokenizer(stored_layout(name));
+    const std::string text = "ab\xff\xe9 c\xe2\x82";
+    CHECK(tokenizer->decode(tokenizer->encode(text)) == text);
+  }
 }
 
 TEST_CASE("tokenizer.bin: cut at any byte -> FormatError, or a shorter vocabulary at the border of a token") {
