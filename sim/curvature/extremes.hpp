@@ -45,12 +45,12 @@ struct Remainder {
 
 /// Pairs in descending order: the `largest` first ones from the upper end, then those of the lower end.
 struct Eigenpairs {
-  Vector<double> values;     ///< θ, nats per squared parameter unit when A is a Hessian
-  Basis vectors;             ///< (n,k), orthonormal
-  Vector<double> residuals;  ///< r = ‖A y - θ y‖₂ from a fresh product
-  Vector<double>
-      error_bounds;  ///< |θ - λ| ≤ min(r, s + r²/(gap - s)) + rounding, s = |θ - y'Ay|; without a gap r + rounding
-  Vector<double> angle_sines;  ///< sin∠(y, eigenvector) ≤ r/gap; 1 without a known gap
+  Vector<double> values;        ///< θ, nats per squared parameter unit when A is a Hessian
+  Basis vectors;                ///< (n,k), orthonormal
+  Vector<double> residuals;     ///< r = ‖A y - θ y‖₂ from a fresh product
+  Vector<double> error_bounds;  ///< |θ - λ| ≤ min(r, s + r²/(gap - s)) + rounding, s = |θ - y'Ay|; r + rounding
+                                ///< without a known gap
+  Vector<double> angle_sines;   ///< sin∠(y, eigenvector) ≤ r/gap; 1 without a known gap
   Index largest = 0;
   Remainder upper, lower;  ///< after the found pairs; valid when a search ran or the basis spans the whole space
   double norm = 0;         ///< lower bound of ‖A‖ that residuals are measured against
@@ -106,8 +106,8 @@ Eigenpairs eigenpairs_of(const ExtremesState& state);
 Eigenpairs extreme_eigenpairs(const LinearOperator& op, const ExtremesOptions& options, const Basis& warm = Basis());
 
 /// What rounding alone may add to a residual, and so to the distance of θ from an eigenvalue.
-/// math     max(η, (16 + 4√n) ε)·‖A‖. A sum of n products is off by at most 8√n·ε/2 of its magnitudes but with probability
-///          2n e^{-32}, and the magnitudes of a row of |A||y| are at most its norm: 4√n ε. The subtraction θy, the norm,
+/// math     max(η, (16 + 4√n) ε)·‖A‖. A sum of n products is off by at most 8√n·ε/2 of its magnitudes, but with
+///          probability 2n e^{-32}; the magnitudes of |A||y| are taken as ‖A‖: 4√n ε. The subtraction of θy, the norm,
 ///          ‖y‖ ≠ 1 and a ‖A‖ known from below add a few ε each: 16 ε.
 /// units    noise_floor η: relative rounding of the products, 0 for float64
 /// source   Higham & Mary 2019, theorem 3.1 with λ = 8

@@ -22,8 +22,8 @@ double unseen_width(const ExtremesState& s) {
 }
 
 /// Distance from θ_i to all eigenvalues but its own as far as it is certified, 0 when it is not.
-/// math    diag(θ) and what the found vectors leave of A differ from A by ‖R‖ at most, so that each of their eigenvalues
-///         has one of A within ‖R‖ (Weyl): the other θ, and what the cold run saw and may have missed beyond them
+/// math    diag(θ) and what the found vectors leave of A differ from A by ‖R‖ at most, so that each of their
+///         eigenvalues has one of A within ‖R‖ (Weyl): the other θ, and what the cold run saw and may have missed
 double gap_of(const ExtremesState& s, Index i) {
   const bool is_whole = s.stop == ExtremesStop::whole_space;
   if (!is_whole && !s.is_complete) return 0;
@@ -38,8 +38,8 @@ double gap_of(const ExtremesState& s, Index i) {
   return std::isfinite(gap) ? std::max(gap - s.residuals.norm() - rounding_of(s), 0.0) : 0;
 }
 
-/// Temple's inequality needs the Rayleigh quotient ρ, and θ departs from it by `shift`: the eigenvalues of the projected
-/// matrix carry the rounding of every restart.
+/// Temple's inequality needs the Rayleigh quotient ρ, and θ departs from it by `shift`: the eigenvalues of the
+/// projected matrix carry the rounding of every restart.
 double bound_of(double residual, double shift, double gap) {
   const double around = gap - shift;  // a gap around ρ
   return around > residual ? std::min(residual, shift + residual * residual / around) : residual;
