@@ -7,6 +7,7 @@
 #include <limits>
 #include <numbers>
 
+#include "sim/base/error.hpp"
 #include "sim/layers/rope.hpp"
 #include "tests/support/messages.hpp"
 #include "tests/support/near.hpp"
