@@ -260,7 +260,7 @@ TEST_CASE("eigenpairs: options that cannot work are refused with numbers and the
   says({.count_largest = 40, .count_smallest = 11}, "1 to 50");
   says({.count_largest = 5, .steps_max = 7}, "set it to 8");
   says({.count_largest = 5, .products_max = 51}, "below the 52");
-  says({.count_largest = 5, .tolerance = NAN}, "tolerance nan");
+  says({.count_largest = 5, .tolerance = NAN}, "tolerance = nan");
   says({.count_largest = 5, .memory_max_bytes = 1000}, "memory_max_bytes 1000; lower steps_max");
   CHECK(message({.count_largest = 5, .memory_max_bytes = extremes_bytes({.count_largest = 5}, 50)}).empty());
   CHECK_THROWS_AS(start_extremes({.count_largest = 5}, 50, Basis::Zero(50, 1)), ContractError);

@@ -61,7 +61,9 @@ std::string with_field(const std::string& study, const std::string& table, const
 template <class Part>
 void run_lower_ends(const std::string& table) {
   for (const auto& [key, value] : lower_ends_of(Part())) {
-    CAPTURE(table), CAPTURE(key), CAPTURE(value);
+    CAPTURE(table);
+    CAPTURE(key);
+    CAPTURE(value);
     const Workplace place(with_field(tiny_text(), table, key, value));
     const Said said = place.says("run", alone);
     REQUIRE_MESSAGE(said.code == 0, said.err);
@@ -145,18 +147,20 @@ TEST_CASE("lower ends: the commands on a checkpoint work with each option at the
         {"--granularity", "group", "--group", "1"}}},
       {decode,
        {{"--windows", "2"},
-        {"--length", "2"},
+        {"--length", "3"},
         {"--prompt", "2"},
         {"--generate", "1"},
         {"--copy-distances", "4"},
         {"--copy-block", "2"},
         {"--copy-windows", "2"},
         {"--temperature", "0.001"},
-        {"--stored-bits", "3", "--average-bits", "3"},
+        {"--stored-bits", "3", "--average-bits", "2"},
         {"--average-bits", "2"}}}};
   for (const auto& [command, options] : tried)
     for (const Words& option : options) {
-      CAPTURE(command.front()), CAPTURE(fmt::format("{}", fmt::join(option, " ")));
+      CAPTURE(command.front());
+      const std::string tried_option = fmt::format("{}", fmt::join(option, " "));
+      CAPTURE(tried_option);
       const Said said = looked_at(checkpoint, command, option);
       CHECK_MESSAGE((said.code == 0 || said.code == 4), said.err);
       CHECK_MESSAGE(said.out.find("± inf") == std::string::npos, said.out);

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "experiments/cost.hpp"
+#include "experiments/measure.hpp"
 #include "experiments/runner.hpp"
 #include "sim/base/error.hpp"
 #include "tests/experiments/program.hpp"

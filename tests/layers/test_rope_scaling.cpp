@@ -36,8 +36,9 @@ TEST_CASE("rope scaling: llama3 keeps fast pairs, divides slow ones, and joins b
   for (Index i = 0; i < rotary / 2; ++i) {
     const double plain = rope_frequency(base, rotary, i), now = rope_frequency(base, rotary, i, scaling);
     const double turns = 64 * plain / (2 * std::numbers::pi);
-    if (turns > 4) ++kept, CHECK(now == plain);
-    if (turns < 1) ++divided, CHECK(now == plain / 8);
+    kept += turns > 4, divided += turns < 1;
+    if (turns > 4) CHECK(now == plain);
+    if (turns < 1) CHECK(now == plain / 8);
     if (turns >= 1 && turns <= 4) {
       ++between;
       const double share = (turns - 1) / 3;  // of the plain frequency
