@@ -125,7 +125,7 @@ Dataset read_group(const h5::Object& group, std::int64_t& entries_left) {
 
 }  // namespace
 
-const Dataset& RunFile::group(const std::string& name) const {
+const Dataset& RunFile::group(const std::string& name) const& {
   const auto found = groups.find(name);
   if (found != groups.end()) return found->second;
   std::string known;
@@ -133,6 +133,8 @@ const Dataset& RunFile::group(const std::string& name) const {
   throw FormatError(fmt::format("{} has no group /{}; it has: {}", origin.empty() ? "run file" : origin, name,
                                 known.empty() ? "none" : known));
 }
+
+Dataset RunFile::group(const std::string& name) && { return std::as_const(*this).group(name); }
 
 void write_run_file(const fs::path& path, const RunFile& run) {
   std::string bytes;

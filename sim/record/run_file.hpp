@@ -22,7 +22,8 @@ struct RunFile {
   std::string origin;  ///< path it was read from, for messages; not stored
 
   /// The group.   errors  FormatError listing what there is
-  const Dataset& group(const std::string& name) const;
+  const Dataset& group(const std::string& name) const&;
+  Dataset group(const std::string& name) &&;  ///< of a file that ends with the statement: the group outlives it
 };
 
 /// Writes the file whole or leaves what was there.
