@@ -184,11 +184,11 @@ void add_decode_options(CLI::App& command, DecodeOptions& o) {
   command.add_flag_callback(
       "--no-policies", [&o] { o.spec.policies.clear(); }, "leave the cache alone");
   command.add_option("--average-bits", o.spec.average_bits, "of weights over the generated tokens")
-      ->check(CLI::Range(1., 8.));
+      ->check(CLI::Range(2., 7.));
   command.add_flag_callback(
       "--no-schedules", [&o] { o.spec.average_bits.clear(); }, "leave the weights alone");
   command.add_option("--length", o.spec.length, "tokens per window; default 8 contexts, 1 with learned positions")
-      ->check(CLI::Range(2, 1 << 20));
+      ->check(CLI::Range(3, 1 << 20));
   command.add_option("--windows", o.spec.windows, "windows, and prompts of free runs")->check(CLI::Range(2, 1000000));
   command.add_option("--prompt", o.spec.prompt, "tokens before a free run; default half a context")
       ->check(CLI::Range(2, 1 << 20));

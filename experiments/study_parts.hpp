@@ -134,7 +134,7 @@ struct TrainSpec {
   void fields(V& v) {
     v("batch", batch, Range{1, 1 << 20}), v("warmup_steps", warmup_steps, at_least_zero);
     v("optimizer", optimizer), v("beta1", beta1, Range{0, 0.999999999}), v("beta2", beta2, Range{0, 0.999999999});
-    v("eps", eps, positive), v("weight_decay", weight_decay, at_least_zero);
+    v("eps", eps, Range{1e-30, 1e3}), v("weight_decay", weight_decay, at_least_zero);
     v("clip_norm", clip_norm, at_least_zero), v("final_lr_ratio", final_lr_ratio, fraction);
     v("ema_decay", ema_decay, Range{0, 0.999999999}), v("lawa_window", lawa_window, Range{0, 1000});
     v("lawa_every", lawa_every, at_least_one), v("chunk_rows", chunk_rows, Range{1, 1 << 20});
@@ -241,7 +241,7 @@ struct DecodeSpec {
   bool is_on() const { return !policies.empty() || !average_bits.empty(); }
   template <class V>
   void fields(V& v) {
-    v("policies", policies), v("average_bits", average_bits, Range{1, 8}), v("length", length, Range{0, 1 << 20});
+    v("policies", policies), v("average_bits", average_bits, Range{2, 7}), v("length", length, Range{0, 1 << 20});
     v("windows", windows, Range{2, 1e6}), v("copy_distances", copy_distances, Range{2, 1 << 20});
     v("copy_block", copy_block, Range{2, 65536}), v("copy_windows", copy_windows, Range{2, 1e6});
     v("prompt", prompt, Range{0, 1 << 20}), v("generate", generate, Range{0, 1 << 20});

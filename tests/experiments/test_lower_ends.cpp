@@ -145,14 +145,14 @@ TEST_CASE("lower ends: the commands on a checkpoint work with each option at the
         {"--granularity", "group", "--group", "1"}}},
       {decode,
        {{"--windows", "2"},
-        {"--length", "2"},
+        {"--length", "3"},
         {"--prompt", "2"},
         {"--generate", "1"},
         {"--copy-distances", "4"},
         {"--copy-block", "2"},
         {"--copy-windows", "2"},
         {"--temperature", "0.001"},
-        {"--stored-bits", "3", "--average-bits", "3"},
+        {"--stored-bits", "3", "--average-bits", "2"},
         {"--average-bits", "2"}}}};
   for (const auto& [command, options] : tried)
     for (const Words& option : options) {
