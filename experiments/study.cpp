@@ -79,6 +79,10 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
     precision_of(spec, 16, int(bits), int(bits)).key.validate("quantize.factorial_kv");
     check_weights("quantize.factorial_kv", bits);
   }
+  const Precision beside =
+      precision_of(spec, 16, int(spec.scheme_activation_bits), int(spec.scheme_kv_bits));  // in force with schemes
+  beside.activation.validate("quantize.scheme_activation");
+  beside.key.validate("quantize.scheme_kv");
   check_weights("noise.residual", noise.residual_bits);
   if (spec.factorial != "pairs" && spec.factorial != "full")
     throw OptionError(fmt::format("quantize.factorial = \"{}\" (expected pairs or full)", spec.factorial));
