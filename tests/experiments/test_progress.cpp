@@ -163,6 +163,7 @@ TEST_CASE("run: each start takes over what those before it did, and all of them 
   const Workplace place(quick_text());
   for (const RunSpec& run : {place.runs().front(), place.runs().back()}) {
     CorpusShelf shelf(place.path("cache"));
+    for (const char* part : {"runs", "work"}) std::filesystem::create_directories(place.out() / part);
     const double whole = run_cost(run);
     double before = 0;
     bool is_finished = false;
