@@ -66,6 +66,8 @@ void run_lower_ends(const std::string& table) {
     CAPTURE(value);
     std::string text = with_field(tiny_text(), table, key, value);
     if (key == "evaluation_windows") text = with_field(text, table, "curvature_windows", value);  // a subset of them
+    for (const char* grid : {"grid", "activation_grid", "kv_grid"})  // the symmetric ones begin at 2 bits
+      text = with_field(text, "quantize", grid, "\"asymmetric\"");
     const Workplace place(text);
     const Said said = place.says("run", alone);
     REQUIRE_MESSAGE(said.code == 0, said.err);

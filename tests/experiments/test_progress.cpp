@@ -145,16 +145,16 @@ TEST_CASE("cost: the work behind every state and the work left make the whole") 
 
 namespace {
 
-/// Work that an interrupted start can lose: what was measured since the last state, without the products that a journal
-/// keeps. A checkpoint without a branch has one measurement, half of whose work at most are evaluations and checks.
+/// Work that an interrupted start can lose: at most what lies between two saved states, training and measurement.
 double lost_at_most(const RunSpec& run) {
   const auto steps = checkpoint_steps(run);
-  if (run.branches.empty()) return 0.5 * moment_flops(run, work_of(run).parameters);
-  double most = 0;
-  for (size_t i = 0; i < steps.size(); ++i)
-    most = std::max(most, work_until(run, steps[i], std::int64_t(i) + 1).flops() -
-                              work_until(run, steps[i], std::int64_t(i)).flops());
-  return most;
+  double most = 0, state = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const double next = work_until(run, steps[i], std::int64_t(i) + 1).flops();
+    most = std::max(most, next - state);
+    state = next;
+  }
+  return std::max(most, run_cost(run) - state);
 }
 
 }  // namespace
