@@ -60,7 +60,8 @@ TEST_CASE("run: the folder of another study is refused and left as it was") {
 
 TEST_CASE("run: a corrected study takes the folder of a first run that measured nothing") {
   // Diverges before its first checkpoint; the corrected one is the tiny study.
-  const std::string wrong = replaced(tiny_text(), "lr = 3e-3", "lr = 3e30");
+  const std::string wrong = replaced(replaced(tiny_text(), "lr = 3e-3", "lr = 900"), "warmup_steps = 10",
+                                     "warmup_steps = 0\noptimizer = \"sgd\"\nclip_norm = 0");
   const Workplace place(wrong), whole(tiny_text());
   const Said first = place.says("run", alone);
   REQUIRE_MESSAGE(mentions(first.err, "diverged"), first.err);

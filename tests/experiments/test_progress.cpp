@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "experiments/cost.hpp"
+#include "experiments/measure.hpp"
 #include "experiments/runner.hpp"
 #include "sim/base/error.hpp"
 #include "tests/experiments/program.hpp"
@@ -144,15 +145,19 @@ TEST_CASE("cost: the work behind every state and the work left make the whole") 
 
 namespace {
 
-/// Work that an interrupted start can lose: what was measured since the last state, without the products that a journal
-/// keeps. A checkpoint without a branch has one measurement, half of whose work at most are evaluations and checks.
+/// Work that an interrupted start can lose: the training since the last checkpoint, which is saved once a minute, and
+/// what was measured since then, without the products that a journal keeps. A checkpoint without a branch has one
+/// measurement, half of whose work at most are evaluations and checks.
 double lost_at_most(const RunSpec& run) {
   const auto steps = checkpoint_steps(run);
-  if (run.branches.empty()) return 0.5 * moment_flops(run, work_of(run).parameters);
-  double most = 0;
-  for (size_t i = 0; i < steps.size(); ++i)
-    most = std::max(most, work_until(run, steps[i], std::int64_t(i) + 1).flops() -
-                              work_until(run, steps[i], std::int64_t(i)).flops());
+  double most = 0, before = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const double trained = work_until(run, steps[i], std::int64_t(i)).flops();
+    const double measured = work_until(run, steps[i], std::int64_t(i) + 1).flops();
+    const double share = run.branches.empty() ? 0.5 : 1;
+    most = std::max(most, trained - before + share * (measured - trained));
+    before = measured;
+  }
   return most;
 }
 
@@ -162,6 +167,7 @@ TEST_CASE("run: each start takes over what those before it did, and all of them 
   const Workplace place(quick_text());
   for (const RunSpec& run : {place.runs().front(), place.runs().back()}) {
     CorpusShelf shelf(place.path("cache"));
+    for (const char* part : {"runs", "work"}) std::filesystem::create_directories(place.out() / part);
     const double whole = run_cost(run);
     double before = 0;
     bool is_finished = false;

@@ -62,8 +62,7 @@ TEST_CASE("quantize: calibration text too short for a Gram matrix is said, recor
     const auto at = attributes.find("calibration_warning");
     const std::string recorded = at == attributes.end() ? "" : std::get<std::string>(at->second);
     const size_t place = said.err.find("calibration is short");
-    if (place == said.err.npos) return CHECK(recorded == ""), std::string();
-    const std::string shown = said.err.substr(place, said.err.find('\n', place) - place);
+    const std::string shown = place == said.err.npos ? "" : said.err.substr(place, said.err.find('\n', place) - place);
     CHECK(recorded == shown);
     return shown;
   };

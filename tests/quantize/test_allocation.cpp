@@ -188,7 +188,7 @@ TEST_CASE("allocation: noise around small positive sensitivities costs little mo
       measured.push_back({truth.back() + 0.05 * normal({seed, Domain::test, 6}, i), 0.05});
     }
     const auto true_cost = [&](const std::vector<double>& charged) {
-      const Allocation found = allocate_exactly(exponential_items(counts, charged, widths), 12 * 100 * 4);
+      const Allocation found = allocate_exactly(exponential_items(counts, charged, widths), 12 * 100 * 6);
       double cost = 0;
       for (size_t i = 0; i < 12; ++i) cost += truth[i] * std::pow(4.0, -found.widths[i]);
       return cost;
@@ -198,8 +198,8 @@ TEST_CASE("allocation: noise around small positive sensitivities costs little mo
     known += true_cost(truth), floored += true_cost(sound_sensitivities(measured)), clipped += true_cost(positive);
   }
   MESSAGE("cost over that with known sensitivities: floored ", floored / known, ", clipped at zero ", clipped / known);
-  CHECK(floored < 1.1 * known);
-  CHECK(floored < clipped);
+  CHECK(floored < 1.25 * known);
+  CHECK(clipped > 2 * known);
 }
 
 TEST_CASE("allocation: a budget below the smallest widths is refused with both numbers") {
