@@ -193,11 +193,13 @@ int resubmit_command(CommandOptions options, const SubmitOptions& submit) {
 int work_command(const WorkOptions& options) {
   const Submission submission = read_submission(options.manifest, options.sha256);
   const std::int64_t last = std::int64_t(submission.tasks.size()) - 1;
-  // Each alone first, so that their sum cannot overflow.
-  if (options.task < 0 || options.index < 0 || options.task > last || options.index > last - options.task)
-    throw OptionError(fmt::format("{}: has tasks 0 to {}, --task is {}{}", options.manifest.string(), last,
-                                  options.task, options.index ? fmt::format(" and --index {}", options.index) : ""));
-  const std::int64_t number = options.task + options.index;
+  const auto read = [](const std::string& text, const char* name) {
+    return checked_number(text, {"hone work", name, 0, slurm_number_limit, "call it as the scripts of hone submit do"});
+  };
+  const std::int64_t task = read(options.task, "--task"), index = read(options.index, "--index"), number = task + index;
+  if (number > last)
+    throw OptionError(fmt::format("{}: has tasks 0 to {}, --task is {}{}", options.manifest.string(), last, task,
+                                  index > 0 ? fmt::format(" and --index {}", index) : ""));
   Study study = read_study(options.manifest.parent_path() / submission.study_file);
   study.seeds = submission.seeds;
   std::map<std::string, RunSpec> known;

@@ -27,8 +27,8 @@ struct SubmitOptions {
 struct WorkOptions {
   std::filesystem::path manifest;
   std::string sha256;
-  std::int64_t task = 0;
-  std::int64_t index = 0;  ///< in the job array, added to the task
+  std::string task = "0";   ///< a number as the batch script gives it
+  std::string index = "0";  ///< in the job array, added to the task
   std::string command_line;
 };
 

@@ -1,5 +1,6 @@
 #include "experiments/slurm_numbers.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "sim/base/error.hpp"

@@ -286,7 +286,8 @@ TEST_CASE("study: unknown policies, positions beyond the context and a text too 
                                  fmt::format("kind = \"text\"\nvalidation_fraction = 0.2\nfiles = ['{}']", file)));
   const Said short_text = place.says("run", alone);
   CHECK(short_text.code != 0);
-  CHECK_MESSAGE(mentions(short_text.err + short_text.out, "32 windows of 4096 need 131104"), short_text.err << short_text.out);
+  CHECK_MESSAGE(mentions(short_text.err + short_text.out, "32 windows of 4096 need 131104"),
+                short_text.err << short_text.out);
   CHECK(!std::filesystem::exists(place.partial(0)));
 }
 
@@ -330,7 +331,9 @@ TEST_CASE("decode: a text too short, an unknown policy and --help say what to do
   const Said short_text = says({"--windows", "400"});
   CHECK(short_text.code == 2);
   CHECK_MESSAGE(mentions(short_text.err, "text.txt: "), short_text.err);
-  CHECK_MESSAGE(mentions(short_text.err, "--windows 400 of 256 tokens and the one after them need 102800; give more text with --text"), short_text.err);
+  CHECK_MESSAGE(mentions(short_text.err,
+                         "--windows 400 of 256 tokens and the one after them need 102800; give more text with --text"),
+                short_text.err);
   const Said unknown = says({"--policies", "kivi2", "tokn4"});
   CHECK(unknown.code == 2);
   CHECK_MESSAGE(mentions(unknown.err, "policy \"tokn4\" is unknown; did you mean \"token4\"?"), unknown.err);

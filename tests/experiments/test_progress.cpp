@@ -145,16 +145,20 @@ TEST_CASE("cost: the work behind every state and the work left make the whole") 
 
 namespace {
 
-/// Work that an interrupted start can lose: at most what lies between two saved states, training and measurement.
+/// Work that an interrupted start can lose: the training since the last checkpoint, which is saved once a minute, and
+/// what was measured since then, without the products that a journal keeps. A checkpoint without a branch has one
+/// measurement, half of whose work at most are evaluations and checks.
 double lost_at_most(const RunSpec& run) {
   const auto steps = checkpoint_steps(run);
-  double most = 0, state = 0;
+  double most = 0, before = 0;
   for (size_t i = 0; i < steps.size(); ++i) {
-    const double next = work_until(run, steps[i], std::int64_t(i) + 1).flops();
-    most = std::max(most, next - state);
-    state = next;
+    const double trained = work_until(run, steps[i], std::int64_t(i)).flops();
+    const double measured = work_until(run, steps[i], std::int64_t(i) + 1).flops();
+    const double share = run.branches.empty() ? 0.5 : 1;
+    most = std::max(most, trained - before + share * (measured - trained));
+    before = measured;
   }
-  return std::max(most, run_cost(run) - state);
+  return most;
 }
 
 }  // namespace

@@ -189,7 +189,8 @@ TEST_CASE("results: every refusal names options of the command that was run") {
   refused(desk.says("decode", "model", {"--policies", "kivi2-group8-residual5"}), {"--policies: policy"});
   refused(desk.says("decode", "model", {"--prompt", "300"}), {"--prompt = 300", "--length = 48"});
   refused(desk.says("decode", "model", {"--copy-distances", "2"}), {"--copy-distances: 2", "--copy-block = "});
-  refused(desk.says("decode", "model", {"--stored-bits", "3", "--average-bits", "6"}), {"--average-bits: 6", "--stored-bits = "});
+  refused(desk.says("decode", "model", {"--stored-bits", "3", "--average-bits", "6"}),
+          {"--average-bits: 6", "--stored-bits = "});
 }
 
 TEST_CASE("option words: fields become options, paths and plain English stay") {
