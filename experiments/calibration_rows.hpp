@@ -11,8 +11,8 @@ namespace hone::experiments {
 
 /// Rows (calibration tokens) per input of a linear below which a Gram matrix is called short. For white inputs the
 /// smallest eigenvalue of the Gram matrix of n rows of I inputs is (1 - √(I/n))² of the true one: 0 at n = I, where the
-/// matrix is singular and only the damping makes it invertible, and 0.47 at n = 10 I. Below, GPTQ shifts rounding errors
-/// into directions that the text happens not to fill, and other text does.
+/// matrix is singular and only the damping makes it invertible, and 0.47 at n = 10 I. Below, GPTQ shifts rounding
+/// errors into directions that the text happens not to fill, and other text does.
 ///   source  Marchenko and Pastur 1967
 inline constexpr Index least_rows_per_input = 10;
 

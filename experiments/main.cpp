@@ -12,6 +12,7 @@
 #include "experiments/predict_command.hpp"
 #include "experiments/quantize_command.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/instruction_class.hpp"
 
 using hone::experiments::CheckpointOptions;
 using hone::experiments::CommandOptions;
@@ -319,6 +320,7 @@ int dispatch(int argc, char** argv) {
   inspect.add_option("file", file, "run file (HDF5)")->required();
   inspect.add_option("--group", group, "print this group's values");
   CLI11_PARSE(app, argc, argv);
+  (void)hone::instruction_class();  // an impossible HONE_ISA is refused before any work
   if (plan.parsed()) return hone::experiments::plan_command(plan_options);
   if (run.parsed()) return hone::experiments::run_command(options);
   if (judge.parsed()) return hone::experiments::judge_command(options);

@@ -3,7 +3,8 @@
 //   coordinates   (none) | smooth+ (SmoothQuant) | rotate+ (QuaRot)
 //   rules         rtn | mse | gptq | guided | lnq | awq, at every width of a ladder
 //                 mixed-trace | mixed-fisher | mixed-fisher-rows | mixed-output | mixed-share: widths under a budget
-//                 nf4 | nf4-dq (QLoRA's scales) | fp8 | mxfp4 | mxfp6 | mxfp8 | nvfp4 | ternary: round to nearest in that format, one width
+//                 nf4 | nf4-dq (QLoRA's scales) | fp8 | mxfp4 | mxfp6 | mxfp8 | nvfp4 | ternary: round to nearest in
+//                 that format, one width
 #pragma once
 
 #include <functional>

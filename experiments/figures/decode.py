@@ -160,6 +160,7 @@ def section(study):
         return ""
     return ("<section id=decode><h2>Decoding token by token</h2>" + "".join(parts)
             + "<p class=quiet>Bits of a cached number with its steps: beside the loss rise at the "
-            "full length of the windows, beside free runs at their last token. Equal tokens: before the first difference of a greedy free run, mean over prompts. "
+            "full length of the windows, beside free runs at their last token. Equal tokens: before the "
+            "first difference of a greedy free run, mean over prompts. "
             "Schedules: weights as nested codes, teacher-forced after a prompt at the stored "
             "width; uniform has the same average. ± 2 standard errors over windows.</p></section>")

@@ -28,7 +28,7 @@ const Table& table_of();
 template <class Table>
 const Table& kernels() {
 #if defined(__x86_64__)
-  static const Table& chosen = [&]() -> const Table& {
+  static const Table& chosen = []() -> const Table& {
     switch (instruction_class()) {
       case InstructionClass::v4: return table_of<InstructionClass::v4, Table>();
       case InstructionClass::v3: return table_of<InstructionClass::v3, Table>();

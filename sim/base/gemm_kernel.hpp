@@ -2,8 +2,8 @@
 //   y (R rows, one panel) = Σ_t a_t b_t  with up to two terms t summed in registers, so that the R-operator of a
 //   product, ta b + a tb, touches y once. b is laid out in panels of `panel` columns, each (depth, panel), padded
 //   with zeros; a is read in place, one element broadcast over a panel.
-//   One arithmetic: every element of y is a chain of multiply-adds (madd of vector_math.hpp) from 0 over the depth of the
-//   first term and then of the second, in a tile of any height and at any column.
+//   One arithmetic: every element of y is a chain of multiply-adds (madd of vector_math.hpp) from 0 over the depth of
+//   the first term and then of the second, in a tile of any height and at any column.
 //   source  tiling: Goto & van de Geijn 2008; register blocking of BLIS, Van Zee & van de Geijn 2015
 #pragma once
 

@@ -3,6 +3,7 @@
 #include "sim/base/error.hpp"
 
 namespace hone {
+
 void BpeTokenizer::encode_normalized(std::string_view text, bool begins_text, std::vector<std::uint16_t>& out) const {
   Pieces pieces{{text}, {}, begins_text};
   for (const PreTokenizerStep& step : parts_.pre_tokenizers) step(pieces);

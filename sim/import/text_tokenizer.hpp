@@ -39,7 +39,8 @@ class TextTokenizer {
 };
 
 /// Reads a tokenizer: the file itself, or tokenizer.json, tokenizer.bin or tok512.bin of a folder, in this order.
-/// errors  IoError; FormatError for a damaged file and for a Git LFS pointer in its place; OptionError for an unsupported step or more than 65536 ids
+/// errors  IoError; FormatError for a damaged file and for a Git LFS pointer in its place; OptionError for an
+///         unsupported step or more than 65536 ids
 std::unique_ptr<TextTokenizer> import_tokenizer(const std::filesystem::path& path);
 
 /// Both sides of the corpus as tokens, each with begin_of_text before it where there is one.

@@ -2,8 +2,6 @@
 //   shapes  q, out (hd)   keys (hd, key_stride), position after position   values (length, value_stride)
 #pragma once
 
-#include <algorithm>
-
 #include "sim/layers/softmax.hpp"
 
 namespace hone {

@@ -10,8 +10,8 @@ namespace hone {
 /// Scales that share one second-level scale.
 inline constexpr std::size_t double_quantization_block = 256;
 
-/// The values of the signed dynamic 8-bit type in ascending order: 0, 1, and for i = 0 … 6 the 2^i midpoints of 2^i equal
-/// parts of [0.1, 1], times 10^(i-6), with both signs. There is no -1.
+/// The values of the signed dynamic 8-bit type in ascending order: 0, 1, and for i = 0 … 6 the 2^i midpoints of 2^i
+/// equal parts of [0.1, 1], times 10^(i-6), with both signs. There is no -1.
 const std::array<double, 256>& dynamic_8bit_values();
 
 /// The scales as they come back from 8 bits: their mean over the tensor is subtracted, each block of 256 consecutive

@@ -117,9 +117,9 @@ template <class Body>
 void for_each_group(const Quantizer& q, Index rows, Index cols, Index rows_per_tensor, Body&& body);
 
 /// Replaces every value of x by its grid point; does nothing when the quantizer is off.
-/// shapes   x (rows,cols). Tensor, column and block granularity and e4m3_two_level cut it into tensors of
-///          rows_per_tensor rows, and so does double_quantized: all rows of weights, the rows of one sequence of activations. The others do not
-///          read it. outlier_threshold looks at whole columns of x, so that its result depends on the batch.
+/// shapes   x (rows,cols). Tensor, column and block granularity, e4m3_two_level and double_quantized cut it into
+///          tensors of rows_per_tensor rows: all rows of weights, the rows of one sequence of activations. The others
+///          do not read it. outlier_threshold looks at whole columns of x, so that its result depends on the batch.
 /// expects  all values finite
 /// ensures  stochastic rounding of (row, column) takes draw row·cols + column of
 ///          Stream{seed, Domain::rounding, substream};
@@ -141,8 +141,9 @@ void fake_quantize_static(MatRef<S> x, const StepRange& range, Rounding rounding
 
 /// Storage per weight of a (rows,cols) matrix that is one tensor, metadata included.
 /// math     element_bits + (scale + zero)·groups/weights. scale: scale_bits for real scales and those of fp16, 8 for
-///          e8m0, 8 and 32 per tensor for e4m3_two_level, 8 + 32/256 and 32 per tensor for double_quantized. zero: nothing but for asymmetric grids, where it is zero_bits if given, else
-///          `bits` (Grid::asymmetric) or scale_bits (a minimum in floating point)
+///          e8m0, 8 and 32 per tensor for e4m3_two_level, 8 + 32/256 and 32 per tensor for double_quantized. zero:
+///          nothing but for asymmetric grids, where it is zero_bits if given, else `bits` (Grid::asymmetric) or
+///          scale_bits (a minimum in floating point)
 /// units    bits; 16 when the quantizer is off
 double bits_per_weight(const Quantizer& q, Index rows, Index cols, int scale_bits = 16,
                        std::optional<int> zero_bits = std::nullopt);

@@ -30,8 +30,8 @@ struct IntegerElement : IntegerGrid<S> {
   S zero_point;
 };
 
-/// An integer grid whose code 0 is not the value 0, or whose stored step is not the one that codes are taken with. Apart from IntegerElement, for adding an offset of 0 would turn
-/// -0 into 0 and cost an addition.
+/// An integer grid whose code 0 is not the value 0, or whose stored step is not the one that codes are taken with. Apart
+/// from IntegerElement, for adding an offset of 0 would turn -0 into 0 and cost an addition.
 template <class S>
 struct ShiftedElement {
   explicit ShiftedElement(const StepRange& range)

@@ -3,11 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "sim/base/error.hpp"
 #include "sim/base/gemm_kernel.hpp"
-#include "sim/base/rng.hpp"
 #include "sim/base/vector_ops.hpp"
+#include "tests/support/class_tables.hpp"
+#include "tests/support/draws.hpp"
 
 namespace hone::test {
 namespace {
@@ -20,7 +22,7 @@ TEST_CASE("instruction class: the highest of the usable ones, or the one asked f
   CHECK(choose_class("", {base}) == base);
   const auto usable = usable_classes();
   REQUIRE(!usable.empty());
-  CHECK(std::find(usable.begin(), usable.end(), instruction_class()) != usable.end());
+  CHECK(is_usable(instruction_class()));
 }
 
 TEST_CASE("instruction class: an unknown or unusable one is refused with those that can be set") {
@@ -30,31 +32,11 @@ TEST_CASE("instruction class: an unknown or unusable one is refused with those t
   CHECK_THROWS_AS(choose_class("", {}), OptionError);
 }
 
-#if defined(__x86_64__)
-template <class Table>
-const Table& table_for(InstructionClass c) {
-  return c == v4 ? table_of<v4, Table>() : c == v3 ? table_of<v3, Table>() : table_of<v2, Table>();
-}
-#else
-template <class Table>
-const Table& table_for(InstructionClass) {
-  return table_of<base, Table>();
-}
-#endif
-
-template <class S>
-AlignedVector<S> gaussian(Index count, std::uint32_t substream) {
-  AlignedVector<S> x(static_cast<size_t>(count));
-  for (Index i = 0; i < count; ++i)
-    x[size_t(i)] = S(normal({1, Domain::test, substream}, static_cast<std::uint64_t>(i)));
-  return x;
-}
-
 /// y (rows, cols) = a b + c d by the tile kernels of one class.
 template <class S>
 std::vector<S> product(const GemmKernels<S>& k, const S* a, Index rows, Index depth, Index cols, Index terms) {
   const Index panel = k.gemm_panel_width(), padded = (cols + panel - 1) / panel * panel;
-  const AlignedVector<S> b = gaussian<S>(2 * depth * cols, 2);
+  const AlignedVector<S> b = aligned_normals<S>(2 * depth * cols, 2);
   AlignedVector<S> packed(size_t(2 * padded * depth));
   ProductTerm<S> term[2];
   for (Index t = 0; t < 2; ++t) {
@@ -69,7 +51,7 @@ std::vector<S> product(const GemmKernels<S>& k, const S* a, Index rows, Index de
 
 TEST_CASE_TEMPLATE("products: a row has equal bits alone and among 1 to 30 rows, and at every column [every class]", S,
                    float, double) {
-  const AlignedVector<S> a = gaussian<S>(30 * 40, 1);
+  const AlignedVector<S> a = aligned_normals<S>(30 * 40, 1);
   for (const InstructionClass c : usable_classes()) {
     CAPTURE(name_of(c));
     const auto& k = table_for<GemmKernels<S>>(c);
@@ -92,7 +74,7 @@ TEST_CASE_TEMPLATE("products: a row has equal bits alone and among 1 to 30 rows,
 TEST_CASE_TEMPLATE("products: an element is the chain of multiply-adds over its depth [every class]", S, float,
                    double) {
   const Index depth = 37, cols = 19;
-  const AlignedVector<S> a = gaussian<S>(depth, 1), b = gaussian<S>(2 * depth * cols, 2);
+  const AlignedVector<S> a = aligned_normals<S>(depth, 1), b = aligned_normals<S>(2 * depth * cols, 2);
   for (const InstructionClass c : usable_classes()) {
     CAPTURE(name_of(c));
     const std::vector<S> y = product(table_for<GemmKernels<S>>(c), a.data(), 1, depth, cols, 2);
@@ -109,7 +91,7 @@ TEST_CASE_TEMPLATE("products: an element is the chain of multiply-adds over its 
 }
 
 TEST_CASE_TEMPLATE("sums and elementwise operations have equal bits in every class", S, float, double) {
-  const AlignedVector<S> x = gaussian<S>(300, 3), y = gaussian<S>(300, 4);
+  const AlignedVector<S> x = aligned_normals<S>(300, 3), y = aligned_normals<S>(300, 4);
   const auto usable = usable_classes();
   const auto& least = table_for<VectorKernels<S>>(usable.front());
   for (const InstructionClass c : usable) {

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "sim/base/instruction_class.hpp"
 #include "tests/experiments/program.hpp"
 #include "theory/verdict.hpp"
 
@@ -129,6 +130,20 @@ TEST_CASE("run: seeds on the command line are checked like those of the file") {
   CHECK_MESSAGE(mentions(twice.err, "one seed twice"), twice.err);
   CHECK(place.says("run", {"--seed", "three"}).code > 0);
   CHECK(!fs::exists(place.out()));
+}
+
+TEST_CASE("run: the file says which instruction class ran, and one that cannot run is refused by every command") {
+  const Workplace place(tiny_text());
+  for (const char* command : {"plan", "run", "judge"}) {
+    const Said refused = hone_says(place.arguments(command), {"env", "HONE_ISA=v9"});
+    CHECK(refused.code == 2);
+    CHECK_MESSAGE(mentions(refused.err, "HONE_ISA = 'v9': this machine can run "), refused.err);
+  }
+  CHECK(!fs::exists(place.out()));
+  const std::string least(name_of(usable_classes().front()));
+  REQUIRE(hone_says(place.arguments("run", alone), {"env", "HONE_ISA=" + least}).code == 0);
+  const RunFile file = place.read(0);
+  CHECK(std::get<std::string>(file.group("manifest").attributes().at("isa")) == least);
 }
 
 TEST_CASE("judge: a finished quick study has eight verdicts with numbers and thresholds") {

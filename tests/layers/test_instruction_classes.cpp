@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <vector>
 
-#include "sim/base/rng.hpp"
 #include "sim/layers/activation.hpp"
 #include "sim/layers/cached_attention.hpp"
 #include "sim/layers/norm.hpp"
 #include "sim/layers/softmax.hpp"
+#include "tests/support/class_tables.hpp"
+#include "tests/support/draws.hpp"
 
 namespace hone::test {
 namespace {
@@ -15,29 +16,12 @@ namespace {
 #if defined(__x86_64__)
 using enum InstructionClass;
 
-template <class Table>
-const Table& table_for(InstructionClass c) {
-  return c == v4 ? table_of<v4, Table>() : c == v3 ? table_of<v3, Table>() : table_of<v2, Table>();
-}
-
-bool is_usable(InstructionClass c) {
-  const auto usable = usable_classes();
-  return std::find(usable.begin(), usable.end(), c) != usable.end();
-}
-
-template <class S>
-AlignedVector<S> gaussian(Index count, std::uint32_t substream) {
-  AlignedVector<S> x(static_cast<size_t>(count));
-  for (Index i = 0; i < count; ++i)
-    x[size_t(i)] = S(normal({1, Domain::test, substream}, static_cast<std::uint64_t>(i)));
-  return x;
-}
-
 /// Everything that the kernels of a class make of one set of rows of n values.
 template <class S>
 std::vector<S> results(InstructionClass c, Index n) {
   constexpr Index rows = 3;
-  const AlignedVector<S> x = gaussian<S>(rows * n, 1), dy = gaussian<S>(rows * n, 2), w = gaussian<S>(n, 3);
+  const AlignedVector<S> x = aligned_normals<S>(rows * n, 1), dy = aligned_normals<S>(rows * n, 2),
+                         w = aligned_normals<S>(n, 3);
   AlignedVector<S> y(size_t(rows * n)), dx(size_t(rows * n)), stat(2 * rows), dw(static_cast<size_t>(n), S(0));
   std::vector<S> all;
   const auto keep = [&] {
@@ -86,7 +70,7 @@ TEST_CASE_TEMPLATE("v2, without fused multiply-add, differs from v3 by rounding 
 }
 
 TEST_CASE_TEMPLATE("a row has equal bits at every address and beside any others [every class]", S, float, double) {
-  const AlignedVector<S> x = gaussian<S>(2000, 5), w = gaussian<S>(100, 6);
+  const AlignedVector<S> x = aligned_normals<S>(2000, 5), w = aligned_normals<S>(100, 6);
   for (const InstructionClass c : usable_classes()) {
     CAPTURE(name_of(c));
     const auto& norm = table_for<NormKernels<S>>(c);

@@ -15,6 +15,15 @@ inline Vector<double> normals(Index size, std::uint32_t number) {
   return out;
 }
 
+/// The same in aligned memory of any scalar.
+template <class S>
+AlignedVector<S> aligned_normals(Index size, std::uint32_t number) {
+  AlignedVector<S> out(static_cast<size_t>(size));
+  const Stream stream{.seed = 1, .domain = Domain::test, .substream = number};
+  for (Index i = 0; i < size; ++i) out[size_t(i)] = S(normal(stream, static_cast<std::uint64_t>(i)));
+  return out;
+}
+
 /// `size` integers in [0, bound).
 template <class Id>
 std::vector<Id> ids(Index size, std::uint64_t bound, std::uint32_t number) {
