@@ -128,15 +128,17 @@ __attribute__((noinline)) void tile_row(S* y, Index y_row, Index cols, const Ter
 template <class S>
 void gemm_multiply(S* y, Index y_row, Index rows, Index cols, const Term<S>* terms, int count, bool add) {
   Term<S> at[2] = {terms[0], count == 2 ? terms[1] : Term<S>{}};
-  const auto advance = [&](Index done) {
-    rows -= done, y += done * y_row;
-    for (int t = 0; t < count; ++t) at[t].a += done * at[t].row;
+  const auto tile_of = [&]<int R>(std::integral_constant<int, R>) {
+    tile_row<S, R>(y, y_row, cols, at, count, add);
+    y += R * y_row;
+    for (int t = 0; t < count; ++t) at[t].a += R * at[t].row;
+    return Index(R);
   };
-  for (; rows >= tile_rows; advance(tile_rows)) tile_row<S, tile_rows>(y, y_row, cols, at, count, add);
+  while (rows >= tile_rows) rows -= tile_of(std::integral_constant<int, tile_rows>());
   if constexpr (tile_rows > 8)
-    if (rows >= 8) tile_row<S, 8>(y, y_row, cols, at, count, add), advance(8);
-  if (rows >= 4) tile_row<S, 4>(y, y_row, cols, at, count, add), advance(4);
-  for (; rows > 0; advance(1)) tile_row<S, 1>(y, y_row, cols, at, count, add);
+    if (rows >= 8) rows -= tile_of(std::integral_constant<int, 8>());
+  if (rows >= 4) rows -= tile_of(std::integral_constant<int, 4>());
+  while (rows > 0) rows -= tile_of(std::integral_constant<int, 1>());
 }
 
 /// Panels of b (depth, cols) into out (padded(cols)·depth).
@@ -159,21 +161,20 @@ void gemm_pack(S* out, const S* b, Index b_row, Index depth, Index cols) {
 /// Transposes a square of `lanes` rows in registers by log2(lanes) perfect shuffles.
 template <class S>
 inline void transpose_square(S* out, Index out_row, const S* in, Index in_row) {
+  constexpr int n = int(lanes<S>);
+#if defined(__clang__)  // has no shuffle by a mask that is made here
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j) out[i * out_row + j] = in[j * in_row + i];
+#else
   using Value = typename Register<S>::Value;
   using Memory = typename Register<S>::Memory;
   using Lane = std::conditional_t<sizeof(S) == 4, std::int32_t, std::int64_t>;
   typedef Lane Mask __attribute__((vector_size(vector_bytes)));
-  constexpr int n = int(lanes<S>);
   Mask low, high;
   for (int i = 0; i < n; ++i) {
     low[i] = i / 2 + (i % 2) * n;
     high[i] = n / 2 + i / 2 + (i % 2) * n;
   }
-#if defined(__clang__)  // has no shuffle by a mask that is made here
-  for (int i = 0; i < n; ++i)
-    for (int j = 0; j < n; ++j) out[i * out_row + j] = in[j * in_row + i];
-  (void)low, (void)high;
-#else
   Value rows[n], mixed[n];
 #pragma GCC unroll 16
   for (int i = 0; i < n; ++i) rows[i] = *reinterpret_cast<const Memory*>(in + i * in_row);

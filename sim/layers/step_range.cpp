@@ -12,21 +12,22 @@ namespace {
 
 /// An integer grid and what a code of 0 stands for.
 template <class S>
-struct IntegerElement : IntegerGrid<S> {
+struct IntegerElement {
   explicit IntegerElement(const StepRange& range)
-      : IntegerGrid<S>{static_cast<S>(range.step), static_cast<S>(range.code_min - range.zero_point),
-                       static_cast<S>(range.code_max - range.zero_point)},
+      : grid{static_cast<S>(range.step), static_cast<S>(range.code_min - range.zero_point),
+             static_cast<S>(range.code_max - range.zero_point)},
         zero_point(static_cast<S>(range.zero_point)) {}
 
   template <Rounding rounding>
   S value(S x, double u) const {
-    return rounded<rounding>(this->clipped(x), u) * this->step;
+    return rounded<rounding>(grid.clipped(x), u) * grid.step;
   }
   template <Rounding rounding>
   S code(S x, double u) const {
-    return rounded<rounding>(this->clipped(x), u) + zero_point;
+    return rounded<rounding>(grid.clipped(x), u) + zero_point;
   }
 
+  IntegerGrid<S> grid;
   S zero_point;
 };
 
@@ -35,21 +36,21 @@ struct IntegerElement : IntegerGrid<S> {
 template <class S>
 struct ShiftedElement {
   explicit ShiftedElement(const StepRange& range)
-      : grid(range),
+      : unshifted(range),
         offset(static_cast<S>(range.offset)),
         decode_offset(static_cast<S>(range.stored_offset())),
         decode_step(static_cast<S>(range.stored_step())) {}
 
   template <Rounding rounding>
   S value(S x, double u) const {
-    return rounded<rounding>(grid.clipped(x - offset), u) * decode_step + decode_offset;
+    return rounded<rounding>(unshifted.grid.clipped(x - offset), u) * decode_step + decode_offset;
   }
   template <Rounding rounding>
   S code(S x, double u) const {
-    return rounded<rounding>(grid.clipped(x - offset), u) + grid.zero_point;
+    return rounded<rounding>(unshifted.grid.clipped(x - offset), u) + unshifted.zero_point;
   }
 
-  IntegerElement<S> grid;
+  IntegerElement<S> unshifted;
   S offset, decode_offset, decode_step;
 };
 
@@ -184,8 +185,8 @@ void quantize_values(S* values, Index count, const StepRange& range, Rounding ro
   }
   with_element<S>(range, [&](const auto& shared) {
     if constexpr (std::is_same_v<decltype(shared), const IntegerElement<S>&>) {
-      if (rounding == Rounding::nearest_even) return round_to_even<S>(values, count, shared);
-      if (rounding == Rounding::half_away) return round_half_away<S>(values, count, shared);
+      if (rounding == Rounding::nearest_even) return round_to_even<S>(values, count, shared.grid);
+      if (rounding == Rounding::half_away) return round_half_away<S>(values, count, shared.grid);
     }
     const auto element = shared;  // a copy of known address, so that no store to `values` can change it
     switch (rounding) {

@@ -70,11 +70,13 @@ class Builder {
     return copy;
   }
 
-  hid_t space() {
+  enum class Extents { small, any };
+
+  hid_t space(Extents allowed) {
     const int rank = steps_.ConsumeIntegralInRange(-2, 4);
     if (rank < 0) return H5Screate(rank == -1 ? H5S_SCALAR : H5S_NULL);
     std::array<hsize_t, 4> extents{};
-    const bool is_large = steps_.ConsumeIntegralInRange(0, 15) == 15;
+    const bool is_large = steps_.ConsumeIntegralInRange(0, 15) == 15 && allowed == Extents::any;
     for (int i = 0; i < rank; ++i)
       extents[size_t(i)] =
           is_large ? steps_.ConsumeIntegral<hsize_t>() >> 1 : steps_.ConsumeIntegralInRange<hsize_t>(0, 4);
@@ -82,7 +84,7 @@ class Builder {
   }
 
   void write_dataset() {
-    const hid_t stored = type(), shape = space(), list = H5Pcreate(H5P_DATASET_CREATE);
+    const hid_t stored = type(), shape = space(Extents::any), list = H5Pcreate(H5P_DATASET_CREATE);
     if (steps_.ConsumeBool()) {
       const std::array<hsize_t, 4> chunk = {2, 2, 2, 2};
       H5Pset_chunk(list, std::max(1, H5Sget_simple_extent_ndims(shape)), chunk.data());
@@ -143,8 +145,8 @@ class Builder {
       default: break;
     }
     const hid_t stored = type();
-    // HDF5 1.10 writes beyond an object header when an attribute's texts need more than that holds.
-    const hid_t shape = H5Tget_class(stored) == H5T_STRING ? H5Screate(H5S_SCALAR) : space();
+    // HDF5 1.10 writes beyond an object header when an attribute needs more than that holds.
+    const hid_t shape = H5Tget_class(stored) == H5T_STRING ? H5Screate(H5S_SCALAR) : space(Extents::small);
     const hid_t made = H5Acreate2(object, called, stored, shape, H5P_DEFAULT, H5P_DEFAULT);
     if (made >= 0) H5Aclose(made);
     H5Sclose(shape), H5Tclose(stored);

@@ -41,7 +41,10 @@ std::vector<NaiveCharacter> naive_characters(std::string_view text) {
 
 /// A part of an expression. `parts` are alternatives, a sequence, or what is repeated or looked ahead for.
 struct NaivePattern::Node {
-  enum class Kind { alternatives, sequence, set, repeat, not_ahead } kind = Kind::sequence;
+  enum class Kind { alternatives, sequence, set, repeat, not_ahead };
+  explicit Node(Kind k) : kind(k) {}
+
+  Kind kind;
   std::vector<Node> parts;
   size_t least = 1, most = 1;
   std::vector<char32_t> characters;
