@@ -226,11 +226,11 @@ TEST_CASE("linearization: G and both Fishers have no eigenvalue below -1e-12 of 
   const VectorBatch data = test::random_vectors(12, 5, 3, 5);
   const Vector<double> theta = test::random_parameters(model.layout(), 6);
   Linearization<Mlp<double>> linear(model, theta.data(), data, {{5, 1}});
-  for (const auto& [name, op] : operators_of(linear)) {
-    CAPTURE(name);
-    const Vector<double> values = Eigen::SelfAdjointEigenSolver<Basis>(test::dense(op)).eigenvalues();
+  for (const auto& named : operators_of(linear)) {  // Clang 14 captures no structured binding
+    CAPTURE(named.first);
+    const Vector<double> values = Eigen::SelfAdjointEigenSolver<Basis>(test::dense(named.second)).eigenvalues();
     const double least = values[0] / values[values.size() - 1];
-    CHECK((name == "hessian" ? least < -1e-3 : least >= -1e-12));
+    CHECK((named.first == "hessian" ? least < -1e-3 : least >= -1e-12));
   }
 }
 
