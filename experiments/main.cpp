@@ -4,13 +4,13 @@
 #include <cstdio>
 #include <iostream>
 
-#include "experiments/cluster_commands.hpp"
-#include "experiments/commands.hpp"
-#include "experiments/decode_command.hpp"
-#include "experiments/measure_command.hpp"
-#include "experiments/plan_command.hpp"
-#include "experiments/predict_command.hpp"
-#include "experiments/quantize_command.hpp"
+#include "experiments/commands/cluster_commands.hpp"
+#include "experiments/commands/decode.hpp"
+#include "experiments/commands/measure.hpp"
+#include "experiments/commands/plan.hpp"
+#include "experiments/commands/predict.hpp"
+#include "experiments/commands/quantize.hpp"
+#include "experiments/commands/study_commands.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/instruction_class.hpp"
 
@@ -84,7 +84,7 @@ void add_checkpoint_options(CLI::App& command, CheckpointOptions& o) {
 }
 
 void add_grid_options(CLI::App& command, QuantizeSpec& spec) {
-  command.add_option("--grid", spec.grid, "of the weights, see sim/layers/quantizer.hpp");
+  command.add_option("--grid", spec.grid, "of the weights, see sim/formats/quantizer.hpp");
   command.add_option("--granularity", spec.granularity, "tensor, row or group");
   command.add_option("--group", spec.group, "weights per scale with --granularity group")->check(CLI::Range(0, 65536));
   command.add_option("--scale", spec.scale, "of the weights: real, fp16 (AWQ), fp16_stored (ggml), double_quantized");
@@ -154,7 +154,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
       ->check(CLI::Range(2, 16));
   command.add_option("--activation-granularity", o.spec.activation_granularity,
                      "row = per token; tensor = per sequence");
-  command.add_option("--activation-grid", o.spec.activation_grid, "see sim/layers/quantizer.hpp");
+  command.add_option("--activation-grid", o.spec.activation_grid, "see sim/formats/quantizer.hpp");
   command.add_option("--activation-clip", o.spec.activation_clip, "share of the largest |x| that the grid covers")
       ->check(CLI::Range(1e-3, 1.));
   command.add_option("--activation-range", o.spec.activation_range, "dynamic, or static from the calibration windows")
@@ -166,7 +166,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
       ->check(CLI::Range(0., 1e15));
   command.add_option("--outlier-absmax", o.spec.outlier_absmax,
                      "what a token's step leaves out then: columns (the paper) or elements (bitsandbytes)");
-  command.add_option("--kv-grid", o.spec.kv_grid, "see sim/layers/quantizer.hpp");
+  command.add_option("--kv-grid", o.spec.kv_grid, "see sim/formats/quantizer.hpp");
   command.add_option("--kv-bits", o.spec.scheme_kv_bits, "of keys and values, per token and head")
       ->check(CLI::Range(2, 16));
   add_grid_options(command, o.spec);

@@ -9,7 +9,7 @@ OUTCOME_WORDS = {
     "inconclusive": ("?", "Inconclusive"),
 }
 
-# The groups of a run file that each judge reads (theory/questions.hpp): whose hashes it rests on.
+# The groups of a run file that each judge reads (theory/questions/judge.hpp): whose hashes it rests on.
 # Q6 to Q8 hold the losses of /checkpoints too.
 GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curvature"},
                "Q4": {"noise"}, "Q5": {"ptq", "curvature", "schemes"},

@@ -1,4 +1,4 @@
-"""Writes tests/data/golden/*.json: float64 curvature of two tiny models by two libraries that know nothing of hone or
+"""Writes tests/golden/spectra/*.json: float64 curvature of two tiny models by two libraries that know nothing of hone or
 of each other, curvlinops and hessian-eigenthings. Run by hand:
 
   build/peers/venv/bin/python -B -W ignore experiments/peers/make_golden.py

@@ -4,6 +4,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "experiments/study/sources.hpp"
 #include "sim/base/error.hpp"
 #include "sim/curvature/linearization.hpp"
 #include "sim/train/trainer.hpp"

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "sim/layers/straight_through.hpp"
+#include "sim/formats/straight_through.hpp"
 
 namespace hone {
 

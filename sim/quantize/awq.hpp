@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "sim/layers/quantizer.hpp"
+#include "sim/formats/quantizer.hpp"
 
 namespace hone {
 

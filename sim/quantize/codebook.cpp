@@ -6,7 +6,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
-#include "sim/layers/quantizer.hpp"
+#include "sim/formats/quantizer.hpp"
 
 namespace hone {
 namespace {

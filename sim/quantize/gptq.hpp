@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/layers/quantizer.hpp"
+#include "sim/formats/quantizer.hpp"
 
 namespace hone {
 

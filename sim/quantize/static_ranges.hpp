@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "sim/layers/range_observer.hpp"
+#include "sim/formats/range_observer.hpp"
 #include "sim/model/objective.hpp"
 #include "sim/model/transformer.hpp"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/layers/quantizer.hpp"
+#include "sim/formats/quantizer.hpp"
 #include "sim/model/params.hpp"
 
 namespace hone {

@@ -106,7 +106,7 @@ TEST_CASE("includes: the checker sees a planted edge in the wrong direction") {
   CHECK(count("sim/train/x.hpp", "#include \"sim/import/checkpoint.hpp\"\n") == 1);
   CHECK(count("sim/import/x.cpp", "#include \"sim/train/trainer.hpp\"\n") == 1);
   CHECK(count("sim/base/x.hpp", "#include \"theory/law.hpp\"\n") == 1);
-  CHECK(count("sim/train/x.hpp", "#include \"experiments/study.hpp\"\n") == 1);
+  CHECK(count("sim/train/x.hpp", "#include \"experiments/study/study.hpp\"\n") == 1);
   CHECK(count("sim/train/x.hpp", "#include \"tests/support/near.hpp\"\n") == 1);
   CHECK(count("sim/elsewhere/x.hpp", "") == 1);
 }

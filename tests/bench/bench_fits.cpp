@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "tests/bench/timing.hpp"
-#include "theory/jackknife.hpp"
-#include "theory/planted.hpp"
+#include "theory/fits/jackknife.hpp"
+#include "theory/solvable/planted.hpp"
 
 namespace hone::theory {
 namespace {

@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 json load_golden(const std::string& name) {
-  std::ifstream file(std::string(HONE_TEST_DATA) + "/golden/" + name + ".json");
+  std::ifstream file(std::string(HONE_GOLDEN) + "/spectra/" + name + ".json");
   REQUIRE(file.good());
   return json::parse(file);
 }

@@ -10,7 +10,7 @@ namespace hone {
 namespace {
 
 nlohmann::json reference(const std::string& name) {
-  std::ifstream in(std::string(HONE_TEST_DATA) + "/models/" + name + ".json");
+  std::ifstream in(std::string(HONE_GOLDEN) + "/models/" + name + ".json");
   REQUIRE(in.good());
   return nlohmann::json::parse(in);
 }

@@ -7,8 +7,8 @@
 #include "sim/base/error.hpp"
 #include "sim/data/batch.hpp"
 #include "sim/data/permutation.hpp"
-#include "tests/data/temporary_folder.hpp"
 #include "tests/support/near.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 using namespace hone;
 using hone::test::mentions;

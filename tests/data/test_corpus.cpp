@@ -10,7 +10,7 @@
 #include "sim/data/extract.hpp"
 #include "sim/data/split.hpp"
 #include "sim/data/tokenizer.hpp"
-#include "tests/data/temporary_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace fs = std::filesystem;
 using namespace hone;

@@ -6,7 +6,7 @@
 #include "sim/base/error.hpp"
 #include "sim/data/extract.hpp"
 #include "sim/data/markup.hpp"
-#include "tests/data/temporary_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace fs = std::filesystem;
 using namespace hone;

@@ -5,8 +5,8 @@
 #include "sim/base/error.hpp"
 #include "sim/data/hidden_markov.hpp"
 #include "sim/data/synthetic.hpp"
-#include "tests/data/temporary_folder.hpp"
 #include "tests/support/near.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 using namespace hone;
 using hone::test::mentions;

@@ -8,8 +8,8 @@
 
 #include "sim/base/error.hpp"
 #include "sim/data/vectors.hpp"
-#include "tests/data/temporary_folder.hpp"
 #include "tests/support/near.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace fs = std::filesystem;
 using namespace hone;

@@ -12,7 +12,7 @@
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/matrix.hpp"
 #include "sim/base/rng.hpp"
-#include "tests/data/temporary_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace hone::test {
 

@@ -12,7 +12,8 @@
 #include <map>
 #include <set>
 
-#include "experiments/runner.hpp"
+#include "experiments/running/run.hpp"
+#include "experiments/study/reader.hpp"
 
 namespace fs = std::filesystem;
 

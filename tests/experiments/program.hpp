@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "experiments/study.hpp"
+#include "experiments/study/study.hpp"
 #include "sim/record/run_file.hpp"
-#include "tests/data/temporary_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace hone::test {
 

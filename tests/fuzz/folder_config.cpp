@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FolderConfig config;
   if (!fuzz::is_read(file.string(), [&] { config = read_folder_config(file); })) return 0;
   const std::string name = config.family == Family::llama ? "llama" : config.family == Family::gpt2 ? "gpt2" : "neox";
-  const std::filesystem::path folder = std::filesystem::path(HONE_TEST_DATA) / "import" / name;
+  const std::filesystem::path folder = std::filesystem::path(HONE_GOLDEN) / "import" / name;
   fuzz::is_read(folder.string(), [&] {
     const FolderWeights weights = read_folder_weights(folder, config);
     if (Index(weights.theta.size()) != config.options.layout().size()) fuzz::fail("parameters without a place");

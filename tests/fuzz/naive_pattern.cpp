@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "sim/import/characters.hpp"
+#include "sim/import/tokenizers/characters.hpp"
 #include "tests/fuzz/target.hpp"
 
 namespace hone::fuzz {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/base/atomic_file.hpp"
-#include "sim/import/characters.hpp"
+#include "sim/import/tokenizers/characters.hpp"
 #include "tests/fuzz/naive_pattern.hpp"
 #include "tests/fuzz/target.hpp"
 

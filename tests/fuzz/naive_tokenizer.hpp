@@ -1,5 +1,5 @@
 // Naive twins of the imported tokenizers: the rules of the file carried out word by word, without a queue, an index or a
-// scanner. For the tokenizers of tests/data/import only.
+// scanner. For the tokenizers of tests/golden/import only.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // What Slurm's programs print. The first byte chooses the program.
-#include "experiments/slurm.hpp"
+#include "experiments/cluster/slurm.hpp"
 #include "tests/fuzz/target.hpp"
 
 namespace {

@@ -1,7 +1,8 @@
 // A study file: whatever is read gives runs with different ids.
 #include <set>
 
-#include "experiments/study.hpp"
+#include "experiments/study/reader.hpp"
+#include "experiments/study/study.hpp"
 #include "tests/fuzz/target.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -3,8 +3,8 @@
 #include <array>
 
 #include "sim/data/tokenizer.hpp"
-#include "sim/import/characters.hpp"
-#include "sim/import/text_tokenizer.hpp"
+#include "sim/import/tokenizers/characters.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
 #include "tests/fuzz/naive_pattern.hpp"
 #include "tests/fuzz/naive_tokenizer.hpp"
 #include "tests/fuzz/target.hpp"
@@ -22,7 +22,7 @@ struct Pair {
 };
 
 std::array<Pair, 5> stored_pairs() {
-  const std::filesystem::path folder = std::filesystem::path(HONE_TEST_DATA) / "import";
+  const std::filesystem::path folder = std::filesystem::path(HONE_GOLDEN) / "import";
   const auto pair = [&](const char* name, bool normalizes = false) {
     const std::filesystem::path file = folder / name / "tokenizer.json";
     return Pair{name, import_tokenizer(file), fuzz::naive_byte_level_bpe(file), normalizes};

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "sim/import/text_tokenizer.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
 #include "tests/fuzz/target.hpp"
 
 namespace hone::fuzz {

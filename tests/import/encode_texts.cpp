@@ -2,7 +2,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "sim/import/text_tokenizer.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
 
 int main(int argc, char** argv) {
   if (argc != 2) {

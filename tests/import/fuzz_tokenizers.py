@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compares hone's ids with those of the library `tokenizers` on random texts, over the five layouts of
-tests/data/tokenizers and over variants of them. Wants the library, so run it from a virtual environment that has it:
+tests/golden/tokenizers and over variants of them. Wants the library, so run it from a virtual environment that has it:
   fuzz_tokenizers.py build/release/tests/import/encode_texts [--texts 6000] [--seed 1]
 --golden writes a fixed part of the comparison, which the tests repeat without Python."""
 import argparse

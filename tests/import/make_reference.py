@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the tiny checkpoints under tests/data/import and what PyTorch computes from them in float64.
+"""Makes the tiny checkpoints under tests/golden/import and what PyTorch computes from them in float64.
 
-Run by hand (needs torch, transformers, tokenizers, safetensors):  make_reference.py tests/data/import
+Run by hand (needs torch, transformers, tokenizers, safetensors):  make_reference.py tests/golden/import
 Each folder holds a model as its library saves it (float64 safetensors, config.json, tokenizer.json), expected.json
 (fixed tokens, logits, mean loss, encodings of texts, a greedy continuation), and under the model's own tensor names
 direction.safetensors (16 bits), gradient.safetensors and hessian_product.safetensors (float64).

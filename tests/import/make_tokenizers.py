@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Trains the five small tokenizers of tests/data/tokenizers with the library `tokenizers` 0.23, one per layout of
-tokenizer.json that checkpoints come with. Run by hand: make_tokenizers.py tests/data/tokenizers"""
+"""Trains the five small tokenizers of tests/golden/tokenizers with the library `tokenizers` 0.23, one per layout of
+tokenizer.json that checkpoints come with. Run by hand: make_tokenizers.py tests/golden/tokenizers"""
 import json
 import pathlib
 import sys

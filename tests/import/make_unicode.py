@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what the library `tokenizers` 0.23 makes of every Unicode scalar value, as tests/data/tokenizers/unicode.json:
+"""Writes what the library `tokenizers` 0.23 makes of every Unicode scalar value, as tests/golden/tokenizers/unicode.json:
 the classes of its expressions, the words of its added tokens, its digits, and hashes of its normal forms. Run by hand
 with the library at hand: make_unicode.py > FILE"""
 import hashlib

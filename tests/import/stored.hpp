@@ -1,4 +1,4 @@
-// The stored reference checkpoints (tests/data/import, written by make_reference.py) and files made up by a test.
+// The stored reference checkpoints (tests/golden/import, written by make_reference.py) and files made up by a test.
 #pragma once
 
 #include <cstring>
@@ -8,18 +8,18 @@
 #include <vector>
 
 #include "sim/data/batch.hpp"
-#include "tests/data/temporary_folder.hpp"
 #include "tests/support/near.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace hone::test {
 
 inline std::filesystem::path stored_folder(const std::string& name) {
-  return std::filesystem::path(HONE_TEST_DATA) / "import" / name;
+  return std::filesystem::path(HONE_GOLDEN) / "import" / name;
 }
 
-/// A tokenizer.json of tests/data/tokenizers, written by make_tokenizers.py.
+/// A tokenizer.json of tests/golden/tokenizers, written by make_tokenizers.py.
 inline std::filesystem::path stored_layout(const std::string& name) {
-  return std::filesystem::path(HONE_TEST_DATA) / "tokenizers" / (name + ".json");
+  return std::filesystem::path(HONE_GOLDEN) / "tokenizers" / (name + ".json");
 }
 
 inline nlohmann::json stored_answers(const std::string& name) {

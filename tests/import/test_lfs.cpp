@@ -2,7 +2,7 @@
 #include "sim/base/error.hpp"
 #include "sim/import/checkpoint.hpp"
 #include "sim/import/safetensors.hpp"
-#include "sim/import/text_tokenizer.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
 #include "tests/import/stored.hpp"
 
 namespace fs = std::filesystem;

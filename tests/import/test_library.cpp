@@ -3,9 +3,9 @@
 #include <set>
 
 #include "sim/base/hash.hpp"
-#include "sim/import/characters.hpp"
-#include "sim/import/normalizer.hpp"
-#include "sim/import/text_tokenizer.hpp"
+#include "sim/import/tokenizers/characters.hpp"
+#include "sim/import/tokenizers/normalizer.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
 #include "tests/import/stored.hpp"
 
 namespace hone::test {

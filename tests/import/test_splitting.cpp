@@ -1,8 +1,8 @@
 // Characters and the scanners that cut text into pieces.
-#include "sim/import/characters.hpp"
-#include "sim/import/normalizer.hpp"
-#include "sim/import/pair_merging.hpp"
-#include "sim/import/pre_tokenizer.hpp"
+#include "sim/import/tokenizers/characters.hpp"
+#include "sim/import/tokenizers/normalizer.hpp"
+#include "sim/import/tokenizers/pair_merging.hpp"
+#include "sim/import/tokenizers/pre_tokenizer.hpp"
 #include "tests/import/stored.hpp"
 #include "tests/support/draws.hpp"
 

@@ -3,7 +3,7 @@
 
 #include "sim/import/checkpoint.hpp"
 #include "sim/import/greedy.hpp"
-#include "sim/import/text_tokenizer.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
 #include "sim/model/objective.hpp"
 #include "tests/import/stored.hpp"
 

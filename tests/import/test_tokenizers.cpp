@@ -1,6 +1,6 @@
 // Imported tokenizers against the library `tokenizers` (stored encodings), and refusals of what is not supported.
 #include "sim/base/error.hpp"
-#include "sim/import/text_tokenizer.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
 #include "tests/import/stored.hpp"
 
 namespace fs = std::filesystem;

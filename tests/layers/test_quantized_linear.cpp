@@ -5,9 +5,9 @@
 
 #include <cmath>
 
-#include "sim/layers/llm_int8.hpp"
-#include "sim/layers/packing.hpp"
-#include "sim/layers/shared_scale.hpp"
+#include "sim/formats/llm_int8.hpp"
+#include "sim/formats/packing.hpp"
+#include "sim/formats/shared_scale.hpp"
 #include "tests/support/json_values.hpp"
 #include "tests/support/near.hpp"
 

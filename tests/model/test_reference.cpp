@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 json load_case(const std::string& name) {
-  std::ifstream file(std::string(HONE_TEST_DATA) + "/models/" + name + ".json");
+  std::ifstream file(std::string(HONE_GOLDEN) + "/models/" + name + ".json");
   REQUIRE(file.good());
   return json::parse(file);
 }

@@ -60,7 +60,7 @@ double best_by_enumeration(const std::vector<AllocationItem>& items, std::int64_
 }
 
 TEST_CASE("allocation: the exact solver finds the stored optima") {
-  const json stored = json::parse(read_text(HONE_TEST_DATA "/quant/rtn_extra_lsq_alloc.json"))["allocation"];
+  const json stored = json::parse(read_text(HONE_GOLDEN "/quant/rtn_extra_lsq_alloc.json"))["allocation"];
   std::vector<double> scores;
   for (size_t i = 0; i < 5; ++i) scores.push_back(stored["trace"][i].get<double>() * stored["var"][i].get<double>());
   const auto items = exponential_items(stored["n"].get<std::vector<Index>>(), scores, stored["bits"]);

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "sim/base/error.hpp"
-#include "sim/layers/quantizer.hpp"
+#include "sim/formats/quantizer.hpp"
 #include "sim/quantize/gptq.hpp"
 #include "tests/support/draws.hpp"
 #include "tests/support/near.hpp"

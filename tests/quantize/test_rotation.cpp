@@ -6,7 +6,7 @@
 #include "sim/base/error.hpp"
 #include "sim/curvature/dense.hpp"
 #include "sim/curvature/linearization.hpp"
-#include "sim/layers/quantizer.hpp"
+#include "sim/formats/quantizer.hpp"
 #include "sim/quantize/weights.hpp"
 #include "tests/support/json_values.hpp"
 #include "tests/support/model_passes.hpp"

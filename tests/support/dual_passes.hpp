@@ -3,7 +3,7 @@
 #pragma once
 
 #include "sim/base/gemm_any_scalar.hpp"
-#include "sim/layers/straight_through.hpp"
+#include "sim/formats/straight_through.hpp"
 #include "tests/support/dual.hpp"
 
 namespace hone {

@@ -1,4 +1,4 @@
-// Oracle vectors of tests/data/quant: JSON files, and their arrays as matrices.
+// Oracle vectors of tests/golden/quant: JSON files, and their arrays as matrices.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,9 +10,9 @@
 
 namespace hone::test {
 
-/// tests/data/quant/NAME.   expects  HONE_TEST_DATA is defined, as hone_test does
+/// tests/golden/quant/NAME.   expects  HONE_GOLDEN is defined, as hone_test does
 inline nlohmann::json load_quant(const std::string& name) {
-  return nlohmann::json::parse(read_text(std::string(HONE_TEST_DATA "/quant/") + name));
+  return nlohmann::json::parse(read_text(std::string(HONE_GOLDEN "/quant/") + name));
 }
 
 /// A list of rows of equal length.

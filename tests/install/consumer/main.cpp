@@ -5,7 +5,7 @@
 #include "sim/curvature/linearization.hpp"
 #include "sim/curvature/trace.hpp"
 #include "sim/model/mlp.hpp"
-#include "theory/laws.hpp"
+#include "theory/laws/laws.hpp"
 
 int main() {
   const hone::Mlp<double> model({{4, 3}, hone::Activation::tanh, hone::MlpLoss::squared_error, false});

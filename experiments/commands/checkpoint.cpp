@@ -1,0 +1,88 @@
+#include "experiments/commands/checkpoint.hpp"
+
+#include <cstdio>
+
+#include <algorithm>
+
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
+#include "sim/base/utf8.hpp"
+#include "sim/record/manifest.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+constexpr Index default_context = 256;
+
+}  // namespace
+
+ImportedModel open_checkpoint(const fs::path& path, Index context) {
+  ImportedModel imported = import_checkpoint(path);
+  if (context > imported.options.positions)
+    throw OptionError(fmt::format("--context {}: {} has a context of {}; choose at most that", context, path.string(),
+                                  imported.options.positions));
+  for (const std::string& note : imported.notes) fmt::print(stderr, "hone: {}\n", note);
+  if (context == 0) context = std::min(imported.options.positions, default_context);
+  return context == imported.options.positions ? imported : import_checkpoint(path, {context});
+}
+
+fs::path tokenizer_path(const fs::path& checkpoint, const fs::path& tokenizer) {
+  if (!tokenizer.empty()) return tokenizer;
+  if (fs::is_directory(checkpoint)) return checkpoint;
+  return checkpoint.has_parent_path() ? checkpoint.parent_path() : fs::path(".");
+}
+
+TokenStream read_stream(const std::vector<fs::path>& texts, bool keeps_bytes, const TextTokenizer& tokenizer,
+                        Index vocabulary) {
+  TokenStream stream;
+  Sha256 hash;
+  for (const fs::path& path : texts) {
+    const std::string text = read_text(path);
+    refuse_lfs_pointer(text, path);
+    if (!keeps_bytes) require_utf8(text, path.string(), ", or take its bytes as they are with --keep-bytes");
+    hash.update(text.data(), text.size());
+    const auto ids = tokenizer.encode(text);
+    if (const auto begin = tokenizer.begin_of_text()) stream.validation.push_back(*begin);
+    stream.validation.insert(stream.validation.end(), ids.begin(), ids.end());
+  }
+  for (std::uint16_t id : stream.validation)
+    if (id >= vocabulary)
+      throw OptionError(
+          fmt::format("{}: the tokenizer gives id {}, the checkpoint has a vocabulary of {}; name the "
+                      "checkpoint's own with --tokenizer",
+                      texts.front().string(), id, vocabulary));
+  stream.vocabulary = vocabulary;
+  stream.name = texts.front().filename().string();
+  stream.sha256 = hash.finish();
+  stream.tokenizer = tokenizer.name();
+  return stream;
+}
+
+void expect_windows(const std::string& text, Index available, Index count, Index length, const WindowWords& words) {
+  constexpr Index fewest = 2;  // of every command
+  const Index window = length + 1, fitting = available / window;
+  if (fitting >= count) return;
+  const std::string fewer = fitting >= fewest ? fmt::format("{} {} or fewer, ", words.windows, fitting) : "";
+  throw OptionError(
+      fmt::format("{}: {} tokens, {} {} of {} tokens and the one after them need {}; give more text with {}, {}or a "
+                  "smaller {}",
+                  text, available, words.windows, count, length, count * window, words.text, fewer, words.length));
+}
+
+Dataset checkpoint_manifest(const ImportedModel& model, const TokenStream& stream, std::int64_t seed, int threads,
+                            const std::string& command_line) {
+  Dataset manifest;
+  for (const auto& [name, value] : manifest_attributes(this_build(), std::uint64_t(seed), threads,
+                                                       {{"checkpoint", model.sha256}, {"text", stream.sha256}}))
+    manifest.set_attribute(name, value);
+  manifest.set_attribute("checkpoint", model.source);
+  manifest.set_attribute("format", model.format);
+  manifest.set_attribute("tokenizer", stream.tokenizer);
+  manifest.set_attribute("command", command_line);
+  return manifest;
+}
+
+}  // namespace hone::experiments

@@ -1,0 +1,252 @@
+#include "experiments/commands/measure.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "experiments/commands/checkpoint.hpp"
+#include "experiments/commands/option_words.hpp"
+#include "experiments/commands/result_file.hpp"
+#include "experiments/instruments/error_bar.hpp"
+#include "experiments/instruments/instruments.hpp"
+#include "experiments/running/progress.hpp"
+#include "experiments/study/sources.hpp"
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
+#include "sim/base/parallel.hpp"
+#include "sim/base/utf8.hpp"
+#include "sim/import/checkpoint.hpp"
+#include "sim/import/greedy.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
+#include "sim/record/run_file.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+constexpr OptionWord words[] = {{"grid", "--grid"},
+                                {"granularity", "--granularity"},
+                                {"group", "--group"},
+                                {"bits", "--bits"},
+                                {"count_largest", "--eigenpairs"},
+                                {"count_smallest", "--eigenpairs-smallest"},
+                                {"tolerance", "--tolerance"},
+                                {"lanczos_tolerance", "--tolerance"},
+                                {"steps_max", "--lanczos-steps"},
+                                {"lanczos_steps", "--lanczos-steps"},
+                                {"size_max", "--dense-max"},
+                                {"dense_max", "--dense-max"},
+                                {"evaluation_windows", "--windows"},
+                                {"curvature_windows", "--curvature-windows"},
+                                {"trace_probes", "--trace-probes"},
+                                {"slq_probes", "--slq-probes"},
+                                {"slq_steps", "--slq-steps"},
+                                {"cache_bytes", "--cache-mib"},
+                                {"limit_bytes", "--memory"},
+                                {"chunks.threads", "--threads"},
+                                {"noise.rises", "--noise"},
+                                {"context", "--context"}};
+
+constexpr double gib = 1024.0 * 1024.0 * 1024.0;
+
+RunSpec run_of(const MeasureOptions& options, const ImportedModel& model, const TokenStream& stream) {
+  RunSpec run;
+  run.study = "measure";
+  run.seed = options.seed;
+  run.data.name = stream.name;
+  run.model.name = checkpoint_name(options.checkpoint);
+  run.model.context = model.options.positions;
+  run.measure = options.measure;
+  run.quantize = options.quantize;
+  run.noise = options.noise;
+  return run;
+}
+
+std::int64_t machine_memory() { return std::int64_t(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGE_SIZE); }
+
+void state_memory(std::int64_t needed, const MeasureOptions& options) {
+  const double limit = options.memory_gib > 0 ? options.memory_gib * gib : double(machine_memory());
+  fmt::print("memory: {:.2f} GiB at most, of {:.2f} GiB\n", double(needed) / gib, limit / gib);
+  if (double(needed) > limit)
+    throw OptionError(
+        fmt::format("measure: {:.2f} GiB needed, the limit is {:.2f} GiB; lower --cache-mib, "
+                    "--lanczos-steps, --slq-steps or --curvature-windows, or raise --memory",
+                    double(needed) / gib, limit / gib));
+}
+
+void print_spectrum(const Dataset& c, const MeasureSpec& spec) {
+  const auto one = [&](const char* name) { return c.doubles(name).front(); };
+  fmt::print("\nHessian of the mean loss, {} quantizable parameters, products in {}, loss {:.6f} nats\n",
+             c.ints("dimension").front(), spec.precision, one("loss_nats"));
+  fmt::print("  {:>4} {:>14} {:>12} {:>12}\n", "", "eigenvalue", "error <=", "residual");
+  const auto list = [&](const char* values, const char* bounds, const char* residuals, const char* mark) {
+    for (size_t i = 0; i < c.doubles(values).size(); ++i)
+      fmt::print("  {:>3}{} {:>14.8g} {:>12.2e} {:>12.2e}\n", i + 1, mark, c.doubles(values)[i], c.doubles(bounds)[i],
+                 c.doubles(residuals)[i]);
+  };
+  list("lambda", "lambda_bound", "lambda_residual", "+");
+  list("lambda_smallest", "lambda_smallest_bound", "lambda_smallest_residual", "-");
+  const auto probes = c.ints("trace_probes").front(), others = c.ints("second_trace_probes").front();
+  fmt::print(
+      "trace {:.6g} ± {:.2g}, by an independent estimator {:.6g} ± {:.2g}; squared Frobenius norm {:.6g} ± {:.2g}\n",
+      one("trace"), error_bar(one("trace_se"), probes), one("second_trace"), error_bar(one("second_trace_se"), others),
+      one("frobenius2"), error_bar(one("frobenius2_se"), others));
+  if (one("second_trace_se") > 0)
+    fmt::print("trace: {}the other two: {}", error_bar_note(probes, "probes", "--trace-probes"),
+               error_bar_note(others, "probes", "--slq-probes"));
+  const auto& windows = c.doubles("window_trace");
+  const MeanEstimate mean = windows.size() > 1 ? mean_with_error(windows) : MeanEstimate{};
+  if (windows.size() > 1 && std::isfinite(mean.mean))
+    fmt::print("trace between {} parts of the windows: {:.6g}, sd {:.2g}\n", windows.size(), mean.mean,
+               mean.standard_error * std::sqrt(double(windows.size())));
+}
+
+/// Returns how many failed.
+int print_certificates(const std::vector<Certificate>& certificates) {
+  int failed = 0;
+  for (const Certificate& c : certificates) {
+    if (c.passed) continue;
+    ++failed;
+    fmt::print("FAILED {}: {} = {:.3g}, limit {:.3g}\n", c.id, c.claim, c.value, c.limit);
+  }
+  fmt::print("certificates: {} of {} passed{}\n", certificates.size() - size_t(failed), certificates.size(),
+             failed ? "; do not quote the numbers above without the failed ones" : "");
+  return failed;
+}
+
+void print_ladder(const Dataset& ptq, std::int64_t windows, std::int64_t probes) {
+  fmt::print("\n{:>5} {:>10} {:>22} {:>22} {:>12} {:>12}\n", "bits", "bits/w", "loss rise (nats)",
+             "1/24 sum step2 tr H", "g'e", "e'He/2");
+  const auto& bits = ptq.ints("bits");
+  for (size_t i = 0; i < bits.size(); ++i)
+    fmt::print("{:>5} {:>10.3f} {:>11.5f} ± {:<8.5f} {:>11.5f} ± {:<8.5f} {:>12.5f} {:>12.5f}\n", bits[i],
+               ptq.doubles("bits_per_weight")[i], ptq.doubles("delta_nats")[i],
+               error_bar(ptq.doubles("delta_se_nats")[i], windows), ptq.doubles("predicted_nats")[i],
+               error_bar(ptq.doubles("predicted_se_nats")[i], probes), ptq.doubles("gradient_nats")[i],
+               ptq.doubles("quadratic_nats")[i]);
+  fmt::print("losses: {}", error_bar_note(windows, "windows", "--windows"));
+}
+
+/// The list of every certificate, which the worst of each kind in /curvature was taken from.
+Dataset certificate_list(const std::vector<Certificate>& certificates) {
+  std::vector<std::string> ids, claims;
+  std::vector<double> values, limits;
+  std::vector<std::int64_t> passed;
+  for (const Certificate& c : certificates) {
+    ids.push_back(c.id), claims.push_back(c.claim), values.push_back(c.value), limits.push_back(c.limit);
+    passed.push_back(c.passed);
+  }
+  Dataset list;
+  list.set("id", vector_variable("item", ids, "1", "kind of certificate"));
+  list.set("claim", vector_variable("item", claims, "1", "what the value is and what it is measured against"));
+  list.set("value", vector_variable("item", values, "1", "what was found"));
+  list.set("limit", vector_variable("item", limits, "1", "what it must not pass"));
+  list.set("passed", vector_variable("item", passed, "1", "1 or 0"));
+  return list;
+}
+
+RunFile file_of(const MeasureOptions& options, const RunSpec& run, const ImportedModel& model,
+                const TokenStream& stream, Rows rows, const std::vector<Certificate>& certificates, int threads) {
+  RunFile file;
+  for (auto& [name, group] : rows) file.groups[name] = std::move(group);
+  file.groups["certificates"] = certificate_list(certificates);
+  Dataset resolved;
+  for (const auto& [name, value] : run.options())
+    if (name.starts_with("measure.") || name.starts_with("quantize.") || name.starts_with("noise."))
+      resolved.set_attribute(name, value);
+  const TransformerOptions& o = model.options;
+  const std::pair<const char*, Index> sizes[] = {
+      {"vocabulary", o.vocabulary}, {"context", o.positions}, {"layers", o.layers},      {"width", o.width},
+      {"heads", o.heads},           {"kv_heads", o.kv_heads}, {"mlp_width", o.mlp_width}};
+  for (const auto& [name, size] : sizes) resolved.set_attribute(std::string("model.") + name, std::int64_t(size));
+  file.groups["manifest"] = checkpoint_manifest(model, stream, run.seed, threads, options.command_line);
+  file.groups["options"] = std::move(resolved);
+  return file;
+}
+
+void print_continuation(const MeasureOptions& options, const Transformer<float>& model,
+                        const AlignedVector<float>& theta, const TextTokenizer& tokenizer) {
+  if (!options.keeps_bytes) require_utf8(options.prompt, "--continue", ", or take its bytes with --keep-bytes");
+  std::vector<std::uint16_t> prompt = tokenizer.encode(options.prompt);
+  if (const auto begin = tokenizer.begin_of_text()) prompt.insert(prompt.begin(), *begin);
+  const Index room = model.options().positions - Index(prompt.size());
+  if (prompt.empty() || room < 1)
+    throw OptionError(fmt::format("--continue: a prompt of {} tokens does not fit a context of {}; raise --context",
+                                  prompt.size(), model.options().positions));
+  const auto more = greedy_continue<float>(model, theta.data(), prompt, std::min<Index>(options.prompt_tokens, room));
+  prompt.insert(prompt.end(), more.begin(), more.end());
+  fmt::print("greedy continuation: {}\n", tokenizer.decode(prompt));
+}
+
+int measure_checkpoint(const MeasureOptions& options) {
+  const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
+  const Index context = imported.options.positions;
+  const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
+  const TokenStream stream = read_stream(options.text, options.keeps_bytes, *tokenizer, imported.options.vocabulary);
+  const ResultFile result("measure", options.checkpoint, imported.sha256, options.out);
+  const RunSpec run = run_of(options, imported, stream);
+  const Transformer<float> model(imported.options);
+  const int threads = options.threads > 0 ? options.threads : hardware_threads();
+
+  expect_windows(stream.name, Index(stream.validation.size()), run.measure.evaluation_windows, context);
+  Source<TokenBatch> source;
+  source.evaluation = evaluation_windows(stream, context, run.measure.evaluation_windows, 1);
+  source.curvature =
+      even_subset(source.evaluation, std::min(run.measure.curvature_windows, run.measure.evaluation_windows));
+  source.sha256 = stream.sha256;
+  fmt::print("{}: {} format, {} parameters, {} quantizable; {}: {} windows of {} tokens\n", options.checkpoint.string(),
+             imported.format, model.layout().size(), model.layout().quantizable_size(), stream.name,
+             source.evaluation.sequences, context);
+  if (!options.prompt.empty()) print_continuation(options, model, imported.theta, *tokenizer);
+
+  Progress progress("measure", moment_flops(run, model.layout().size()));
+  Instruments<Transformer> instruments(run, model, source, threads,
+                                       [&](double flops, const std::string& activity, Work work) {
+                                         progress.advance(run.model.name, flops, activity, work);
+                                       });
+  state_memory(instruments.memory_bytes(), options);
+  fs::path journal = result.path();
+  journal += ".products";
+  instruments.set_journal(journal);
+  Rows rows = instruments.measure(imported.theta, {.variant = "imported", .kind = "trunk", .is_last = true});
+  if (rows.empty())
+    throw FormatError(fmt::format("{}: the loss on {} is not finite; is it the checkpoint's own tokenizer?",
+                                  options.checkpoint.string(), stream.name));
+  progress.finish(run.model.name);
+  const std::int64_t windows = source.evaluation.sequences;
+  fmt::print("loss {:.6f} ± {:.6f} nats per token at full precision\n",
+             rows["checkpoints"].doubles("loss_nats").front(),
+             error_bar(rows["checkpoints"].doubles("loss_se_nats").front(), windows));
+  print_spectrum(rows["curvature"], run.measure);
+  const int failed = print_certificates(instruments.certificates());
+  print_ladder(rows["ptq"], windows, rows["curvature"].ints("trace_probes").front());
+  result.write(file_of(options, run, imported, stream, std::move(rows), instruments.certificates(), threads));
+  fs::remove(journal);
+  fmt::print("\nwritten: {}\n", result.path().string());
+  return failed ? 4 : 0;
+}
+
+}  // namespace
+
+MeasureOptions::MeasureOptions() {
+  measure.evaluation_windows = 64;
+  measure.curvature_windows = 16;
+  measure.eigenpairs = 5;
+  measure.lanczos_steps = 120;
+  measure.slq_probes = 4;
+  measure.slq_steps = 60;
+  measure.trace_probes = 16;
+  quantize.bits = {8, 7, 6, 5, 4, 3, 2};
+  noise.rises = {};
+}
+
+int measure_command(const MeasureOptions& options) {
+  return with_option_words(words, [&] { return measure_checkpoint(options); });
+}
+
+}  // namespace hone::experiments

@@ -1,0 +1,233 @@
+#include "experiments/commands/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "experiments/instruments/cost.hpp"
+#include "experiments/instruments/instruments.hpp"
+#include "experiments/running/executor.hpp"
+#include "experiments/running/progress.hpp"
+#include "experiments/running/run.hpp"
+#include "experiments/running/time.hpp"
+#include "experiments/study/sources.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/parallel.hpp"
+#include "theory/rows/rows.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+/// One run with what it takes.
+struct PlannedLine {
+  RunSpec run;
+  RunWork work;
+  RunWork left;  ///< of it, behind the furthest saved state
+  std::int64_t size = 0, memory = 0;
+  std::string state;
+  bool is_done = false;
+  double seconds = 0;  ///< of what is left
+};
+
+ParamLayout layout_of(const RunSpec& run) {
+  return run.model.kind == "mlp"
+             ? mlp_options(run.model, run.data.inputs, run.data.outputs, run.data.kind == "digits").layout()
+             : transformer_options(run.model, run.data.vocabulary).layout();
+}
+
+RunWork work_left(const RunSpec& run, const fs::path& folder) {
+  RunWork left = work_of(run);
+  const std::vector<SavedState> states = saved_states(folder, run);
+  if (states.empty()) return left;
+  const RunWork done = work_until(run, states.front().updates, states.front().checkpoints);
+  left.updates -= done.updates, left.moments -= done.moments;
+  left.training_flops -= done.training_flops, left.measuring_flops -= done.measuring_flops;
+  return left;
+}
+
+/// Peak bytes of a measurement, by the plan that hone measure states.
+template <template <class> class Model, class Data>
+std::int64_t memory_of(const RunSpec& run, const Model<float>& model, const Data& windows, int threads) {
+  Source<Data> source;
+  source.curvature = windows;
+  return Instruments<Model>(run, model, source, threads, [](double, const std::string&, Work) {}).memory_bytes();
+}
+
+std::int64_t memory_of(const RunSpec& run, int threads) {
+  const Index count = std::min(run.measure.curvature_windows, run.measure.evaluation_windows);
+  if (run.model.kind == "mlp") {
+    const Mlp<float> model(mlp_options(run.model, run.data.inputs, run.data.outputs, run.data.kind == "digits"));
+    return memory_of<Mlp>(run, model, VectorBatch{count, run.data.inputs, run.data.outputs, {}, {}, {}}, threads);
+  }
+  const Transformer<float> model(transformer_options(run.model, run.data.vocabulary));
+  return memory_of<Transformer>(run, model, TokenBatch{count, run.model.context, {}}, threads);
+}
+
+std::vector<PlannedLine> lines_of(const Study& study, const fs::path& folder, int threads) {
+  std::vector<PlannedLine> lines;
+  std::map<std::string, std::int64_t> memory;  // runs of one model differ in their seed only
+  for (const RunSpec& run : plan_runs(study)) {
+    PlannedLine line;
+    line.run = run, line.work = work_of(run), line.left = work_left(run, folder),
+    line.size = layout_of(run).quantizable_size();
+    if (!memory.contains(run.model.name)) memory[run.model.name] = memory_of(run, threads);
+    line.memory = memory[run.model.name];
+    std::string damage;
+    line.is_done = is_finished(folder, run, damage);
+    line.state = line.is_done                         ? "done"
+                 : !damage.empty()                    ? "damaged, to do again"
+                 : !saved_states(folder, run).empty() ? "partly done"
+                                                      : "to do";
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+/// Times kept by finished runs, or those of a probe of the smallest and the largest model.
+std::vector<RunTime> times_for(const std::vector<PlannedLine>& lines, const fs::path& folder, int threads,
+                               std::string& source) {
+  std::vector<RunTime> times = read_run_times(folder);
+  source = fmt::format("measured on {} finished runs", times.size());
+  if (!times.empty()) return times;
+  const auto by_size = [](const PlannedLine& a, const PlannedLine& b) { return a.work.parameters < b.work.parameters; };
+  const auto [least, most] = std::minmax_element(lines.begin(), lines.end(), by_size);
+  source = "probed on the smallest and the largest model; finished runs will say better";
+  times.push_back(probe_run_time(least->run, threads));
+  if (most->work.parameters != least->work.parameters) times.push_back(probe_run_time(most->run, threads));
+  return times;
+}
+
+void print_lines(const std::vector<PlannedLine>& lines) {
+  fmt::print("{:<34} {:>9} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>10}  {}\n", "run", "N", "D", "D/N", "tokens",
+             "measured", "products", "memory", "time", "state");
+  for (const PlannedLine& l : lines) {
+    const double n = double(l.size), tokens = double(l.run.model.tokens);
+    fmt::print("{:<34} {:>9} {:>9} {:>8.1f} {:>9} {:>9} {:>9} {:>9} {:>10}  {}\n", l.run.id(), count_text(n),
+               count_text(tokens), tokens / n, count_text(l.work.updates * double(tokens_per_step(l.run))),
+               count_text(l.work.moments), count_text(l.work.moments * moment_products(l.run)),
+               fmt::format("{:.0f} MiB", double(l.memory) / (1 << 20)), duration_text(l.seconds), l.state);
+  }
+}
+
+void print_rates(const std::vector<PlannedLine>& lines, const Rates& rates, int threads) {
+  const auto by_size = [](const PlannedLine& a, const PlannedLine& b) { return a.work.parameters < b.work.parameters; };
+  const auto [least, most] = std::minmax_element(lines.begin(), lines.end(), by_size);
+  for (const PlannedLine* l : {&*least, &*most}) {
+    const double p = double(l->work.parameters);
+    const double token = training_flops(l->run, l->work.parameters) / double(tokens_per_step(l->run));
+    const double product = window_product_flops(l->run, l->work.parameters) * double(l->run.measure.curvature_windows);
+    fmt::print("  {}: {} tokens/s in training, {:.3g} Hessian products/s, on {} thread{}\n", l->run.model.name,
+               count_text(threads / (rates.training.at(p) * token)), threads / (rates.measuring.at(p) * product),
+               threads, threads == 1 ? "" : "s");
+    if (least == most) break;
+  }
+}
+
+void print_cost(const std::vector<PlannedLine>& lines, const Rates& rates, const std::string& source, int jobs,
+                int threads) {
+  std::vector<double> seconds, memory;
+  double tokens = 0, products = 0, training = 0, measuring = 0;
+  for (const PlannedLine& l : lines) {
+    memory.push_back(double(l.memory));
+    if (l.is_done) continue;
+    seconds.push_back(l.seconds);
+    tokens += l.left.updates * double(tokens_per_step(l.run));
+    products += l.left.moments * moment_products(l.run);
+    training += l.left.training_flops, measuring += l.left.measuring_flops;
+  }
+  std::sort(memory.begin(), memory.end(), std::greater<>());
+  double peak = 0;
+  for (size_t i = 0; i < std::min(memory.size(), size_t(jobs)); ++i) peak += memory[i];
+  fmt::print("left to do: {} runs, {} training tokens, {} Hessian products, {:.2f} TFLOP ({:.0f} % training)\n",
+             seconds.size(), count_text(tokens), count_text(products), (training + measuring) * 1e-12,
+             training + measuring > 0 ? 100 * training / (training + measuring) : 0);
+  fmt::print("memory: at most {:.2f} GiB with {} runs at a time\n", peak / (1 << 30), jobs);
+  const double error = std::max(rates.training.error, rates.measuring.error);
+  fmt::print("time: {} ± {:.0f} % with {} runs at a time of {} thread{} each ({})\n",
+             duration_text(makespan(seconds, jobs)), 100 * error, jobs, threads, threads == 1 ? "" : "s", source);
+  print_rates(lines, rates, threads);
+}
+
+/// Run files of a folder of a study.
+std::vector<fs::path> pilot_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  if (fs::is_directory(folder / "runs"))
+    for (const auto& entry : fs::directory_iterator(folder / "runs"))
+      if (entry.path().extension() == ".h5") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string power_text(const theory::Power& p) {
+  if (!p.problem.empty()) return p.problem;
+  const auto share = [](double x) { return fmt::format("{:.0f} %", 100 * x); };
+  return fmt::format("{:>7.3g} {:>10.3g} {:>10.3g} {:>12} {:>10} {:>9} {:>13}", p.truth, p.half_width, p.margin,
+                     p.threshold, share(p.supported), share(p.refuted), share(p.inconclusive));
+}
+
+void print_power(const Study& study, const PlanOptions& options) {
+  const fs::path folder = options.pilot.empty() ? options.out : options.pilot;
+  const std::vector<fs::path> files = pilot_files(folder);
+  if (files.empty() && !options.pilot.empty())
+    throw OptionError(fmt::format("--pilot {}: no finished runs there; give the folder of a study that was run",
+                                  options.pilot.string()));
+  if (files.empty()) {
+    fmt::print("interval widths: unknown without finished runs; --pilot FOLDER takes those of another study\n");
+    return;
+  }
+  const auto thresholds = theory::with_values(theory::default_thresholds(), study.thresholds);
+  const theory::Pilot pilot = theory::pilot_of(theory::collect(files), thresholds);
+  theory::PowerOptions simulation;
+  Progress progress("power", 4.0 * simulation.worlds);
+  simulation.progress = [&](const std::string& what) { progress.advance("drawing", 1, what); };
+  const auto all = theory::expected_power(pilot, planned_runs(study), thresholds, simulation);
+  fmt::print("what the whole study will show if the {} runs in {} tell the truth ({} drawn worlds each):\n",
+             files.size(), folder.string(), simulation.worlds);
+  fmt::print("  {:<3} {:<36} {:>7} {:>10} {:>10} {:>12} {:>10} {:>9} {:>13}\n", "", "interval of", "truth",
+             "half-width", "must be <", "threshold", "supported", "refuted", "inconclusive");
+  for (const theory::Power& p : all) fmt::print("  {:<3} {:<36} {}\n", p.id, p.number, power_text(p));
+}
+
+}  // namespace
+
+std::vector<theory::PlannedRun> planned_runs(const Study& study) {
+  std::vector<theory::PlannedRun> planned;
+  for (const RunSpec& run : plan_runs(study)) {
+    if (run.model.kind == "mlp" || run.model.arm != "main") continue;
+    theory::PlannedRun p;
+    p.model = run.model.name, p.seed = run.seed, p.N = double(layout_of(run).quantizable_size());
+    for (const std::int64_t step : checkpoint_steps(run)) p.tokens.push_back(double(step * tokens_per_step(run)));
+    for (const std::int64_t bits : run.quantize.bits) p.bits.push_back(double(bits));
+    const auto below = [](const std::vector<std::int64_t>& bits) {
+      return int(std::count_if(bits.begin(), bits.end(), [](std::int64_t b) { return b < 16; }));
+    };
+    p.interactions = below(run.quantize.factorial_w) * below(run.quantize.factorial_a);
+    p.interactions_at_end = run.quantize.factorial_at == "last";
+    planned.push_back(std::move(p));
+  }
+  return planned;
+}
+
+int plan_command(PlanOptions options) {
+  const Study study = load_study(options);
+  const int cores = hardware_threads(), runs = int(plan_runs(study).size());
+  const int jobs = std::max(1, std::min(options.jobs > 0 ? options.jobs : cores, runs));
+  const int threads = options.threads > 0 ? options.threads : std::max(1, cores / jobs);
+  std::vector<PlannedLine> lines = lines_of(study, options.out, threads);
+  std::string source;
+  const Rates rates = fit_rates(times_for(lines, options.out, threads, source));
+  for (PlannedLine& l : lines) {
+    const double p = double(l.work.parameters);
+    l.seconds =
+        (l.left.training_flops * rates.training.at(p) + l.left.measuring_flops * rates.measuring.at(p)) / threads;
+  }
+  print_lines(lines);
+  print_cost(lines, rates, source, jobs, threads);
+  print_power(study, options);
+  return 0;
+}
+
+}  // namespace hone::experiments

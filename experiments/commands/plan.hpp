@@ -1,0 +1,19 @@
+// hone plan: the runs of a study, what is done, what the rest costs, and what the study can hope to show.
+#pragma once
+
+#include "experiments/commands/study_commands.hpp"
+#include "theory/planner/power.hpp"
+
+namespace hone::experiments {
+
+struct PlanOptions : CommandOptions {
+  std::filesystem::path pilot;  ///< folder of a study with finished runs; empty: the study's own
+};
+
+/// Prints runs, sizes, products, memory, time with its error, and the expected interval of each question.
+int plan_command(PlanOptions options);
+
+/// The transformer trunks of a study's main arm, for the power analysis.
+std::vector<theory::PlannedRun> planned_runs(const Study& study);
+
+}  // namespace hone::experiments

@@ -1,0 +1,14 @@
+// What hone predict says, as JSON for other programs.
+#pragma once
+
+#include <string>
+
+#include "theory/planner/predict.hpp"
+
+namespace hone::experiments {
+
+/// {"schema": 1, "asked": …, "curvature": …, "law": …, "budget": …}; numbers that are not finite become null.
+std::string prediction_json(const theory::Asked& asked, const theory::CurvatureRoute& curvature,
+                            const theory::LawRoute& law, const theory::BudgetAnswer& budget);
+
+}  // namespace hone::experiments

@@ -1,0 +1,182 @@
+#include "experiments/commands/study_commands.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+
+#include "experiments/commands/python.hpp"
+#include "experiments/running/executor.hpp"
+#include "experiments/running/progress.hpp"
+#include "experiments/running/run.hpp"
+#include "experiments/running/study_folder.hpp"
+#include "experiments/study/places.hpp"
+#include "experiments/study/reader.hpp"
+#include "experiments/study/validate.hpp"
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
+#include "sim/record/run_file.hpp"
+#include "theory/questions/judge.hpp"
+#include "theory/rows/study_table.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+const char* outcome_mark(theory::Outcome outcome) {
+  switch (outcome) {
+    case theory::Outcome::supported: return "SUPPORTED";
+    case theory::Outcome::refuted: return "REFUTED";
+    default: return "INCONCLUSIVE";
+  }
+}
+
+void print_verdict(const theory::Verdict& v) {
+  fmt::print("{} {:<12} {:.3f} [{:.3f}, {:.3f}]  {}\n   {}\n", v.id, outcome_mark(v.outcome), v.estimate, v.low, v.high,
+             v.question, v.prose);
+}
+
+/// Calls `visit` with the path and the content of each finished run that holds checkpoints; complains when there are
+/// none.
+void visit_measured(const Study& study, const CommandOptions& options,
+                    const std::function<void(const fs::path&, const RunFile&)>& visit) {
+  const fs::path& folder = options.out;
+  std::vector<fs::path> empty;
+  std::map<std::string, std::string> text_of;  // data name -> hash of its text
+  int measured = 0, missing = 0;
+  expect_same_study(folder, study);
+  for (const RunSpec& run : plan_runs(study)) {
+    const fs::path path = finished_path(folder, run);
+    if (!fs::exists(path)) {
+      ++missing;
+      continue;
+    }
+    const RunFile file = read_run_file(path);
+    const auto text = std::get<std::string>(file.group("manifest").attribute("corpus_sha256"));
+    if (text_of.try_emplace(run.data.name, text).first->second != text)
+      throw FormatError(
+          fmt::format("{}: was trained on another text of data \"{}\" than the other runs ({}…); delete it "
+                      "and run again",
+                      path.string(), run.data.name, text.substr(0, 12)));
+    if (!file.groups.contains("checkpoints")) {
+      empty.push_back(path);
+      continue;
+    }
+    visit(path, file);
+    ++measured;
+  }
+  if (measured == 0 && !empty.empty())
+    throw OptionError(
+        fmt::format("{}: {} runs of study {} are finished and all diverged before their first checkpoint; "
+                    "lower lr in {}",
+                    folder.string(), empty.size(), study.name, options.study_file));
+  if (measured == 0)
+    throw OptionError(fmt::format("{}: no finished run of study {}; hone run {} --out {} first", folder.string(),
+                                  study.name, options.study_file, folder.string()));
+  for (const fs::path& path : empty)
+    fmt::print(stderr, "hone: {} diverged before its first checkpoint; left out\n", path.string());
+  if (missing > 0) fmt::print(stderr, "hone: {} runs are not finished; the others are used\n", missing);
+}
+
+/// Rows of one run file for the table of its study.
+void append_file(Dataset& rows, const fs::path& folder, const fs::path& path, const RunFile& run) {
+  theory::append_rows(rows, run, path.lexically_relative(folder).generic_string(), sha256_of_file(path));
+}
+
+/// table.h5 and table.csv in the folder of the study.
+void write_table(const fs::path& folder, const Study& study, const Dataset& rows) {
+  write_run_file(folder / "table.h5", {{{"title", "hone table " + study.name}}, {{"table", rows}}, ""});
+  write_text_atomically(folder / "table.csv", theory::to_csv(rows));
+  for (const char* name : {"table.h5", "table.csv"}) fmt::print("written: {}\n", (folder / name).string());
+}
+
+}  // namespace
+
+Study load_study(CommandOptions& options) {
+  Study study = read_study(options.study_file);
+  if (!options.seeds.empty()) {
+    study.seeds = options.seeds;
+    validate(study);
+  }
+  if (options.out.empty()) options.out = fs::path("outputs") / study.name;
+  return study;
+}
+
+int run_command(CommandOptions options) {
+  const Study study = load_study(options);
+  const ExecuteSummary s = execute_study(study, {options.out, options.jobs, options.threads, options.command_line});
+  fmt::print("{}: {} runs finished, {} were done before, {} failed, {} in {}\n", study.name, s.finished, s.skipped,
+             s.failed, s.interrupted ? "interrupted" : "ended", duration_text(s.wall_seconds));
+  if (s.interrupted) fmt::print("everything finished is kept; run the same command again to go on\n");
+  return s.interrupted ? 130 : s.failed > 0 ? 1 : 0;
+}
+
+int judge_command(CommandOptions options) {
+  const Study study = load_study(options);
+  theory::Table table;
+  Dataset rows;
+  visit_measured(study, options, [&](const fs::path& path, const RunFile& run) {
+    theory::append_run(table, run, path.string());
+    append_file(rows, options.out, path, run);
+  });
+  const auto thresholds = theory::with_values(theory::default_thresholds(), study.thresholds);
+  const std::vector<theory::Verdict> verdicts = theory::judge(table, thresholds);
+  write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts));
+  for (const theory::Verdict& v : verdicts) print_verdict(v);
+  fmt::print("written: {}\n", (options.out / "verdict.json").string());
+  write_table(options.out, study, rows);
+  return 0;
+}
+
+int table_command(CommandOptions options) {
+  const Study study = load_study(options);
+  Dataset rows;
+  visit_measured(study, options,
+                 [&](const fs::path& path, const RunFile& run) { append_file(rows, options.out, path, run); });
+  write_table(options.out, study, rows);
+  return 0;
+}
+
+int report_command(CommandOptions options) {
+  const Study study = load_study(options);
+  visit_measured(study, options, [](const fs::path&, const RunFile&) {});
+  if (!fs::exists(options.out / "verdict.json"))
+    throw OptionError(
+        fmt::format("{}: no verdict.json; hone judge {} first", options.out.string(), options.study_file));
+  const std::string command = fmt::format("{} -B {} {}", shell_word(figures_python(options.python)),
+                                          shell_word((scripts_folder() / "figures" / "make_report.py").string()),
+                                          shell_word(options.out.string()));
+  const int status = std::system(command.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int inspect_command(const fs::path& path, const std::string& wanted) {
+  const RunFile file = read_run_file(path);
+  if (!wanted.empty()) (void)file.group(wanted);
+  for (const auto& [name, group] : file.groups) {
+    if (!wanted.empty() && name != wanted) continue;
+    std::string dims;
+    for (const auto& [dim, length] : group.dims()) dims += fmt::format(" {}={}", dim, length);
+    fmt::print("/{}{}\n", name, dims);
+    for (const auto& [key, value] : group.attributes())
+      fmt::print("  @{} = {}\n", key, std::visit([](const auto& v) { return fmt::format("{}", v); }, value));
+    for (const auto& [key, variable] : group.variables()) {
+      fmt::print("  {}({}) [{}] {}\n", key, fmt::join(variable.dims, ", "), variable.unit, variable.meaning);
+      if (wanted.empty()) continue;
+      std::visit(
+          [](const auto& values) {
+            const size_t shown = std::min<size_t>(values.size(), 200);
+            fmt::print("    {}{}\n", fmt::join(values.begin(), values.begin() + std::ptrdiff_t(shown), " "),
+                       shown < values.size() ? fmt::format(" … ({} in all)", values.size()) : "");
+          },
+          variable.values);
+    }
+  }
+  return 0;
+}
+
+}  // namespace hone::experiments

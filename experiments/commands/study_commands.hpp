@@ -1,0 +1,31 @@
+// The subcommands of hone, each a function that prints to standard output and returns an exit code.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "experiments/study/study.hpp"
+
+namespace hone::experiments {
+
+/// Options that several subcommands share.
+struct CommandOptions {
+  std::string study_file;           ///< TOML
+  std::filesystem::path out;        ///< outputs/STUDY unless --out
+  std::vector<std::int64_t> seeds;  ///< replace the study's when given
+  int jobs = 0, threads = 0;
+  std::string python;  ///< draws the figures; found when empty (python.hpp)
+  std::string command_line;
+};
+
+/// The study with --seed applied, and its folder.
+Study load_study(CommandOptions& options);
+
+int run_command(CommandOptions options);     ///< executes what is not done
+int judge_command(CommandOptions options);   ///< HDF5 -> verdict.json and the table, and prints the verdicts
+int table_command(CommandOptions options);   ///< HDF5 -> table.h5 and table.csv, a row per run, checkpoint and bits
+int report_command(CommandOptions options);  ///< HDF5 + verdict.json -> figures and report.html
+int inspect_command(const std::filesystem::path& file, const std::string& group);  ///< prints a run file
+
+}  // namespace hone::experiments

@@ -1,0 +1,89 @@
+#include "experiments/instruments/cost.hpp"
+
+#include "experiments/instruments/decode_table.hpp"
+#include "experiments/instruments/instruments.hpp"
+#include "experiments/instruments/scheme_table.hpp"
+#include "experiments/study/build.hpp"
+#include "experiments/study/decode_policy.hpp"
+
+namespace hone::experiments {
+
+double training_flops(const RunSpec& run, Index parameters) {
+  return 6.0 * double(parameters) * double(tokens_per_step(run));
+}
+
+namespace {
+
+/// A forward pass over one window (mlp: example).
+double window_flops(const RunSpec& run, Index parameters) {
+  return 2.0 * double(parameters) * (run.model.kind == "mlp" ? 1 : double(run.model.context));
+}
+
+}  // namespace
+
+double window_product_flops(const RunSpec& run, Index parameters) {
+  return 6 * window_flops(run, parameters) * (run.measure.precision == "float64" ? 2 : 1);
+}
+
+double moment_products(const RunSpec& run) {
+  // Beside the spectrum: the rounding errors, gradients and products of the checks, and the probes of the windows.
+  return spectrum_products(run.measure) + double(run.quantize.bits.size()) + 24 +
+         (run.measure.windows > 0 ? window_probes : 0);
+}
+
+double moment_flops(const RunSpec& run, Index parameters) {
+  const double window = window_flops(run, parameters);
+  const MeasureSpec& m = run.measure;
+  const QuantizeSpec& q = run.quantize;
+  const double evaluations =
+      double(1 + q.bits.size() + q.factorial_w.size() * q.factorial_a.size() + 2 * q.factorial_kv.size());
+  const double noise = 8.0 * double(run.noise.draws) * double(run.noise.rises.size());
+  return (moment_products(run) * window_product_flops(run, parameters) + noise * window) * double(m.curvature_windows) +
+         evaluations * window * double(m.evaluation_windows);
+}
+
+double schemes_flops(const RunSpec& run, Index parameters) {
+  if (run.model.kind == "mlp") return 0;
+  const double window = 2.0 * double(parameters) * double(run.model.context);
+  const double entries = double(run.quantize.schemes.size() * run.quantize.scheme_bits.size());
+  return entries * window *
+         (4.0 * double(run.measure.evaluation_windows) + 8.0 * double(run.measure.curvature_windows) +
+          2.0 * double(run.quantize.calibration_windows));
+}
+
+namespace {
+
+double decoding_flops(const RunSpec& run, Index parameters) {
+  if (run.model.kind == "mlp" || !run.decode.is_on()) return 0;
+  return decode_flops(fitted_to(run.decode, transformer_options(run.model, run.data.vocabulary)), parameters);
+}
+
+}  // namespace
+
+RunWork work_until(const RunSpec& run, std::int64_t updates, std::int64_t checkpoints) {
+  RunWork work;
+  work.parameters = run.model.kind == "mlp"
+                        ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout().size()
+                        : transformer_options(run.model, run.data.vocabulary).layout().size();
+  const auto steps = checkpoint_steps(run);
+  const double averages = (run.train.ema_decay > 0 ? 1 : 0) + (run.train.lawa_window > 0 ? 1 : 0);
+  work.updates = double(updates), work.moments = double(checkpoints) * (1 + averages);
+  for (const BranchSpec& branch : run.branches)
+    for (std::int64_t at : branch.at)
+      if (at <= checkpoints)
+        work.updates += double(branch_length(run, branch, steps[size_t(at) - 1])), work.moments += 1;
+  work.training_flops = work.updates * training_flops(run, work.parameters);
+  work.measuring_flops = work.moments * moment_flops(run, work.parameters);
+  return work;
+}
+
+RunWork work_of(const RunSpec& run) {
+  const auto steps = checkpoint_steps(run);
+  RunWork work = work_until(run, steps.back(), std::int64_t(steps.size()));
+  work.measuring_flops += schemes_flops(run, work.parameters) + decoding_flops(run, work.parameters);
+  return work;
+}
+
+double run_cost(const RunSpec& run) { return work_of(run).flops(); }
+
+}  // namespace hone::experiments

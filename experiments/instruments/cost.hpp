@@ -1,0 +1,33 @@
+// The cost model behind plans and progress: what a run consists of, in floating-point operations and Hessian products.
+#pragma once
+
+#include "experiments/study/study.hpp"
+#include "sim/base/matrix.hpp"
+
+namespace hone::experiments {
+
+/// Flops of one Hessian product over one window (mlp: example), in the precision of the study.
+double window_product_flops(const RunSpec& run, Index parameters);
+
+/// Hessian products over all windows at one checkpoint, at most.
+double moment_products(const RunSpec& run);
+
+/// What a run consists of, by the cost model.
+struct RunWork {
+  Index parameters = 0;
+  double updates = 0;  ///< of the trunk and its branches
+  double moments = 0;  ///< checkpoints measured
+  double training_flops = 0;
+  double measuring_flops = 0;
+  double flops() const { return training_flops + measuring_flops; }
+};
+RunWork work_of(const RunSpec& run);
+
+/// The part of it that is behind a state with this many updates of the trunk done and checkpoints measured, their
+/// branches and averages included.
+RunWork work_until(const RunSpec& run, std::int64_t updates, std::int64_t checkpoints);
+
+/// Flops of the whole run by the cost model.
+double run_cost(const RunSpec& run);
+
+}  // namespace hone::experiments

@@ -1,0 +1,217 @@
+#include "experiments/instruments/scheme_table.hpp"
+
+#include <cmath>
+#include <optional>
+
+#include "experiments/study/build.hpp"
+#include "experiments/study/scheme.hpp"
+#include "experiments/study/sources.hpp"
+#include "sim/base/error.hpp"
+#include "sim/curvature/trace.hpp"
+#include "sim/quantize/static_ranges.hpp"
+
+namespace hone::experiments {
+namespace {
+
+constexpr int trace_probes = 16;     ///< for tr(H_l) of the mixed rules
+constexpr Index trace_windows = 24;  ///< of the calibration set
+
+/// A full-precision model in some coordinates, with its derivatives.
+class Twin {
+ public:
+  Twin(const TransformerOptions& options, AlignedVector<float> theta, const SchemeInput& input, const SchemeData& data)
+      : options_(options),
+        theta_(std::move(theta)),
+        model_(options),
+        wide_(theta_.begin(), theta_.end()),
+        linear_(model_, wide_.data(), data.curvature, {input.chunks, data.cache_bytes}),
+        calibration_(input.calibration),
+        chunks_(input.chunks),
+        cache_bytes_(data.cache_bytes),
+        seed_(input.seed) {
+    AlignedVector<float> gradient(theta_.size());
+    Objective<Transformer<float>>(model_, input.chunks).gradient(theta_.data(), data.evaluation, gradient.data());
+    gradient_ = ConstVecView<float>(gradient.data(), Index(gradient.size())).cast<double>();
+    const Transformer<float> given(input.options);
+    change_ = compare_outputs<float>({given, input.theta.data(), {}}, {model_, theta_.data(), {}}, data.evaluation,
+                                     input.chunks);
+  }
+
+  const TransformerOptions& options() const { return options_; }
+  const AlignedVector<float>& theta() const { return theta_; }
+  const OutputChange& change() const { return change_; }
+
+  /// g'e and e'He/2 for e = quantized - theta; g on the windows of the loss, for g'e of a few windows can miss that of
+  /// many by more than e'He/2.
+  std::pair<double, double> predict(const AlignedVector<float>& quantized) {
+    Vector<double> e(linear_.size()), he;
+    for (Index i = 0; i < e.size(); ++i) e[i] = double(quantized[size_t(i)]) - wide_[size_t(i)];
+    linear_.hessian_product(e, he);
+    return {gradient_.dot(e), 0.5 * e.dot(he)};
+  }
+
+  /// tr(H_l) of the quantizable blocks in layout order, on the calibration windows: what chooses widths may not see the
+  /// windows they are judged on.
+  const std::vector<MeanEstimate>& block_traces() {
+    if (!traces_.empty()) return traces_;
+    const TokenBatch windows = even_subset(calibration_, std::min(trace_windows, calibration_.sequences));
+    Linearization<Transformer<float>> linear(model_, wide_.data(), windows, {chunks_, cache_bytes_});
+    std::vector<Vector<double>> weights;
+    for (const ParamBlock& block : model_.layout().blocks()) {
+      if (!block.is_quantizable()) continue;
+      weights.push_back(Vector<double>::Zero(linear.size()));
+      weights.back().segment(block.offset, block.size()).setOnes();
+    }
+    for (const TraceEstimate& t : weighted_traces(linear.hessian(), weights, {trace_probes, seed_}, nullptr))
+      traces_.push_back(t);
+    return traces_;
+  }
+
+ private:
+  TransformerOptions options_;
+  AlignedVector<float> theta_;
+  Transformer<float> model_;
+  std::vector<double> wide_;
+  Linearization<Transformer<float>> linear_;
+  const TokenBatch& calibration_;
+  ChunkOptions chunks_;
+  std::int64_t cache_bytes_;
+  Vector<double> gradient_;
+  std::uint64_t seed_;
+  OutputChange change_;
+  std::vector<MeanEstimate> traces_;
+};
+
+/// What is quantized beside the weights when an entry is evaluated; static ranges are those of its own coordinates.
+Precision run_precision(const SchemeInput& input, const Transformer<float>& model,
+                        const AlignedVector<float>& reference) {
+  Precision p = precision_of(input.spec, 16, int(input.spec.scheme_activation_bits), int(input.spec.scheme_kv_bits));
+  if (p.activation.is_on() && input.spec.activation_range == "static")
+    p.activation_ranges = static_ranges<float>(model, reference.data(), input.calibration, p.activation,
+                                               input.spec.activation_percentile, input.chunks);
+  return p;
+}
+
+SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const SchemeInput& input,
+                          const SchemeData& data) {
+  QuantizedModel m = quantize_by(scheme, bits, twin.options(), twin.theta(), input,
+                                 [&]() -> const std::vector<MeanEstimate>& { return twin.block_traces(); });
+  SchemeEntry entry;
+  entry.scheme = scheme.name;
+  entry.bits = scheme.has_ladder() ? bits : 0;
+  entry.bits_per_weight = m.bits_per_weight;
+  entry.predicted_nats = m.predicted_nats;
+  entry.fallback_blocks = m.fallback_blocks;
+  const bool has_own_coordinates = m.reference != twin.theta();  // AWQ's scales depend on the width
+  std::optional<Twin> own;
+  if (has_own_coordinates) own.emplace(m.options, m.reference, input, data);
+  Twin& at = own ? *own : twin;
+  std::tie(entry.gradient_nats, entry.quadratic_nats) = at.predict(m.theta);
+  entry.reference = at.change();
+  const Transformer<float> given(input.options), changed(m.options);
+  const Precision precision = run_precision(input, changed, m.reference);
+  entry.change = compare_outputs<float>({given, input.theta.data(), {}}, {changed, m.theta.data(), precision},
+                                        data.evaluation, input.chunks);
+  entry.blocks = std::move(m.blocks);
+  return entry;
+}
+
+using Doubles = std::vector<double>;
+
+template <class Read>
+Doubles column(const std::vector<SchemeEntry>& entries, Read&& read) {
+  Doubles values;
+  for (const SchemeEntry& e : entries) values.push_back(read(e));
+  return values;
+}
+
+}  // namespace
+
+std::vector<SchemeEntry> measure_schemes(const SchemeInput& input, const SchemeData& data, const SchemeWatch& watch) {
+  const ParamLayout layout = input.options.layout();
+  std::vector<Scheme> schemes;
+  double total = 0, done = 0;
+  for (const std::string& name : input.spec.schemes) {
+    schemes.push_back(scheme_from_name(name));
+    total += double(schemes.back().widths(input.spec.scheme_bits, layout).size());
+  }
+  if (total == 0)
+    throw OptionError(
+        fmt::format("quantize.scheme_bits = [{}]: nothing is left to compare, for a codebook (lnq) may not "
+                    "have more values than a row has weights; use fewer bits or more schemes",
+                    fmt::join(input.spec.scheme_bits, ", ")));
+  std::vector<SchemeEntry> entries;
+  std::optional<Twin> twin;
+  std::optional<Coordinates> at;
+  for (const Scheme& scheme : schemes) {
+    if (at != scheme.coordinates) {
+      const Parametrization p = change_coordinates(scheme.coordinates, input);
+      twin.emplace(p.options, p.rounded_to_float(), input, data);
+      at = scheme.coordinates;
+    }
+    for (std::int64_t bits : scheme.widths(input.spec.scheme_bits, layout)) {
+      entries.push_back(measure_entry(scheme, int(bits), *twin, input, data));
+      watch(++done / total, scheme.name);
+    }
+  }
+  return entries;
+}
+
+Dataset scheme_rows(const std::vector<SchemeEntry>& entries, const SchemeInput& input) {
+  Dataset rows;
+  std::vector<std::string> names;
+  std::vector<std::int64_t> bits;
+  for (const SchemeEntry& e : entries) names.push_back(e.scheme), bits.push_back(e.bits);
+  rows.set("scheme", vector_variable("entry", names, "1", "how the weights were quantized"));
+  rows.set("bits", vector_variable("entry", bits, "bits", "of the ladder; 0 for a format with a width of its own"));
+  const auto set = [&](const char* name, const char* unit, const char* meaning, auto&& read) {
+    rows.set(name, vector_variable("entry", column(entries, read), unit, meaning));
+  };
+  using E = const SchemeEntry&;
+  set("bits_per_weight", "bits", "storage per weight, scales included", [](E e) { return e.bits_per_weight; });
+  set("delta_nats", "nats", "loss minus full precision, same windows", [](E e) { return e.change.loss.mean_nats; });
+  set("delta_se_nats", "nats", "its standard error", [](E e) { return e.change.loss.standard_error_nats; });
+  set("kl_nats", "nats", "KL(full precision || quantized) per token", [](E e) { return e.change.kl_nats.mean; });
+  set("kl_se_nats", "nats", "its standard error", [](E e) { return e.change.kl_nats.standard_error; });
+  set("top1_agreement", "1", "share of tokens with the same argmax", [](E e) { return e.change.top1_agreement.mean; });
+  set("top1_agreement_se", "1", "its standard error", [](E e) { return e.change.top1_agreement.standard_error; });
+  set("gradient_nats", "nats", "g'e of the weights' error e", [](E e) { return e.gradient_nats; });
+  set("quadratic_nats", "nats", "e'He/2 of the weights' error e", [](E e) { return e.quadratic_nats; });
+  set("allocation_nats", "nats", "the sum a mixed rule minimized", [](E e) { return e.predicted_nats; });
+  set("fallback_blocks", "1", "matrices that gptq rounded to nearest, for want of a usable Gram matrix",
+      [](E e) { return double(e.fallback_blocks); });
+  set("reference_delta_nats", "nats", "loss in the scheme's coordinates at full precision minus loss as trained",
+      [](E e) { return e.reference.loss.mean_nats; });
+  set("reference_kl_nats", "nats", "KL of those coordinates at full precision: float32 rounding",
+      [](E e) { return e.reference.kl_nats.mean; });
+  rows.set_attribute("calibration_tokens", std::int64_t(input.calibration.sequences * input.calibration.positions));
+  rows.set_attribute("activation_bits", input.spec.scheme_activation_bits);
+  rows.set_attribute("kv_bits", input.spec.scheme_kv_bits);
+  return rows;
+}
+
+Dataset scheme_block_rows(const std::vector<SchemeEntry>& entries) {
+  Dataset rows;
+  EXPECTS(!entries.empty(), "scheme blocks of {} entries", entries.size());
+  std::vector<std::string> names;
+  for (const BlockReport& b : entries.front().blocks) names.push_back(b.name);
+  rows.set("block", vector_variable("block", names, "1", "matrix of the model"));
+  const auto set = [&](const char* name, const char* unit, const char* meaning, auto&& read) {
+    Doubles values;
+    for (const SchemeEntry& e : entries)
+      for (const BlockReport& b : e.blocks) values.push_back(read(b));
+    rows.set(name, matrix_variable({"entry", "block"}, {std::int64_t(entries.size()), std::int64_t(names.size())},
+                                   std::move(values), unit, meaning));
+  };
+  using B = const BlockReport&;
+  set("sqnr_db", "dB", "signal to quantization noise of the weights", [](B b) { return b.sqnr_db; });
+  set("mse", "1", "mean squared error of the weights", [](B b) { return b.mse; });
+  set("clip_fraction", "1", "share of weights outside the grid", [](B b) { return b.clip_fraction; });
+  set("calibration_rows", "tokens", "in the Gram matrix that the method solved with; NaN when it solves with none",
+      [](B b) { return b.calibration_rows < 0 ? std::nan("") : double(b.calibration_rows); });
+  set("block_bits_per_weight", "bits", "storage per weight; NaN where rows have several widths",
+      [](B b) { return b.bits_per_weight; });
+  return rows;
+}
+
+}  // namespace hone::experiments

@@ -1,0 +1,51 @@
+// The files of a run in the folder of its study: runs/ID.h5 once it is finished; while it is under way the states it
+// saved, work/ID.UPDATES.CHECKPOINTS.h5, and the products of the measurement it is in, work/ID.UPDATES.VARIANT.products.
+// A name says how far the content is. Two processes on one run - a queue that delivers a task twice, or two calls on one
+// folder - thus write equal content under equal names, and the slower one never takes back what the faster one saved.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/study/study.hpp"
+
+namespace hone::experiments {
+
+/// A state from which a run can go on.
+struct SavedState {
+  std::filesystem::path path;
+  std::int64_t updates = 0, checkpoints = 0;  ///< of the trunk: done, measured
+};
+
+std::filesystem::path finished_path(const std::filesystem::path& folder, const RunSpec& run);
+std::filesystem::path saved_path(const std::filesystem::path& folder, const RunSpec& run, std::int64_t updates,
+                                 std::int64_t checkpoints);
+std::filesystem::path journal_path(const std::filesystem::path& folder, const RunSpec& run, std::int64_t updates,
+                                   const std::string& variant);
+
+/// True when the finished file is there and whole; `damage` says what is wrong with one that is there and is not.
+bool is_finished(const std::filesystem::path& folder, const RunSpec& run, std::string& damage);
+
+/// The outcome that the finished file records; nothing without a whole one.
+std::optional<std::string> finished_outcome(const std::filesystem::path& folder, const RunSpec& run);
+
+/// The saved states of a run, the furthest first.
+std::vector<SavedState> saved_states(const std::filesystem::path& folder, const RunSpec& run);
+
+/// Removes the saved states that are less far than this one, but for the furthest of them: a run goes on from it when
+/// this one turns out to be damaged.
+void remove_old_states(const SavedState& state, const std::filesystem::path& folder, const RunSpec& run);
+
+/// Why the run failed when it was last executed; nothing when it did not, or has been going on since.
+std::optional<std::string> failure_of(const std::filesystem::path& folder, const RunSpec& run);
+
+/// Keeps that reason in work/ID.failed, if it can be written.
+void note_failure(const std::filesystem::path& folder, const RunSpec& run, const std::string& reason);
+void forget_failure(const std::filesystem::path& folder, const RunSpec& run);
+
+/// Removes everything of the run but its finished file: what is in work/, and what killed processes left half-written.
+void remove_work(const std::filesystem::path& folder, const RunSpec& run);
+
+}  // namespace hone::experiments

@@ -1,0 +1,33 @@
+// Specs -> the real things: models, schedules, quantizers. Names in a study become types here.
+#pragma once
+
+#include "experiments/study/study.hpp"
+#include "sim/model/mlp.hpp"
+#include "sim/model/transformer.hpp"
+#include "sim/quantize/qat.hpp"
+
+namespace hone::experiments {
+
+/// errors  OptionError naming the field and the nearest known name, for all of these
+TransformerOptions transformer_options(const ModelSpec& model, Index vocabulary);
+MlpOptions mlp_options(const ModelSpec& model, Index inputs, Index outputs, bool has_labels);
+TrainOptions train_options(const RunSpec& run, int threads);
+Quantizer weight_quantizer(const QuantizeSpec& spec, int bits);
+Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits);
+
+/// The precision that the trunk or a branch is trained at: is_full() when nothing is asked for. Grid and granularity of
+/// qat are those of [quantize]; bitnet brings its own.
+/// errors   OptionError also when the fields contradict each other
+QatOptions training_precision(const LowPrecision& low, const ModelSpec& model, const QuantizeSpec& spec);
+
+/// errors   OptionError when it is neither linear nor one_sqrt
+Decay branch_decay(const BranchSpec& branch);
+/// Updates of a branch that leaves the trunk after `step` updates, at least one.
+std::int64_t branch_length(const RunSpec& run, const BranchSpec& branch, std::int64_t step);
+
+/// Updates at which the trunk is measured, ascending; the last is the horizon.
+std::vector<std::int64_t> checkpoint_steps(const RunSpec& run);
+/// Tokens (mlp: examples) of one update.
+std::int64_t tokens_per_step(const RunSpec& run);
+
+}  // namespace hone::experiments

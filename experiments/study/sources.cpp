@@ -1,0 +1,196 @@
+#include "experiments/study/sources.hpp"
+
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <limits>
+#include <mutex>
+
+#include "experiments/study/places.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
+#include "sim/data/tokenizer.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+Source<TokenBatch> open_text(const RunSpec& run, const DataSpec& data, CorpusShelf& shelf) {
+  auto stream = shelf.tokens(data);
+  auto batches = std::make_shared<TextBatches>(*stream, run.train.batch, run.model.context, std::uint64_t(run.seed));
+  Source<TokenBatch> source;
+  source.batch = [batches](std::int64_t step) { return batches->batch(step); };
+  source.held_out = [stream, name = data.name](Index positions, Index count) {
+    const Index available = Index(stream->validation.size()), needed = count * (positions + 1);
+    if (available < needed)
+      throw OptionError(
+          fmt::format("data.{}: {} tokens of validation text, {} windows of {} need {}; give a longer corpus, a larger "
+                      "validation_fraction, fewer measure.evaluation_windows (decode.windows) or a smaller context "
+                      "(decode.length)",
+                      name, available, count, positions, needed));
+    return evaluation_windows(*stream, positions, count, 1);
+  };
+  source.evaluation = source.held_out(run.model.context, run.measure.evaluation_windows);
+  source.vocabulary = stream->vocabulary;
+  source.sha256 = stream->sha256;
+  source.entropy_rate_nats = unknown;
+  source.epochs = batches->epoch_of(checkpoint_steps(run).back() - 1);
+  source.keeps = std::shared_ptr<const void>(stream);
+  return source;
+}
+
+/// A synthetic language as a source: the two kinds share their interface.
+template <class Language>
+Source<TokenBatch> open_language(const RunSpec& run, std::shared_ptr<Language> language, double entropy) {
+  const Index batch = run.train.batch, context = run.model.context;
+  Source<TokenBatch> source;
+  source.batch = [=](std::int64_t step) { return language->batch(step, batch, context); };
+  source.held_out = [language](Index positions, Index count) { return language->evaluation_windows(positions, count); };
+  source.evaluation = source.held_out(context, run.measure.evaluation_windows);
+  source.vocabulary = language->vocabulary();
+  source.entropy_rate_nats = entropy;
+  return source;
+}
+
+}  // namespace
+
+TokenBatch even_subset(const TokenBatch& all, Index wanted) {
+  return stacked_windows(wanted, all.positions, [&](Index i) {
+    const auto begin = all.tokens.begin() + (i * all.sequences / wanted) * (all.positions + 1);
+    return std::vector<std::uint16_t>(begin, begin + all.positions + 1);
+  });
+}
+
+VectorBatch even_subset(const VectorBatch& all, Index wanted) {
+  VectorBatch part{std::min(wanted, all.examples), all.inputs, all.outputs, {}, {}, {}};
+  for (Index i = 0; i < part.examples; ++i) {
+    const Index e = i * all.examples / part.examples;
+    part.x.insert(part.x.end(), all.x.begin() + e * all.inputs, all.x.begin() + (e + 1) * all.inputs);
+    if (!all.labels.empty()) part.labels.push_back(all.labels[size_t(e)]);
+    if (!all.y.empty())
+      part.y.insert(part.y.end(), all.y.begin() + e * all.outputs, all.y.begin() + (e + 1) * all.outputs);
+  }
+  return part;
+}
+
+std::string sha256_of(const TokenBatch& batch) {
+  return sha256(batch.tokens.data(), batch.tokens.size() * sizeof(batch.tokens[0]));
+}
+
+std::string sha256_of(const VectorBatch& batch) {
+  Sha256 hash;
+  hash.update(batch.x.data(), batch.x.size() * sizeof(double));
+  hash.update(batch.labels.data(), batch.labels.size() * sizeof(std::int32_t));
+  hash.update(batch.y.data(), batch.y.size() * sizeof(double));
+  return hash.finish();
+}
+
+TokenBatch slice(const TokenBatch& all, Index first, Index count) {
+  return stacked_windows(count, all.positions, [&](Index i) {
+    const auto begin = all.tokens.begin() + (first + i) * (all.positions + 1);
+    return std::vector<std::uint16_t>(begin, begin + all.positions + 1);
+  });
+}
+
+VectorBatch slice(const VectorBatch& all, Index first, Index count) {
+  VectorBatch part{count, all.inputs, all.outputs, {}, {}, {}};
+  part.x.assign(all.x.begin() + first * all.inputs, all.x.begin() + (first + count) * all.inputs);
+  if (!all.labels.empty()) part.labels.assign(all.labels.begin() + first, all.labels.begin() + first + count);
+  if (!all.y.empty()) part.y.assign(all.y.begin() + first * all.outputs, all.y.begin() + (first + count) * all.outputs);
+  return part;
+}
+
+fs::path fetch_corpus(const std::string& name, const fs::path& cache) {
+  const fs::path folder = cache / name;
+  if (fs::exists(folder)) return folder;
+  const std::string command = fmt::format("{} {} {} 2>&1", shell_word((scripts_folder() / "fetch_corpus").string()),
+                                          shell_word(name), shell_word(cache.string()));
+  FILE* pipe = ::popen(command.c_str(), "r");
+  if (!pipe) throw IoError(fmt::format("corpus {}: fetch_corpus cannot be started", name));
+  std::string last;
+  std::array<char, 512> line{};
+  while (std::fgets(line.data(), line.size(), pipe)) last = line.data();
+  const int status = ::pclose(pipe);
+  while (!last.empty() && last.back() == '\n') last.pop_back();
+  if (status != 0 || !fs::exists(folder)) throw IoError(fmt::format("corpus {}: {}", name, last));
+  return folder;
+}
+
+std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec) {
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  if (const auto found = shelf_.find(spec.name); found != shelf_.end()) return found->second;
+  CorpusOptions options;
+  options.name = spec.files.empty() ? fmt::format("{}", fmt::join(spec.corpora, "+")) : spec.name;
+  options.cache = cache_ / "text";
+  options.validation_fraction = spec.validation_fraction;
+  for (const std::string& file : spec.files) options.files.emplace_back(file);
+  if (spec.files.empty())
+    for (const std::string& corpus : spec.corpora) options.files.push_back(fetch_corpus(corpus, cache_ / "raw"));
+  if (spec.tokenizer != "bytes" && spec.tokenizer != "raw_bytes" && spec.tokenizer != "bpe")
+    throw OptionError(
+        fmt::format("data.{}: tokenizer = \"{}\" (expected bytes, raw_bytes or bpe)", spec.name, spec.tokenizer));
+  options.keeps_bytes = spec.tokenizer == "raw_bytes";
+  const Corpus corpus(options);
+  const Tokenizer tokenizer =
+      spec.tokenizer == "bpe" ? Tokenizer::train_bpe(corpus.train(), spec.vocabulary) : Tokenizer::bytes();
+  return shelf_[spec.name] = std::make_shared<TokenStream>(tokenize(corpus, tokenizer));
+}
+
+Source<TokenBatch> open_tokens(const RunSpec& run, const DataSpec& d, CorpusShelf& shelf) {
+  Source<TokenBatch> source;
+  if (d.kind == "text") {
+    source = open_text(run, d, shelf);
+  } else if (d.kind == "markov") {
+    const auto language =
+        std::make_shared<MarkovSource>(MarkovOptions{d.vocabulary, int(d.order), d.zipf_exponent, d.coupling,
+                                                     std::uint64_t(d.source_seed), std::uint64_t(run.seed)});
+    source = open_language(run, language, language->entropy_rate_nats());
+  } else if (d.kind == "hidden_markov") {
+    const auto language = std::make_shared<HiddenMarkovSource>(
+        HiddenMarkovOptions{d.states, d.vocabulary, d.zipf_exponent, d.coupling, Emission::ambiguous,
+                            std::uint64_t(d.source_seed), std::uint64_t(run.seed)});
+    source = open_language(run, language, language->estimate_entropy_rate(32, 4096).nats);
+  } else {
+    const std::array<const char*, 3> known = {"text", "markov", "hidden_markov"};
+    throw OptionError(fmt::format("data.{}: kind = \"{}\" is unknown; did you mean \"{}\"?", d.name, d.kind,
+                                  nearest_name(d.kind, known)));
+  }
+  source.curvature = even_subset(source.evaluation, run.measure.curvature_windows);
+  return source;
+}
+
+Source<VectorBatch> open_vectors(const RunSpec& run, CorpusShelf& shelf) {
+  const DataSpec& d = run.data;
+  const Index batch = run.train.batch;
+  Source<VectorBatch> source;
+  source.entropy_rate_nats = unknown;
+  if (d.kind == "teacher") {
+    const auto task =
+        std::make_shared<TeacherTask>(TeacherOptions{d.inputs, d.hidden, d.outputs, d.spectrum_exponent, d.noise_sd,
+                                                     std::uint64_t(d.source_seed), std::uint64_t(run.seed)});
+    source.batch = [task, batch](std::int64_t step) { return task->batch(step, batch); };
+    source.evaluation = task->validation(run.measure.evaluation_windows);
+    source.inputs = d.inputs, source.outputs = d.outputs;
+  } else {
+    TableOptions options;
+    options.file =
+        d.files.empty() ? fetch_corpus("digits", shelf.cache() / "raw") / "digits.csv.gz" : fs::path(d.files.front());
+    options.validation_fraction = std::max(d.validation_fraction, 0.2);
+    options.seed = std::uint64_t(run.seed);
+    const auto table = std::make_shared<VectorTable>(options);
+    source.batch = [table, batch](std::int64_t step) { return table->batch(step, batch); };
+    source.evaluation = even_subset(table->validation(), run.measure.evaluation_windows);
+    source.inputs = table->train().inputs, source.outputs = table->train().outputs;
+    source.sha256 = table->sha256();
+    source.epochs = table->epoch_of(checkpoint_steps(run).back() - 1, batch);
+  }
+  source.curvature = even_subset(source.evaluation, run.measure.curvature_windows);
+  return source;
+}
+
+}  // namespace hone::experiments

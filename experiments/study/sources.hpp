@@ -1,0 +1,63 @@
+// Opens the data of a run: corpora through fetch_corpus and the shelf, synthetic sources, vector tasks.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "experiments/study/study.hpp"
+#include "sim/data/batch.hpp"
+#include "sim/data/hidden_markov.hpp"
+#include "sim/data/synthetic.hpp"
+#include "sim/data/vectors.hpp"
+
+namespace hone::experiments {
+
+/// A source of examples: training batches by step, fixed held-out data, and what to record about it.
+template <class Data>
+struct Source {
+  BatchSource<Data> batch;
+  std::function<Data(Index positions, Index count)> held_out;  ///< held-out windows of any length, tokens only
+  Data evaluation, curvature;                                  ///< curvature is an even subset of evaluation
+  Index vocabulary = 0, inputs = 0, outputs = 0;
+  std::string sha256;                 ///< of the cleaned text or table, "" for synthetic sources
+  double entropy_rate_nats = 0;       ///< NaN where it is not known
+  std::int64_t epochs = 0;            ///< epoch of the last training batch; 0 = nothing was repeated
+  std::shared_ptr<const void> keeps;  ///< what `batch` reads from
+};
+
+/// Of the examples themselves: what a Hessian was measured on.
+std::string sha256_of(const TokenBatch& batch);
+std::string sha256_of(const VectorBatch& batch);
+
+/// Every (count/wanted)-th example.
+TokenBatch even_subset(const TokenBatch& all, Index wanted);
+VectorBatch even_subset(const VectorBatch& all, Index wanted);
+/// Examples [first, first + count).
+TokenBatch slice(const TokenBatch& all, Index first, Index count);
+VectorBatch slice(const VectorBatch& all, Index first, Index count);
+
+/// The tokens of text corpora, read once per study and shared by its runs.
+class CorpusShelf {
+ public:
+  explicit CorpusShelf(std::filesystem::path cache) : cache_(std::move(cache)) {}
+  /// errors  those of Corpus; IoError when a corpus of a package cannot be fetched
+  std::shared_ptr<const TokenStream> tokens(const DataSpec& spec);
+  const std::filesystem::path& cache() const { return cache_; }
+
+ private:
+  std::filesystem::path cache_;
+  std::map<std::string, std::shared_ptr<const TokenStream>> shelf_;
+};
+
+/// Opens a source of token windows or vectors for a run: its own data, or other data that it reads.
+Source<TokenBatch> open_tokens(const RunSpec& run, const DataSpec& data, CorpusShelf& shelf);
+Source<VectorBatch> open_vectors(const RunSpec& run, CorpusShelf& shelf);
+
+/// Runs fetch_corpus for a named corpus and returns the folder with its raw files.
+/// errors  IoError with the script's last line
+std::filesystem::path fetch_corpus(const std::string& name, const std::filesystem::path& cache);
+
+}  // namespace hone::experiments

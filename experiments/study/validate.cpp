@@ -1,0 +1,222 @@
+#include "experiments/study/validate.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "experiments/study/build.hpp"
+#include "experiments/study/decode_policy.hpp"
+#include "experiments/study/scheme.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/mean.hpp"
+
+namespace hone::experiments {
+namespace {
+
+/// Far above every study that can be run; what each run needs is held in memory while a study is planned.
+constexpr std::size_t most_runs = 10'000;
+
+void check_data(const DataSpec& data, std::vector<std::string>& wrong) {
+  const auto check = [&](const char* field, const std::string& value, const std::vector<std::string>& known) {
+    if (std::find(known.begin(), known.end(), value) == known.end())
+      wrong.push_back(fmt::format("line {}: data.{}: {} = \"{}\" is unknown; did you mean \"{}\"? (known: {})",
+                                  data.line, data.name, field, value, nearest_name(value, known),
+                                  fmt::join(known, ", ")));
+  };
+  check("kind", data.kind, {"text", "markov", "hidden_markov", "teacher", "digits"});
+  check("tokenizer", data.tokenizer, {"bytes", "raw_bytes", "bpe"});
+  if (data.kind == "text" && data.tokenizer == "raw_bytes" && data.files.empty())
+    wrong.push_back(
+        fmt::format("line {}: data.{}: tokenizer = \"raw_bytes\" takes files as they are, and corpora are packed; give "
+                    "files = [...], or tokenizer = \"bytes\"",
+                    data.line, data.name));
+}
+
+/// Every quantizer that the instruments would make.
+void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
+  const auto check_weights = [&](const char* field, std::int64_t bits) {
+    weight_quantizer(spec, int(bits)).validate(field);
+  };
+  for (std::int64_t bits : spec.bits) check_weights("quantize", bits);
+  for (std::int64_t bits : spec.factorial_w) check_weights("quantize.factorial_w", bits);
+  for (std::int64_t bits : spec.factorial_a)
+    precision_of(spec, 16, int(bits), 16).activation.validate("quantize.factorial_a");
+  for (std::int64_t bits : spec.factorial_kv) {
+    precision_of(spec, 16, int(bits), int(bits)).key.validate("quantize.factorial_kv");
+    check_weights("quantize.factorial_kv", bits);
+  }
+  const Precision beside =
+      precision_of(spec, 16, int(spec.scheme_activation_bits), int(spec.scheme_kv_bits));  // in force with schemes
+  beside.activation.validate("quantize.scheme_activation");
+  beside.key.validate("quantize.scheme_kv");
+  check_weights("noise.residual", noise.residual_bits);
+  if (spec.factorial != "pairs" && spec.factorial != "full")
+    throw OptionError(fmt::format("quantize.factorial = \"{}\" (expected pairs or full)", spec.factorial));
+  if (spec.factorial_at != "all" && spec.factorial_at != "last")
+    throw OptionError(fmt::format("quantize.factorial_at = \"{}\" (expected all or last)", spec.factorial_at));
+  if (spec.activation_range != "dynamic" && spec.activation_range != "static")
+    throw OptionError(
+        fmt::format("quantize.activation_range = \"{}\" (expected dynamic or static)", spec.activation_range));
+  for (const std::string& name : spec.schemes) scheme_from_name(name).check(spec);
+}
+
+void check_decode(const DecodeSpec& spec, const TransformerOptions& options) {
+  if (spec.is_on()) (void)fitted_to(spec, options);
+}
+
+/// Data of that name; null, and a complaint about the field, when the study has none.
+const DataSpec* find_data(const Study& study, const ModelSpec& model, const char* field, const std::string& name,
+                          std::vector<std::string>& wrong) {
+  std::vector<std::string> known;
+  for (const DataSpec& d : study.data)
+    if (d.name == name)
+      return &d;
+    else
+      known.push_back(d.name);
+  wrong.push_back(fmt::format("line {}: models.{}: {} = \"{}\" is no [[data]]; did you mean \"{}\"?", model.line,
+                              model.name, field, name, nearest_name(name, known)));
+  return nullptr;
+}
+
+/// Tokens of one data mean the same to a model trained on another only if both are bytes.
+void check_other_data(const DataSpec& own, const DataSpec& other, const char* field) {
+  const auto is_bytes = [](const DataSpec& data) { return data.kind == "text" && data.tokenizer != "bpe"; };
+  if (is_bytes(own) && is_bytes(other)) return;
+  throw OptionError(fmt::format(
+      "{} = \"{}\": a model reads other data only where both are text with tokenizer = \"bytes\" or \"raw_bytes\"",
+      field, other.name));
+}
+
+void check_branch(const RunSpec& run, const BranchSpec& branch, const std::vector<std::int64_t>& steps,
+                  const Schedule& schedule) {
+  const auto refuse = [&](const std::string& what) {
+    throw OptionError(fmt::format("line {}: branches.{}: {}", branch.line, branch.name, what));
+  };
+  const std::vector<std::string> reserved = {"", "trunk", "ema", "lawa"};
+  if (std::find(reserved.begin(), reserved.end(), branch.name) != reserved.end())
+    refuse("name is missing or that of another variant; choose a word such as cooled");
+  if (branch.name.find_first_of("/\\ ") != std::string::npos)
+    refuse("name holds a blank or slash; it names a file, so choose another");
+  if (branch.at.empty()) refuse("at is missing; write the checkpoints that it leaves from, such as at = [2, 4]");
+  (void)branch_decay(branch);
+  const QatOptions precision = training_precision(branch, run.model, run.quantize);
+  if (!precision.is_full() && !training_precision(run.model, run.model, run.quantize).is_full())
+    refuse("the trunk is trained at low precision already, which the branch keeps; leave its own bits out");
+  for (std::int64_t at : branch.at) {
+    if (at > std::int64_t(steps.size()))
+      refuse(fmt::format("at = {}, there are {} checkpoints; choose one of them", at, steps.size()));
+    if (!(schedule(steps[size_t(at) - 1]) > 0))
+      refuse(
+          fmt::format("at = {}: the learning rate of schedule = \"{}\" is 0 there, a branch would learn nothing; "
+                      "branch earlier or raise train.final_lr_ratio",
+                      at, run.model.schedule));
+  }
+}
+
+void check_branches(const RunSpec& run, const Schedule& schedule) {
+  std::set<std::string> names;
+  for (const BranchSpec& branch : run.branches) {
+    if (!names.insert(branch.name).second)
+      throw OptionError(
+          fmt::format("line {}: branches.{} is there twice; choose another name", branch.line, branch.name));
+    if (!branch.data.empty()) check_other_data(run.data, run.data_named(branch.data), "branches.data");
+    check_branch(run, branch, checkpoint_steps(run), schedule);
+  }
+}
+
+void check_measure(const MeasureSpec& measure) {
+  if (measure.precision != "float32" && measure.precision != "float64")
+    throw OptionError(fmt::format("measure.precision = \"{}\" (expected float32 or float64)", measure.precision));
+  if (measure.curvature_windows > measure.evaluation_windows)
+    throw OptionError(
+        fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset, make it smaller",
+                    measure.curvature_windows, measure.evaluation_windows));
+  if (measure.windows > 0 && measure.windows < fewest_samples)
+    throw OptionError(fmt::format("measure.windows = {}: the spread of so few parts says nothing; write {} to 64, or 0",
+                                  measure.windows, fewest_samples));
+}
+
+/// What a run would build, tried out without data.
+void check_run(const RunSpec& run) {
+  const ModelSpec& model = run.model;
+  const bool is_mlp = model.kind == "mlp", wants_vectors = run.data.kind == "teacher" || run.data.kind == "digits";
+  if (wants_vectors != is_mlp)
+    throw OptionError(fmt::format("kind = \"{}\" cannot learn from data of kind \"{}\"; use {}", model.kind,
+                                  run.data.kind, wants_vectors ? "kind = \"mlp\"" : "kind = \"llama\" or \"gpt2\""));
+  if (is_mlp)
+    // How many classes a table has, only the table says.
+    mlp_options(model, run.data.inputs, run.data.kind == "digits" ? 10 : run.data.outputs, run.data.kind == "digits")
+        .validate();
+  else
+    transformer_options(model, run.data.vocabulary).validate();
+  if (!is_mlp) check_decode(run.decode, transformer_options(model, run.data.vocabulary));
+  if (!model.shifted_data.empty()) check_other_data(run.data, run.data_named(model.shifted_data), "shifted_data");
+  const TrainOptions train = train_options(run, 1);
+  train.schedule.validate();
+  train.optimizer.validate();
+  (void)training_precision(model, model, run.quantize);
+  check_branches(run, train.schedule);
+  const Precision precision = precision_of(run.quantize, 4, 4, 4);
+  const std::string problem =
+      model.experts > 0 ? causality_problem(precision.activation, "quantize.activation") : std::string();
+  if (!problem.empty()) throw OptionError("experts: tokens are quantized one by one; " + problem);
+  check_quantizers(run.quantize, run.noise);
+  check_measure(run.measure);
+}
+
+void check_seeds(const std::vector<std::int64_t>& seeds, const std::string& where, std::vector<std::string>& wrong) {
+  if (std::set<std::int64_t>(seeds.begin(), seeds.end()).size() < seeds.size())
+    wrong.push_back(fmt::format("{} = [{}] holds one seed twice; leave it out", where, fmt::join(seeds, ", ")));
+}
+
+void check_model(const Study& study, const ModelPlan& plan, std::vector<std::string>& wrong) {
+  const ModelSpec& model = plan.model;
+  check_seeds(plan.seeds, fmt::format("models.{}.seeds", model.name), wrong);
+  bool is_known = find_data(study, model, "data", model.data, wrong);
+  if (!model.shifted_data.empty()) is_known &= !!find_data(study, model, "shifted_data", model.shifted_data, wrong);
+  for (const BranchSpec& branch : plan.branches)
+    if (!branch.data.empty()) is_known &= !!find_data(study, model, "branches.data", branch.data, wrong);
+  if (!is_known) return;
+  try {
+    check_run(run_of(study, plan, 0));
+  } catch (const OptionError& error) {
+    wrong.push_back(fmt::format("line {}: models.{}: {}", model.line, model.name, error.what()));
+  }
+}
+
+}  // namespace
+
+void validate(const Study& study) {
+  std::vector<std::string> wrong;
+  if (study.seeds.empty()) wrong.push_back("study.seeds is empty; give at least one");
+  for (std::int64_t seed : study.seeds)
+    if (seed < 0) wrong.push_back(fmt::format("study.seeds holds {}; seeds are 0 or above", seed));
+  check_seeds(study.seeds, "study.seeds", wrong);
+  if (study.name.find_first_of("/\\ ") != std::string::npos || study.name.starts_with("."))
+    wrong.push_back(
+        fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "
+                    "choose another",
+                    study.name));
+  std::set<std::string> names;
+  for (const DataSpec& d : study.data) {
+    if (d.name.empty() || !names.insert("d:" + d.name).second)
+      wrong.push_back(
+          fmt::format("line {}: data.name = \"{}\" is missing or used twice; choose another", d.line, d.name));
+    check_data(d, wrong);
+  }
+  for (const ModelPlan& plan : study.models) {
+    const ModelSpec& m = plan.model;
+    if (m.name.empty() || m.name.find_first_of("/\\ ") != std::string::npos || !names.insert("m:" + m.name).second)
+      wrong.push_back(
+          fmt::format("line {}: models.name = \"{}\" is missing, used twice, or holds a blank or slash; choose "
+                      "another",
+                      m.line, m.name));
+    check_model(study, plan, wrong);
+  }
+  std::size_t runs = 0;
+  for (const ModelPlan& plan : study.models) runs += plan.seeds.empty() ? study.seeds.size() : plan.seeds.size();
+  if (runs > most_runs)
+    wrong.push_back(fmt::format("models and seeds ask for {} runs, at most {}; leave some out", runs, most_runs));
+  if (!wrong.empty()) throw OptionError(fmt::format("{}", fmt::join(wrong, "; ")));
+}
+
+}  // namespace hone::experiments

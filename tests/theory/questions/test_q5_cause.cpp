@@ -1,0 +1,195 @@
+#include "tests/support/near.hpp"
+#include "tests/theory/planted/tables.hpp"
+
+using namespace hone;
+using namespace hone::theory;
+
+namespace {
+
+/// Rows of another arm beside the main trunk, with damage and prediction moved by the given amounts in ln units.
+void add_arm(Table& table, const std::string& arm, double delta_shift, double predicted_shift,
+             const std::function<void(PtqRow&)>& change) {
+  std::vector<PtqRow> rows;
+  for (PtqRow r : table.ptq) {
+    if (r.arm != "main") continue;
+    r.run += arm;
+    r.arm = arm;
+    r.delta *= std::exp(delta_shift + 0.02 * normal(Stream{22, Domain::test}, rows.size()));
+    r.predicted *= std::exp(predicted_shift);
+    change(r);
+    rows.push_back(r);
+  }
+  table.ptq.insert(table.ptq.end(), rows.begin(), rows.end());
+}
+
+/// The recorded recipe of the main arm.
+Table recorded() {
+  Table table = planted({});
+  for (PtqRow& r : table.ptq) r.schedule = "constant", r.peak_lr = 3e-3, r.batch = 32, r.weight_decay = 0.1;
+  return table;
+}
+
+/// A cosine run whose only checkpoint is the end of its horizon.
+void as_cosine(PtqRow& r) {
+  r.schedule = "cosine";
+  r.horizon = r.D * 1.01;
+  r.model = fmt::format("cosine {}", r.D);
+}
+
+/// Schemes of given and rotated coordinates: the rotation divides errors, and damages by another factor.
+void add_rotation(Table& table, double damage_factor, double error_factor) {
+  for (const PtqRow& p : table.ptq) {
+    if (p.D < 3e7 || p.arm != "main") continue;
+    for (const bool is_rotated : {false, true}) {
+      SchemeRow r;
+      static_cast<Subject&>(r) = p;
+      r.scheme = is_rotated ? "rotate+rtn" : "rtn";
+      r.P = p.P;
+      r.delta = p.delta / (is_rotated ? damage_factor : 1);
+      r.delta_se = 0.01 * r.delta;
+      r.quadratic = p.predicted / (is_rotated ? error_factor : 1);
+      table.schemes.push_back(r);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_SUITE("questions") {
+  TEST_CASE("Q5: damage that moves with its prediction is supported, damage that does not is refuted") {
+    Table follows = planted({});
+    add_cooled(follows, 0.4, 0.4, 0.05);
+    const Verdict v = judge_cause(follows, quick());
+    CHECK(v.outcome == Outcome::supported);
+    CHECK_NEAR(detail(v, "ln delta, cooled - trunk"), 0.4, 0, 0.02);
+    Table stays = planted({});
+    add_cooled(stays, 0, 0.6, 0.05);
+    CHECK(judge_cause(stays, quick()).outcome == Outcome::refuted);
+  }
+
+  TEST_CASE("Q5: a cooldown that moves nothing, one of great scatter, and two cells are inconclusive") {
+    Table nothing = planted({});
+    add_cooled(nothing, 0, 0, 0.05);
+    CHECK(judge_cause(nothing, quick()).outcome == Outcome::inconclusive);
+    Table ignores = planted({});  // too small a change to tell following from ignoring
+    add_cooled(ignores, 0.08, 0.08, 0.01);
+    CHECK(judge_cause(ignores, quick()).outcome == Outcome::inconclusive);
+    Table scattered = planted({}, {.N = {1e5}, .seeds = 1});
+    add_cooled(scattered, 0.4, 0.4, 1);
+    CHECK(judge_cause(scattered, quick()).outcome == Outcome::inconclusive);
+    Table few = planted({}, {.N = {1e5}, .D = {1e6, 1e7}});
+    add_cooled(few, 0.4, 0.4, 0.05);
+    CHECK(judge_cause(few, quick()).outcome == Outcome::inconclusive);
+  }
+
+  TEST_CASE("Q5: the trunk is interpolated between its checkpoints and never extrapolated") {
+    PlantedLaw exact;
+    exact.run_noise = exact.row_noise = exact.higher_noise = 0;
+    Table table = planted(exact, {.seeds = 1});
+    for (PtqRow r : planted_ptq({.D = {5e5, 2e6, 2e7, 5e7, 2e8}, .seeds = 1}, exact)) {
+      r.variant = "cooled";
+      r.kind = "cooldown";
+      r.delta *= std::exp(0.3);
+      r.predicted *= std::exp(0.3);
+      table.ptq.push_back(r);
+    }
+    const Verdict v = judge_cause(table, quick());
+    CHECK(v.n == 3 * 3 * 4);
+    CHECK(detail(v, "rows without a trunk at the same tokens: cooled") == 2 * 3 * 4);
+    CHECK_NEAR(detail(v, "ln delta, cooled - trunk"), 0.3, 1e-9, 0);
+    CHECK_NEAR(v.estimate, 0, 0, 1e-9);
+  }
+
+  TEST_CASE("Q5: damage that follows tokens at fixed prediction is refuted, whatever the cooldown does") {
+    Table table = planted({});
+    for (PtqRow& r : table.ptq) r.delta *= std::pow(r.D / 1e7, 0.3);
+    add_cooled(table, 0.4, 0.4, 0.02);
+    const Verdict v = judge_cause(table, quick());
+    CHECK(v.outcome == Outcome::refuted);
+    CHECK(v.prose.find("still follows the tokens") != std::string::npos);
+    CHECK_NEAR(detail(v, "gamma_D at fixed prediction, all arms"), 0.3, 0, 0.03);
+  }
+
+  TEST_CASE("Q5: the exponents of damage, prediction and rest add up exactly in every arm") {
+    Table table = recorded();
+    add_arm(table, "cosine", 0.3, 0.3, as_cosine);
+    const Verdict v = judge_cause(table, quick());
+    for (const std::string arm : {"all arms", "trunk", "cosine"})
+      CHECK_NEAR(
+          detail(v, "gamma_D of slope times ln prediction, " + arm) + detail(v, "gamma_D at fixed prediction, " + arm),
+          detail(v, "gamma_D of the damage, " + arm), 1e-10, 0);
+  }
+
+  TEST_CASE("Q5: arms that move damage and prediction alike are supported, each under its own name") {
+    Table table = recorded();
+    add_arm(table, "cosine", 0.3, 0.3, as_cosine);
+    add_arm(table, "lr", -0.4, -0.4, [](PtqRow& r) { r.peak_lr = 6e-3; });
+    add_arm(table, "batch", 0.2, 0.2, [](PtqRow& r) { r.batch = 8; });
+    add_arm(table, "decay", -0.2, -0.2, [](PtqRow& r) { r.weight_decay = 0; });
+    const Verdict v = judge_cause(table, quick());
+    CHECK(v.outcome == Outcome::supported);
+    CHECK_NEAR(detail(v, "ln delta, cosine - trunk"), 0.3, 0, 0.02);
+    CHECK_NEAR(detail(v, "ln delta, lr, learning rate x2 - trunk"), -0.4, 0, 0.02);
+    CHECK_NEAR(detail(v, "ln delta, batch, batch x0.25 - trunk"), 0.2, 0, 0.02);
+    CHECK_NEAR(detail(v, "ln predicted, decay, weight decay 0 - trunk"), -0.2, 0, 0.02);
+    for (const char* done : {"ends of cosine", "other learning rates", "other batch sizes", "other weight decay"})
+      CHECK(control(v, done));
+    CHECK_FALSE(control(v, "rotation"));
+    CHECK_FALSE(control(v, "weight averages"));
+  }
+
+  TEST_CASE("Q5: one arm whose damage leaves its prediction refutes, and is named") {
+    Table table = recorded();
+    add_arm(table, "cosine", 0.3, 0.3, as_cosine);
+    add_arm(table, "lr", 0, 0.5, [](PtqRow& r) { r.peak_lr = 6e-3; });
+    const Verdict v = judge_cause(table, quick());
+    CHECK(v.outcome == Outcome::refuted);
+    CHECK(v.prose.find("Beyond the tolerance: lr, learning rate x2") != std::string::npos);
+    CHECK_NEAR(v.estimate, -0.5, 0, 0.03);
+  }
+
+  TEST_CASE("Q5: checkpoints inside a decaying schedule, repeats of the main arm and other data are no contrasts") {
+    Table table = recorded();
+    add_arm(table, "cosine", 2, 0, [](PtqRow& r) { r.schedule = "cosine", r.horizon = 10 * r.D; });
+    add_arm(table, "average", 2, 0, [](PtqRow&) {});
+    add_arm(table, "source", 2, 0, [](PtqRow& r) { r.data = "other", r.peak_lr = 1e-3; });
+    const Verdict v = judge_cause(table, quick());
+    CHECK(v.n == 0);
+    CHECK(v.outcome == Outcome::inconclusive);
+    CHECK(v.prose.find("Nothing can be said") != std::string::npos);
+  }
+
+  TEST_CASE("Q5: a rotation that divides damage and errors alike is supported, one that leaves the damage refuted") {
+    Table table = recorded();
+    add_rotation(table, 1.6, 1.6);
+    const Verdict v = judge_cause(table, quick());
+    CHECK(v.outcome == Outcome::supported);
+    CHECK(control(v, "rotation"));
+    CHECK_NEAR(detail(v, "ln predicted, rotated - trunk"), -std::log(1.6), 1e-6, 0);
+    Table ignored = recorded();
+    add_rotation(ignored, 1, 1.6);
+    CHECK(judge_cause(ignored, quick()).outcome == Outcome::refuted);
+  }
+
+  TEST_CASE("Q5: rows of a branch without its kind are no trunk") {
+    Table table = recorded();
+    add_branch(table, "cooled", "cooldown", 0.4, 0.4, 0.02);
+    const Verdict v = judge_cause(table, quick());
+    for (PtqRow& r : table.ptq) r.kind = "trunk";
+    CHECK(judge_cause(table, quick()).estimate == v.estimate);
+    CHECK(v.outcome == Outcome::supported);
+  }
+
+  TEST_CASE("Q5: averages are contrasts, tuned and low-precision rows are not") {
+    Table table = recorded();
+    add_branch(table, "ema", "average", -0.3, -0.3, 0.02);
+    const Verdict v = judge_cause(table, quick());
+    CHECK(control(v, "weight averages"));
+    CHECK(v.outcome == Outcome::supported);
+    add_branch(table, "tuned", "tuned", 2, 0, 0.02);
+    add_branch(table, "low", "lowered", 2, 0, 0.02);
+    const Verdict same = judge_cause(table, quick());
+    CHECK(same.n == v.n);
+    CHECK(same.outcome == Outcome::supported);
+  }
+}

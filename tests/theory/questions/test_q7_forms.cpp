@@ -1,0 +1,114 @@
+#include "tests/support/near.hpp"
+#include "tests/theory/planted/tables.hpp"
+#include "theory/noise/rounding.hpp"
+#include "theory/questions/forms.hpp"
+
+using namespace hone;
+using namespace hone::theory;
+
+namespace {
+
+/// A planted table whose bits follow the squared step, on a grid of 2 to 8 bits.
+Table squared_step(const PlantedLaw& law = {}, SyntheticGrid grid = {}) {
+  grid.P = {2, 3, 4, 5, 6, 8};
+  Table table = planted(law, grid);
+  for (PtqRow& r : table.ptq) {
+    const double steps = std::exp2(r.P - 1) - 1;
+    const double factor = std::exp(r.P / law.gamma_post) / (steps * steps);
+    r.delta *= factor, r.predicted *= factor, r.delta_se *= factor, r.gradient *= factor, r.predicted_se *= factor;
+  }
+  return table;
+}
+
+}  // namespace
+
+TEST_SUITE("questions") {
+  TEST_CASE("Q7: the planted squared step is supported, its factors and its reach to other bits are right") {
+    const Verdict v = judge_forms(squared_step(), quick());
+    CHECK(v.outcome == Outcome::supported);
+    CHECK(v.estimate <= 0);
+    CHECK_NEAR(detail(v, "factor 3 to 4 bits"), step2_ratio(3), 0.02, 0);
+    CHECK_NEAR(detail(v, "factor 4 to 5 bits"), step2_ratio(4), 0.02, 0);
+    CHECK_NEAR(detail(v, "factor 5 to 6 bits: exponential, Kumar et al."), 5.435, 1e-3, 0);
+    CHECK_NEAR(detail(v, "factor 3 to 4 bits: power, Ouyang et al."), 4.86, 1e-2, 0);
+    CHECK(detail(v, "error at 8 bits: squared step") < 0.2 * detail(v, "error at 8 bits: exponential in bits"));
+    CHECK(detail(v, "error at 2 bits: squared step") < 0.2 * detail(v, "error at 2 bits: power of bits"));
+    CHECK(v.prose.find("beaten") == std::string::npos);
+  }
+
+  TEST_CASE("Q7: bits that decay as an exponential, and tokens that level off, refute the squared step") {
+    const Verdict exponential = judge_forms(planted({}), quick());
+    CHECK(exponential.outcome == Outcome::refuted);
+    CHECK(exponential.low > 0);
+    CHECK(exponential.prose.find("exponential in bits") != std::string::npos);
+    Table levelling = squared_step();
+    for (PtqRow& r : levelling.ptq) {
+      const double factor = -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::pow(r.D, -0.5);
+      r.delta *= factor, r.delta_se *= factor, r.gradient *= factor;
+    }
+    const Verdict v = judge_forms(levelling, quick());
+    CHECK(v.outcome == Outcome::refuted);
+    CHECK(v.prose.find("squared step, saturating in D/N") != std::string::npos);
+  }
+
+  TEST_CASE("Q7: where the rows cannot tell the forms apart it is inconclusive, and says from which") {
+    const Verdict v = judge_forms(
+        planted({.run_noise = 0.5, .higher_noise = 0.5}, {.D = {1e6, 1e7, 1e8}, .P = {3, 4}, .seeds = 1}), quick());
+    CHECK(v.outcome == Outcome::inconclusive);
+    CHECK(v.prose.find("cannot tell it from") != std::string::npos);
+  }
+
+  TEST_CASE("Q7: the exponents of the losses stand beside the others once the losses determine them") {
+    Table table = squared_step({}, {.D = {1e6, 1e7, 1e8}, .seeds = 2});
+    CHECK_FALSE(control(judge_forms(table, quick()), "Capybara"));
+    add_losses(table, {}, 1e-4);
+    const Verdict v = judge_forms(table, quick());
+    CHECK(control(v, "Capybara"));
+    const std::string name = "held-out error: squared step, exponents of the losses";
+    CHECK(detail(v, name) > 2 * detail(v, "held-out error: squared step"));  // 0.3 and 0.35, not 0.5 and 0.35
+  }
+
+  TEST_CASE("Q7: within checkpoints the shape in bits shows, whatever the tokens do") {
+    const SyntheticGrid small{.D = {1e6, 1e7, 1e8}, .seeds = 2};
+    Table step = squared_step({}, small), exponential = planted({}, small);
+    for (Table* table : {&step, &exponential})
+      for (PtqRow& r : table->ptq) {
+        const double wild = std::exp(2 * normal(Stream{71, Domain::test}, std::uint64_t(r.D / r.N * 1000)));
+        r.delta *= wild, r.predicted *= wild, r.delta_se *= wild, r.gradient *= wild, r.predicted_se *= wild;
+      }
+    const Verdict right = judge_forms(step, quick());
+    CHECK(right.prose.find("it is better than: exponential in bits, power of bits, four per bit") != std::string::npos);
+    CHECK(detail(right, "within checkpoints, held-out error: squared step") < 0.03);
+    const Verdict wrong = judge_forms(exponential, quick());
+    CHECK(wrong.prose.find("it is worse than: exponential in bits") != std::string::npos);
+    const Detail* difference =
+        find_detail(wrong, "within checkpoints, squared held-out error, squared step minus exponential in bits");
+    REQUIRE(difference != nullptr);
+    CHECK(difference->low > 0);
+  }
+
+  TEST_CASE("Q7: one number of bits says nothing about forms") {
+    const Verdict v = judge_forms(planted({}, {.P = {4}}), quick());
+    CHECK(v.outcome == Outcome::inconclusive);
+    CHECK(v.prose.find("Nothing can be said") != std::string::npos);
+  }
+
+  TEST_CASE("in_folds: every cell stays whole, folds are as even as can be, one per cell when there are enough") {
+    std::vector<Observation> rows;
+    for (int i = 0; i < 70; ++i) {
+      Observation o;
+      o.cell = i / 10 * 3;
+      rows.push_back(o);
+    }
+    const auto folded = in_folds(rows, 3);
+    std::map<std::int64_t, std::set<std::int64_t>> cells;
+    for (std::size_t i = 0; i < rows.size(); ++i) cells[folded[i].cell].insert(rows[i].cell);
+    REQUIRE(cells.size() == 3);
+    CHECK(cells[0].size() == 3);
+    CHECK(cells[1].size() == 2);
+    CHECK(cells[2].size() == 2);
+    std::set<std::int64_t> singles;
+    for (const Observation& o : in_folds(rows, 10)) singles.insert(o.cell);
+    CHECK(singles.size() == 7);
+  }
+}

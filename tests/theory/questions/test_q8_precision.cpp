@@ -1,0 +1,158 @@
+#include "tests/support/near.hpp"
+#include "tests/theory/planted/tables.hpp"
+#include "theory/precision/compute_optimal.hpp"
+#include "theory/questions/q8_training_fit.hpp"
+
+using namespace hone;
+using namespace hone::theory;
+
+namespace {
+
+const SyntheticGrid grid{.N = {3e4, 1e5, 3e5}, .D = {1e6, 1e7, 1e8}, .seeds = 2};
+
+/// Losses in full precision, and of weights trained at low bits; `gamma_at` gives the scale of N_eff at D.
+Table trained_low(const std::vector<double>& bits, const std::function<double(double)>& gamma_at, double offset,
+                  double noise) {
+  Table table;
+  add_losses(table, grid, noise);
+  std::uint64_t draw = 0;
+  for (const double n : {3e4, 1e5})
+    for (const double d : grid.D)
+      for (int seed = 0; seed < 2; ++seed)
+        for (const double b : bits) {
+          LossRow r;
+          static_cast<Subject&>(r) = subject_of(n, d, seed, "qat_trunk");
+          r.arm = "qat", r.method = "qat", r.train_w_bits = b;
+          r.loss = planted_loss(n, d, -std::expm1(-b / gamma_at(d) + offset)) *
+                   std::exp(noise * normal(Stream{62, Domain::test}, draw++));
+          r.loss_se = 1e-3;
+          table.losses.push_back(r);
+        }
+  return table;
+}
+
+}  // namespace
+
+TEST_SUITE("questions") {
+  TEST_CASE("Q8: a planted optimum within the trained bits is supported, with scale and offset in their intervals") {
+    const auto gamma = [](double) { return 1.2; };
+    const Verdict v = judge_precision(trained_low({2, 3, 4, 6, 8}, gamma, 1.0, 1e-3), quick());
+    const double optimum = 2.146 * 1.2;  // e^(x - 1) = 1 + x
+    CHECK(v.outcome == Outcome::supported);
+    CHECK(v.low <= optimum);
+    CHECK(v.high >= optimum);
+    CHECK_NEAR(v.estimate, optimum, 0, 0.1);
+    CHECK_NEAR(detail(v, "gamma_w"), 1.2, 0, 0.1);
+    CHECK_NEAR(detail(v, "n_w"), 1.0, 0, 0.1);
+    CHECK(find_detail(v, "gamma_a") == nullptr);
+    CHECK_NEAR(detail(v, "N_eff/N measured, W4A16KV16 in training"), -std::expm1(-4 / 1.2 + 1), 0.03, 0);
+    CHECK(detail(v, "held-out error: exponential") < detail(v, "held-out error: power tail"));
+    CHECK(detail(v, "gamma_w derived from the entropy of the codes") > 0.5);
+    CHECK(detail(v, "gamma_w derived from the entropy of the codes") < 1.2);
+    CHECK(detail(v, "gamma_w fitted over derived") > 1);
+    CHECK(control(v, "refits to growing budgets"));
+    const Detail* drift = find_detail(v, "drift of the optimal bits per decade of compute");
+    REQUIRE(drift != nullptr);
+    CHECK_NEAR(drift->value, 0, 0, 0.2);
+  }
+
+  TEST_CASE("Q8: where the scale grows with compute no one optimum stands, and drift refutes") {
+    const auto gamma = [](double d) { return 0.8 * std::pow(d / 1e6, 0.2); };
+    const Verdict v = judge_precision(trained_low({2, 3, 4, 6, 8}, gamma, 0.7, 1e-4), quick({{"q8_drift", 0.05}}));
+    CHECK(v.outcome == Outcome::refuted);
+    const Detail* drift = find_detail(v, "drift of the optimal bits per decade of compute");
+    REQUIRE(drift != nullptr);
+    CHECK(std::abs(drift->value) > 0.1);
+    CHECK(drift->low * drift->high > 0);
+    CHECK(v.prose.find("bits per decade") != std::string::npos);
+  }
+
+  TEST_CASE(
+      "Q8: a scale that grows with tokens refutes, with the optimum of each half; one token count says nothing of it") {
+    const auto gamma = [](double d) { return 1.2 * std::pow(d / 1e6, 0.18); };
+    Table table = trained_low({2, 3, 4, 6, 8}, gamma, 0.7, 1e-4);
+    std::erase_if(table.losses, [](const LossRow& r) { return !r.is_full_precision() && r.D == 1e7; });
+    const Verdict v = judge_precision(table, quick());
+    const Detail* of_tokens = find_detail(v, "drift of the optimal bits per decade of tokens");
+    REQUIRE(of_tokens != nullptr);
+    CHECK(of_tokens->low > 0.5);
+    CHECK(v.outcome == Outcome::refuted);
+    constexpr double optimum = 1.6893;  // of P/gamma: e^(x - 0.7) = 1 + x
+    CHECK_NEAR(detail(v, "optimal bits of w up to 1e+07 tokens"), optimum * 1.2, 0.05, 0);
+    CHECK_NEAR(detail(v, "optimal bits of w beyond 1e+07 tokens"), optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
+    Table with_activations = table;  // at one token count: no part of the comparison
+    for (const LossRow& r : table.losses)
+      if (!r.is_full_precision() && r.D == 1e8) {
+        LossRow a = r;
+        a.run += " a", a.train_w_bits = 16, a.train_a_bits = r.train_w_bits;
+        with_activations.losses.push_back(a);
+      }
+    CHECK_NEAR(detail(judge_precision(with_activations, quick()), "optimal bits of w beyond 1e+07 tokens"),
+               optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
+    std::erase_if(table.losses, [](const LossRow& r) { return !r.is_full_precision() && r.D < 1e8; });
+    const Verdict w = judge_precision(table, quick());
+    CHECK_FALSE(control(w, "optimal bits of the same models at fewer and at more tokens"));
+    CHECK(w.outcome == Outcome::inconclusive);
+  }
+
+  TEST_CASE("TrainingFit: scales fitted apart leave what full precision says of size and tokens alone") {
+    const PrecisionRows all = precision_rows(trained_low(
+                                                 {2, 3, 4}, [](double) { return 1.2; }, 0.4, 1e-3),
+                                             quick());
+    std::vector<Observation> full, low;
+    for (const Observation& o : all.observations) (std::isinf(o.point.P_w) ? full : low).push_back(o);
+    for (Observation& o : low) o.log_y += 0.05;  // what these rows say of E must not count
+    const TrainingFit apart = TrainingFit(LawKind::train_exponential, all, all.observations).refit_apart(full, low);
+    REQUIRE(apart.is_usable());
+    const FitSummary chinchilla = fit(LawKind::chinchilla, full, {});
+    for (std::size_t k = 0; k < 5; ++k) CHECK_NEAR(apart.parameters()[k], chinchilla.parameters[k], 1e-3, 0);
+    CHECK(apart.parameters()[5] > 1.25);  // the scale takes the blame
+  }
+
+  TEST_CASE("Q8: an optimum below the bits that were trained, and one single precision, are inconclusive") {
+    const auto gamma = [](double) { return 1.2; };
+    const Verdict below = judge_precision(trained_low({4, 6, 8}, gamma, 1.0, 1e-4), quick());
+    CHECK(below.outcome == Outcome::inconclusive);
+    CHECK(below.prose.find("not within the bits") != std::string::npos);
+    const Verdict one = judge_precision(trained_low({4}, gamma, 1.0, 1e-4), quick());
+    CHECK(one.outcome == Outcome::inconclusive);
+    CHECK(one.prose.find("Nothing can be said") != std::string::npos);
+    CHECK_FALSE(control(one, "several precisions"));
+  }
+
+  TEST_CASE("Q8: other ways of training at low precision and branches are no evidence") {
+    const auto gamma = [](double) { return 1.2; };
+    Table table = trained_low({2, 3, 4}, gamma, 1.0, 1e-4);
+    const PrecisionRows alone = precision_rows(table, quick());
+    for (LossRow r : trained_low({3}, gamma, 1.2, 0).losses) {
+      if (r.is_full_precision()) continue;
+      r.method = "bitnet";
+      table.losses.push_back(r);
+      r.method = "qat", r.kind = "lowered", r.variant = "lowered";
+      table.losses.push_back(r);
+    }
+    CHECK(precision_rows(table, quick()).rows.size() == alone.rows.size());
+    CHECK(alone.low == 36);
+    CHECK(alone.bits == std::set<double>{2, 3, 4});
+    CHECK(alone.is_lowered == std::array<bool, 3>{true, false, false});
+  }
+
+  TEST_CASE("TrainingFit: parts lowered only together share their parameters, and the optimum is that of the law") {
+    Table table = trained_low(
+        {3, 4, 6, 8}, [](double) { return 1.0; }, 0.5, 0);
+    for (LossRow& r : table.losses) {
+      r.train_a_bits = r.train_kv_bits = r.train_w_bits;
+      const double share = r.train_w_bits < 16 ? -std::expm1(-r.train_w_bits + 0.5) : 1;
+      r.loss = planted_loss(r.N, r.D, share * share * share);
+    }
+    const PrecisionRows all = precision_rows(table, quick());
+    const TrainingFit fit(LawKind::train_exponential, all, all.observations);
+    REQUIRE(fit.is_usable());
+    for (const std::size_t part : {5u, 7u, 9u}) {
+      CHECK_NEAR(fit.parameters()[part], 1.0, 1e-2, 0);
+      CHECK(fit.parameters()[part] == fit.parameters()[5]);
+    }
+    CHECK_NEAR(fit.optimal_bits(), optimal_bits(fit.law()), 0, 0.02);
+    CHECK_NEAR(training_cost(all, all.observations.back()), 6.0 / 16 * 1e5 * 1e8 * 8, 1e-12, 0);
+  }
+}

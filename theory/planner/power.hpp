@@ -1,0 +1,69 @@
+// Power of a study before it runs: how wide will the interval of each question be, and which outcome
+// is likely, if what a pilot found is true? Worlds are drawn from laws fitted to the pilot, with the
+// pilot's scatter between runs, checkpoints and rows, on the design of the study.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "theory/fits/grouped.hpp"
+#include "theory/questions/verdict.hpp"
+#include "theory/rows/rows.hpp"
+
+namespace hone::theory {
+
+/// A transformer trunk of the main arm that a study will train and measure.
+struct PlannedRun {
+  std::string model;
+  std::int64_t seed = 0;
+  double N = 0;
+  std::vector<double> tokens;        ///< of its checkpoints
+  std::vector<double> bits;          ///< of weights after training
+  int interactions = 0;              ///< pairs of weight and activation bits below 16 in its factorial
+  bool interactions_at_end = false;  ///< at the last checkpoint only
+};
+
+/// What finished runs say about the numbers of a study; a fit that is not usable says nothing.
+struct Pilot {
+  GroupedFit damage;                        ///< ln delta by LawKind::ptq_exponential
+  GroupedFit trace;                         ///< ln tr H by LawKind::sharpness_power
+  GroupedFit predicted;                     ///< ln prediction by LawKind::ptq_exponential
+  GroupedFit ratio;                         ///< ln of delta less its first-order term on ln prediction
+  GroupedFit interaction;                   ///< relative interaction of weights and activations, a constant
+  std::vector<PtqRow> rows;                 ///< whose standard errors and first orders the drawn rows take
+  std::vector<double> interaction_error{};  ///< standard errors of interactions
+  std::vector<double> trace_error{};        ///< relative standard errors of traces
+};
+
+/// expects thresholds of the judges: rows are selected as they select them
+Pilot pilot_of(const Table& table, const std::vector<Threshold>& thresholds);
+
+/// What to expect of one question.
+struct Power {
+  std::string id;         ///< Q1, Q2, Q3, Q6
+  std::string number;     ///< whose interval it is
+  std::string threshold;  ///< in words
+  double truth = 0;       ///< the pilot's estimate
+  double half_width = 0;  ///< median over worlds, of intervals at the study's level
+  double margin = 0;      ///< half-width above which the rule cannot decide at this truth; NaN without a rule
+  double supported = 0, refuted = 0, inconclusive = 0;  ///< shares of worlds
+  int worlds = 0;
+  std::string problem;  ///< why nothing is known; empty otherwise
+};
+
+struct PowerOptions {
+  int worlds = 60;
+  std::function<void(const std::string& what)> progress{};  ///< called at every world
+};
+
+/// Draws worlds and sends each through the selection, weights, fit and interval of its judge.
+/// math    outcomes follow the interval rules of Q1 and Q2 (growth exponent), Q3 (slope) and Q6
+///         (interaction); the tests of Q1 and Q2 for other forms and for bends are left out: in worlds
+///         drawn from a power law they would seldom fire
+/// ensures equal arguments give equal bits
+/// cost    worlds·(runs + 1) log-linear fits per question
+std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedRun>& runs,
+                                  const std::vector<Threshold>& thresholds, const PowerOptions& options);
+
+}  // namespace hone::theory

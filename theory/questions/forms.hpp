@@ -1,0 +1,61 @@
+// Functional forms on one set of rows: held-out errors in folds of cells, AICc, and paired differences to the first.
+// Internal to the questions.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "theory/fits/held_out.hpp"
+#include "theory/questions/selection.hpp"
+
+namespace hone::theory {
+
+/// A law, perhaps with some parameters held.
+struct FunctionalForm {
+  std::string name;
+  LawKind kind = LawKind::ptq_step;
+  FitOptions options{};
+};
+
+/// The form started from its own fit to the rows, so that fits to parts of them need no random starts.
+FunctionalForm warmed(FunctionalForm form, const std::vector<Observation>& rows);
+
+struct FormScore {
+  FunctionalForm form;
+  HeldOut held_out;
+  double aicc = 0;
+  FormContrast contrast;  ///< mean squared held-out error of the first form minus that of this one
+};
+
+/// Rows whose cells are merged into at most `folds` groups, neighbours in the order of cells into different ones.
+std::vector<Observation> in_folds(const std::vector<Observation>& rows, int folds);
+
+/// Every form on the same rows.
+/// math    errors of ln y of each row from a fit without its fold; contrasts are paired row by row and their intervals
+///         hold together (Bonferroni)
+/// expects threshold form_folds; laws on the log scale
+/// cost    forms·folds fits
+std::vector<FormScore> score_forms(const std::vector<FunctionalForm>& forms, const std::vector<Observation>& rows,
+                                   const Thresholds& thresholds);
+
+/// A shape in bits alone: x(P) with its slope free, or held at 1.
+struct BitShape {
+  std::string name;
+  std::function<double(double)> x;
+  bool has_slope = false;
+};
+
+struct ShapeScore {
+  std::string name;
+  double rmse = 0;      ///< of ln delta within checkpoints
+  Interval difference;  ///< mean squared error of the first shape minus that of this one; hold together (Bonferroni)
+};
+
+/// Shapes in bits compared within checkpoints, so that what tokens and sizes do to the damage cancels.
+/// math    y - mean y against b (x - mean x), means over the bits of each checkpoint, b from all other cells
+/// shapes  checkpoint[i] numbers the checkpoint of row i
+std::vector<ShapeScore> score_shapes(const std::vector<BitShape>& shapes, const PredictionRows& p,
+                                     const std::vector<std::size_t>& checkpoint, const Thresholds& thresholds);
+
+}  // namespace hone::theory

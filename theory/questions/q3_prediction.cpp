@@ -1,0 +1,193 @@
+// Q3: does sharpness explain the damage?
+#include <map>
+#include <tuple>
+
+#include "sim/base/error.hpp"
+#include "theory/questions/judge.hpp"
+#include "theory/questions/q3_mediators.hpp"
+
+namespace hone::theory {
+namespace {
+
+using Sample = std::vector<std::size_t>;
+
+/// R² of the weighted regression of ln delta on ln predicted.
+double r_squared(const PredictionRows& p, const std::vector<double>& line) {
+  const Sample all = all_indices(p.rows.size());
+  const double mean = weighted_mean(p.log_delta, p.sigma, all);
+  double residual = 0, total = 0;
+  for (const std::size_t i : all) {
+    const double w = 1 / (p.sigma[i] * p.sigma[i]);
+    const double error = p.log_delta[i] - line[0] - line[1] * p.log_predicted[i];
+    residual += w * error * error;
+    total += w * (p.log_delta[i] - mean) * (p.log_delta[i] - mean);
+  }
+  return 1 - residual / total;
+}
+
+/// d ln delta/d ln D within (N, P) and its four parts; delta is without its first-order term. One design serves all five
+/// slopes, and the parts add up to ln delta (up to a constant) in every row, hence the slopes add up too.
+void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds) {
+  std::vector<RowKey> keys;
+  std::vector<double> log_d, sigma;
+  std::vector<std::vector<double>> parts(5);
+  std::vector<std::size_t> group;
+  std::map<std::pair<double, double>, std::size_t> groups;
+  for (std::size_t i = 0; i < p.rows.size(); ++i) {
+    const PtqRow& r = p.rows[i];
+    if (!(r.quadratic > 0) || !(r.mean_step2 > 0) || !std::isfinite(r.quadratic * r.mean_step2)) continue;
+    keys.push_back(p.keys[i]);
+    log_d.push_back(std::log(r.D));
+    sigma.push_back(p.sigma[i]);
+    group.push_back(groups.try_emplace({r.N, r.P}, groups.size()).first->second);
+    const double log_step2 = std::log(r.mean_step2), log_quadratic = std::log(r.quadratic);
+    parts[0].push_back(p.log_delta[i]);
+    parts[1].push_back(p.log_predicted[i] - log_step2);
+    parts[2].push_back(log_step2);
+    parts[3].push_back(log_quadratic - p.log_predicted[i]);
+    parts[4].push_back(p.log_delta[i] - log_quadratic);
+  }
+  add_control(v, "split of the growth into curvature, step, alignment and higher order", !keys.empty());
+  if (keys.empty()) return;
+  const auto slopes = [&](const Sample& rows) {
+    std::vector<double> values;
+    for (const auto& part : parts) values.push_back(slope_within(log_d, part, sigma, group, rows));
+    return values;
+  };
+  const auto intervals = jackknife(keys, slopes, interval_options(thresholds));
+  const char* names[] = {"d ln delta/d ln D", "d ln delta/d ln D: weighted trace", "d ln delta/d ln D: squared step",
+                         "d ln delta/d ln D: alignment", "d ln delta/d ln D: higher order"};
+  for (std::size_t k = 0; k < intervals.size(); ++k) add_detail(v, names[k], intervals[k]);
+}
+
+/// Σ delta / Σ predicted at each number of bits over all trunk rows, negative damages and first-order terms included,
+/// and Σ g'e / Σ predicted alone: 0 if taking g'e out moves no expectation.
+void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresholds) {
+  std::map<double, std::vector<PtqRow>> by_bits;
+  for (const PtqRow& r : table.ptq)
+    if (r.architecture == "transformer" && is_main_trunk(r) && std::isfinite(r.delta) && r.predicted > 0 &&
+        std::isfinite(r.predicted))
+      by_bits[r.P].push_back(r);
+  for (const auto& [bits, rows] : by_bits) {
+    const auto ratio = [&rows](const Sample& sample) {
+      double measured = 0, predicted = 0, first_order = 0, beside = 0;
+      for (const std::size_t i : sample) {
+        measured += rows[i].delta, predicted += rows[i].predicted;
+        if (std::isfinite(rows[i].gradient)) first_order += rows[i].gradient, beside += rows[i].predicted;
+      }
+      return std::vector<double>{measured / predicted, first_order / beside};
+    };
+    const auto intervals = jackknife(keys_of(rows), ratio, interval_options(thresholds));
+    add_detail(v, fmt::format("sum of damage over sum of prediction at {:g} bits", bits), intervals[0]);
+    add_detail(v, fmt::format("sum of first-order terms over sum of prediction at {:g} bits", bits), intervals[1]);
+  }
+}
+
+/// The expected size of g'e in each row.
+/// math    ln|g'e| = a + b ln predicted + c P over all rows; for normal g'e of standard deviation s, E ln|g'e| = ln s -
+///         (γ + ln 2)/2. The g'e of the row itself would not do: through the logarithm its weight would follow its sign
+std::vector<double> first_order_sizes(const std::vector<PtqRow>& rows) {
+  std::vector<double> log_predicted, bits, log_size;
+  for (const PtqRow& r : rows) {
+    log_predicted.push_back(std::log(r.predicted)), bits.push_back(r.P);
+    log_size.push_back(std::log(std::abs(r.gradient)));
+  }
+  const auto c =
+      regress({log_predicted, bits}, log_size, std::vector<double>(rows.size(), 1), all_indices(rows.size()));
+  constexpr double of_normal = 0.635181422730739;
+  std::vector<double> sizes;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    sizes.push_back(std::exp(c[0] + c[1] * log_predicted[i] + c[2] * bits[i] + of_normal));
+  return sizes;
+}
+
+/// The slope that one finds with the first-order term left in, and with it taken out of the same rows: those whose
+/// prediction exceeds the noise of both and whose damage is positive, which leaves few at many bits.
+void add_plain_slope(Verdict& v, const Table& table, const Thresholds& thresholds) {
+  std::vector<PtqRow> rows;
+  for (const PtqRow& r : table.ptq)
+    if (r.architecture == "transformer" && is_main_trunk(r) && r.P >= value_of(thresholds, "ptq_bits_min") &&
+        r.P <= value_of(thresholds, "ptq_bits_max") && r.predicted > 0 && std::abs(r.gradient) > 0 &&
+        std::isfinite(r.delta) && std::isfinite(r.delta_se) && std::isfinite(r.gradient))
+      rows.push_back(r);
+  const std::vector<double> sizes = first_order_sizes(rows);
+  std::vector<PtqRow> kept;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    PtqRow r = rows[i];
+    r.delta_se = std::hypot(r.delta_se, sizes[i]);
+    const bool is_clear = r.predicted > value_of(thresholds, "ptq_min_snr") * r.delta_se;
+    if (is_clear && std::min(r.delta, without_first_order(r).delta) > 0) kept.push_back(r);
+  }
+  if (kept.empty()) return;
+  const PredictionRows p = prediction_columns(kept, thresholds);
+  std::vector<double> log_second;
+  for (const PtqRow& r : kept) log_second.push_back(std::log(without_first_order(r).delta));
+  const auto slopes = [&](const Sample& sample) {
+    return std::vector<double>{regress({p.log_predicted}, p.log_delta, p.sigma, sample)[1],
+                               regress({p.log_predicted}, log_second, p.sigma, sample)[1]};
+  };
+  const auto intervals = jackknife(p.keys, slopes, interval_options(thresholds));
+  add_detail(v, "slope with the first-order term left in", intervals[0]);
+  add_detail(v, "slope with it taken out of the same rows", intervals[1]);
+}
+
+}  // namespace
+
+Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
+  Verdict v = open_verdict(
+      "Q3", "Does sharpness explain the damage?",
+      "the damage, its first-order term of mean zero taken out, is proportional to the zero-parameter "
+      "prediction from curvature and step size",
+      "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; "
+      "inconclusive otherwise",
+      thresholds, {"q3_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
+  Dropped dropped;
+  const PredictionRows p = prediction_rows(table, thresholds, dropped);
+  v.n = static_cast<int>(p.rows.size());
+  add_dropped(v, dropped);
+  const int cells = count_cells(p.keys), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  if (cells < cells_min) {
+    v.prose = fmt::format(
+        "Nothing can be said: {} rows with a usable prediction in {} cells, at least {} cells "
+        "needed.",
+        v.n, cells, cells_min);
+    return v;
+  }
+  std::vector<double> log_d, log_ratio;
+  for (std::size_t i = 0; i < p.rows.size(); ++i) {
+    log_d.push_back(std::log(p.rows[i].D));
+    log_ratio.push_back(p.log_delta[i] - p.log_predicted[i]);
+  }
+  const auto statistic = [&](const Sample& rows) {
+    const auto line = regress({p.log_predicted}, p.log_delta, p.sigma, rows);
+    const auto plane = regress({p.log_predicted, log_d}, p.log_delta, p.sigma, rows);
+    return std::vector<double>{line[1], plane[2], std::exp(weighted_mean(log_ratio, p.sigma, rows)), line[0]};
+  };
+  const auto intervals = jackknife(p.keys, statistic, interval_options(thresholds));
+  const Interval &slope = intervals[0], &exponent = intervals[1];
+  set_estimate(v, slope);
+  add_detail(v, "exponent of D at fixed prediction", exponent);
+  add_detail(v, "intercept", intervals[3]);
+  add_detail(v, "measured over predicted damage", intervals[2]);
+  add_detail(v, "R2", r_squared(p, {intervals[3].estimate, slope.estimate}));
+  add_control(v, "no row lost for its measured damage", dropped.not_positive == 0);
+  add_ratio_by_bits(v, table, thresholds);
+  add_plain_slope(v, table, thresholds);
+  add_control(v, "residual exponent of D at fixed prediction", std::isfinite(exponent.low));
+  add_split(v, p, thresholds);
+  const std::string best = add_mediators(v, table, p, thresholds);
+
+  const double tolerance = value_of(thresholds, "q3_tolerance");
+  v.prose = fmt::format(
+      "ln damage rises with ln prediction at slope {} over {} rows; at fixed prediction it still "
+      "goes as D^{}; measured over "
+      "predicted is {}.{}",
+      in_words(slope), v.n, in_words(exponent), in_words(intervals[2]), best);
+  if (slope.low >= 1 - tolerance && slope.high <= 1 + tolerance)
+    v.outcome = Outcome::supported;
+  else if (slope.low > 1 + tolerance || slope.high < 1 - tolerance)
+    v.outcome = Outcome::refuted;
+  return v;
+}
+
+}  // namespace hone::theory

@@ -1,0 +1,183 @@
+#include "theory/questions/q5_contrasts.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "sim/base/error.hpp"
+#include "theory/rows/curve.hpp"
+
+namespace hone::theory {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// Trunks of the main arm by size, seed and bits; trunks of one model by its arm and name too.
+using CurveKey = std::tuple<std::string, std::string, double, std::int64_t, double>;
+
+/// The main trunk at this size, whatever its model is called.
+constexpr const char* any_model = "";
+
+bool is_trunk(const Subject& s) { return s.kind == "trunk" && s.variant == "trunk"; }
+
+double bits_of(const Subject&) { return 0; }
+double bits_of(const PtqRow& r) { return r.P; }
+
+/// Curves of one quantity over all trunks.
+template <class Row, class Value>
+std::map<CurveKey, Curve> trunk_curves(const std::vector<Row>& rows, Value&& value) {
+  std::map<CurveKey, Curve> curves;
+  for (const Row& r : rows) {
+    if (!is_trunk(r)) continue;
+    curves[{r.arm, r.model, r.N, r.seed, bits_of(r)}].add(std::log(r.D), value(r));
+    // A model without a name is found under the same key; it may not count twice.
+    if (r.arm == "main" && r.model != any_model)
+      curves[{r.arm, any_model, r.N, r.seed, bits_of(r)}].add(std::log(r.D), value(r));
+  }
+  return curves;
+}
+
+/// The base of a row: its own trunk for what left it, the main trunk for the trunk of another arm.
+template <class Row>
+double base_of(const std::map<CurveKey, Curve>& curves, const Row& r) {
+  const CurveKey key = is_trunk(r) ? CurveKey{"main", any_model, r.N, r.seed, bits_of(r)}
+                                   : CurveKey{r.arm, r.model, r.N, r.seed, bits_of(r)};
+  const auto curve = curves.find(key);
+  return curve == curves.end() ? nan : curve->second.at(std::log(r.D));
+}
+
+bool is_base(const Subject& s) { return is_trunk(s) && s.arm == "main"; }
+
+/// A trunk of another arm that was trained just as the main one: it contrasts nothing.
+bool has_recipe_of(const Subject& s, const Subject& main) {
+  return s.schedule == main.schedule && s.peak_lr == main.peak_lr && s.batch == main.batch &&
+         s.weight_decay == main.weight_decay && s.data == main.data;
+}
+
+}  // namespace
+
+bool is_comparable(const Subject& s) {
+  const bool is_of_kind = s.kind == "trunk" || s.kind == "cooldown" || s.kind == "average";
+  return is_of_kind && s.is_full_precision() && is_settled(s);
+}
+
+ArmNames::ArmNames(const std::vector<PtqRow>& rows) {
+  for (const PtqRow& r : rows)
+    if (is_base(r) && std::none_of(main_.begin(), main_.end(), [&](const Subject& s) { return s.N == r.N; }))
+      main_.push_back(r);
+}
+
+const Subject* ArmNames::main_of(const Subject& s) const {
+  const auto base = std::find_if(main_.begin(), main_.end(), [&](const Subject& m) { return m.N == s.N; });
+  return base == main_.end() ? nullptr : &*base;
+}
+
+bool ArmNames::is_contrast(const Subject& s) const {
+  const Subject* base = main_of(s);
+  if (base != nullptr && s.data != base->data) return false;
+  return !is_trunk(s) || (s.arm != "main" && (base == nullptr || !has_recipe_of(s, *base)));
+}
+
+std::string ArmNames::of(const Subject& s) const {
+  if (s.arm == "main") return s.variant;
+  std::string name = s.arm;
+  if (const Subject* base = main_of(s); base != nullptr) {
+    const auto differs = [](double a, double b) { return std::abs(a - b) > 1e-9 * std::abs(b); };
+    if (base->peak_lr > 0 && differs(s.peak_lr, base->peak_lr))
+      name += fmt::format(", learning rate x{:.3g}", s.peak_lr / base->peak_lr);
+    if (base->batch > 0 && differs(s.batch, base->batch)) name += fmt::format(", batch x{:.3g}", s.batch / base->batch);
+    if (differs(s.weight_decay, base->weight_decay)) name += fmt::format(", weight decay {:.3g}", s.weight_decay);
+  }
+  return is_trunk(s) ? name : name + ", " + s.variant;
+}
+
+std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, const ArmNames& names,
+                                           const Thresholds& thresholds) {
+  const auto delta = trunk_curves(selected, [](const PtqRow& r) { return std::log(r.delta); });
+  const auto predicted = trunk_curves(selected, [](const PtqRow& r) { return std::log(r.predicted); });
+  std::map<std::string, Contrast> contrasts;
+  for (const PtqRow& r : selected) {
+    if (!names.is_contrast(r)) continue;
+    Contrast& c = contrasts[names.of(r)];
+    const double base = base_of(delta, r), base_predicted = base_of(predicted, r);
+    if (!std::isfinite(base) || !std::isfinite(base_predicted)) {
+      ++c.unmatched;
+      continue;
+    }
+    c.rows.push_back(r);
+    c.delta.push_back(std::log(r.delta) - base);
+    c.predicted.push_back(std::log(r.predicted) - base_predicted);
+    // The trunk's own error is taken as large as that of the row.
+    const double relative = r.delta_se / r.predicted;
+    c.sigma.push_back(combined_sigma({relative, relative}, value_of(thresholds, "fit_scatter")));
+  }
+  std::vector<Contrast> list;
+  for (auto& [name, contrast] : contrasts) {
+    contrast.name = name;
+    list.push_back(std::move(contrast));
+  }
+  return list;
+}
+
+Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds) {
+  std::vector<PtqRow> rows;  // as rows of damage, so that one selection serves all
+  std::map<std::tuple<std::string, double, double>, PtqRow> given;
+  for (const SchemeRow& s : schemes) {
+    if (s.scheme != "rtn" && s.scheme != "rotate+rtn") continue;
+    PtqRow r;
+    static_cast<Subject&>(r) = s;
+    r.P = s.P;
+    r.delta = s.delta;
+    r.delta_se = s.delta_se;
+    r.predicted = s.quadratic;
+    r.gradient = s.gradient;
+    Dropped ignored;
+    const auto usable = select_predicted({r}, is_comparable, thresholds, ignored);
+    if (usable.empty()) continue;
+    r = usable[0];
+    if (s.scheme == "rtn")
+      given.emplace(std::tuple{s.run, s.D, s.P}, r);
+    else
+      rows.push_back(r);
+  }
+  Contrast c;
+  c.name = "rotated";
+  for (const PtqRow& r : rows) {
+    const auto base = given.find({r.run, r.D, r.P});
+    if (base == given.end()) {
+      ++c.unmatched;
+      continue;
+    }
+    c.rows.push_back(r);
+    c.delta.push_back(std::log(r.delta / base->second.delta));
+    c.predicted.push_back(std::log(r.predicted / base->second.predicted));
+    c.sigma.push_back(combined_sigma({r.delta_se / r.predicted, base->second.delta_se / base->second.predicted},
+                                     value_of(thresholds, "fit_scatter")));
+  }
+  return c;
+}
+
+std::vector<TraceContrast> trace_contrasts(const std::vector<SharpnessRow>& all, const ArmNames& names) {
+  std::vector<SharpnessRow> rows;
+  for (const SharpnessRow& r : all)
+    if (r.architecture == "transformer" && is_comparable(r) && r.trace > 0 && std::isfinite(r.trace) && r.D > 0)
+      rows.push_back(r);
+  const auto curves = trunk_curves(rows, [](const SharpnessRow& r) { return std::log(r.trace); });
+  std::map<std::string, TraceContrast> contrasts;
+  for (const SharpnessRow& r : rows) {
+    if (!names.is_contrast(r)) continue;
+    const double base = base_of(curves, r);
+    if (!std::isfinite(base)) continue;
+    TraceContrast& c = contrasts[names.of(r)];
+    c.rows.push_back(r);
+    c.change.push_back(std::log(r.trace) - base);
+  }
+  std::vector<TraceContrast> list;
+  for (auto& [name, contrast] : contrasts) {
+    contrast.name = name;
+    list.push_back(std::move(contrast));
+  }
+  return list;
+}
+
+}  // namespace hone::theory

@@ -1,0 +1,59 @@
+// Contrasts: what a branch, an average, an arm or a rotation changes in ln damage and in ln prediction against the
+// trunk at equal tokens. Internal to the questions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "theory/questions/selection.hpp"
+
+namespace hone::theory {
+
+/// Changes against a base, row by row.
+struct Contrast {
+  std::string name;
+  std::vector<PtqRow> rows;  ///< those that changed
+  std::vector<double> delta, predicted, sigma;
+  int unmatched = 0;  ///< rows without a base at the same tokens
+};
+
+/// Rows that Q5 compares: full precision in training, at the end of what their schedule was laid out for, on the trunk
+/// or of a cooldown or an average. Branches tuned to other data are no part of it.
+bool is_comparable(const Subject& s);
+
+/// Names for the arms: what sets them apart from the main arm's model of the same size.
+class ArmNames {
+ public:
+  explicit ArmNames(const std::vector<PtqRow>& rows);
+  /// "trunk", "cooled", "fast, learning rate x4", "fast, learning rate x4, cooled"
+  std::string of(const Subject& s) const;
+  /// Something of the recipe was changed but the data: not the main trunk, nor a trunk that another arm repeats.
+  bool is_contrast(const Subject& s) const;
+
+ private:
+  const Subject* main_of(const Subject& s) const;
+
+  std::vector<Subject> main_;  ///< one trunk subject of the main arm for each size
+};
+
+/// Contrasts of all branches and averages with their own trunk, and of the trunks of all other arms with the main
+/// trunk of equal size and seed.
+/// math    the base is interpolated in ln D between checkpoints and never extrapolated
+/// ensures in the order of the names; rows selected as select_predicted does
+std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, const ArmNames& names,
+                                           const Thresholds& thresholds);
+
+/// Rotated against given coordinates, both rounded to nearest, at one checkpoint and width. A rotation leaves the
+/// function and the spectrum of the Hessian as they are and changes the steps; the prediction is ½ e'He of the error
+/// that was made, in its own coordinates.
+Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds);
+
+/// ln tr H of the same contrasts, by name.
+struct TraceContrast {
+  std::string name;
+  std::vector<SharpnessRow> rows;
+  std::vector<double> change;
+};
+std::vector<TraceContrast> trace_contrasts(const std::vector<SharpnessRow>& all, const ArmNames& names);
+
+}  // namespace hone::theory

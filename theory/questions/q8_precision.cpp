@@ -1,0 +1,305 @@
+// Q8: is there a compute-optimal precision of training, and does it drift with compute?
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "sim/base/error.hpp"
+#include "theory/noise/rounding.hpp"
+#include "theory/precision/effective_parameters.hpp"
+#include "theory/questions/forms.hpp"
+#include "theory/questions/judge.hpp"
+#include "theory/questions/q8_training_fit.hpp"
+#include "theory/rows/curve.hpp"
+
+namespace hone::theory {
+namespace {
+
+constexpr std::array<const char*, 3> part_names{"w", "a", "kv"};
+
+std::vector<Observation> drawn_rows(const std::vector<Observation>& rows, const std::vector<std::size_t>& sample) {
+  std::vector<Observation> drawn;
+  for (const std::size_t i : sample) drawn.push_back(rows[i]);
+  return drawn;
+}
+
+/// The exponential law with intervals of P* and of each part's scale and offset.
+struct Optimum {
+  Interval bits;
+  std::vector<Interval> parts;  ///< gamma and offset of w, a, kv
+};
+
+Optimum measure_optimum(const TrainingFit& fit, const std::vector<Observation>& rows, const Thresholds& thresholds) {
+  const auto statistic = [&](const std::vector<std::size_t>& sample) {
+    std::vector<double> values(7, NAN);
+    const TrainingFit refitted = fit.refit(drawn_rows(rows, sample));
+    if (!refitted.is_usable()) return values;
+    values[0] = optimal_bits(refitted.law());
+    std::copy(refitted.parameters().begin() + 5, refitted.parameters().end(), values.begin() + 1);
+    return values;
+  };
+  const auto intervals = jackknife(keys_of(rows), statistic, interval_options(thresholds));
+  return {intervals[0], {intervals.begin() + 1, intervals.end()}};
+}
+
+/// Held-out errors of a training law by folds of cells; NaN where a fit failed.
+std::vector<double> held_out_losses(const TrainingFit& whole, const std::vector<Observation>& rows,
+                                    const Thresholds& thresholds) {
+  const auto folded = in_folds(rows, static_cast<int>(value_of(thresholds, "form_folds")));
+  std::vector<double> errors(rows.size(), NAN);
+  std::set<std::int64_t> folds;
+  for (const Observation& o : folded) folds.insert(o.cell);
+  for (const std::int64_t fold : folds) {
+    std::vector<Observation> rest;
+    for (const Observation& o : folded)
+      if (o.cell != fold) rest.push_back(o);
+    const TrainingFit fit = whole.refit(rest);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (folded[i].cell == fold && fit.is_usable())
+        errors[i] = rows[i].log_y - std::log(predict(fit.kind(), fit.parameters(), rows[i].point));
+  }
+  return errors;
+}
+
+/// The rivals of the exponential law: held-out errors, paired differences, and their P*.
+void add_rivals(Verdict& v, const TrainingFit& exponential, const PrecisionRows& all, const Thresholds& thresholds) {
+  const auto& rows = all.observations;
+  const auto of_first = held_out_losses(exponential, rows, thresholds);
+  add_detail(v, "held-out error: exponential", summarize_held_out(of_first, rows).rmse_log);
+  std::string equal, better;
+  const std::pair<LawKind, const char*> rivals[] = {{LawKind::train_logistic, "logistic"},
+                                                    {LawKind::train_tail, "power tail"},
+                                                    {LawKind::train_additive, "additive"}};
+  for (const auto& [kind, name] : rivals) {
+    const TrainingFit fit(kind, all, rows);
+    if (!fit.is_usable()) continue;
+    const auto errors = held_out_losses(fit, rows, thresholds);
+    const FormContrast c = contrast_errors(of_first, errors, rows, simultaneous_options(thresholds, 3));
+    add_detail(v, std::string("held-out error: ") + name, summarize_held_out(errors, rows).rmse_log);
+    add_detail(v, std::string("squared held-out error, exponential minus ") + name, c.difference);
+    add_detail(v, std::string("optimal bits of the form: ") + name, fit.optimal_bits());
+    if (c.is_equal) equal += (equal.empty() ? "" : ", ") + std::string(name);
+    if (c.difference.low > 0) better += (better.empty() ? "" : ", ") + std::string(name);
+  }
+  if (!better.empty()) v.prose += " Held out, a rival form of N_eff is better: " + better + ".";
+  if (!equal.empty()) v.prose += " These rows cannot tell its form from: " + equal + ".";
+}
+
+/// The scale that the information in the codes implies, against the fitted one.
+void add_information(Verdict& v, const PrecisionRows& all, const Interval& gamma, const Thresholds& thresholds) {
+  const double extreme = absmax_moments(static_cast<int>(value_of(thresholds, "q6_channel_length"))).mean;
+  std::vector<double> bits, information;
+  for (const double b : all.bits) {
+    if (b < 2) continue;
+    const auto code_max = static_cast<std::int64_t>(std::exp2(std::floor(b) - 1)) - 1;
+    bits.push_back(b);
+    information.push_back(gaussian_code_entropy(static_cast<double>(code_max) / extreme, code_max));
+  }
+  add_control(v, "scale derived from the information in the codes", bits.size() >= 2);
+  if (bits.size() < 2) return;
+  const double derived = information_scale(bits, information).scale.gamma;
+  const double z = two_sided_quantile(value_of(thresholds, "level"));
+  const ScaleComparison c = compare_scale(derived, gamma.estimate, (gamma.high - gamma.low) / (2 * z));
+  add_detail(v, "gamma_w derived from the entropy of the codes", derived);
+  add_detail(v, "gamma_w fitted over derived", c.ratio);
+  add_detail(v, "gamma_w fitted minus derived, in standard errors", c.z);
+}
+
+/// N_eff/N of each training precision from losses beside full precision at equal size, tokens and seed; the latter
+/// interpolated in ln D.
+void add_measured_sizes(Verdict& v, const PrecisionRows& all, const TrainingLaw& law, const Thresholds& thresholds) {
+  std::map<std::pair<double, std::int64_t>, Curve> full;
+  for (const LossRow& r : all.rows)
+    if (r.is_full_precision()) full[{r.N, r.seed}].add(std::log(r.D), r.loss);
+  struct Shares {
+    std::vector<LossRow> rows;
+    std::vector<double> share;
+  };
+  std::map<std::array<double, 3>, Shares> by_bits;
+  for (const LossRow& r : all.rows) {
+    const auto peer = full.find({r.N, r.seed});
+    if (r.is_full_precision() || peer == full.end()) continue;
+    const double share = empirical_fraction(law, r.N, r.loss, peer->second.at(std::log(r.D)));
+    if (!std::isfinite(share)) continue;
+    Shares& s = by_bits[{r.train_w_bits, r.train_a_bits, r.train_kv_bits}];
+    s.rows.push_back(r);
+    s.share.push_back(share);
+  }
+  add_control(v, "losses beside full precision at equal size, tokens and seed", !by_bits.empty());
+  for (const auto& [bits, s] : by_bits)
+    add_detail(v, fmt::format("N_eff/N measured, W{:g}A{:g}KV{:g} in training", bits[0], bits[1], bits[2]),
+               mean_interval(keys_of(s.rows), s.share, std::vector<double>(s.share.size(), 1.0),
+                             interval_options(thresholds)));
+}
+
+/// P* of refits to growing budgets, and its slope in bits per decade; NaN where the study has too few.
+Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all, const Thresholds& thresholds) {
+  constexpr int budgets = 4;
+  double least = INFINITY, most = 0;
+  for (const Observation& o : all.observations) {
+    const double cost = training_cost(all, o);
+    least = std::min(least, cost), most = std::max(most, cost);
+  }
+  const double z = two_sided_quantile(value_of(thresholds, "level"));
+  std::vector<BudgetFit> fits;
+  for (int i = 1; i <= budgets; ++i) {
+    const double share = 0.4 + 0.6 * i / budgets;  // the smaller budgets hold too few runs for a fit
+    const double budget = least * std::pow(most / least, share);
+    std::vector<Observation> paid;
+    for (const Observation& o : all.observations)
+      if (training_cost(all, o) <= budget * (1 + 1e-9)) paid.push_back(o);
+    const TrainingFit smaller = fit.refit(paid);
+    if (!smaller.is_usable()) continue;
+    const Interval bits = measure_optimum(smaller, paid, thresholds).bits;
+    const double error = (bits.high - bits.low) / (2 * z);
+    if (!(error > 0) || !std::isfinite(bits.estimate)) continue;
+    add_detail(v, fmt::format("optimal bits from budgets up to {:.3g} FLOPs", budget), bits);
+    fits.push_back({budget, smaller.law(), error});
+  }
+  add_control(v, "refits to growing budgets", fits.size() >= 3);
+  if (fits.size() < 3) return {NAN, NAN, NAN, 0};
+  const PrecisionDrift drift = precision_drift(fits);
+  const Interval slope{drift.slope, drift.slope - z * drift.standard_error, drift.slope + z * drift.standard_error, 0};
+  add_detail(v, "drift of the optimal bits per decade of compute", slope);
+  return slope;
+}
+
+/// A model size with its bits of training: what must be there at few and at many tokens to be compared.
+using Setting = std::tuple<double, double, double, double>;
+Setting setting_of(const Point& x) { return {x.N, x.P_w, x.P_a, x.P_kv}; }
+
+/// Low-precision rows up to and beyond the geometric middle of their tokens, those settings only that lie on both sides.
+struct TokenHalves {
+  double middle = NAN;
+  std::set<Setting> shared;
+  bool is_beyond(const Observation& o) const { return o.point.D > middle * (1 + 1e-9); }
+};
+
+bool is_low(const Observation& o) { return std::min({o.point.P_w, o.point.P_a, o.point.P_kv}) < 16; }
+
+TokenHalves token_halves(const PrecisionRows& all) {
+  TokenHalves halves;
+  double least = INFINITY, most = 0;
+  for (const Observation& o : all.observations)
+    if (is_low(o)) least = std::min(least, o.point.D), most = std::max(most, o.point.D);
+  halves.middle = std::sqrt(least * most);
+  std::set<Setting> seen[2];
+  for (const Observation& o : all.observations)
+    if (is_low(o)) seen[halves.is_beyond(o)].insert(setting_of(o.point));
+  std::set_intersection(seen[0].begin(), seen[0].end(), seen[1].begin(), seen[1].end(),
+                        std::inserter(halves.shared, halves.shared.end()));
+  return halves;
+}
+
+/// "w, a": the parts that some setting lowers.
+std::string parts_in_words(const std::set<Setting>& settings) {
+  bool lowered[3] = {};
+  for (const auto& [n, w, a, kv] : settings)
+    lowered[0] = lowered[0] || w < 16, lowered[1] = lowered[1] || a < 16, lowered[2] = lowered[2] || kv < 16;
+  std::string words;
+  for (std::size_t part = 0; part < 3; ++part)
+    if (lowered[part]) words += fmt::format("{}{}", words.empty() ? "" : ", ", part_names[part]);
+  return words;
+}
+
+/// P* of the same settings trained on fewer and on more tokens than the geometric middle, and its change per decade of
+/// tokens; NaN where no setting has both. Refits to growing budgets keep the small runs and average a scale that moves
+/// with tokens away, or turn it around; this looks at it alone.
+std::array<Interval, 2> add_token_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
+                                        const Thresholds& thresholds) {
+  const TokenHalves halves = token_halves(all);
+  add_control(v, "optimal bits of the same models at fewer and at more tokens", !halves.shared.empty());
+  const Interval unknown{NAN, NAN, NAN, 0};
+  if (halves.shared.empty()) return {unknown, unknown};
+  const auto statistic = [&](const std::vector<std::size_t>& sample) {
+    std::vector<Observation> full, low[2];
+    std::array<double, 2> bits{NAN, NAN}, place{};
+    for (const Observation& o : drawn_rows(all.observations, sample)) {
+      if (!is_low(o)) full.push_back(o);
+      if (!is_low(o) || halves.shared.count(setting_of(o.point)) == 0) continue;
+      low[halves.is_beyond(o)].push_back(o);
+      place[halves.is_beyond(o)] += std::log10(o.point.D);
+    }
+    for (const std::size_t half : {0u, 1u}) {
+      place[half] /= static_cast<double>(low[half].size());
+      if (const TrainingFit part = fit.refit_apart(full, low[half]); part.is_usable()) bits[half] = part.optimal_bits();
+    }
+    return std::vector<double>{bits[0], bits[1], (bits[1] - bits[0]) / (place[1] - place[0])};
+  };
+  const std::vector<RowKey> keys = keys_of(all.observations);
+  const auto intervals = jackknife(keys, statistic, interval_options(thresholds));
+  const std::string parts = parts_in_words(halves.shared);
+  add_detail(v, fmt::format("optimal bits of {} up to {:.3g} tokens", parts, halves.middle), intervals[0]);
+  add_detail(v, fmt::format("optimal bits of {} beyond {:.3g} tokens", parts, halves.middle), intervals[1]);
+  add_detail(v, "drift of the optimal bits per decade of tokens", intervals[2]);
+  return {intervals[2], jackknife(keys, statistic, simultaneous_options(thresholds, 2))[2]};
+}
+
+void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits, const Interval& drift,
+                      const std::array<Interval, 2>& token_drifts, const Thresholds& thresholds) {
+  const Interval& token_drift = token_drifts[0];  // the second holds together with the drift with compute
+  const double bar = value_of(thresholds, "q8_drift"), least = *all.bits.begin(), most = 16;
+  const bool drifts = is_outside(drift, -bar, bar) || is_outside(token_drifts[1], -bar, bar);
+  const bool stands = is_inside(drift, -bar, bar) && is_inside(token_drift, -bar, bar);
+  const bool is_within = is_inside(bits, least, most);
+  if (drifts || bits.low > most)
+    v.outcome = Outcome::refuted;
+  else if (is_within && stands)
+    v.outcome = Outcome::supported;
+  v.prose = std::isfinite(bits.estimate)
+                ? fmt::format("Compute is spent best at {} bits in training", in_words(bits))
+                : std::string("The fitted law has no optimum between 0 bits and full precision");
+  v.prose += fmt::format(", from {} trunks' losses at low precision of {:g} bits or more.", all.low, least);
+  if (std::isfinite(drift.estimate))
+    v.prose += fmt::format(" It moves by {} bits per decade of compute.", in_words(drift));
+  if (std::isfinite(token_drift.estimate))
+    v.prose += fmt::format(" The same models on more tokens move it by {} bits per decade.", in_words(token_drift));
+  if (!is_within && std::isfinite(bits.low)) v.prose += " The interval is not within the bits that were trained.";
+  if (!stands && !drifts) v.prose += " Whether it drifts with compute or tokens is open.";
+}
+
+}  // namespace
+
+Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
+  Verdict v = open_verdict(
+      "Q8", "Is there a compute-optimal precision of training, and does it drift with compute?",
+      "compute counted as N D P is spent best at some bits between the fewest that were trained and 16, at any budget",
+      "supported: interval of the optimal bits between the fewest bits trained and 16, those of the drift with compute "
+      "and with tokens inside ± q8_drift; refuted: interval above 16, or that of a drift disjoint from ± q8_drift; "
+      "inconclusive otherwise",
+      thresholds, {"q8_drift", "form_folds", "loss_scatter", "q6_channel_length", "cells_min"});
+  const PrecisionRows all = precision_rows(table, thresholds);
+  v.n = static_cast<int>(all.rows.size());
+  add_detail(v, "losses at low precision of training", all.low);
+  add_control(v, "several precisions of training", all.bits.size() >= 2);
+  std::set<double> sizes;
+  for (const LossRow& r : all.rows)
+    if (!r.is_full_precision()) sizes.insert(r.N);
+  add_control(v, "low precision at several model sizes", sizes.size() >= 2);
+  if (all.bits.size() < 2 || count_cells(keys_of(all.rows)) < value_of(thresholds, "cells_min")) {
+    v.prose = fmt::format(
+        "Nothing can be said: models were trained at {} low precisions, at least 2 and {:g} cells are needed.",
+        all.bits.size(), value_of(thresholds, "cells_min"));
+    return v;
+  }
+  const TrainingFit fit(LawKind::train_exponential, all, all.observations);
+  if (!fit.is_usable()) {
+    v.prose = "Nothing can be said: the losses determine no law of size, tokens and bits of training.";
+    return v;
+  }
+  const Optimum optimum = measure_optimum(fit, all.observations, thresholds);
+  set_estimate(v, optimum.bits);
+  for (std::size_t part = 0; part < 3; ++part) {
+    if (!all.is_lowered[part]) continue;
+    add_detail(v, fmt::format("gamma_{}", part_names[part]), optimum.parts[2 * part]);
+    add_detail(v, fmt::format("n_{}", part_names[part]), optimum.parts[2 * part + 1]);
+    add_control(v, fmt::format("bits of {} apart from the other parts", part_names[part]), all.is_lowered_alone(part));
+  }
+  const Interval drift = add_drift(v, fit, all, thresholds);
+  decide_precision(v, all, optimum.bits, drift, add_token_drift(v, fit, all, thresholds), thresholds);
+  add_rivals(v, fit, all, thresholds);
+  if (all.is_lowered[0]) add_information(v, all, optimum.parts[0], thresholds);
+  add_measured_sizes(v, all, fit.law(), thresholds);
+  return v;
+}
+
+}  // namespace hone::theory

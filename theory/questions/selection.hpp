@@ -1,0 +1,159 @@
+// From rows to evidence: which rows may enter, to which cell and seed they belong, and the small
+// weighted statistics that the questions share. Internal to the questions.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <functional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "theory/fits/fit.hpp"
+#include "theory/fits/jackknife.hpp"
+#include "theory/questions/verdict.hpp"
+#include "theory/rows/rows.hpp"
+
+namespace hone::theory {
+
+using Thresholds = std::vector<Threshold>;
+
+/// Rows that a selection left out, by the first reason that applied.
+struct Dropped {
+  int not_finite = 0;
+  int not_positive = 0;
+  int below_noise = 0;
+  int unbalanced = 0;  ///< pairs of sites of which one dominates
+};
+
+/// A cell of the design: everything that was chosen, the seed aside.
+using Cell = std::tuple<double, double, std::string, std::string, std::string, std::string, std::array<double, 6>>;
+inline Cell cell_of(const Subject& s) {
+  return {s.N,
+          s.D,
+          s.variant,
+          s.model,
+          s.arm,
+          s.schedule,
+          {s.peak_lr, s.batch, s.weight_decay, s.train_w_bits, s.train_a_bits, s.train_kv_bits}};
+}
+
+/// Cell and trajectory of each row; cells are numbered in the order of their values.
+template <class Row>
+std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
+  std::set<Cell> cells;
+  for (const Row& r : rows) cells.insert(cell_of(r));
+  std::vector<RowKey> keys;
+  for (const Row& r : rows) keys.push_back({std::distance(cells.begin(), cells.find(cell_of(r))), r.N, r.seed});
+  return keys;
+}
+
+/// Number of distinct cells.
+int count_cells(const std::vector<RowKey>& keys);
+
+/// Number of trajectories (sizes and seeds).
+int count_trajectories(const std::vector<RowKey>& keys);
+
+/// Which rows a question is about.
+using Wanted = std::function<bool(const Subject&)>;
+
+/// A checkpoint on the trunk of the study's main arm.
+bool is_main_trunk(const Subject& s);
+
+/// A schedule that decays says something only at its end: true there, and everywhere under a constant rate.
+bool is_settled(const Subject& s);
+
+/// Weight quantization rows of transformers with bits within the study's range whose damage is
+/// positive and above the noise. Rows of other architectures or bits do not count as dropped.
+/// expects thresholds ptq_bits_min, ptq_bits_max, ptq_min_snr
+std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const Wanted& wanted, const Thresholds& thresholds,
+                                  Dropped& dropped);
+
+/// The damage less its first-order term g'e, which is what the prediction ½ tr(HΣ) is about. g'e of the one error that
+/// was made is measured on the windows of the damage; over many roundings it is near 0 from 3 bits on (Q3 lists its
+/// sums), so taking it out moves no expectation and removes most of the noise (a control variate). Rows in which it was
+/// not measured stay as they are. delta_se stays that of the damage and is an upper bound: it holds the window noise of
+/// g'e too.
+PtqRow without_first_order(PtqRow row);
+
+/// The same rows without their first-order terms, selected by the prediction instead of the damage: selection on the
+/// regressor does not bend a slope, selection on the outcome does.
+std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const Wanted& wanted,
+                                     const Thresholds& thresholds, Dropped& dropped);
+
+/// Rows of damage as observations of ln delta.   expects delta > 0 in every row
+std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter);
+
+/// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
+double combined_sigma(std::initializer_list<double> standard_errors, double scatter);
+
+IntervalOptions interval_options(const Thresholds& thresholds);
+
+/// The same with intervals of which `count` hold together at the study's level (Bonferroni).
+IntervalOptions simultaneous_options(const Thresholds& thresholds, int count);
+
+/// Half-width of an interval of a normal variable at a level, in standard deviations: 1.96 at 0.95.
+double two_sided_quantile(double level);
+
+/// 0 ... n-1.
+std::vector<std::size_t> all_indices(std::size_t n);
+
+/// The interval is inside [low, high]; an interval that is not finite is neither inside nor outside.
+bool is_inside(const Interval& interval, double low, double high);
+/// The interval does not meet [low, high].
+bool is_outside(const Interval& interval, double low, double high);
+
+/// Coefficients of weighted least squares with a constant, constant first; NaN when rank-deficient.
+/// shapes  columns[j][row], y[row], sigma[row]; `rows` selects with repeats
+std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
+                            const std::vector<double>& sigma, const std::vector<std::size_t>& rows);
+
+/// Weighted slope of y on x within groups, each group with its own constant; linear in y for fixed
+/// x.
+double slope_within(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& sigma,
+                    const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows);
+
+/// Σ w y / Σ w with w = 1/sigma²; NaN for no rows.
+double weighted_mean(const std::vector<double>& y, const std::vector<double>& sigma,
+                     const std::vector<std::size_t>& rows);
+
+/// Interval of the weighted mean of y over the whole sample; all NaN for no rows.
+Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
+                       const IntervalOptions& options);
+
+/// A verdict with its words and the named thresholds, still inconclusive and without numbers.
+Verdict open_verdict(std::string id, std::string question, std::string hypothesis, std::string rule,
+                     const Thresholds& thresholds, const std::vector<std::string>& names);
+
+void add_control(Verdict& verdict, const std::string& name, bool was_run);
+void add_detail(Verdict& verdict, const std::string& name, double value);
+void add_detail(Verdict& verdict, const std::string& name, const Interval& interval);
+void add_dropped(Verdict& verdict, const Dropped& dropped);
+void set_estimate(Verdict& verdict, const Interval& interval);
+
+/// Rows of the prediction test as columns, ready for regress.
+struct PredictionRows {
+  std::vector<PtqRow> rows;
+  std::vector<RowKey> keys;
+  std::vector<double> log_delta;  ///< of the damage without its first-order term
+  std::vector<double> log_predicted;
+  std::vector<double> sigma;  ///< of log_delta - log_predicted
+};
+
+/// Logs and standard errors of rows.   expects delta and predicted > 0
+PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& thresholds);
+
+/// Rows of select_predicted for the main trunk with their logs.
+PredictionRows prediction_rows(const Table& table, const Thresholds& thresholds, Dropped& dropped);
+
+/// Slope and intercept of ln delta on ln predicted; NaN for too few rows.
+struct Line {
+  double slope = 0, intercept = 0;
+};
+Line prediction_line(const PredictionRows& p);
+
+/// "0.51 (0.45 to 0.57)"
+std::string in_words(const Interval& interval);
+
+}  // namespace hone::theory

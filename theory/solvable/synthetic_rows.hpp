@@ -1,0 +1,55 @@
+// Models whose answer is known, as rows like recorded ones, so that every fit and every judge can be
+// shown to come out each way. Models with closed forms are in solvable_*.hpp.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "theory/rows/rows.hpp"
+
+namespace hone::theory {
+
+/// Grid of a synthetic study: every N with every D, seed and number of bits.
+struct SyntheticGrid {
+  std::vector<double> N{3e4, 1e5, 3e5};
+  std::vector<double> D{1e6, 3e6, 1e7, 3e7, 1e8};
+  std::vector<double> P{3, 4, 5, 6};
+  int seeds = 3;
+  std::uint64_t seed = 0;  ///< of Domain::synthetic
+};
+
+/// Exponents and noise of a planted law: delta follows LawKind::ptq_exponential with log-normal scatter, plus a
+/// first-order term of mean 0, which can make it negative.
+struct PlantedLaw {
+  double log_c = -6;
+  double gamma_d = 0.5;
+  double gamma_n = 0.35;
+  double gamma_post = 0.6;
+  double curvature_share = 0.6;  ///< of gamma_d that comes from the trace, the rest from Delta²
+  double run_noise = 0.05;       ///< ln units, shared by all rows of a (cell, seed)
+  double row_noise = 0.02;       ///< first-order term g'e of each row, relative to its prediction
+  double higher_noise = 0.02;    ///< ln units, of each row's damage around its prediction beside g'e
+  double relative_se = 0.02;     ///< standard errors as reported, over the prediction; of the damage at 3 bits
+  double se_per_bit = 1;         ///< factor on that of the damage for each bit above 3
+  double row_per_bit = 1;        ///< factor on row_noise for each bit above 3
+  double trajectory_noise = 0;   ///< ln units, shared by all rows of one (N, seed)
+  double drift = 0;              ///< change of that offset per e-fold of tokens
+};
+
+/// Rows of a planted law; the prediction follows the same law without the noise of rows, so that delta rises with it at
+/// slope 1.
+/// math    delta = predicted exp(higher_noise z) + g'e
+std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& planted);
+
+/// Trace rows of a planted power law with the curvature share of gamma_d; lambda_max saturates at
+/// D/N = 10.
+std::vector<SharpnessRow> planted_sharpness(const SyntheticGrid& grid, const PlantedLaw& planted);
+
+/// Rows of the null model: quadratic loss of fixed H and fixed Delta, rounding errors drawn anew at
+/// each D.
+/// math    delta = ½ Σ h_i e_i², e_i uniform in ±Delta/2, h_i = 1/i; d E delta/dD = 0 exactly,
+///         predicted = Delta²/24 Σ h_i
+/// source  science notes section 3.3
+std::vector<PtqRow> quadratic_null(const SyntheticGrid& grid);
+
+}  // namespace hone::theory
