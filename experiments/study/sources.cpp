@@ -7,6 +7,7 @@
 #include <limits>
 #include <mutex>
 
+#include "experiments/study/build.hpp"
 #include "experiments/study/places.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"

@@ -12,6 +12,7 @@
 #include "sim/data/hidden_markov.hpp"
 #include "sim/data/synthetic.hpp"
 #include "sim/data/vectors.hpp"
+#include "sim/train/trainer.hpp"
 
 namespace hone::experiments {
 

@@ -1,5 +1,5 @@
-// The order of the stages, read from the sources themselves: an include that goes the wrong way
-// fails here, and so does a file that has grown past 500 lines.
+// The order of the stages, read from the sources themselves: an include that goes the wrong way fails here. So do a
+// source without a header of its own name, and a file that has grown past 800 lines.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -17,33 +17,58 @@ namespace fs = std::filesystem;
 namespace hone::test {
 namespace {
 
-/// What each stage may include beside itself: the stages left of it in
-/// base <- record <- data <- layers <- model <- train <- {curvature, quantize} <- perturb; import
-/// (behind model) and theory are side branches.
-const std::map<std::string, std::set<std::string>>& allowed_stages() {
-  static const std::map<std::string, std::set<std::string>> allowed = [] {
-    std::map<std::string, std::set<std::string>> result;
-    std::set<std::string> below;
-    for (const std::string stage : {"base", "record", "data", "layers", "model", "train"}) {
-      result["sim/" + stage] = below;
-      below.insert("sim/" + stage);
-    }
-    result["sim/curvature"] = result["sim/quantize"] = below;
-    below.insert({"sim/curvature", "sim/quantize"});
-    result["sim/perturb"] = below;
-    result["sim/import"] = {"sim/base", "sim/record", "sim/data", "sim/layers", "sim/model"};
-    result["theory"] = {"sim/base", "sim/record"};
+using Stages = std::set<std::string>;
+
+/// What each stage may include beside itself. A stage is a folder of sim, theory or experiments, or a folder of programs.
+const std::map<std::string, Stages>& allowed_stages() {
+  static const std::map<std::string, Stages> allowed = [] {
+    std::map<std::string, Stages> result;
+    // Each stage includes those named with it and all that these include.
+    const auto add = [&](const std::string& stage, const Stages& direct) {
+      Stages all = direct;
+      for (const std::string& below : direct) all.insert(result.at(below).begin(), result.at(below).end());
+      result[stage] = all;
+    };
+    add("sim/base", {});
+    add("sim/record", {"sim/base"});
+    add("sim/data", {"sim/record"});
+    add("sim/formats", {"sim/base"});
+    add("sim/layers", {"sim/data", "sim/formats"});
+    add("sim/model", {"sim/layers"});
+    add("sim/import", {"sim/model"});
+    add("sim/train", {"sim/model"});
+    add("sim/curvature", {"sim/train"});
+    add("sim/quantize", {"sim/train"});
+    add("sim/perturb", {"sim/curvature", "sim/quantize"});
+    add("theory/laws", {"sim/record"});
+    add("theory/rows", {"sim/record"});
+    add("theory/noise", {"theory/laws"});
+    add("theory/fits", {"theory/laws"});
+    add("theory/precision", {"theory/fits", "theory/noise"});
+    add("theory/solvable", {"theory/rows", "theory/fits"});
+    add("theory/questions", {"theory/rows", "theory/precision"});
+    add("theory/planner", {"theory/questions"});
+    add("experiments/study", {"sim/perturb", "sim/import", "theory/questions"});
+    add("experiments/instruments", {"experiments/study"});
+    add("experiments/cluster", {"experiments/instruments"});
+    add("experiments/running", {"experiments/cluster"});
+    add("experiments/commands", {"experiments/running", "theory/planner"});
+    add("experiments", {"experiments/commands"});
+    add("experiments/peers", {"sim/perturb", "sim/import"});
     return result;
   }();
   return allowed;
 }
 
-/// sim/base/x.hpp -> sim/base; theory/x.hpp -> theory; "" outside the project's folders.
+/// The stage of a path: sim/base/x.hpp -> sim/base, sim/import/tokenizers/x.hpp -> sim/import, experiments/main.cpp ->
+/// experiments, tests/x/y.hpp -> tests; "" outside the project's folders.
 std::string stage_of(const std::string& path) {
-  for (const std::string top : {"theory/", "experiments/", "tests/"})
-    if (path.rfind(top, 0) == 0) return top.substr(0, top.size() - 1);
-  if (path.rfind("sim/", 0) != 0) return "";
-  return path.substr(0, path.find('/', 4));
+  const std::size_t top = path.find('/');
+  const std::string first = path.substr(0, top);
+  if (first == "tests") return first;
+  if (first != "sim" && first != "theory" && first != "experiments") return "";
+  const std::size_t second = path.find('/', top + 1);
+  return second == std::string::npos ? first : path.substr(0, second);
 }
 
 /// The path in an #include "..." line, or "".
@@ -89,8 +114,8 @@ std::vector<std::string> sources_below(const std::vector<std::string>& folders) 
 
 std::string text_of(const std::string& path) { return read_text(fs::path(HONE_SOURCE_DIR) / path); }
 
-TEST_CASE("includes: every include of sim and theory goes to a stage below its own") {
-  const auto files = sources_below({"sim", "theory"});
+TEST_CASE("includes: every include goes to a stage below its own") {
+  const auto files = sources_below({"sim", "theory", "experiments"});
   REQUIRE(files.size() > 10);
   for (const std::string& file : files)
     for (const std::string& wrong : wrong_includes(file, text_of(file))) FAIL_CHECK(wrong);
@@ -102,10 +127,15 @@ TEST_CASE("includes: the checker sees a planted edge in the wrong direction") {
   CHECK(count("sim/layers/x.cpp", "int a;\n#  include <sim/model/params.hpp>\n") == 1);
   CHECK(count("sim/curvature/x.cpp", "#include \"sim/quantize/weights.hpp\"\n") == 1);
   CHECK(count("sim/quantize/x.cpp", "#include \"sim/curvature/trace.hpp\"\n#include \"sim/perturb/noise.hpp\"\n") == 2);
-  CHECK(count("theory/x.hpp", "#include \"sim/model/params.hpp\"\n") == 1);
+  CHECK(count("theory/laws/x.hpp", "#include \"sim/model/params.hpp\"\n") == 1);
+  CHECK(count("theory/fits/x.hpp", "#include \"theory/questions/verdict.hpp\"\n") == 1);
+  CHECK(count("theory/x.hpp", "") == 1);
+  CHECK(count("sim/formats/x.hpp", "#include \"sim/layers/linear.hpp\"\n") == 1);
+  CHECK(count("experiments/study/x.cpp", "#include \"experiments/instruments/schemes.hpp\"\n") == 1);
+  CHECK(count("experiments/cluster/x.cpp", "#include \"experiments/running/run.hpp\"\n") == 1);
   CHECK(count("sim/train/x.hpp", "#include \"sim/import/checkpoint.hpp\"\n") == 1);
   CHECK(count("sim/import/x.cpp", "#include \"sim/train/trainer.hpp\"\n") == 1);
-  CHECK(count("sim/base/x.hpp", "#include \"theory/law.hpp\"\n") == 1);
+  CHECK(count("sim/base/x.hpp", "#include \"theory/laws/laws.hpp\"\n") == 1);
   CHECK(count("sim/train/x.hpp", "#include \"experiments/study/study.hpp\"\n") == 1);
   CHECK(count("sim/train/x.hpp", "#include \"tests/support/near.hpp\"\n") == 1);
   CHECK(count("sim/elsewhere/x.hpp", "") == 1);
@@ -115,15 +145,17 @@ TEST_CASE("includes: the checker allows every edge downwards, other libraries an
   const auto count = [](const std::string& path, const std::string& text) { return wrong_includes(path, text).size(); };
   CHECK(count("sim/perturb/x.cpp", "#include \"sim/curvature/a.hpp\"\n#include \"sim/quantize/b.hpp\"\n") == 0);
   CHECK(count("sim/base/x.cpp", "#include \"sim/base/error.hpp\"\n#include <vector>\n#include <Eigen/Core>\n") == 0);
-  CHECK(count("theory/x.cpp", "#include \"theory/law.hpp\"\n#include \"sim/record/h5.hpp\"\n") == 0);
+  CHECK(count("theory/fits/x.cpp", "#include \"theory/laws/laws.hpp\"\n#include \"sim/record/h5.hpp\"\n") == 0);
+  CHECK(count("sim/import/tokenizers/x.cpp", "#include \"sim/import/json_file.hpp\"\n") == 0);
+  CHECK(count("experiments/main.cpp", "#include \"experiments/commands/plan.hpp\"\n") == 0);
   CHECK(count("sim/base/x.hpp", "// never #include \"sim/train/trainer.hpp\" here\n") == 0);
 }
 
-TEST_CASE("includes: no source file has more than 500 lines") {
+TEST_CASE("includes: no source file has more than 800 lines") {
   for (const std::string& file : sources_below({"sim", "theory", "experiments", "tests"})) {
     const std::string text = text_of(file);
     const auto lines = std::count(text.begin(), text.end(), '\n');
-    CHECK_MESSAGE(lines <= 500, file << " has " << lines << " lines; split it");
+    CHECK_MESSAGE(lines <= 800, file << " has " << lines << " lines");
   }
 }
 
