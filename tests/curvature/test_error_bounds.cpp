@@ -92,16 +92,22 @@ TEST_CASE("error bounds: never below the error, whatever the spectrum, the toler
   CHECK(restarted > 500);
 }
 
-TEST_CASE("error bounds: a certified gap takes a bound from the residual to its square, plus rounding") {
+/// Eigenvalues near 8, 4 and 2 above 57 within 1.
+KnownMatrix with_outliers(std::uint32_t number) {
   const Vector<double> outliers = (Vector<double>(3) << 8, 4, 2).finished();
+  KnownMatrix m(7, 60, number, 1);
+  const Vector<double> x = test::normals(60 * 3, number + 500);
+  const Basis u =
+      Eigen::HouseholderQR<Basis>(Eigen::Map<const Basis>(x.data(), 60, 3)).householderQ() * Basis::Identity(60, 3);
+  m.a += u * outliers.asDiagonal() * u.transpose();
+  m.a = (0.5 * (m.a + m.a.transpose())).eval();
+  m.truth = Eigen::SelfAdjointEigenSolver<Wide>(m.a.cast<long double>()).eigenvalues();
+  return m;
+}
+
+TEST_CASE("error bounds: a certified gap takes a bound from the residual to its square, plus rounding") {
   for (std::uint32_t c = 0; c < 30; ++c) {
-    KnownMatrix m(7, 60, 9000 + c, 1);
-    const Vector<double> x = test::normals(60 * 3, 9500 + c);
-    const Basis u =
-        Eigen::HouseholderQR<Basis>(Eigen::Map<const Basis>(x.data(), 60, 3)).householderQ() * Basis::Identity(60, 3);
-    m.a += u * outliers.asDiagonal() * u.transpose();
-    m.a = (0.5 * (m.a + m.a.transpose())).eval();
-    m.truth = Eigen::SelfAdjointEigenSolver<Wide>(m.a.cast<long double>()).eigenvalues();
+    const KnownMatrix m = with_outliers(9000 + c);
     const ExtremesOptions o{.count_largest = 2, .steps_max = 20, .tolerance = std::pow(10.0, -2 - double(c % 6))};
     const Eigenpairs p = extreme_eigenpairs(test::operator_of(m.a), o);
     const double gap = double(m.truth[58] - m.truth[57]);
@@ -110,6 +116,26 @@ TEST_CASE("error bounds: a certified gap takes a bound from the residual to its 
       CHECK(m.error(p.values[i]) <= p.error_bounds[i]);
       CHECK(p.error_bounds[i] <= 4 * r * r / gap + 2 * rounding(60, m.norm()));
     }
+  }
+}
+
+TEST_CASE("error bounds: a search too short to see the rest of the spectrum certifies no gap") {
+  for (std::uint32_t c = 0; c < 10; ++c) {
+    const KnownMatrix m = with_outliers(9000 + c);
+    const ExtremesOptions o{.count_largest = 2, .steps_max = 20, .probe_steps = 5, .tolerance = 1e-3};
+    const Eigenpairs p = extreme_eigenpairs(test::operator_of(m.a), o);
+    for (Index i = 0; i < 2; ++i) CHECK(p.error_bounds[i] >= p.residuals[i]);
+  }
+}
+
+TEST_CASE("error bounds: they cover what a sum of as many terms as the matrix has rows may lose") {
+  for (std::uint32_t c = 0; c < 20; ++c) {
+    const KnownMatrix m = with_outliers(9000 + c);
+    const double lost = 4 * std::sqrt(60.0) * 0x1p-52;
+    const LinearOperator op{60,
+                            [&](const Vector<double>& v, Vector<double>& result) { result = (1 - lost) * (m.a * v); }};
+    const Eigenpairs p = extreme_eigenpairs(op, {.count_largest = 2, .steps_max = 40, .tolerance = 1e-13});
+    for (Index i = 0; i < 2; ++i) CHECK(m.error(p.values[i]) <= p.error_bounds[i]);
   }
 }
 
@@ -133,8 +159,22 @@ TEST_CASE("error bounds: pairs of the whole matrix keep theirs too") {
     for (Index i = 0; i < p.values.size(); ++i) {
       CHECK_MESSAGE(m.error(p.values[i]) <= p.error_bounds[i], "case ", c, ", pair ", i);
       CHECK(p.error_bounds[i] <= p.residuals[i] + 2.001 * rounding(n, m.norm()));
+      CHECK(p.error_bounds[i] >= p.residuals[i] + 0.999 * rounding(n, p.norm));
     }
   }
+}
+
+TEST_CASE("error bounds: pairs of the whole matrix are within theirs of either triangle where the two differ") {
+  constexpr Index n = 20;
+  const double apart = 1e-6;
+  Basis a = Basis::Ones(n, n);  // with the one eigenvalue n
+  for (Index j = 0; j < n; ++j)
+    for (Index i = 0; i < j; ++i) a(i, j) += apart;
+  const LinearOperator op = test::operator_of(a);
+  const DenseSpectrum dense = dense_spectrum(op, {.vectors = true});
+  const Eigenpairs p = ends_of(dense, op, 1, 0, 0);
+  CHECK(std::abs(p.values[0] - n) > 5 * apart);
+  CHECK(std::abs(p.values[0] - n) <= p.error_bounds[0]);
 }
 
 }  // namespace

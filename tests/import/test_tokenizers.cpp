@@ -107,6 +107,25 @@ TEST_CASE("tokenizer.json: merges as pairs, a blank put before a text, whole wor
   CHECK(read(folder, file)->encode("aab") == std::vector<std::uint16_t>{4});
 }
 
+TEST_CASE("tokenizer.json: Metaspace puts its sign before a text unless prepend_scheme or add_prefix_space says no") {
+  const TemporaryFolder folder;
+  json file = good_tokenizer();
+  file["model"]["vocab"] = {{"a", 0}, {"b", 1}, {"ab", 2}, {"▁", 3}};
+  const json step = {{"type", "Metaspace"}, {"replacement", "▁"}};
+  file["decoder"] = step;
+  const auto ids = [&](const char* field, const json& value) {
+    file["pre_tokenizer"] = step;
+    file["pre_tokenizer"][field] = value;
+    return read(folder, file)->encode("a ab");
+  };
+  const std::vector<std::uint16_t> with = {3, 0, 3, 2}, without = {0, 3, 2};
+  CHECK(ids("prepend_scheme", "always") == with);
+  CHECK(ids("prepend_scheme", "first") == with);
+  CHECK(ids("prepend_scheme", "never") == without);
+  CHECK(ids("add_prefix_space", true) == with);
+  CHECK(ids("add_prefix_space", false) == without);
+}
+
 TEST_CASE("tokenizer.json: every step that is not supported is refused by name") {
   const auto refused = [](const char* pointer, const json& value, const char* part) {
     CAPTURE(pointer);

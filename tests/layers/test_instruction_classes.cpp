@@ -97,6 +97,42 @@ TEST_CASE_TEMPLATE("a row has equal bits at every address and beside any others 
     }
   }
 }
+
+TEST_CASE_TEMPLATE("equal values have equal results wherever in a row they stand [every class, 4 to 70 channels]", S,
+                   float, double) {
+  constexpr Index period = 3;
+  const AlignedVector<S> values = aligned_normals<S>(2 * period, 7);
+  for (const InstructionClass c : usable_classes())
+    for (Index n = period + 1; n <= 70; ++n) {
+      CAPTURE(name_of(c));
+      CAPTURE(n);
+      const size_t size = size_t(n);
+      AlignedVector<S> x(size), dy(size), w(size, S(0.7)), y(size), dx(size), dw(size, S(0));
+      for (size_t i = 0; i < size; ++i) x[i] = values[i % period], dy[i] = values[period + i % period];
+      S stat[2] = {};
+      const ConstMatView<S> in(x.data(), 1, n), adjoint(dy.data(), 1, n);
+      const auto check = [&] {
+        CHECK(std::equal(y.begin() + period, y.end(), y.begin()));
+        CHECK(std::equal(dx.begin() + period, dx.end(), dx.begin()));
+      };
+      const auto& norm = table_for<NormKernels<S>>(c);
+      norm.rmsnorm_forward(MatView<S>(y.data(), 1, n), stat, in, w.data(), 1e-5);
+      norm.rmsnorm_backward(MatView<S>(dx.data(), 1, n), dw.data(), adjoint, in, stat, w.data());
+      check();
+      norm.layernorm_forward(MatView<S>(y.data(), 1, n), stat, stat + 1, in, w.data(), w.data(), 1e-5);
+      check();
+      const auto& soft = table_for<SoftmaxKernels<S>>(c);
+      soft.softmax_rows(y.data(), stat, x.data(), 1, n);
+      soft.softmax_tangent_rows(dx.data(), dy.data(), n, y.data(), n, 1, n, S(0.7));
+      check();
+      const auto& activation = table_for<ActivationKernels<S>>(c);
+      for (const Activation kind : {Activation::tanh, Activation::gelu, Activation::gelu_tanh, Activation::silu}) {
+        activation.activation_forward(y.data(), x.data(), n, kind);
+        activation.activation_tbackward(dx.data(), dy.data(), x.data(), dy.data(), x.data(), n, kind);
+        check();
+      }
+    }
+}
 #endif
 
 }  // namespace

@@ -60,6 +60,16 @@ TEST_CASE("rope scaling: llama3 keeps fast pairs, divides slow ones, and joins b
   }
 }
 
+TEST_CASE("rope scaling: llama3 by the turns of a pair within the old context, from far below both bounds to above") {
+  const double plain = rope_frequency(base, rotary, 3);
+  RopeScaling scaling{RopeScalingRule::llama3, 8, 1, 4, 64};
+  for (double turns = 0.05; turns < 20; turns *= 1.03) {
+    scaling.original_positions = turns * 2 * std::numbers::pi / plain;
+    const double share = turns < 1 ? 0 : turns > 4 ? 1 : (turns - 1) / 3;  // of the plain frequency
+    CHECK_NEAR(rope_frequency(base, rotary, 3, scaling), plain * (share + (1 - share) / 8), 1e-12, 0);
+  }
+}
+
 TEST_CASE("rope scaling: without a rule, and dynamic, the frequencies are the plain ones") {
   for (Index i = 0; i < rotary / 2; ++i) {
     const double plain = std::pow(base, -2.0 * double(i) / double(rotary));

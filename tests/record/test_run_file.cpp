@@ -5,6 +5,8 @@
 #include <chrono>
 #include <csignal>
 #include <thread>
+#include <type_traits>
+#include <utility>
 
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
@@ -73,6 +75,12 @@ TEST_CASE("run_file: numbers above 4 KiB are compressed") {
   write_run_file(folder / "run.h5", run);
   CHECK(fs::file_size(folder / "run.h5") < 100000);  // 8 MiB plain
   CHECK(read_run_file(folder / "run.h5").group("x") == run.groups["x"]);
+}
+
+TEST_CASE("run_file: a group of a file that ends with the statement is a copy, of any other a reference") {
+  CHECK(!std::is_reference_v<decltype(std::declval<RunFile>().group(""))>);
+  CHECK(std::is_reference_v<decltype(std::declval<RunFile&>().group(""))>);
+  CHECK(std::is_reference_v<decltype(std::declval<const RunFile&>().group(""))>);
 }
 
 TEST_CASE("run_file: a missing group -> FormatError naming the file and its groups") {

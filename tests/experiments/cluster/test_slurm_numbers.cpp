@@ -6,6 +6,7 @@
 
 #include "experiments/cluster/slurm.hpp"
 #include "experiments/study/reader.hpp"
+#include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
 #include "tests/experiments/program.hpp"
@@ -180,6 +181,25 @@ TEST_CASE("submit --dry-run: an array size that is none ends with its name, the 
     const Said helped = hone_says(place.arguments("submit", own), small_memory);
     CHECK_MESSAGE(mentions(helped.out, "--array=0-2"), helped.err);
   }
+}
+
+TEST_CASE("run: a corrected study does not take a folder whose tasks are in the queue") {
+  const Workplace wrong(replaced(tiny_text(), "lr = 3e-3", "lr = 2e-3")), place(tiny_text());
+  const Study study = read_study(wrong.file());
+  const Submission s{place.out(), "study.toml", sha256(study.text), study.seeds, pack(wrong.runs(), {1}), {}};
+  write_submission(s, study);
+  write_text_atomically(place.out() / "study.toml", study.text);
+  const FakePrograms programs;
+  programs.add("squeue", fmt::format("echo 'tiny.{}.0 0 PD 17_0'\n", s.id()));
+  const Said refused = place.says("run", alone);
+  CHECK(refused.code == 2);
+  CHECK_MESSAGE(
+      mentions(refused.err, "tasks of study \"tiny\" with other options are in the queue; scancel them first"),
+      refused.err);
+  CHECK(read_text(place.out() / "study.toml") == study.text);
+  programs.add("squeue", "echo 'tiny.0123456789ab.0 0 PD 17_0'\n");  // of another folder
+  const Said taken = place.says("run", alone);
+  CHECK_MESSAGE(taken.code == 0, taken.err);
 }
 
 TEST_CASE("work: numbers that come from the batch job are checked") {

@@ -96,6 +96,17 @@ TEST_CASE("plan: names every run with its state, memory and time, and executes n
   CHECK_MESSAGE(mentions(done.out, "measured on 4 finished runs"), done.out);
 }
 
+TEST_CASE("plan: what is behind a saved state is not left to do") {
+  const Workplace place(tiny_text());
+  CHECK(mentions(place.says("plan").out, "left to do: 1 runs, 1.6 k training tokens"));
+  // 50 of 100 updates of 16 tokens, and the first of two measurements.
+  fs::create_directories(place.out() / "work");
+  place.write(fmt::format("out/work/{}.50.1.h5", place.runs().front().id()), "saved");
+  const std::string left = place.says("plan").out;
+  CHECK_MESSAGE(mentions(left, "partly done"), left);
+  CHECK_MESSAGE(mentions(left, "left to do: 1 runs, 800 training tokens"), left);
+}
+
 TEST_CASE("plan: finished runs, the study's own or a pilot's, tell the intervals to expect") {
   const Workplace fresh(quick_text());
   const Said said = fresh.says("plan", {"--pilot", quick().out().string()});

@@ -94,6 +94,24 @@ TEST_CASE("lower ends: parts of the windows are four or more, or none") {
   CHECK(Workplace(with_field(tiny_text(), "measure", "windows", "4")).says("plan").code == 0);
 }
 
+TEST_CASE("lower ends: a study with a value below one, or above the upper end, is refused before it runs") {
+  const std::vector<Words> tried = {{"measure", "slq_probes", "1"},
+                                    {"measure", "trace_probes", "1"},
+                                    {"measure", "evaluation_windows", "1"},
+                                    {"measure", "lanczos_tolerance", "0.6"},
+                                    {"train", "eps", "1e-31"},
+                                    {"noise", "draws", "1"},
+                                    {"decode", "average_bits", "[1.5]"},
+                                    {"decode", "average_bits", "[7.5]"}};
+  for (const Words& field : tried) {
+    const Workplace place(with_field(tiny_text(), field[0], field[1], field[2]));
+    const Said said = place.says("run", alone);
+    CHECK(said.code == 2);
+    CHECK_MESSAGE(said.err.find(fmt::format("{}.{}", field[0], field[1])) != std::string::npos, said.err);
+    CHECK(!std::filesystem::exists(place.out()));
+  }
+}
+
 /// The checkpoint looked at by `words`, the last of an option counting.
 Said looked_at(const Checkpoint& checkpoint, const Words& words, const Words& more) {
   Words all = {words.front(), checkpoint.path(), "--text", checkpoint.file("text.txt").string()};
@@ -171,6 +189,29 @@ TEST_CASE("lower ends: the commands on a checkpoint work with each option at the
       CHECK_MESSAGE(said.out.find("± inf") == std::string::npos, said.out);
       CHECK_MESSAGE(said.out.find("± nan") == std::string::npos, said.out);
       CHECK_MESSAGE(said.out.find("= nan") == std::string::npos, said.out);
+    }
+}
+
+TEST_CASE("lower ends: an option below its range is refused by name") {
+  const Checkpoint checkpoint;
+  const std::vector<std::pair<Words, std::vector<Words>>> tried = {
+      {measure,
+       {{"--context", "0"},
+        {"--curvature-windows", "0"},
+        {"--tolerance", "0"},
+        {"--tolerance", "0.6"},
+        {"--noise", "0"},
+        {"--memory", "0"},
+        {"--cache-mib", "-1"},
+        {"--seed", "-1"}}},
+      {quantize, {{"--curvature-windows", "0"}, {"--group", "-1"}, {"--outlier-threshold", "-1"}}},
+      {decode, {{"--length", "2"}, {"--average-bits", "1.5"}, {"--average-bits", "7.5"}}}};
+  for (const auto& [command, options] : tried)
+    for (const Words& option : options) {
+      const Said said = looked_at(checkpoint, command, option);
+      CHECK_MESSAGE(said.code != 0, option.front());
+      CHECK_MESSAGE(said.err.find(option.front()) != std::string::npos, said.err);
+      CHECK(!std::filesystem::exists(checkpoint.out()));
     }
 }
 

@@ -132,6 +132,25 @@ TEST_CASE("results: what another checkpoint or command wrote is never replaced, 
   CHECK_MESSAGE(mentions(predicted.err, "--out outputs/measure/model.h5: is one of the sources"), predicted.err);
 }
 
+TEST_CASE("results: a file that another checkpoint's command wrote meanwhile is not replaced") {
+  const TemporaryFolder folder;
+  const fs::path path = folder.path() / "model.h5";
+  const auto result_of = [](const std::string& sha256) {
+    RunFile file;
+    file.groups["manifest"].set_attribute("input_sha256.checkpoint", sha256);
+    file.groups["manifest"].set_attribute("checkpoint", sha256 + "/model");
+    return file;
+  };
+  const experiments::ResultFile slow("decode", "first/model", "first", path),
+      quick("decode", "second/model", "second", path);
+  quick.write(result_of("second"));
+  const std::string before = read_text(path);
+  const std::string said = message_of<OptionError>([&] { slow.write(result_of("first")); });
+  CHECK_MESSAGE(mentions(said, "holds the result of another checkpoint, second/model"), said);
+  CHECK(read_text(path) == before);
+  quick.write(result_of("second"));
+}
+
 /// Names of the study layer that no command on a checkpoint has as an option.
 std::set<std::string> study_words() {
   std::set<std::string> words = {"validation_fraction", "models.", "data."};

@@ -235,6 +235,18 @@ TEST_CASE("schemes: a study compares them at the end of its trunk, and rtn equal
       }
   CHECK(found >= 1);
   CHECK(file.group("scheme_blocks").length("entry") == 7);
+  CHECK(!schemes.attributes().contains("calibration_warning"));
+}
+
+TEST_CASE("schemes: a study says and records that its calibration text is too short for a Gram matrix") {
+  const Workplace place(replaced(schemes_study(), "calibration_windows = 20", "calibration_windows = 1"));
+  const Said said = place.says("run", alone);
+  REQUIRE(said.code == 0);
+  const Dataset schemes = place.read(0).group("schemes");
+  const std::string warning = std::get<std::string>(schemes.attribute("calibration_warning"));
+  CHECK(warning.find("calibration is short for gptq") == 0);
+  CHECK(warning.find("raise quantize.calibration_windows from 1 to ") != std::string::npos);
+  CHECK_MESSAGE(said.err.find(warning) != std::string::npos, said.err);
 }
 
 TEST_CASE("schemes: a study with an unknown scheme or an impossible width is refused before it runs") {
@@ -267,6 +279,15 @@ TEST_CASE("schemes: what a scheme cannot do is refused before anything runs") {
   Setting s;
   s.spec.scheme_bits = {8};
   CHECK_THROWS_WITH_AS(s.measure({"lnq"}), doctest::Contains("nothing is left"), OptionError);
+}
+
+TEST_CASE("schemes: what a token's step leaves out beside outliers is as the study says") {
+  const auto rule_of = [](const char* name) {
+    return precision_of(QuantizeSpec{.outlier_absmax = name}, 16, 8, 16).activation.outlier_absmax;
+  };
+  CHECK(rule_of("columns") == OutlierAbsmax::columns);
+  CHECK(rule_of("elements") == OutlierAbsmax::elements);
+  CHECK_THROWS_AS(rule_of("rows"), OptionError);
 }
 
 TEST_CASE("schemes: groups of weights go with activations per token") {

@@ -264,6 +264,13 @@ TEST_CASE("read_study: a grid of too many models and seeds for too many runs are
   expect_refused({"too many runs", "seeds = [1, 2]", seeds + "]", "", {"20002 runs, at most 10000", "leave some out"}});
 }
 
+TEST_CASE("read_study: a study without a name has that of its file, whole but for .toml") {
+  const Workplace place("");
+  const std::string text = replaced(tiny_text(), "name = \"tiny\"\n", "");
+  for (const auto& [file, name] : {std::pair{"small.v1.toml", "small.v1"}, {"small.v2", "small.v2"}})
+    CHECK(experiments::read_study(place.write(file, text)).name == name);
+}
+
 TEST_CASE("read_study: a study without models, an empty file and no file are one line each") {
   for (const std::string& text : {std::string("[study]\nname = \"x\"\n"), std::string()}) {
     const Workplace place(text);
