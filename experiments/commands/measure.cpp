@@ -10,6 +10,7 @@
 #include "experiments/commands/checkpoint.hpp"
 #include "experiments/commands/option_words.hpp"
 #include "experiments/commands/result_file.hpp"
+#include "experiments/instruments/cost.hpp"
 #include "experiments/instruments/error_bar.hpp"
 #include "experiments/instruments/instruments.hpp"
 #include "experiments/running/progress.hpp"

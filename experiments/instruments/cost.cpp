@@ -5,6 +5,8 @@
 #include "experiments/instruments/scheme_table.hpp"
 #include "experiments/study/build.hpp"
 #include "experiments/study/decode_policy.hpp"
+#include "sim/model/mlp.hpp"
+#include "sim/model/transformer.hpp"
 
 namespace hone::experiments {
 
@@ -12,14 +14,13 @@ double training_flops(const RunSpec& run, Index parameters) {
   return 6.0 * double(parameters) * double(tokens_per_step(run));
 }
 
-namespace {
-
-/// A forward pass over one window (mlp: example).
 double window_flops(const RunSpec& run, Index parameters) {
   return 2.0 * double(parameters) * (run.model.kind == "mlp" ? 1 : double(run.model.context));
 }
 
-}  // namespace
+double evaluation_flops(const RunSpec& run, Index parameters) {
+  return window_flops(run, parameters) * double(run.measure.evaluation_windows);
+}
 
 double window_product_flops(const RunSpec& run, Index parameters) {
   return 6 * window_flops(run, parameters) * (run.measure.precision == "float64" ? 2 : 1);
@@ -31,15 +32,21 @@ double moment_products(const RunSpec& run) {
          (run.measure.windows > 0 ? window_probes : 0);
 }
 
+namespace {
+
+template <template <class> class Model>
+double instruments_flops(const RunSpec& run, Index parameters) {
+  double flops = 0;
+  for (const auto& instrument : all_instruments<Model>())
+    if (instrument->is_on(run)) flops += instrument->flops(run, parameters);
+  return flops;
+}
+
+}  // namespace
+
 double moment_flops(const RunSpec& run, Index parameters) {
-  const double window = window_flops(run, parameters);
-  const MeasureSpec& m = run.measure;
-  const QuantizeSpec& q = run.quantize;
-  const double evaluations =
-      double(1 + q.bits.size() + q.factorial_w.size() * q.factorial_a.size() + 2 * q.factorial_kv.size());
-  const double noise = 8.0 * double(run.noise.draws) * double(run.noise.rises.size());
-  return (moment_products(run) * window_product_flops(run, parameters) + noise * window) * double(m.curvature_windows) +
-         evaluations * window * double(m.evaluation_windows);
+  return run.model.kind == "mlp" ? instruments_flops<Mlp>(run, parameters)
+                                 : instruments_flops<Transformer>(run, parameters);
 }
 
 double schemes_flops(const RunSpec& run, Index parameters) {

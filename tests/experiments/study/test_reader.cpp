@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "experiments/study/reader.hpp"
 #include "tests/experiments/program.hpp"
 
 TEST_SUITE_BEGIN("experiments");

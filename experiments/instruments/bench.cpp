@@ -1,0 +1,54 @@
+#include "experiments/instruments/bench.hpp"
+
+#include "sim/model/mlp.hpp"
+#include "sim/model/transformer.hpp"
+
+namespace hone::experiments {
+
+template <template <class> class Model>
+Bench<Model>::Bench(const RunSpec& run_spec, const Float& float_model, const Source<Data>& data, int thread_count,
+                    Watch report)
+    : run(run_spec),
+      model(float_model),
+      source(data),
+      threads(thread_count),
+      watch(std::move(report)),
+      objective(float_model, {run_spec.train.chunk_rows, thread_count}),
+      positions(float_model.layout().quantizable_indices()) {}
+
+template <template <class> class Model>
+Vector<double> Bench<Model>::restricted(const std::vector<double>& full) const {
+  Vector<double> part(Index(positions.size()));
+  for (size_t i = 0; i < positions.size(); ++i) part[Index(i)] = full[size_t(positions[i])];
+  return part;
+}
+
+template <template <class> class Model>
+std::vector<double> Bench<Model>::losses(const float* theta, const Precision& precision) {
+  std::vector<double> losses = objective.example_losses(theta, source.evaluation, precision);
+  watch(evaluation_flops(source.evaluation), "quantizing", Work::done);
+  return losses;
+}
+
+template <template <class> class Model>
+double Bench<Model>::evaluation_flops(const Data& data) const {
+  return 2.0 * double(model.layout().size()) * double(Float::example_count(data) * model.rows_per_example());
+}
+
+template <template <class> class Model>
+double Bench<Model>::product_flops() const {
+  return 6.0 * evaluation_flops(source.curvature) * (run.measure.precision == "float64" ? 2 : 1);
+}
+
+template <template <class> class Model>
+CurvatureOptions Bench<Model>::curvature_options(std::int64_t share) const {
+  CurvatureOptions options;
+  options.chunks = {run.train.chunk_rows, threads};
+  options.cache_bytes = share > 0 ? (run.measure.cache_mib << 20) / share : 0;
+  return options;
+}
+
+template struct Bench<Transformer>;
+template struct Bench<Mlp>;
+
+}  // namespace hone::experiments

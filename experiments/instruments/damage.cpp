@@ -1,0 +1,92 @@
+#include "experiments/instruments/damage.hpp"
+
+#include <cmath>
+
+#include "experiments/instruments/cost.hpp"
+#include "experiments/instruments/rows.hpp"
+#include "experiments/instruments/specimen.hpp"
+#include "experiments/study/build.hpp"
+#include "sim/curvature/finite_difference.hpp"
+#include "sim/model/mlp.hpp"
+#include "sim/model/transformer.hpp"
+#include "sim/quantize/paired.hpp"
+#include "sim/quantize/weights.hpp"
+
+namespace hone::experiments {
+namespace {
+
+/// g·e with the gradient on the evaluation windows, those of the damage: the first order is noise of the windows, which
+/// other windows do not predict.
+template <template <class> class Model>
+std::vector<double> first_order(const Bench<Model>& bench, const std::vector<double>& theta,
+                                const std::vector<Vector<double>>& errors) {
+  const Model<double> wide(bench.model.options());
+  Vector<double> gradient;
+  gradient_function(wide, bench.source.evaluation, bench.curvature_options(0).chunks)(
+      ConstVecView<double>(theta.data(), Index(theta.size())), gradient);
+  bench.watch(3 * bench.evaluation_flops(bench.source.evaluation), "gradient", Work::done);
+  const Vector<double> part = bench.restricted(std::vector<double>(gradient.data(), gradient.data() + gradient.size()));
+  std::vector<double> products;
+  for (const Vector<double>& e : errors) products.push_back(part.dot(e));
+  return products;
+}
+
+template <template <class> class Model>
+class DamageInstrument : public Instrument<Model> {
+ public:
+  std::string group() const override { return "ptq"; }
+  double flops(const RunSpec& run, Index parameters) const override {
+    return double(run.quantize.bits.size()) * evaluation_flops(run, parameters);
+  }
+  void add_rows(Specimen<Model>& specimen, Dataset& group) override {
+    const std::vector<AlignedVector<float>>& rounded = specimen.quantized();
+    const Curvature& found = specimen.curvature();
+    const std::vector<double> linear = first_order(specimen.bench, specimen.wide, specimen.errors());
+    std::vector<double> delta, delta_se, predicted, predicted_se, step2, mse, stored;
+    const double count = double(specimen.bench.positions.size());
+    for (size_t i = 0; i < rounded.size(); ++i) {
+      const Quantizer q = weight_quantizer(specimen.bench.run.quantize, int(specimen.bench.run.quantize.bits[i]));
+      const PairedDifference d =
+          paired_difference(specimen.bench.losses(rounded[i].data(), Precision{}), specimen.reference);
+      delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
+      predicted.push_back(found.predicted[i].mean), predicted_se.push_back(found.predicted[i].standard_error);
+      step2.push_back(
+          specimen.bench.restricted(step2_per_parameter(specimen.wide.data(), specimen.bench.model.layout(), q)).sum() /
+          count);
+      double squares = 0;
+      for (Index p : specimen.bench.positions)
+        squares += std::pow(double(rounded[i][size_t(p)]) - specimen.wide[size_t(p)], 2);
+      mse.push_back(squares / count);
+      stored.push_back(quantize_weights(specimen.wide.data(), specimen.bench.model.layout(), q).bits_per_weight);
+    }
+    group.set("bits", vector_variable("bits", specimen.bench.run.quantize.bits, "bits",
+                                      "nominal bits of a weight, " + specimen.bench.run.quantize.grid + " grid"));
+    const auto set = [&](const char* name, std::vector<double> values, const char* unit, const char* meaning) {
+      group.set(name, row("bits", std::move(values), unit, meaning));
+    };
+    set("delta_nats", delta, "nats", "loss at rounded weights minus loss, same windows");
+    set("delta_se_nats", delta_se, "nats", "its standard error over windows");
+    set("predicted_nats", predicted, "nats", "zero-parameter prediction 1/24 sum_c step_c^2 tr(H_cc)");
+    set("predicted_se_nats", predicted_se, "nats", "its standard error over probes");
+    const auto per_width = [&](const std::vector<double>& all) {
+      return std::vector<double>(all.begin(), all.begin() + std::ptrdiff_t(rounded.size()));
+    };
+    set("gradient_nats", per_width(linear), "nats", "first-order term g'e of the real rounding error e");
+    set("quadratic_nats", per_width(found.quadratic), "nats", "second-order term e'He/2 of the real rounding error");
+    set("mean_step2", step2, "1", "mean squared step over quantized weights");
+    set("mse", mse, "1", "mean squared rounding error");
+    set("bits_per_weight", stored, "bits", "storage per weight with 16-bit scales");
+  }
+};
+
+}  // namespace
+
+template <template <class> class Model>
+std::unique_ptr<Instrument<Model>> damage_instrument() {
+  return std::make_unique<DamageInstrument<Model>>();
+}
+
+template std::unique_ptr<Instrument<Transformer>> damage_instrument();
+template std::unique_ptr<Instrument<Mlp>> damage_instrument();
+
+}  // namespace hone::experiments

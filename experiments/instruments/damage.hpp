@@ -1,0 +1,13 @@
+// Damage of rounding weights to nearest at every width, beside its predictions: group /ptq.
+#pragma once
+
+#include <memory>
+
+#include "experiments/instruments/instrument.hpp"
+
+namespace hone::experiments {
+
+template <template <class> class Model>
+std::unique_ptr<Instrument<Model>> damage_instrument();
+
+}  // namespace hone::experiments

@@ -1,0 +1,49 @@
+// One parameter vector under measurement, with what several instruments need of it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "experiments/instruments/bench.hpp"
+#include "experiments/instruments/curvature.hpp"
+
+namespace hone::experiments {
+
+/// What is measured, and where in the run.
+struct Moment {
+  std::int64_t step = 0, tokens = 0;
+  std::int64_t branched_at = 0;  ///< tokens of the trunk where a branch left; elsewhere `tokens`
+  std::string variant;           ///< trunk | ema | lawa | the name of a branch
+  std::string kind;              ///< trunk | average | cooldown | tuned | lowered
+  double lr = 0;
+  bool is_last = false;  ///< the end of the trunk
+};
+
+template <template <class> class Model>
+class Specimen {
+ public:
+  /// Measures the losses at full precision. `parameters` and `at` outlive this.   errors  Interrupted from the watch
+  Specimen(Bench<Model>& bench, const AlignedVector<float>& parameters, const Moment& at);
+
+  /// Whether quantizable parameters and mean loss are finite. The rest below is for finite ones only.
+  bool is_finite() const;
+  /// Weights rounded to nearest at every width of quantize.bits.
+  const std::vector<AlignedVector<float>>& quantized();
+  /// Their rounding errors, and last the one of noise.residual_bits.   shapes  each (positions)
+  const std::vector<Vector<double>>& errors();
+  const Curvature& curvature();
+
+  Bench<Model>& bench;
+  const AlignedVector<float>& theta;
+  const Moment& moment;
+  const std::vector<double> wide;       ///< theta
+  const std::vector<double> reference;  ///< full-precision losses, one per evaluation window
+
+ private:
+  std::vector<AlignedVector<float>> quantized_;
+  std::vector<Vector<double>> errors_;
+  std::optional<Curvature> curvature_;
+};
+
+}  // namespace hone::experiments
