@@ -4,7 +4,6 @@
 #include <optional>
 #include <type_traits>
 
-#include "experiments/study/sources.hpp"
 #include "sim/base/error.hpp"
 #include "sim/curvature/linearization.hpp"
 #include "sim/train/trainer.hpp"
