@@ -24,7 +24,8 @@ class ResultFile {
   const std::filesystem::path& path() const { return path_; }
   const std::string& name() const { return name_; }
 
-  /// Titles the file and writes it.   errors  those of the constructor, for a file that came since; IoError
+  /// Titles the file and writes it.
+  /// errors  those of the constructor, for a file that came since; IoError
   void write(RunFile file) const;
 
  private:

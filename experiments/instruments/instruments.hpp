@@ -64,7 +64,7 @@ class Instruments {
     std::vector<double> quadratic;         ///< ½e'He of the real rounding errors, per bit width and of the residual
   };
 
-  // measure_curvature.cpp
+  // curvature.cpp
   template <class S>
   Curvature curvature(const std::vector<double>& theta, const std::vector<Vector<double>>& errors, Dataset& group);
   template <class S>
@@ -77,7 +77,7 @@ class Instruments {
   CurvatureOptions curvature_options(std::int64_t share) const;
   std::vector<Vector<double>> trace_weights(const std::vector<double>& theta, std::vector<std::string>& blocks) const;
   std::string journal_identity(const std::vector<double>& theta, const Vector<double>& gradient) const;
-  // measure.cpp
+  // instruments.cpp
   void add_damage(const AlignedVector<float>& theta, const std::vector<AlignedVector<float>>& quantized,
                   const std::vector<double>& first_order, const Curvature& found, Dataset& group);
   std::vector<double> first_order(const std::vector<double>& theta, const std::vector<Vector<double>>& errors);

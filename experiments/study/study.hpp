@@ -52,7 +52,8 @@ struct RunSpec {
   NoiseSpec noise;
   DecodeSpec decode;
 
-  /// Of `data` or `others`.   errors  ContractError when there is none of that name
+  /// Of `data` or `others`.
+  /// errors  ContractError when there is none of that name
   const DataSpec& data_named(const std::string& name) const;
   /// Every option as "section.field", in name order.
   std::map<std::string, Attribute> options() const;

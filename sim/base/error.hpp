@@ -42,7 +42,8 @@ class Interrupted : public Error {
 };
 
 /// The known name nearest to `wrong` (Levenshtein distance), for "did you mean" messages.
-/// errors  returns "" when `known` is empty.   cost  |wrong|·|name| per name
+/// errors  returns "" when `known` is empty.
+/// cost    |wrong|·|name| per name
 template <class Names>
 std::string nearest_name(std::string_view wrong, const Names& known);
 

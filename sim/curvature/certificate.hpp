@@ -16,7 +16,8 @@ struct Certificate {
   bool passed = false;
 };
 
-/// The certificate that `value` does not pass `limit`.   ensures  not passed when value or limit is NaN
+/// The certificate that `value` does not pass `limit`.
+/// ensures  not passed when value or limit is NaN
 Certificate certify(std::string id, std::string claim, double value, double limit);
 
 /// True when every certificate is passed; an empty list certifies nothing and is not.

@@ -82,7 +82,8 @@ struct ExtremesState {
   Remainder upper, lower;
 };
 
-/// Bytes that a solve holds at its peak, the operator's own not counted.   cost  none: said beforehand
+/// Bytes that a solve holds at its peak, the operator's own not counted.
+/// cost  none: said beforehand
 std::int64_t extremes_bytes(const ExtremesOptions& options, Index n);
 
 /// A solve before its first product. `warm` are vectors near the wanted ones, such as those of the last checkpoint:
@@ -96,7 +97,8 @@ ExtremesState start_extremes(const ExtremesOptions& options, Index n, const Basi
 /// ensures  the same bits however the products are split over calls
 void advance(ExtremesState& state, const LinearOperator& op, std::int64_t products);
 
-/// The pairs of a solve that is done, with bounds and certificates.   expects  phase done
+/// The pairs of a solve that is done, with bounds and certificates.
+/// expects  phase done
 Eigenpairs eigenpairs_of(const ExtremesState& state);
 
 /// The whole solve.

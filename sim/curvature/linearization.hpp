@@ -86,7 +86,8 @@ class Linearization {
   /// expects  samples ≥ 1
   LinearOperator sampled_fisher(SampledFisherOptions options);
 
-  /// Single products, for callers that need no operator.   shapes  v, result (P)
+  /// Single products, for callers that need no operator.
+  /// shapes  v, result (P)
   void hessian_product(const Vector<double>& v, Vector<double>& result) { hessian().apply(v, result); }
   void ggn_product(const Vector<double>& v, Vector<double>& result) { ggn().apply(v, result); }
 

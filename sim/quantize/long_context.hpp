@@ -22,7 +22,8 @@ struct DecodingVariant {
   DecoderOptions options = {};
 };
 
-/// Edges 0, 1, 2, 4, … length: bucket i holds the positions [edge i, edge i+1).   expects  length ≥ 1
+/// Edges 0, 1, 2, 4, … length: bucket i holds the positions [edge i, edge i+1).
+/// expects  length ≥ 1
 std::vector<Index> octave_edges(Index length);
 
 /// -ln softmax(logits)[target] in double: the loss of one prediction.

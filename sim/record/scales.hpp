@@ -16,8 +16,7 @@ using Axes = std::map<std::string, std::vector<std::string>>;
 
 /// Makes each dim of `axes` a scale and attaches it to every axis that it names.
 /// expects  each dim is a one-dimensional dataset of the group: its coordinate if `axes` has a
-/// variable of that
-///          name, otherwise an index that readers leave out
+///          variable of that name, otherwise an index that readers leave out
 /// errors   IoError
 void write_scales(const Object& group, const Axes& axes);
 

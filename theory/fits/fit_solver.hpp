@@ -8,7 +8,7 @@
 
 namespace hone::theory {
 
-/// Response of a law (see law_forms.hpp) and its derivatives by the law's parameters.
+/// Response of a law (see theory/laws/formulas.hpp) and its derivatives by the law's parameters.
 /// shapes  derivatives has one entry per parameter of the law
 double response_gradient(LawKind kind, const double* parameters, const Point& point, double* derivatives);
 

@@ -51,7 +51,7 @@ struct Interval {
 /// cost    G+1 statistics
 /// source  Tukey 1958; Efron & Stein 1981 (bias upwards); MacKinnon, Nielsen & Webb 2023 (J.
 ///         Econometrics 232:272, Eq 14 and section 8: CV3 with t_{G-1} for few clusters). Coverage
-///         measured on planted worlds: theory/README.md
+///         measured on planted worlds: outputs/published/planted/README.md
 std::vector<Interval> jackknife(const std::vector<RowKey>& keys, const Statistic& statistic,
                                 const IntervalOptions& options);
 

@@ -1,6 +1,6 @@
 // Theory of rounding noise: what rounding Gaussian weights to a grid costs, before any network is
-// involved. What a given noise does to a loss is in noise_damage.hpp, what the best grids could
-// reach in noise_quantizers.hpp.
+// involved. What a given noise does to a loss is in damage.hpp, what the best grids could
+// reach in quantizers.hpp.
 //   s standard deviation of the input   b bits   Delta step   Qp = 2^(b-1) - 1   n channel length
 #pragma once
 

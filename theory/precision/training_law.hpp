@@ -52,7 +52,8 @@ double effective_fraction(const TrainingLaw& law, const Point& point);
 /// Bits at which a part's fraction is zero: gamma·offset.
 double zero_bits(const PartScale& part);
 
-/// Loss at a point.   units nats/token
+/// Loss at a point.
+/// units  nats/token
 double training_loss(const TrainingLaw& law, const Point& point);
 
 /// The point of equal training precision P in all parts.

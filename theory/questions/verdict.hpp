@@ -29,7 +29,8 @@ std::vector<Threshold> default_thresholds();
 ///         not finite
 std::vector<Threshold> with_values(std::vector<Threshold> thresholds, const std::map<std::string, double>& values);
 
-/// The value of a threshold.   errors  ContractError when there is none of that name
+/// The value of a threshold.
+/// errors  ContractError when there is none of that name
 double value_of(const std::vector<Threshold>& thresholds, std::string_view name);
 
 /// A condition that a sceptic would demand, and whether the study met it.

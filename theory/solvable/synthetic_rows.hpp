@@ -1,5 +1,5 @@
 // Models whose answer is known, as rows like recorded ones, so that every fit and every judge can be
-// shown to come out each way. Models with closed forms are in solvable_*.hpp.
+// shown to come out each way. Models with closed forms are in the other headers of this folder.
 #pragma once
 
 #include <cstdint>
