@@ -1,4 +1,4 @@
-// Where a command on one checkpoint writes its result, and what must not be lost there: results of other checkpoints.
+// The result file of a command on one checkpoint. A result of another checkpoint is never overwritten.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// What is timed and compared, behind one interface for all models and both scalars.
+// The measured operations behind one interface for all models and both scalars.
 #pragma once
 
 #include <memory>

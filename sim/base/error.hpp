@@ -1,4 +1,4 @@
-// Errors of hone: four kinds, each with a one-line message that names what is wrong and how to mend it.
+// Errors of hone: four kinds, each with a one-line message that names what is wrong and how to fix it.
 // Misuse and bad input throw; outcomes of numerics (not converged, diverged) are values, never exceptions.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What is read from a measured density: distribution function with bands over probes, masses in logarithmic bins,
+// Readings of a measured density: distribution function with bands over probes, masses in logarithmic bins,
 // trace and Frobenius norm, distances between two halves of the measurement, and the certificates C3a-C3c.
 #pragma once
 

@@ -1,6 +1,5 @@
-// The table in which all of hone records its measurements: named arrays over named dimensions, each
-// with its unit and meaning, and scalar attributes. One Dataset becomes one group of a run file and
-// one xarray.Dataset in Python. Nothing here touches a disk; run_file.hpp does.
+// The table of all recorded measurements: named arrays over named dimensions, each with its unit and meaning, and scalar
+// attributes. One Dataset becomes one group of a run file and one xarray.Dataset in Python. run_file.hpp writes it.
 #pragma once
 
 #include <array>

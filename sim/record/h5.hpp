@@ -1,7 +1,6 @@
 // HDF5 as far as run files need it: objects that close themselves, scalar attributes and whole
-// arrays. Files live in memory only (the core driver, nothing behind it), so that a full disk or a
-// locked network folder never meets HDF5, whose own recovery from failed writes is poor. No HDF5
-// header is needed here.
+// arrays. Files live in memory only (the core driver, nothing behind it), because HDF5 recovers
+// poorly from failed writes on a full disk or a locked network folder. This header includes no HDF5 header.
 #pragma once
 
 #include <cstdint>

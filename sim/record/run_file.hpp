@@ -1,6 +1,6 @@
-// The run file: everything one run measured, in one HDF5 file that h5py and xarray read without our
-// code. SCHEMA.md says what lies where. A file is written whole or not at all and ends with a seal
-// (SHA-256 of all bytes before it), checked before HDF5 sees the first of them.
+// The run file: everything one run measured, in one HDF5 file that h5py and xarray read without
+// hone. SCHEMA.md describes the content. A file is written whole or not at all and ends with a seal
+// (SHA-256 of all bytes before it), checked before HDF5 parses them.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,5 @@
-// Dimension scales of one group, by the HDF5 Dimension Scales specification: what makes xarray and
-// netCDF see named axes. Reading looks the scales up inside the group only, so that a foreign file
-// cannot lead elsewhere.
+// Dimension scales of one group, by the HDF5 Dimension Scales specification: they give xarray and
+// netCDF named axes. Reading looks scales up inside the group only, so that an untrusted file cannot refer to other places.
 #pragma once
 
 #include <map>

@@ -19,7 +19,7 @@ struct Attempt {
   int iterations = 0;
 };
 
-/// Minimises the cost from one start, which is moved into the bounds first.
+/// Minimizes the cost from one start, which is moved into the bounds first.
 /// expects start has one entry per parameter; held is empty or has one entry per parameter
 Attempt solve_from(const JointProblem& problem, const FitOptions& options, std::vector<double> start);
 

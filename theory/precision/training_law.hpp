@@ -1,5 +1,5 @@
-// The training-time precision law with its parameters as numbers, for whoever computes with a fit
-// instead of fitting: Kumar et al. Eqs 3 and 4, with the offsets that their Appendix K mentions.
+// The training-time precision law with its parameters as numbers, for computations with a finished fit: Kumar et al.
+// Eqs 3 and 4, with the offsets of their Appendix K.
 #pragma once
 
 #include <array>

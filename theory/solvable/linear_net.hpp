@@ -2,7 +2,7 @@
 // sharpening, growing weights and rounding damage all in closed form. Its modes learn one by one.
 // Losses are ½ E|y - y*|².
 //   s_k modes: singular values of W2 W1   s*_k those of the target   h hidden width
-//   source  Saxe, McClelland & Ganguli 2014 for the modes; the rest derived here, science notes section 3.4
+//   source  Saxe, McClelland & Ganguli 2014 for the modes; the rest is derived here
 #pragma once
 
 #include "sim/base/matrix.hpp"
