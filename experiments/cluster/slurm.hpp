@@ -1,6 +1,6 @@
-// What hone says to Slurm and hears from it: batch scripts, sbatch, squeue, scontrol. Slurm delivers a task at least
-// once, and twice at the same time when a node or the controller comes back from the dead; the runs bear that, and the
-// queue's own records are used for messages only.
+// The interface to Slurm: batch scripts, sbatch, squeue, scontrol. Slurm delivers a task at least once, and possibly
+// twice at the same time after a node or controller restart. Runs tolerate duplicate execution. The records of the queue
+// are used for messages only.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Numbers in the answers of Slurm's programs. Each one is checked here before anything is computed from it.
+// Numbers in the output of Slurm's programs, checked before they are used.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// What is handed to a queue: a folder OUT/slurm/ID with the study file, the scripts and manifest.json, which says which
-// runs belong to which task. A task knows nothing but the manifest and its number.
+// A submission to a queue: a folder OUT/slurm/ID with the study file, the scripts and manifest.json, which assigns runs
+// to tasks. A task reads only the manifest and its own number.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// A public checkpoint and the text it is looked at with: what the commands on single checkpoints begin with.
+// A public checkpoint and the text it is evaluated on: the common beginning of measure, quantize and decode.
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,5 @@
-// Refusals in the words of the command that was run. Studies and libraries name a value by its field, as in
-// quantize.scheme_bits or codebook.bits; who calls a command on a checkpoint knows the option that set it, as in --bits.
+// Error messages in the words of the command line. Studies and libraries name a value by its field, such as
+// quantize.scheme_bits; a user of a command knows the option that set it, such as --bits.
 #pragma once
 
 #include <span>

@@ -1,4 +1,4 @@
-// hone plan: the runs of a study, what is done, what the rest costs, and what the study can hope to show.
+// hone plan: the runs of a study, their state, the cost of the rest, and the intervals to expect.
 #pragma once
 
 #include "experiments/commands/study_commands.hpp"

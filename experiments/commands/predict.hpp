@@ -1,4 +1,4 @@
-// hone predict: how many bits may a model lose? Answered from recorded runs, by curvature and by fitted laws.
+// hone predict: how many bits a model may lose, from recorded runs, by curvature and by fitted laws.
 #pragma once
 
 #include <filesystem>

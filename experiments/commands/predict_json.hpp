@@ -1,4 +1,4 @@
-// What hone predict says, as JSON for other programs.
+// The answers of hone predict as JSON.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Where a command on one checkpoint writes its result, and what must not be lost there: results of other checkpoints.
+// The result file of a command on one checkpoint. A result of another checkpoint is never overwritten.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +24,8 @@ class ResultFile {
   const std::filesystem::path& path() const { return path_; }
   const std::string& name() const { return name_; }
 
-  /// Titles the file and writes it.   errors  those of the constructor, for a file that came since; IoError
+  /// Titles the file and writes it.
+  /// errors  those of the constructor, for a file that came since; IoError
   void write(RunFile file) const;
 
  private:

@@ -20,8 +20,11 @@ struct CommandOptions {
 };
 
 /// The study with --seed applied, and its folder.
+/// errors  IoError when the file cannot be read; OptionError listing every wrong field
 Study load_study(CommandOptions& options);
 
+/// Each returns the exit code, 0 for success.
+/// errors  those of load_study; IoError and FormatError of the files that it reads and writes
 int run_command(CommandOptions options);     ///< executes what is not done
 int judge_command(CommandOptions options);   ///< HDF5 -> verdict.json and the table, and prints the verdicts
 int table_command(CommandOptions options);   ///< HDF5 -> table.h5 and table.csv, a row per run, checkpoint and bits

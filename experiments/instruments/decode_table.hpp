@@ -1,5 +1,5 @@
-// Decoding of one trained transformer token by token, under policies of its cache and under schedules of its weights'
-// precision: what each does to teacher-forced losses by position, to copying over a distance and to free runs.
+// Decoding of one trained transformer token by token, under policies of its cache and under schedules of the precision
+// of its weights: the effect on teacher-forced losses by position, on copying over a distance and on free runs.
 #pragma once
 
 #include <functional>

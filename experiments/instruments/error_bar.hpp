@@ -1,4 +1,4 @@
-// The ± that commands print: one rule for probes, windows and draws.
+// The ± that commands print: half of the 95 % t interval, over probes, windows or draws.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// A journal of operator products on disk: what was multiplied is not multiplied again after a kill. Instruments are
-// deterministic, so that a second process asks for the same products in the same order; it takes them from the journal
-// and comes to the same state, bit for bit, whatever the instrument - eigenpairs, density, traces, noise.
+// A journal of operator products on disk, so that a process that was killed does not repeat them. Instruments are
+// deterministic: a second process asks for the same products in the same order, reads them from the journal and reaches
+// the same state bit for bit. This holds for every instrument: eigenpairs, density, traces, noise.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The comparison of schemes on one trained transformer: what each does to the loss, to the next-token distributions and
-// to every matrix, and what second-order theory says it should do.
+// The comparison of schemes on one trained transformer: the effect on the loss, on the next-token distributions and on
+// every matrix, beside the second-order prediction of the loss rise.
 #pragma once
 
 #include <functional>

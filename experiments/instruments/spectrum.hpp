@@ -1,6 +1,6 @@
 // The certified spectrum of one operator: eigenpairs at both ends, density with the pairs as atoms, and weighted traces
-// with the pairs deflated - from the whole matrix where it is small, from products where it is not. Every number comes
-// with the certificates of sim/curvature.
+// with the pairs deflated. A small operator is formed as a matrix; a large one is used through products. Every number has
+// the certificates of sim/curvature.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What an instrument reports while it works.
+// Progress reports of an instrument.
 #pragma once
 
 #include <functional>
@@ -6,14 +6,13 @@
 
 namespace hone::experiments {
 
-/// Where reported work comes from. Only work of this start says how fast this start is.
+/// Origin of reported work. Only work of this start enters the estimate of its speed.
 enum class Work {
   done,       ///< by this start, in the time since the last report of its run
   taken_over  ///< from an earlier start, out of a saved state or a journal
 };
 
-/// Called with the work just done or read from a journal, in flops of the cost model, and what goes on; throws
-/// Interrupted to stop.
+/// Progress callback(flops of the cost model, activity, origin of the work). Throws Interrupted to stop the measurement.
 using Watch = std::function<void(double flops, const std::string& activity, Work work)>;
 
 }  // namespace hone::experiments

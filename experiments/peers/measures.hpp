@@ -1,4 +1,4 @@
-// What is timed and compared, behind one interface for all models and both scalars.
+// The measured operations behind one interface for all models and both scalars.
 #pragma once
 
 #include <memory>
@@ -42,7 +42,8 @@ class Measures {
   virtual ~Measures() = default;
   /// Does it once.
   virtual void run(Measure measure) = 0;
-  /// Gradient or product of the last run.   expects  not `train`
+  /// Gradient or product of the last run.
+  /// expects  not `train`
   virtual std::vector<double> vector(Measure measure) = 0;
   /// Training losses from the initial point: before each of `steps` updates, and after the last.
   virtual std::vector<double> losses(int steps) = 0;

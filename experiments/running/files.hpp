@@ -1,7 +1,7 @@
-// The files of a run in the folder of its study: runs/ID.h5 once it is finished; while it is under way the states it
-// saved, work/ID.UPDATES.CHECKPOINTS.h5, and the products of the measurement it is in, work/ID.UPDATES.VARIANT.products.
-// A name says how far the content is. Two processes on one run - a queue that delivers a task twice, or two calls on one
-// folder - thus write equal content under equal names, and the slower one never takes back what the faster one saved.
+// The files of a run in the folder of its study. A finished run has runs/ID.h5. A run under way has its saved states,
+// work/ID.UPDATES.CHECKPOINTS.h5, and the products of the current measurement, work/ID.UPDATES.VARIANT.products. The name
+// states the progress of the content. Two processes on one run, such as a task that a queue delivered twice, therefore
+// write equal content under equal names, and a slow process never overwrites a newer state.
 #pragma once
 
 #include <filesystem>

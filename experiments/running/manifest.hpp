@@ -1,4 +1,4 @@
-// What a run file says of itself: /manifest and /options.
+// The provenance in a run file: /manifest and /options.
 #pragma once
 
 #include <map>

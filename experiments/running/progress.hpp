@@ -1,4 +1,4 @@
-// One line on standard error that says what a study has done, what it is doing and when it will be done.
+// One line on standard error: finished work, current work and time left of a study.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// One run from its first step to its file: train, stop at the checkpoints, measure, save so that a killed run goes on
-// with the same bits, write the finished file at the end.
+// One run from its first step to its file: train, stop at the checkpoints, measure, save, write the finished file at the
+// end. A run that was killed continues from its last saved state with the same bits.
 #pragma once
 
 #include <atomic>

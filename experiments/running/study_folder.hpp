@@ -1,4 +1,4 @@
-// The folder of a study, outputs/STUDY: whose it is, and when it may become another's.
+// The folder of a study, outputs/STUDY: the study that owns it, and when another study may take it over.
 #pragma once
 
 #include <filesystem>
@@ -20,7 +20,7 @@ void claim_folder(const std::filesystem::path& folder, const Study& study);
 void expect_same_study(const std::filesystem::path& folder, const Study& study);
 
 /// Whether a run of the folder has a measured checkpoint, finished or saved. A run file that cannot be read counts as
-/// one: nobody knows what it holds.
+/// one: its content is unknown.
 bool has_measured(const std::filesystem::path& folder);
 
 }  // namespace hone::experiments

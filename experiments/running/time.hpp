@@ -1,5 +1,5 @@
-// What runs cost in seconds: measured while they run, kept beside the results (outputs/STUDY/times/ID.json, never in a
-// run file, whose bits do not depend on the machine), and fitted so that a plan can say when it will be done.
+// The time of runs in seconds: measured while they run, stored beside the results in outputs/STUDY/times/ID.json, and
+// fitted so that a plan can state its duration. Times are not stored in run files, whose bits do not depend on the clock.
 #pragma once
 
 #include <chrono>

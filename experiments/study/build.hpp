@@ -1,4 +1,4 @@
-// Specs -> the real things: models, schedules, quantizers. Names in a study become types here.
+// Models, schedules and quantizers from the parts of a study. Names in a study become types here.
 #pragma once
 
 #include "experiments/study/study.hpp"
@@ -8,11 +8,20 @@
 
 namespace hone::experiments {
 
-/// errors  OptionError naming the field and the nearest known name, for all of these
+/// Architecture of a transformer.
+/// errors  OptionError naming the field and the nearest known name
 TransformerOptions transformer_options(const ModelSpec& model, Index vocabulary);
+/// Architecture of a perceptron; with labels its loss is the cross-entropy, else the squared error.
+/// errors  OptionError naming the field and the nearest known name
 MlpOptions mlp_options(const ModelSpec& model, Index inputs, Index outputs, bool has_labels);
+/// Optimizer, schedule and chunks of a run.
+/// errors  OptionError naming the field and the nearest known name
 TrainOptions train_options(const RunSpec& run, int threads);
+/// Quantizer of the weights after training.
+/// errors  OptionError naming the field and the nearest known name
 Quantizer weight_quantizer(const QuantizeSpec& spec, int bits);
+/// Precisions of one cell of the factorial; 16 bits: not quantized.
+/// errors  OptionError naming the field and the nearest known name
 Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits);
 
 /// The precision that the trunk or a branch is trained at: is_full() when nothing is asked for. Grid and granularity of

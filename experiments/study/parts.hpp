@@ -90,7 +90,7 @@ struct ModelSpec : LowPrecision {
   std::string rope = "half";             ///< half | interleaved
   std::string head = "untied";           ///< untied | tied
   std::int64_t experts = 0;              ///< llama: MLPs of each layer; 0 = one, without router
-  std::int64_t experts_per_token = 1;    ///< 1 = Switch
+  std::int64_t experts_per_token = 1;    ///< 1 = Switch routing (Fedus et al. 2021)
   std::string gates = "probability";     ///< probability | renormalized
   double load_balance = 0.01;            ///< coefficient of the load-balance loss in training
   std::vector<std::int64_t> widths;      ///< mlp: hidden widths

@@ -7,7 +7,8 @@
 namespace hone::experiments {
 
 /// Folder with fetch_corpus and figures/: HONE_SCRIPTS when that is set, else where they were installed with the program,
-/// else beside the sources it was built from.   errors  IoError naming both places
+/// else beside the sources it was built from.
+/// errors  IoError naming both places
 std::filesystem::path scripts_folder();
 
 /// Folder for fetched corpora and cleaned text: HONE_CACHE, else XDG_CACHE_HOME/hone, else ~/.cache/hone.

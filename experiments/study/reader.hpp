@@ -1,4 +1,4 @@
-// TOML -> Study.
+// Reads a study from TOML.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Opens the data of a run: corpora through fetch_corpus and the shelf, synthetic sources, vector tasks.
+// Opens the data of a run: corpora (from the cache, or through fetch_corpus), synthetic sources, vector tasks.
 #pragma once
 
 #include <filesystem>

@@ -1,8 +1,8 @@
-// A study: what a TOML file asks for, every field checked, and the runs that follow from it.
+// A study: the content of a TOML file, with every field checked, and the runs that follow from it.
 //
 // [[models]] may hold tables of its own:
 //   [models.train] [models.measure] [models.quantize] [models.noise] [models.decode]   change the sections for it alone
-//   [[models.branches]]   copies of the trunk that train on by themselves, see BranchSpec
+//   [[models.branches]]   copies of the trunk that continue training separately, see BranchSpec
 //   [models.grid]         lists of values of its fields: one model for each combination, named after the values;
 //                         lr = [1e-3, 3e-3], train.batch = [8, 32]
 #pragma once
@@ -52,7 +52,8 @@ struct RunSpec {
   NoiseSpec noise;
   DecodeSpec decode;
 
-  /// Of `data` or `others`.   errors  ContractError when there is none of that name
+  /// Of `data` or `others`.
+  /// errors  ContractError when there is none of that name
   const DataSpec& data_named(const std::string& name) const;
   /// Every option as "section.field", in name order.
   std::map<std::string, Attribute> options() const;

@@ -1,4 +1,4 @@
-// What a study asks for, tried out before anything is trained.
+// Checks of a whole study before any training starts.
 #pragma once
 
 #include "experiments/study/study.hpp"

@@ -21,8 +21,10 @@ void write_atomically(const std::filesystem::path& path,
                       const std::function<void(const std::filesystem::path& temporary)>& write);
 
 /// write_atomically for a text that is already in memory.
+/// errors  IoError as write_atomically
 void write_text_atomically(const std::filesystem::path& path, std::string_view text);
 
+/// The content of a file.
 /// errors  IoError when missing or unreadable
 std::string read_text(const std::filesystem::path& path);
 

@@ -1,4 +1,4 @@
-// Errors of hone: four kinds, each with a one-line message that names what is wrong and how to mend it.
+// Errors of hone: four kinds, each with a one-line message that names what is wrong and how to fix it.
 // Misuse and bad input throw; outcomes of numerics (not converged, diverged) are values, never exceptions.
 #pragma once
 
@@ -42,7 +42,8 @@ class Interrupted : public Error {
 };
 
 /// The known name nearest to `wrong` (Levenshtein distance), for "did you mean" messages.
-/// errors  returns "" when `known` is empty.   cost  |wrong|·|name| per name
+/// errors  returns "" when `known` is empty.
+/// cost    |wrong|·|name| per name
 template <class Names>
 std::string nearest_name(std::string_view wrong, const Names& known);
 

@@ -14,13 +14,17 @@ using ConstMatRef = const Eigen::Ref<const Matrix<S>, 0, Eigen::OuterStride<>>&;
 
 enum class Write { assign, add };
 
-/// y = a b, or y += a b.      shapes  y (m,n)  a (m,k)  b (k,n)      cost  2mnk flops
+/// y = a b, or y += a b.
+/// shapes  y (m,n)  a (m,k)  b (k,n)
+/// cost    2mnk flops
 template <class S>
 void gemm_nn(MatRef<S> y, ConstMatRef<S> a, ConstMatRef<S> b, Write write = Write::assign);
-/// y = a b', or y += a b'.    shapes  y (m,n)  a (m,k)  b (n,k)
+/// y = a b', or y += a b'.
+/// shapes  y (m,n)  a (m,k)  b (n,k)
 template <class S>
 void gemm_nt(MatRef<S> y, ConstMatRef<S> a, ConstMatRef<S> b, Write write = Write::assign);
-/// y = a' b, or y += a' b.    shapes  y (m,n)  a (k,m)  b (k,n)
+/// y = a' b, or y += a' b.
+/// shapes  y (m,n)  a (k,m)  b (k,n)
 template <class S>
 void gemm_tn(MatRef<S> y, ConstMatRef<S> a, ConstMatRef<S> b, Write write = Write::assign);
 
@@ -39,14 +43,19 @@ void gemm_tn(MatRef<S> y, ConstMatRef<S> a, ConstMatRef<S> b, ConstMatRef<S> c, 
 template <class S>
 class RightFactor {
  public:
-  void set(ConstMatRef<S> b);             ///< right factor b    shapes  b (k,n)
-  void set_transposed(ConstMatRef<S> b);  ///< right factor b'   shapes  b (n,k)
+  /// The right factor b.
+  /// shapes  b (k,n)
+  void set(ConstMatRef<S> b);
+  /// The right factor b'.
+  /// shapes  b (n,k)
+  void set_transposed(ConstMatRef<S> b);
 
   Index depth = 0, cols = 0;
   AlignedVector<S> layout;
 };
 
-/// y = a B or y += a B with the leading (k,n) part of B.    shapes  y (m,n)  a (m,k)  k ≤ B.depth, n ≤ B.cols
+/// y = a B or y += a B with the leading (k,n) part of B.
+/// shapes  y (m,n)  a (m,k)  k ≤ B.depth, n ≤ B.cols
 template <class S>
 void gemm_right(MatRef<S> y, ConstMatRef<S> a, const RightFactor<S>& b, Write write = Write::assign);
 /// y = a B + c D or y += a B + c D.

@@ -25,8 +25,10 @@ class Sha256 {
   std::unique_ptr<Context> context_;
 };
 
+/// SHA-256 of a text or of bytes, as 64 hexadecimal digits.
 std::string sha256(std::string_view text);
 std::string sha256(const void* data, std::size_t bytes);
+/// SHA-256 of a file.
 /// errors  IoError when the file cannot be read
 std::string sha256_of_file(const std::filesystem::path& path);
 

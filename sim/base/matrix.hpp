@@ -18,7 +18,7 @@ using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>
 template <class S>
 using Vector = Eigen::Matrix<S, Eigen::Dynamic, 1>;
 
-/// Contiguous row-major view of memory that somebody else owns.
+/// Contiguous row-major view of memory that it does not own.
 template <class S>
 using MatView = Eigen::Map<Matrix<S>>;
 template <class S>

@@ -1,5 +1,5 @@
-// A mean with the uncertainty of its sampling, and the interval that follows from Student's t: the one rule by which
-// probes, windows and draws are summarized.
+// A mean with its standard error, and the interval that follows from Student's t. Probes, windows and draws are all
+// summarized by this rule.
 #pragma once
 
 #include <vector>

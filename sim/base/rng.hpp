@@ -35,7 +35,8 @@ struct Stream {
   std::uint32_t substream = 0;  ///< step, probe or layer number: streams that differ in it are independent
 };
 
-/// The 128 random bits at `counter`.   cost  one Philox block, about 10 ns
+/// The 128 random bits at `counter`.
+/// cost  one Philox block, about 10 ns
 std::array<std::uint32_t, 4> bits(const Stream& stream, std::uint64_t counter);
 
 /// Uniform in the open interval (0, 1): k + ½ over 2^53, smallest 2^-54, largest 1 - 2^-54.
@@ -44,7 +45,8 @@ double uniform(const Stream& stream, std::uint64_t counter);
 /// Standard normal by Box-Muller from one whole block; nothing is kept between calls.
 double normal(const Stream& stream, std::uint64_t counter);
 
-/// Uniform integer in [0, bound); bias below bound/2^64.   expects  bound ≥ 1
+/// Uniform integer in [0, bound); bias below bound/2^64.
+/// expects  bound ≥ 1
 std::uint64_t below(const Stream& stream, std::uint64_t counter, std::uint64_t bound);
 
 /// +1 or -1 with equal probability.

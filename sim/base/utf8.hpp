@@ -1,4 +1,4 @@
-// Whether bytes are UTF-8 text, and what they are when they are not.
+// Validation of UTF-8, and a description of bytes that are not UTF-8.
 #pragma once
 
 #include <filesystem>

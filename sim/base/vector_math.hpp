@@ -1,6 +1,6 @@
-// What inner kernels are written with: multiply-add, sums, the largest of a row, exp and tanh, each with one arithmetic
-// wherever a value lies. Element i of a result depends on the values at i alone, and a sum on its terms in their order:
-// never on alignment, on how many rows there are, or on whether a vector or the ragged end of a row took it.
+// The functions of inner kernels: multiply-add, sums, the largest of a row, exp and tanh, each with one arithmetic at
+// every position. Element i of a result depends on the values at i only, and a sum on its terms in their order. Neither
+// depends on alignment, on the number of rows, or on whether a whole vector or the end of a row processes the value.
 //   A sum runs over 16 lanes of float or 8 of double, whatever the machine's vectors hold, so its bits are those of all
 // instruction classes. madd() alone differs between them: fused from v3 on, a product and a sum in v2.
 #pragma once

@@ -1,4 +1,4 @@
-// Whole vectors added up, the small change of every pass. Elementwise: one arithmetic at every element.
+// Sums of whole vectors. Elementwise: one arithmetic at every element.
 #pragma once
 
 #include "sim/base/vector_math.hpp"

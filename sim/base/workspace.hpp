@@ -1,5 +1,5 @@
-// One block of aligned memory, handed out front to back: what a pass needs is reserved once, at
-// construction, and no pass allocates afterwards.
+// One block of aligned memory, given out from front to back. The memory of a pass is reserved once, at construction; no
+// pass allocates afterwards.
 #pragma once
 
 #include "sim/base/error.hpp"

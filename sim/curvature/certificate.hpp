@@ -1,5 +1,5 @@
-// What a sceptic may demand of a measurement: a claim, the number that was found, the limit it must not pass, and
-// whether it did. Every instrument of curvature publishes such values beside its result.
+// Certificates: a claim about a measurement, the measured error, its limit, and whether the error is within it. Every
+// instrument of curvature gives such values beside its result.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace hone {
 
-/// One demand `value ≤ limit`. An infinite limit marks a number that is published without a demand.
+/// One claim `value ≤ limit`. An infinite limit marks a number that is recorded without a claim.
 struct Certificate {
   std::string id;     ///< "C0a" … "C6", as in the table of certificates
   std::string claim;  ///< one line for a reader of the record: what `value` is and what it is measured against
@@ -16,7 +16,8 @@ struct Certificate {
   bool passed = false;
 };
 
-/// The certificate that `value` does not pass `limit`.   ensures  not passed when value or limit is NaN
+/// The certificate that `value` does not pass `limit`.
+/// ensures  not passed when value or limit is NaN
 Certificate certify(std::string id, std::string claim, double value, double limit);
 
 /// True when every certificate is passed; an empty list certifies nothing and is not.

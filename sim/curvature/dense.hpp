@@ -1,5 +1,5 @@
-// The exact route for small operators: form the matrix, check its symmetry, compute every eigenvalue. What the
-// stochastic instruments estimate is known here to rounding, so this is their reference.
+// The exact route for small operators: form the matrix, check its symmetry, compute every eigenvalue. It is the
+// reference for the stochastic instruments, exact to rounding.
 #pragma once
 
 #include <cstdint>

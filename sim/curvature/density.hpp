@@ -1,6 +1,6 @@
 // Spectral density by stochastic Lanczos quadrature (SLQ). Known eigenpairs are atoms of mass 1/n each; what they leave
-// is measured by probes in their orthogonal complement. Nodes and weights are what is measured and stored: every
-// reading (density_reading.hpp) comes from them, and the width of a drawing kernel is chosen only for a figure.
+// is measured by probes in their orthogonal complement. Nodes and weights are measured and stored. Every reading
+// (density_reading.hpp) is computed from them; the width of a smoothing kernel is chosen only for a figure.
 #pragma once
 
 #include <cstdint>

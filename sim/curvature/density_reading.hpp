@@ -1,4 +1,4 @@
-// What is read from a measured density: distribution function with bands over probes, masses in logarithmic bins,
+// Readings of a measured density: distribution function with bands over probes, masses in logarithmic bins,
 // trace and Frobenius norm, distances between two halves of the measurement, and the certificates C3a-C3c.
 #pragma once
 
@@ -36,7 +36,8 @@ struct MagnitudeMasses {
 /// ensures  all masses sum to 1
 MagnitudeMasses magnitude_masses(const SpectralDensity& density, const Vector<double>& edges, double coverage = 0.95);
 
-/// Edges lowest·10^(i/per_decade) up to at least `highest`.   expects  0 < lowest < highest, per_decade ≥ 1
+/// Edges lowest·10^(i/per_decade) up to at least `highest`.
+/// expects  0 < lowest < highest, per_decade ≥ 1
 Vector<double> logarithmic_edges(double lowest, double highest, int per_decade);
 
 /// tr A and ‖A‖_F² from the moments of the probes, free of further products; +inf error for one probe.

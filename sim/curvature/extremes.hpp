@@ -1,6 +1,6 @@
 // Eigenpairs at both ends of the spectrum of a symmetric operator, found by thick-restart (block) Lanczos, with the
-// certificates that a sceptic may ask for: residuals from fresh products, intervals, and a search for missed pairs.
-// The solver is a value that is advanced product by product: stopped anywhere it continues with the same bits.
+// certificates: residuals from fresh products, intervals, and a search for missed pairs. The solver is a value that is
+// advanced product by product; stopped after any product, it continues with the same bits.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@
 namespace hone {
 
 struct ExtremesOptions {
-  int count_largest = 10;            ///< pairs wanted at the upper end
-  int count_smallest = 0;            ///< and at the lower end
-  int block = 1;                     ///< starting vectors; 2 to 4 see a multiple eigenvalue that often in one sweep
-  int steps_max = 120;               ///< columns of the basis before a restart; enough of them and there is none
+  int count_largest = 10;  ///< pairs wanted at the upper end
+  int count_smallest = 0;  ///< and at the lower end
+  int block = 1;           ///< starting vectors; 2 to 4 see a multiple eigenvalue that often in one sweep
+  int steps_max = 120;     ///< basis columns before a restart; never restarts if this exceeds the steps needed
   std::int64_t products_max = 2000;  ///< of the whole solve, certificates included
   int probe_steps = 40;              ///< of each search for missed pairs; 0: none, and completeness stays unproved
   int rounds_max = 8;                ///< how often a search that finds something sends the solver on
@@ -26,7 +26,7 @@ struct ExtremesOptions {
   std::int64_t memory_max_bytes = std::int64_t(16) << 30;
 };
 
-/// What C2a demands of ‖A y - θ y‖/‖A‖ for products of rounding η.
+/// Limit of certificate C2a on ‖A y - θ y‖/‖A‖, for products of rounding η.
 inline double residual_limit(double noise_floor) { return noise_floor > 0 ? 10 * noise_floor : 1e-10; }
 
 enum class ExtremesStop {
@@ -82,7 +82,8 @@ struct ExtremesState {
   Remainder upper, lower;
 };
 
-/// Bytes that a solve holds at its peak, the operator's own not counted.   cost  none: said beforehand
+/// Bytes that a solve holds at its peak, the operator's own not counted.
+/// cost  none; known before the solve
 std::int64_t extremes_bytes(const ExtremesOptions& options, Index n);
 
 /// A solve before its first product. `warm` are vectors near the wanted ones, such as those of the last checkpoint:
@@ -96,7 +97,8 @@ ExtremesState start_extremes(const ExtremesOptions& options, Index n, const Basi
 /// ensures  the same bits however the products are split over calls
 void advance(ExtremesState& state, const LinearOperator& op, std::int64_t products);
 
-/// The pairs of a solve that is done, with bounds and certificates.   expects  phase done
+/// The pairs of a solve that is done, with bounds and certificates.
+/// expects  phase done
 Eigenpairs eigenpairs_of(const ExtremesState& state);
 
 /// The whole solve.

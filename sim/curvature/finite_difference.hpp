@@ -1,5 +1,5 @@
-// The Hessian product held against differences of the gradient: an oracle that shares nothing with the tangent
-// passes (certificate C0c), and the noise floor of float32 products, below which no residual means anything.
+// The Hessian product compared with differences of the gradient, which share no code with the tangent passes (certificate
+// C0c), and the noise floor of float32 products, below which residuals are meaningless.
 #pragma once
 
 #include <functional>

@@ -27,7 +27,8 @@ struct SampledFisherOptions {
 };
 
 /// Scores dl/dz of each row at the labels of the data.
-/// shapes  s (M, V);  expects forward ran on x
+/// shapes  s (M, V)
+/// expects forward ran on x
 template <class S>
 void data_scores(const Transformer<S>& model, const TransformerActs<S>& x, Block<S> s) {
   softmax_xent_backward<S>(s, x.probs, x.targets.data(), S(1));
@@ -40,7 +41,8 @@ void data_scores(const Mlp<S>& model, const MlpActs<S>& x, Block<S> s) {
     softmax_xent_backward<S>(s, x.probs, x.targets.data(), S(1));
 }
 
-/// Column drawn with the probabilities of one row.   expects  u in (0,1)
+/// Column drawn with the probabilities of one row.
+/// expects  u in (0,1)
 /// ensures  a column of positive probability; the last column when the row is not finite
 template <class S>
 Index draw_label(const S* probs, Index columns, double u) {
@@ -82,7 +84,8 @@ void sampled_scores(const Mlp<S>& model, const MlpActs<S>& x, const Stream& stre
 }
 
 /// dz += weight·c·s row by row, c = s·tz, or its mean over the rows of an example.
-/// shapes  dz, s, tz (M, V);  expects M a multiple of rows_per_unit
+/// shapes  dz, s, tz (M, V)
+/// expects M a multiple of rows_per_unit
 template <class S>
 void add_score_products(Block<S> dz, Block<S> s, Block<S> tz, Index rows_per_unit, double weight) {
   for (Index first = 0; first < s.rows; first += rows_per_unit) {

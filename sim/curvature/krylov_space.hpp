@@ -35,7 +35,8 @@ bool add_direction(KrylovSpace& space, Vector<double> x, const Basis& locked, In
 /// math     two passes w -= V(V'w) of classical Gram-Schmidt, more while a pass still halves w; the rest is dropped when
 ///          it is ≤ 10 ε scale, so that an exact invariant subspace ends with p = 0 for the zero matrix too
 /// expects  pending ≥ 1, columns + pending < room
-/// cost     8n(c+p) flops.   source  Giraud et al. 2005 ("twice is enough"); band form: Ruhe 1979
+/// cost     8n(c+p) flops.
+/// source   Giraud et al. 2005 ("twice is enough"); band form: Ruhe 1979
 void absorb(KrylovSpace& space, const Vector<double>& product, const Basis& locked, Index width);
 
 /// Ritz pairs of V, ascending: θ, coefficients of the Ritz vectors on V, and the residual norms ‖Q-part of A V s‖.
@@ -43,7 +44,8 @@ struct RitzPairs {
   Vector<double> values, residual_estimates;
   Basis coefficients;  ///< (c,c), one Ritz vector per column
 };
-/// expects  columns ≥ 1.   cost  about 10 c³ flops
+/// expects  columns ≥ 1.
+/// cost     about 10 c³ flops
 RitzPairs ritz_pairs(const KrylovSpace& space);
 
 /// Thick restart: V becomes the Ritz vectors `kept` (indices into `ritz`), P their values and couplings to the same Q.
@@ -53,13 +55,15 @@ void restart(KrylovSpace& space, const RitzPairs& ritz, const std::vector<Index>
 /// Rotates Q within its span so that its first vectors carry the residuals of the Ritz pairs `wanted`, in that order.
 void aim(KrylovSpace& space, const RitzPairs& ritz, const std::vector<Index>& wanted);
 
-/// V S.   shapes  coefficients S (c,k), result (n,k)
+/// V S.
+/// shapes  coefficients S (c,k), result (n,k)
 Basis combination(const KrylovSpace& space, const Basis& coefficients);
 
 /// max |B'B - I|; 0 when there is no column.
 double orthogonality_defect(const Eigen::Ref<const Basis>& b);
 
-/// ‖A v_j - [V Q] P e_j‖ given product = A v_j.   expects  column < columns
+/// ‖A v_j - [V Q] P e_j‖ given product = A v_j.
+/// expects  column < columns
 double recurrence_defect(const KrylovSpace& space, Index column, const Vector<double>& product);
 
 }  // namespace hone

@@ -1,6 +1,6 @@
-// One model at one point over one frozen set of tokens: loss, gradient, and products of the Hessian, the Gauss-Newton
-// and the Fisher matrices with any number of vectors. The set is streamed in fixed chunks and any tail is weighted by
-// its tokens; what it will take in memory is known, and can be refused, before anything is allocated.
+// One model at one point over one fixed set of tokens: loss, gradient, and products of the Hessian, the Gauss-Newton
+// and the Fisher matrices with any number of vectors. The set is streamed in fixed chunks; a shorter last chunk is weighted
+// by its tokens. The memory is computed, and can be refused, before anything is allocated.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,7 @@ struct MemoryPlan {
   std::int64_t bytes() const { return vectors + partials + arenas + cache; }
 };
 
-/// Chunks whose partial sums of `columns` columns are kept at a time. It never touches a result.
+/// Chunks whose partial sums of `columns` columns are kept at a time. Does not change any result.
 inline Index chunks_at_once(Index columns, int threads) { return std::max<Index>(threads, chunks_per_wave / columns); }
 
 /// cost    makes the activations of one whole and one ragged chunk to measure them, and frees them again
@@ -86,7 +86,8 @@ class Linearization {
   /// expects  samples ≥ 1
   LinearOperator sampled_fisher(SampledFisherOptions options);
 
-  /// Single products, for callers that need no operator.   shapes  v, result (P)
+  /// Single products, for callers that need no operator.
+  /// shapes  v, result (P)
   void hessian_product(const Vector<double>& v, Vector<double>& result) { hessian().apply(v, result); }
   void ggn_product(const Vector<double>& v, Vector<double>& result) { ggn().apply(v, result); }
 

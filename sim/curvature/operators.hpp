@@ -1,5 +1,5 @@
 // Symmetric matrices known by their products, as values: they are handed to the solvers, and composed from parts by
-// free functions (restricted, scaled, shifted, deflated, projected, added). Nothing here knows a model.
+// free functions (restricted, scaled, shifted, deflated, projected, added). This file does not depend on a model.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
 // Random probe vectors of the stochastic estimators. Each estimator owns a range of substreams of one seed, so that
-// no two estimators, probes or seeds ever share a draw: what they find may be compared as independent.
+// no two estimators, probes or seeds share a draw; their results are independent.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What any operator must pass before its spectrum means anything: it is symmetric and it repeats itself.
+// Checks of an operator before its spectrum is computed: it is symmetric, and its products are reproducible.
 #pragma once
 
 #include <cstdint>

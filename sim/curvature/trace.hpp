@@ -22,7 +22,7 @@ struct TraceEstimate : MeanEstimate {
   std::int64_t products = 0;
 };
 
-/// What one probe says: each is unbiased, whatever the known pairs are.
+/// Estimates of one probe; each is unbiased for any known pairs.
 struct DiagonalSample {
   Vector<double> diagonal;  ///< (n) of A
   double squared_norm = 0;  ///< ‖A‖_F²
@@ -75,7 +75,7 @@ TraceEstimate frobenius_norm2(const LinearOperator& op, const TraceOptions& opti
 
 /// C3c: Σ λ_k² of known eigenvalues over ‖A‖_F², at most 1 + half of the relative t interval that
 /// leaves out what 3 standard errors of many samples leave out.
-/// expects  `norm2` measured without those pairs, or the certificate says nothing
+/// expects  `norm2` measured without those pairs, else the certificate is meaningless
 Certificate certify_squares(const Vector<double>& known_values, const MeanEstimate& norm2);
 
 enum class TraceStop {
@@ -96,8 +96,8 @@ struct AdaptiveTrace {
   TraceStop stop = TraceStop::probes_exhausted;
 };
 
-/// tr A to a relative accuracy. The interval is looked at after 8, 12, 18, 27, … probes and never before 8: a rule that
-/// looks after every probe, or at how far the running mean moved, stops on luck.
+/// tr A to a relative accuracy. The interval is checked after 8, 12, 18, 27, … probes and never before 8. A rule that
+/// checks after every probe, or how far the running mean moved, stops too early by chance.
 /// expects  relative_half_width > 0, probes_max ≥ 8
 AdaptiveTrace adaptive_trace(const LinearOperator& op, const AdaptiveTraceOptions& options,
                              const Eigenpairs* known = nullptr);

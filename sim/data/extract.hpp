@@ -1,6 +1,5 @@
 // Raw files of a corpus -> UTF-8 text: SWORD modules, HTML pages, plain text, each also gzipped.
-// Files come from packages and from strangers, so every length and offset in them is checked before
-// use.
+// Files are untrusted input: every length and offset in them is checked before use.
 #pragma once
 
 #include <filesystem>

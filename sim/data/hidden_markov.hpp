@@ -1,4 +1,4 @@
-// A source of tokens whose past matters at every distance: a hidden Markov chain. Its entropy rate
+// A source of tokens that depend on the past at every distance: a hidden Markov chain. Its entropy rate
 // is an integral over the Blackwell measure of the filter and has no closed form; it is estimated
 // by the forward algorithm with a standard error, and known exactly only when each token reveals
 // its hidden state.

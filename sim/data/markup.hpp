@@ -1,6 +1,6 @@
 // Marked-up text -> plain paragraphs, one per line: HTML pages and the OSIS/ThML/GBF markup of
-// SWORD modules. Real pages are sloppy (a stray '<', an entity nobody knows), so nothing here
-// fails: what is not markup is text.
+// SWORD modules. Real pages hold errors, such as a stray '<' or an unknown entity. They are not an error here: what is
+// not markup is text.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // Which items (blocks of text, rows of a table) are held out for validation. The choice depends on
-// the number of items and the fraction only, never on a run's seed, so that all runs are judged on
-// the same items.
+// the number of items and the fraction only, never on a run's seed, so that all runs are evaluated on the
+// same items.
 #pragma once
 
 #include <vector>

@@ -1,6 +1,6 @@
 // A source of tokens that never repeats and whose entropy rate is known exactly: a Markov chain of
-// order 1 or 2 with Zipfian token frequencies. What a model loses above that rate is its own fault,
-// not the text's.
+// order 1 or 2 with Zipfian token frequencies. The loss of a
+// model above that rate is an error of the model.
 #pragma once
 
 #include <cstdint>

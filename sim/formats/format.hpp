@@ -26,7 +26,8 @@ enum class Format : std::uint16_t {
   e5m2 = 0x1052,  ///< with infinity and NaNs, at most 57344
 };
 
-/// The format of 1 sign, E exponent and M mantissa bits.   expects  2 ≤ E ≤ 8, 0 ≤ M ≤ 10
+/// The format of 1 sign, E exponent and M mantissa bits.
+/// expects  2 ≤ E ≤ 8, 0 ≤ M ≤ 10
 Format minifloat(int exponent_bits, int mantissa_bits);
 inline bool is_minifloat(Format format) { return (static_cast<unsigned>(format) & 0x1000) != 0; }
 
@@ -53,21 +54,24 @@ inline bool is_listed(Format format) { return format == Format::nf4 || format ==
 /// expects  is_listed(format)
 const ValueList& list_of(Format format);
 
-/// Largest value of an element; 127 for mxint8, whose codes are integers.   expects  format is not integer
+/// Largest value of an element; 127 for mxint8, whose codes are integers.
+/// expects  format is not integer
 double max_value(Format format);
 
 /// The largest code: how many values lie above 0 (minifloat, bnb_fp4), 127 (mxint8), 1 (ternary), 15 (nf4).
 /// expects  format is not integer
 int top_code(Format format);
 
-/// All values of a format in ascending order, each once.   expects  format is not integer; minifloats with E < 8
+/// All values of a format in ascending order, each once.
+/// expects  format is not integer; minifloats with E < 8
 std::vector<double> levels(Format format);
 
 /// The value of every bit pattern 0 … 2^bits - 1: sign, exponent, mantissa; index order for lists.
 /// expects  a minifloat of at most 16 bits, nf4 or bnb_fp4
 std::vector<double> decode_table(Format format);
 
-/// Bits that one element takes without its scale.   math  log2(3) for ternary
+/// Bits that one element takes without its scale.
+/// math     log2(3) for ternary
 /// expects  format is not integer
 double storage_bits(Format format);
 

@@ -25,7 +25,8 @@ std::string joined(const Items& items, std::string_view separator) {
   return text;
 }
 
-/// The name of an enumerator.   errors  ContractError for a value without a name
+/// The name of an enumerator.
+/// errors  ContractError for a value without a name
 template <class Value, std::size_t count>
 std::string_view find_name(const NameTable<Value, count>& table, Value value) {
   for (const auto& [known, name] : table)
@@ -33,7 +34,8 @@ std::string_view find_name(const NameTable<Value, count>& table, Value value) {
   throw ContractError(fmt::format("quantizer: no name for enumerator {}", static_cast<int>(value)));
 }
 
-/// The enumerator of a name.   errors  OptionError naming the nearest known name
+/// The enumerator of a name.
+/// errors  OptionError naming the nearest known name
 template <class Value, std::size_t count>
 Value find_value(const NameTable<Value, count>& table, std::string_view what, std::string_view wanted) {
   std::array<std::string_view, count> names;

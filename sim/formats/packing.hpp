@@ -12,7 +12,8 @@ namespace hone {
 /// ensures  ceil(count·bits/8) bytes, the unused bits 0
 std::vector<std::uint8_t> pack_codes(const std::vector<int>& codes, int bits, int code_min);
 
-/// The inverse for `count` codes.   expects  bytes of exactly the size that pack_codes gives
+/// The inverse for `count` codes.
+/// expects  bytes of exactly the size that pack_codes gives
 std::vector<int> unpack_codes(const std::vector<std::uint8_t>& bytes, std::size_t count, int bits, int code_min);
 
 }  // namespace hone

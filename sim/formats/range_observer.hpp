@@ -17,11 +17,13 @@ class RangeObserver {
   void observe(ConstMatRef<S> batch);
 
   Index batches() const { return batches_; }
-  double low() const;   ///< expects  a batch was observed
-  double high() const;  ///< expects  a batch was observed
+  /// The observed range.
+  /// expects  a batch was observed
+  double low() const;
+  double high() const;
 
-  /// The grid for fake_quantize_static.   expects  a batch was observed; q.is_on(), q.scale other than
-  /// e4m3_two_level and double_quantized
+  /// The grid for fake_quantize_static.
+  /// expects  a batch was observed; q.is_on(), q.scale other than e4m3_two_level and double_quantized
   template <class S>
   StepRange range(const Quantizer& q) const;
 

@@ -27,10 +27,12 @@ S ste_mask(S x, const StepRange& range, SteKind kind);
 template <class S>
 void apply_ste_mask(MatRef<S> dx, ConstMatRef<S> x, const Quantizer& q, SteKind kind, Index rows_per_tensor);
 
-/// The grid of a learned step: codes -2^(b-1) … 2^(b-1)-1.   expects  step > 0, 2 ≤ bits < 16
+/// The grid of a learned step: codes -2^(b-1) … 2^(b-1)-1.
+/// expects  step > 0, 2 ≤ bits < 16
 StepRange learned_range(double step, int bits);
 
-/// The step to start from.   math  2·mean|w|/√Q, Q = 2^(b-1)-1
+/// The step to start from.
+/// math  2·mean|w|/√Q, Q = 2^(b-1)-1
 template <class S>
 double initial_learned_step(ConstMatRef<S> w, int bits);
 

@@ -25,7 +25,8 @@ struct FolderConfig {
 ///         and what is supported; OptionError when more `positions` are asked for than the checkpoint has
 FolderConfig read_folder_config(const std::filesystem::path& file, std::optional<Index> positions = {});
 
-/// `positions` asked for, or all that are stored.   errors  OptionError when there are fewer
+/// `positions` asked for, or all that are stored.
+/// errors  OptionError when there are fewer
 Index chosen_positions(const std::string& file, Index stored, std::optional<Index> positions);
 
 }  // namespace hone

@@ -1,6 +1,6 @@
 // The tensors of a Hugging Face folder -> hone's flat parameter vector. A table says for each block of the layout
 // which tensor holds it and how (transposed, fused, interleaved per head, only the first rows); the table is checked
-// against the folder both ways, so that a tensor that is missing or that nobody asked for has a name in the message.
+// against the folder both ways, so that a tensor that is missing or that is not needed has a name in the message.
 #pragma once
 
 #include <filesystem>

@@ -22,13 +22,15 @@ inline constexpr int json_depth_limit = 64;
 /// cost    linear in the text, also for hostile text
 nlohmann::json parse_json(std::string_view text, const std::string& origin);
 
-/// parse_json of a whole file.   errors  IoError when it cannot be read; FormatError for a Git LFS pointer
+/// parse_json of a whole file.
+/// errors  IoError when it cannot be read; FormatError for a Git LFS pointer
 nlohmann::json read_json(const std::filesystem::path& file);
 
 /// Typed access to the fields of one JSON object, for example a config.json. A field that is null counts as absent.
 class JsonFields {
  public:
-  /// expects  `object` outlives this   errors  FormatError when it is no object
+  /// expects  `object` outlives this
+  /// errors   FormatError when it is no object
   JsonFields(const nlohmann::json& object, std::string origin);
 
   bool has(const std::string& name) const;

@@ -32,11 +32,13 @@ std::string nearest_hadamard_sizes(Index size);
 /// errors  OptionError naming the size and the nearest ones that have a matrix
 HadamardFactors hadamard_factors(Index size);
 
-/// The base matrix, entries ±1.   shapes  (base, base)
+/// The base matrix, entries ±1.
+/// shapes   (base, base)
 /// expects  base is 1, 12, 20, 28 or 36
 Matrix<double> hadamard_base(Index base);
 
-/// √n H_n, entries ±1 exactly.   errors  as hadamard_factors
+/// √n H_n, entries ±1 exactly.
+/// errors  as hadamard_factors
 Matrix<double> hadamard_signs(Index size);
 
 /// diag(s) H_n with signs s from the stream: orthogonal, and a different one for each seed.
@@ -49,7 +51,8 @@ Matrix<double> random_sign_hadamard(Index size, const Stream& stream);
 /// source  Mezzadri 2007
 Matrix<double> random_orthogonal(Index size, const Stream& stream);
 
-/// What hadamard_rotate needs, built once.   errors  as hadamard_factors
+/// What hadamard_rotate needs, built once.
+/// errors  as hadamard_factors
 template <class S>
 struct HadamardTable {
   Index size = 0;

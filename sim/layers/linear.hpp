@@ -19,14 +19,16 @@ void add_rows(S* sum, ConstMatRef<S> a) {
   add_rows_to<S>(sum, a.data(), a.rows(), a.outerStride(), a.cols());
 }
 
-/// y = x W' + b.   cost  2·M·I·O flops
+/// y = x W' + b.
+/// cost  2·M·I·O flops
 template <class S>
 void linear_forward(MatRef<S> y, ConstMatRef<S> x, ConstMatRef<S> w, const S* b) {
   gemm_nt<S>(y, x, w);       // F1
   if (b) add_bias<S>(y, b);  // F2
 }
 
-/// dW += dy' x,  db += Σ dy,  and dx = dy W or dx += dy W as `write` says.   cost  4·M·I·O flops
+/// dW += dy' x,  db += Σ dy,  and dx = dy W or dx += dy W as `write` says.
+/// cost  4·M·I·O flops
 template <class S>
 void linear_backward(MatRef<S> dx, MatRef<S> dw, S* db, ConstMatRef<S> dy, ConstMatRef<S> x, ConstMatRef<S> w,
                      Write write = Write::assign) {
@@ -43,7 +45,8 @@ void linear_tforward(MatRef<S> ty, ConstMatRef<S> tx, ConstMatRef<S> x, ConstMat
   if (tb) add_bias<S>(ty, tb);   // R F2
 }
 
-/// tdx = tdy W + dy tW,  tdW += tdy' x + dy' tx,  tdb += Σ tdy.   cost  8·M·I·O flops
+/// tdx = tdy W + dy tW,  tdW += tdy' x + dy' tx,  tdb += Σ tdy.
+/// cost  8·M·I·O flops
 template <class S>
 void linear_tbackward(MatRef<S> tdx, MatRef<S> tdw, S* tdb, ConstMatRef<S> tdy, ConstMatRef<S> dy, ConstMatRef<S> tx,
                       ConstMatRef<S> x, ConstMatRef<S> w, ConstMatRef<S> tw, Write write = Write::assign) {

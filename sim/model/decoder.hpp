@@ -1,7 +1,7 @@
 // Decoding token by token with a cache of keys and values: the forward pass of the transformer for sequences that grow,
 // each token reading the cache as it is when the token is written. In full precision, and with keys and values per
-// token, it is the one-pass forward up to rounding; with a residual window or closed groups it is what an inference
-// engine computes and no one-pass forward can.
+// token, it is the one-pass forward up to rounding; with a residual window or closed groups it computes what an
+// inference engine does, which a one-pass forward cannot.
 #pragma once
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Tokens per expert over a set: what calibration sees of each expert, and whether the router uses them all.
+// Tokens per expert over a set: the calibration data of each expert, and whether the router uses all experts.
 #pragma once
 
 #include "sim/model/objective.hpp"

@@ -96,7 +96,8 @@ double Mlp<S>::forward(const S* theta, const Data& data, Index first, Acts& x, c
     const size_t s = size_t(l);
     if (l > 0) activation_forward<S>(x.in[s].data, x.z[s - 1].data, x.in[s].size(), options_.activation);  // 1
     if (!x.masks.empty()) x.masks[s].view().setOnes();
-    if (precision.activation.is_on() && x.in[s].view().allFinite()) {  // what is not finite shows in the loss
+    if (precision.activation.is_on() &&
+        x.in[s].view().allFinite()) {  // non-finite values are left; the loss becomes NaN
       if (!x.masks.empty()) apply_ste_mask<S>(x.masks[s], x.in[s], precision.activation, precision.ste, 1);
       fake_quantize<S>(x.in[s], precision.activation, 1);
     }

@@ -65,7 +65,7 @@ struct TransformerOptions {
   bool head_bias = false;              ///< a bias on the logits
   bool sub_norms = false;              ///< one more RMSNorm before wo and before w_down (BitNet b1.58)
   Index experts = 0;                 ///< MLPs of each layer, swiglu only; 0 = one, without router. No token is dropped
-  Index experts_per_token = 1;       ///< k; 1 = Switch
+  Index experts_per_token = 1;       ///< k; 1 = Switch routing (Fedus et al. 2021)
   Gates gates = Gates::probability;  ///< renormalized needs k above 1: a single gate would be 1, without gradient
   double load_balance = 0.01;        ///< coefficient of the load-balance loss, which training alone adds
 
@@ -76,7 +76,8 @@ struct TransformerOptions {
   ParamLayout layout() const;
 };
 
-/// The elementwise function of an MLP without gate.   expects  kind is not swiglu
+/// The elementwise function of an MLP without gate.
+/// expects  kind is not swiglu
 Activation activation_of(MlpKind kind);
 
 /// LayerNorm with bias, learned positions, GELU, biases everywhere (Radford et al. 2019).
@@ -89,8 +90,9 @@ inline constexpr LinearInput linear_inputs[] = {LinearInput::attention, LinearIn
                                                 LinearInput::mlp_output};
 
 /// Everything one pass writes for one chunk. The passes use four of these: values x, adjoints dx, tangents tx and
-/// tangents of adjoints tdx.   cost  about M·(8C + 3·mlp_width)·layers + layers·M·H·T + 2·M·V scalars; with experts another
-/// k·M·(2C + 3·mlp_width)·layers instead of 3·M·mlp_width·layers
+/// tangents of adjoints tdx.
+/// cost  about M·(8C + 3·mlp_width)·layers + layers·M·H·T + 2·M·V scalars; with experts another
+///       k·M·(2C + 3·mlp_width)·layers instead of 3·M·mlp_width·layers
 template <class S>
 struct TransformerActs {
   struct Layer {
@@ -168,14 +170,17 @@ class Transformer {
   /// expects  forward ran
   S load_balance_loss(const Acts& x) const;
 
-  /// Tangents of everything forward wrote, along ttheta.   expects  forward ran at full precision
+  /// Tangents of everything forward wrote, along ttheta.
+  /// expects  forward ran at full precision
   void tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const;
 
-  /// tdtheta += weight·H ttheta.   expects  forward, backward (same weight) and tforward ran
+  /// tdtheta += weight·H ttheta.
+  /// expects  forward, backward (same weight) and tforward ran
   void tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx, Acts& tdx, S weight,
                  S* tdtheta) const;
 
-  /// gtheta += weight·G ttheta with G = J'(∂²l/∂z²)J; dx is scratch.   expects  forward and tforward ran
+  /// gtheta += weight·G ttheta with G = J'(∂²l/∂z²)J; dx is scratch.
+  /// expects  forward and tforward ran
   void ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight, S* gtheta) const;
 
   /// dtheta += J' dx.logits for logit adjoints that the caller wrote; dx holds the adjoints of all below.

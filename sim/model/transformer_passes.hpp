@@ -188,7 +188,7 @@ void Transformer<S>::forward_to(LinearInput input, const S* theta, int layer, Ac
 template <class S>
 void Transformer<S>::quantize_site(Block<S> site, Block<S> mask, const Quantizer& q, SteKind ste) const {
   if (mask.data) mask.view().setOnes();
-  if (!q.is_on() || !site.view().allFinite()) return;  // what is not finite shows in the loss
+  if (!q.is_on() || !site.view().allFinite()) return;  // non-finite values are left; the loss becomes NaN
   if (mask.data) apply_ste_mask<S>(mask, site, q, ste, options_.positions);
   fake_quantize<S>(site, q, options_.positions);
 }

@@ -1,5 +1,5 @@
-// Calibration: what the inputs of a model's linears look like on a sample of the training text. Their Gram matrices
-// are all that the methods of this folder need of the data.
+// Calibration: statistics of the inputs of a model's linears on a sample of the training text. The methods of this folder
+// need only their Gram matrices.
 #pragma once
 
 #include <cstdint>

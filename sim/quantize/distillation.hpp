@@ -1,5 +1,5 @@
-// Training a quantized student on what its full-precision teacher says, without data: the teacher writes the text
-// itself, and the student learns the teacher's distribution of every next token (LLM-QAT).
+// Training a quantized student from its full-precision teacher without data: the teacher generates the text, and the
+// student learns the teacher's distribution of every next token (LLM-QAT).
 // source  Liu et al. 2023, sections 2.1-2.2
 #pragma once
 

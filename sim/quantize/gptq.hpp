@@ -1,6 +1,6 @@
-// GPTQ: rounds the columns of a weight matrix one after another and lets the columns that follow make up for each
-// error, as far as the inputs allow it. The inputs enter by their Gram matrix H = (2/n) XᵀX alone; calibration.hpp
-// collects it, gptq_model.hpp walks a whole model.
+// GPTQ: rounds the columns of a weight matrix one after another and corrects the following columns for each error, which
+// reduces the change of the outputs. The inputs enter only by their Gram matrix H = (2/n) XᵀX; calibration.hpp collects
+// it, gptq_model.hpp quantizes a whole model.
 //   shapes  W (O,I)  H (I,I)  D = Q - W
 #pragma once
 
@@ -21,7 +21,7 @@ struct GptqOptions {
   bool static_groups = false;       ///< steps of groups from the weights as given, not from the corrected ones
   bool stale_group_scales = false;  ///< as published: a group's step misses the corrections made inside its block
   bool mse_scales = false;          ///< shrink every step by the p of 1, .99, …, .21 with the least Σ|q-w|^2.4
-  Index block_size = 128;           ///< columns corrected at once; affects the cost, not the result (but see stale)
+  Index block_size = 128;           ///< columns corrected at once; changes the result only with stale_group_scales
   int threads = 1;                  ///< never part of the result
 
   /// errors  OptionError naming WHERE.FIELD, its value and the fix

@@ -1,7 +1,7 @@
 // What a quantized cache costs as the context grows, measured three ways, each against a reference on the same tokens:
 // teacher-forced loss by position, copying a block of tokens from a known distance, and free-running generation. The
-// three differ in what can grow: rounding in a diffuse attention averages out, a copy hangs on single entries, and a
-// free run feeds its errors back.
+// errors grow differently: rounding in a diffuse attention averages out, a copy depends on single entries, and a free run
+// feeds its errors back.
 #pragma once
 
 #include <memory>
@@ -22,7 +22,8 @@ struct DecodingVariant {
   DecoderOptions options = {};
 };
 
-/// Edges 0, 1, 2, 4, … length: bucket i holds the positions [edge i, edge i+1).   expects  length ≥ 1
+/// Edges 0, 1, 2, 4, … length: bucket i holds the positions [edge i, edge i+1).
+/// expects  length ≥ 1
 std::vector<Index> octave_edges(Index length);
 
 /// -ln softmax(logits)[target] in double: the loss of one prediction.

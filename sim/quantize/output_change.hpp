@@ -1,4 +1,4 @@
-// How far a quantized model's outputs are from the full-precision ones on the same tokens: loss, divergence of the
+// Distance of the outputs of a quantized model from full precision on the same tokens: loss, divergence of the
 // next-token distributions, and agreement of the likeliest token. Loss alone hides changes that cancel.
 #pragma once
 

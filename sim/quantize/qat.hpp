@@ -29,7 +29,8 @@ class QatObjective {
   double value(const S* theta, const Data& data) {
     return objective_.value(weights_.quantize(theta), data, options_.precision);
   }
-  /// Straight-through gradient; returns the mean loss.   cost  as Objective, and the rounding of all weights once
+  /// Straight-through gradient; returns the mean loss.
+  /// cost  as Objective, and the rounding of all weights once
   double gradient(const S* theta, const Data& data, S* gradient) {
     const double loss = objective_.gradient(weights_.quantize(theta), data, gradient, options_.precision);
     weights_.backward(theta, gradient);

@@ -1,5 +1,5 @@
-// Static activation quantization: one fixed grid for the input of each linear, from a calibration set. Its cost at run
-// time is none; its price is that the grid must cover every token alike.
+// Static activation quantization: one fixed grid for the input of each linear, from a calibration set. It costs nothing
+// at run time, but one grid must cover every token.
 #pragma once
 
 #include <vector>

@@ -1,6 +1,5 @@
-// The table in which all of hone records its measurements: named arrays over named dimensions, each
-// with its unit and meaning, and scalar attributes. One Dataset becomes one group of a run file and
-// one xarray.Dataset in Python. Nothing here touches a disk; run_file.hpp does.
+// The table of all recorded measurements: named arrays over named dimensions, each with its unit and meaning, and scalar
+// attributes. One Dataset becomes one group of a run file and one xarray.Dataset in Python. run_file.hpp writes it.
 #pragma once
 
 #include <array>
@@ -19,8 +18,8 @@ using Values =
 /// A scalar fact about a whole group or file.
 using Attribute = std::variant<double, std::int64_t, std::string>;
 
-/// One recorded quantity.   shapes  dims[i] has shape[i] entries; no dims is a scalar with one
-/// value
+/// One recorded quantity.
+/// shapes  dims[i] has shape[i] entries; no dims is a scalar with one value
 struct Variable {
   std::vector<std::string> dims;
   std::vector<std::int64_t> shape;
@@ -35,7 +34,8 @@ Variable scalar_variable(const Attribute& value, std::string unit, std::string m
 /// A variable over one dimension, as long as its values.
 Variable vector_variable(std::string dim, Values values, std::string unit, std::string meaning);
 
-/// A row-major variable over two dimensions.   shapes  values (shape[0], shape[1])
+/// A row-major variable over two dimensions.
+/// shapes  values (shape[0], shape[1])
 Variable matrix_variable(std::array<std::string, 2> dims, std::array<std::int64_t, 2> shape, Values values,
                          std::string unit, std::string meaning);
 
@@ -49,7 +49,8 @@ bool same_bits(const Variable& a, const Variable& b);
 bool same_bits(const std::map<std::string, Attribute>& a, const std::map<std::string, Attribute>& b);
 
 /// Throws unless `name` can name a group, variable, dimension or attribute: not empty, no '/', no
-/// NUL, not ".". errors  ContractError naming `what` and the name
+/// NUL, not ".".
+/// errors  ContractError naming `what` and the name
 void expect_recordable_name(const std::string& what, const std::string& name);
 
 /// Throws unless the attribute can be stored.
@@ -70,25 +71,30 @@ class Dataset {
   /// errors  ContractError naming the variable and the sizes when an invariant would break
   void set(const std::string& name, Variable variable);
 
-  /// Adds or replaces an attribute.   errors  ContractError as expect_recordable_attribute
+  /// Adds or replaces an attribute.
+  /// errors  ContractError as expect_recordable_attribute
   void set_attribute(const std::string& name, Attribute value);
 
   /// True when there is such a variable.
   bool has(const std::string& name) const;
 
-  /// The variable.   errors  FormatError listing what there is
+  /// The variable.
+  /// errors  FormatError listing what there is
   const Variable& at(const std::string& name) const;
 
-  /// The values of a variable of one type.   errors  FormatError when missing or of another type
+  /// The values of a variable of one type.
+  /// errors  FormatError when missing or of another type
   const std::vector<double>& doubles(const std::string& name) const;
   const std::vector<std::int64_t>& ints(const std::string& name) const;
   const std::vector<std::string>& strings(const std::string& name) const;
   const std::vector<float>& floats(const std::string& name) const;
 
-  /// The attribute.   errors  FormatError listing what there is
+  /// The attribute.
+  /// errors  FormatError listing what there is
   const Attribute& attribute(const std::string& name) const;
 
-  /// Length of a dimension.   errors  FormatError listing what there is
+  /// Length of a dimension.
+  /// errors  FormatError listing what there is
   std::int64_t length(const std::string& dim) const;
 
   /// All dimensions with their lengths.
@@ -100,8 +106,9 @@ class Dataset {
 
   /// Concatenates along `dim` every variable of `row` that has it as first dimension. All other
   /// variables must have the same bits on both sides; attributes new here are added, known ones
-  /// must have the same bits. A Dataset without variables takes all variables of `row`. expects
-  /// some variable of `row` has `dim`; `row` is another Dataset ensures  unchanged when it throws
+  /// must have the same bits. A Dataset without variables takes all variables of `row`.
+  /// expects  some variable of `row` has `dim`; `row` is another Dataset
+  /// ensures  unchanged when it throws
   /// errors   FormatError naming the variable and what differs
   /// cost     linear in `row`, amortized
   void append(const Dataset& row, const std::string& dim);

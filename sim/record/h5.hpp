@@ -1,7 +1,6 @@
 // HDF5 as far as run files need it: objects that close themselves, scalar attributes and whole
-// arrays. Files live in memory only (the core driver, nothing behind it), so that a full disk or a
-// locked network folder never meets HDF5, whose own recovery from failed writes is poor. No HDF5
-// header is needed here.
+// arrays. Files live in memory only (the core driver, nothing behind it), because HDF5 recovers
+// poorly from failed writes on a full disk or a locked network folder. This header includes no HDF5 header.
 #pragma once
 
 #include <cstdint>
@@ -49,11 +48,12 @@ void expect_written(bool succeeded, const Object& object, const std::string& wha
 Object read_handle(Id id, int (*close)(Id), const Object& of, const std::string& what);
 Object write_handle(Id id, int (*close)(Id), const Object& of, const std::string& what);
 
-/// A new empty file in memory.   ensures  HDF5 prints nothing in this thread from now on
+/// A new empty file in memory.
+/// ensures  HDF5 prints nothing in this thread from now on
 Object create_image(const std::string& name);
 
-/// The bytes that the file would have on disk.   ensures  equal content written in equal order
-/// gives equal bytes
+/// The bytes that the file would have on disk.
+/// ensures  equal content written in equal order gives equal bytes
 std::string bytes_of(const Object& file);
 
 /// Opens bytes of a file, read-only and without a copy.
@@ -70,13 +70,13 @@ Object open_member(const Object& parent, const std::string& name);
 /// errors  FormatError when a member is of another kind, or is a link that leads elsewhere
 std::vector<std::string> members(const Object& group, Kind kind);
 
-/// A scalar attribute: float64, int64 or variable-length UTF-8.   expects  no such attribute yet
+/// A scalar attribute: float64, int64 or variable-length UTF-8.
+/// expects  no such attribute yet
 void write_attribute(const Object& object, const std::string& name, const Attribute& value);
 
 bool has_attribute(const Object& object, const std::string& name);
 
-/// errors  FormatError when missing, not scalar or of another type; fixed-length text is read as
-/// well
+/// errors  FormatError when missing, not scalar or of another type; fixed-length text is read as well
 Attribute read_attribute(const Object& object, const std::string& name);
 std::string read_text_attribute(const Object& object, const std::string& name);
 
@@ -84,7 +84,8 @@ std::string read_text_attribute(const Object& object, const std::string& name);
 std::vector<std::string> attribute_names(const Object& object);
 
 /// Writes a whole array; numbers above 4 KiB in chunks of at most 1 MiB with shuffle, gzip 4 and
-/// fletcher32. expects  as many values as the shape has entries
+/// fletcher32.
+/// expects  as many values as the shape has entries
 void write_array(const Object& group, const std::string& name, const std::vector<std::int64_t>& shape,
                  const Values& values);
 

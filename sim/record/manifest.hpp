@@ -1,5 +1,5 @@
-// What a number owes its existence to besides the options: the build, the seed, the machine, the
-// inputs. Stored as the attributes of group /manifest.
+// Provenance of a run besides its options: the build, the seed, the machine, the inputs. Stored as the attributes of group
+// /manifest.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,5 @@
-// Dimension scales of one group, by the HDF5 Dimension Scales specification: what makes xarray and
-// netCDF see named axes. Reading looks the scales up inside the group only, so that a foreign file
-// cannot lead elsewhere.
+// Dimension scales of one group, by the HDF5 Dimension Scales specification: they give xarray and
+// netCDF named axes. Reading looks scales up inside the group only, so that an untrusted file cannot refer to other places.
 #pragma once
 
 #include <map>
@@ -16,8 +15,7 @@ using Axes = std::map<std::string, std::vector<std::string>>;
 
 /// Makes each dim of `axes` a scale and attaches it to every axis that it names.
 /// expects  each dim is a one-dimensional dataset of the group: its coordinate if `axes` has a
-/// variable of that
-///          name, otherwise an index that readers leave out
+///          variable of that name, otherwise an index that readers leave out
 /// errors   IoError
 void write_scales(const Object& group, const Axes& axes);
 

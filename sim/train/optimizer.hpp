@@ -55,7 +55,8 @@ struct ExponentialAverage {
   void observe(const S* theta, Index size);
 };
 
-/// LAWA: the plain mean of the last `window` snapshots.   source  Kaddour 2022
+/// LAWA: the plain mean of the last `window` snapshots.
+/// source  Kaddour 2022
 template <class S>
 struct LatestWeightAverage {
   int window = 0;  ///< snapshots; 0 = off

@@ -14,7 +14,8 @@ struct AdamwStep {
 
 namespace HONE_CLASS {
 
-/// m = β1 m + (1-β1) g,  v = β2 v + (1-β2) g²,  w -= rate·(m̂/(√v̂+eps) + decay·w).   source  Loshchilov & Hutter 2019
+/// m = β1 m + (1-β1) g,  v = β2 v + (1-β2) g²,  w -= rate·(m̂/(√v̂+eps) + decay·w).
+/// source  Loshchilov & Hutter 2019
 template <class S>
 void adamw_update(S* w, S* m, S* v, const S* g, Index n, const AdamwStep<S>& step) {
   using std::sqrt;

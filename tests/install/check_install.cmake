@@ -11,10 +11,30 @@ set(prefix ${BUILD}/install-check/prefix)
 set(tree ${BUILD}/install-check/build)
 file(REMOVE_RECURSE ${BUILD}/install-check)
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
-run(${CMAKE_COMMAND} -S ${SOURCE}/consumer -B ${tree} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
-    -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_BUILD_TYPE=Debug)
+run(${CMAKE_COMMAND} -S ${SOURCE}/../examples -B ${tree} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
+    -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_BUILD_TYPE=Debug -DHONE_EXAMPLES=hvp)
 run(${CMAKE_COMMAND} --build ${tree})
-run(${tree}/consumer)
+run(${tree}/example_hvp)
+# The same compiled for this machine alone, other than the libraries.
+run(${CMAKE_COMMAND} -S ${SOURCE}/../examples -B ${tree}-native -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
+    -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_BUILD_TYPE=Debug -DHONE_EXAMPLES=hvp -DCMAKE_CXX_FLAGS=-march=native)
+run(${CMAKE_COMMAND} --build ${tree}-native)
+run(${tree}-native/example_hvp)
+
+# A user's compiler flags are his own: the exported targets hand on no warning, no -march and no other option.
+file(GLOB exported ${prefix}/lib/cmake/hone/hone-targets*.cmake)
+foreach(file ${exported})
+  file(STRINGS ${file} options REGEX "INTERFACE_COMPILE_OPTIONS|INTERFACE_LINK_OPTIONS")
+  string(REGEX MATCH "-[WfmO][a-z0-9+=-]*" flag "${options}")
+  if(flag)
+    message(FATAL_ERROR "${file} exports ${flag}: ${options}")
+  endif()
+endforeach()
+file(READ ${tree}/build.ninja commands)
+string(REGEX MATCH "-march=[^ ]*|-Wall|-Wextra|-Wno-[^ ]*|-ffp-contract[^ ]*|-fno-math-errno" flag "${commands}")
+if(flag)
+  message(FATAL_ERROR "an example outside the project is compiled with ${flag}")
+endif()
 
 # The program draws from wherever its prefix was moved to, with the figures that were installed: a copy that says its
 # own place shows that no other is used.

@@ -10,7 +10,8 @@
 
 namespace hone::test {
 
-/// tests/golden/quant/NAME.   expects  HONE_GOLDEN is defined, as hone_test does
+/// tests/golden/quant/NAME.
+/// expects  HONE_GOLDEN is defined, as hone_test does
 inline nlohmann::json load_quant(const std::string& name) {
   return nlohmann::json::parse(read_text(std::string(HONE_GOLDEN "/quant/") + name));
 }

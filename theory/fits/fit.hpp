@@ -85,7 +85,7 @@ struct FitSummary : Solution {
 };
 
 /// Weighted least squares of a log-linear law.
-/// math    minimises Σ ((ln y - ln prediction)/log_sigma)²; a regressor that does not vary is held
+/// math    minimizes Σ ((ln y - ln prediction)/log_sigma)²; a regressor that does not vary is held
 ///         at 0
 /// expects law(kind).form == log_linear; log_sigma > 0
 /// errors  ContractError; Stop::solved, too_few_rows, rank_deficient or failed come back
@@ -93,7 +93,7 @@ struct FitSummary : Solution {
 FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
 
 /// Nonlinear least squares within the law's bounds, Huber loss, Ceres with automatic derivatives.
-/// math    minimises ½ Σ rho(residual²), residual = (ln y - ln prediction)/log_sigma, or
+/// math    minimizes ½ Σ rho(residual²), residual = (ln y - ln prediction)/log_sigma, or
 ///         (y - prediction)/sigma for laws on the raw scale
 /// ensures the start of least cost; ties go to the earlier start; independent of thread count
 /// errors  ContractError; Stop::converged, iterations_used_up, too_few_rows or failed come back

@@ -8,7 +8,7 @@
 
 namespace hone::theory {
 
-/// Response of a law (see law_forms.hpp) and its derivatives by the law's parameters.
+/// Response of a law (see theory/laws/formulas.hpp) and its derivatives by the law's parameters.
 /// shapes  derivatives has one entry per parameter of the law
 double response_gradient(LawKind kind, const double* parameters, const Point& point, double* derivatives);
 
@@ -19,7 +19,7 @@ struct Attempt {
   int iterations = 0;
 };
 
-/// Minimises the cost from one start, which is moved into the bounds first.
+/// Minimizes the cost from one start, which is moved into the bounds first.
 /// expects start has one entry per parameter; held is empty or has one entry per parameter
 Attempt solve_from(const JointProblem& problem, const FitOptions& options, std::vector<double> start);
 

@@ -1,5 +1,5 @@
-// Least squares for rows that repeat by runs: what is said of a run that was not made. Rows of one
-// run err together, rows of one checkpoint of it even more, and a new run brings errors of its own.
+// Least squares for rows in groups of runs, and predictions for a run that was not made. Rows of one run share an error,
+// rows of one checkpoint share one more, and a new run has new errors.
 //   y = b0 + Σ b_j x_j + run + checkpoint + row + known error
 #pragma once
 
@@ -45,7 +45,7 @@ struct GroupedFit {
 };
 
 /// Restricted maximum likelihood of the three scatters, generalized least squares for the rest.
-/// math    V = diag(se² + row²) + checkpoint² within checkpoints + run² within runs; minimises
+/// math    V = diag(se² + row²) + checkpoint² within checkpoints + run² within runs; minimizes
 ///         ln|V| + ln|X'V⁻¹X| + r'V⁻¹r over the scatters by turns, each within [1e-5, 10]; a
 ///         regressor is charged to the level at which it varies most, freedom = units - units above
 ///         - regressors charged (the constant to runs)

@@ -1,5 +1,5 @@
-// Which law to believe: AICc beside held-out error, choice nested inside cross-validation, tests
-// outside the fitted range, and a plain statement when two forms cannot be told apart.
+// Comparison of laws: AICc beside held-out error, choice nested inside cross-validation, tests outside the fitted range,
+// and whether the rows can tell two forms apart.
 #pragma once
 
 #include <vector>

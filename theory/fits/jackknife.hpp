@@ -1,6 +1,6 @@
-// Intervals from what was really repeated: trajectories. All checkpoints, variants and bits of one
-// model size trained from one seed share their initial weights and the order of their data, so they
-// are left out together, and their common error is not mistaken for independent evidence.
+// Intervals by leaving out one trajectory at a time. A trajectory is one model size trained from one seed. All its
+// checkpoints, variants and bits share initial weights and order of the data, and therefore their random errors; they are
+// not independent evidence.
 #pragma once
 
 #include <cstddef>
@@ -33,6 +33,7 @@ struct IntervalOptions {
 };
 
 /// An estimate and its interval.
+/// units   those of the number that was estimated
 struct Interval {
   double estimate = 0;
   double low = 0;
@@ -51,7 +52,7 @@ struct Interval {
 /// cost    G+1 statistics
 /// source  Tukey 1958; Efron & Stein 1981 (bias upwards); MacKinnon, Nielsen & Webb 2023 (J.
 ///         Econometrics 232:272, Eq 14 and section 8: CV3 with t_{G-1} for few clusters). Coverage
-///         measured on planted worlds: theory/README.md
+///         measured on planted worlds: outputs/published/planted/README.md
 std::vector<Interval> jackknife(const std::vector<RowKey>& keys, const Statistic& statistic,
                                 const IntervalOptions& options);
 

@@ -1,5 +1,5 @@
-// Joint fits: several laws, or one law in several groups of rows, with some parameters shared. A
-// law of one model each, or of one precision each, is such a fit too: nothing shared but the form.
+// Joint fits: several laws, or one law in several groups of rows, with some parameters shared. A law fitted to each
+// model, or to each precision, is the case without shared parameters.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +44,7 @@ JointProblem tied(const JointProblem& problem, const std::string& first, const s
 std::size_t place_of(const JointProblem& problem, const std::string& name);
 
 /// Nonlinear least squares over all parts, by the mechanism of fit_nonlinear.
-/// math    minimises ½ Σ rho(residual²) over the rows of all parts; Law::scale of each part says
+/// math    minimizes ½ Σ rho(residual²) over the rows of all parts; Law::scale of each part says
 ///         whether its residuals are of logs
 /// shapes  options.start and options.held, when given, have one entry per parameter of the problem
 /// ensures the start of least cost, ties to the earlier; independent of thread count

@@ -1,6 +1,5 @@
-// Profile likelihood intervals: one parameter is moved, all others are refitted, and the interval
-// ends where the cost has risen by what chance allows. Where the rows do not bound a parameter the
-// interval is open, and says so.
+// Profile likelihood intervals: one parameter is moved, all others are refitted, and the interval ends where the cost has
+// risen by a quantile of its sampling distribution. The interval is open where the rows do not bound the parameter.
 #pragma once
 
 #include <vector>

@@ -72,14 +72,16 @@ T log_fraction(LawKind kind, const T* parts, const Point& x) {
   return sum < 1 ? T(log(1.0 - sum)) : T(std::numeric_limits<double>::quiet_NaN());
 }
 
-/// A N_eff^-alpha + B D^-beta + E.   shapes  p = ln A, alpha, ln B, beta, E
+/// A N_eff^-alpha + B D^-beta + E.
+/// shapes  p = ln A, alpha, ln B, beta, E
 template <class T>
 T loss_value(const T* p, const T& log_n, double log_d) {
   using std::exp;
   return exp(p[0] - p[1] * log_n) + exp(p[2] - p[3] * log_d) + p[4];
 }
 
-/// Kumar et al. Eq 9 with a given N_eff.   shapes  p = ln C, gD, gN, kappa; robustness = C_w, C_a, C_kv
+/// Kumar et al. Eq 9 with a given N_eff.
+/// shapes  p = ln C, gD, gN, kappa; robustness = C_w, C_a, C_kv
 template <class T>
 T damage_value(const T* p, const T* robustness, const T& log_n, const Point& x) {
   using std::exp, std::expm1;
@@ -93,7 +95,8 @@ T damage_value(const T* p, const T* robustness, const T& log_n, const Point& x) 
   return damage;
 }
 
-/// Smooth break from slope g1 to g2 at D/N = r, without the bits.   shapes  p = ln C, gN, ln r, g1, g2
+/// Smooth break from slope g1 to g2 at D/N = r, without the bits.
+/// shapes  p = ln C, gN, ln r, g1, g2
 template <class T>
 T log_broken(const T* p, const Point& x) {
   constexpr double width = 0.25;  // of the bend, in ln(D/N)
@@ -101,7 +104,8 @@ T log_broken(const T* p, const Point& x) {
   return p[0] - p[1] * std::log(x.N) + p[3] * u + (p[4] - p[3]) * width * soft_plus(T(u / width));
 }
 
-/// Sun et al. 2501.02423.   shapes  p = ln n, a, ln d, b, eps, ln g, delta, nu
+/// Sun et al. 2501.02423.
+/// shapes  p = ln n, a, ln d, b, eps, ln g, delta, nu
 template <class T>
 T capybara_value(const T* p, const Point& x) {
   using std::exp;
@@ -111,7 +115,8 @@ T capybara_value(const T* p, const Point& x) {
   return loss_value(p, T(log_n), log_d) + exp(precision);
 }
 
-/// Log of the loss of Ouyang et al. 2605.23901.   shapes  p = ln a, alpha, beta, ln c, gamma, ln d, delta, ln e
+/// Log of the loss of Ouyang et al. 2605.23901.
+/// shapes  p = ln a, alpha, beta, ln c, gamma, ln d, delta, ln e
 template <class T>
 T log_shannon(const T* p, const Point& x) {
   using std::exp, std::log, std::log1p;

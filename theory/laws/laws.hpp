@@ -1,5 +1,5 @@
 // Scaling laws as values: each law has a name, bounded parameters with units, a source, and one
-// formula (law_forms.hpp) that serves prediction, derivatives and linear fits alike.
+// formula (formulas.hpp) that serves prediction, derivatives and linear fits alike.
 //   N quantizable parameters   D training tokens   P bits per weight after training
 //   P_w, P_a, P_kv bits of weights, activations and KV cache during training
 //   L loss and delta loss rise, in nats per token

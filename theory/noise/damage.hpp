@@ -1,6 +1,5 @@
-// What a given noise on the parameters does to a loss of known gradient and curvature, to second
-// order: mean and variance of the rise, the part of each subspace, what feedback saves, how noises
-// compose.
+// Effect of a given noise on a loss of known gradient and curvature, to second order: mean and variance of the rise, the
+// part of each subspace, the gain from feedback, the composition of noises.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,4 @@
-// The standard normal, accurate in its tails: what the theory of rounding integrates over.
+// Density and distribution of the standard normal, accurate in its tails.
 #pragma once
 
 #include <cmath>

@@ -1,6 +1,5 @@
-// Theory of rounding noise: what rounding Gaussian weights to a grid costs, before any network is
-// involved. What a given noise does to a loss is in noise_damage.hpp, what the best grids could
-// reach in noise_quantizers.hpp.
+// Theory of rounding noise: the error of Gaussian weights that are rounded to a grid, without any network. damage.hpp has
+// the effect of a given noise on a loss, quantizers.hpp the errors of the best grids.
 //   s standard deviation of the input   b bits   Delta step   Qp = 2^(b-1) - 1   n channel length
 #pragma once
 

@@ -1,6 +1,6 @@
-// Power of a study before it runs: how wide will the interval of each question be, and which outcome
-// is likely, if what a pilot found is true? Worlds are drawn from laws fitted to the pilot, with the
-// pilot's scatter between runs, checkpoints and rows, on the design of the study.
+// Power of a study before it runs: the interval width and the likely outcome of each question if the findings of a pilot
+// study are true. Synthetic studies ("worlds") are drawn from laws fitted to the pilot, with the scatter of the pilot
+// between runs, checkpoints and rows, on the design of the study.
 #pragma once
 
 #include <functional>

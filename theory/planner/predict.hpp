@@ -1,5 +1,5 @@
-// The planner: how many bits may a model lose? Two routes to one answer, kept apart: from the
-// curvature of one measured checkpoint, with no fitted constant, and from laws fitted over runs.
+// The planner: how many bits a model may lose, answered in two separate ways: from the curvature of one measured
+// checkpoint, with no fitted constant, and from laws fitted over runs.
 // All numbers come from Table; rises are in nats per token.
 #pragma once
 
@@ -142,7 +142,7 @@ struct BudgetAnswer {
   Allocation best;      ///< size, tokens and loss at the estimate of P*
 };
 
-/// math    P* maximises f(P)/P of the law of training precision that Q8 fits; N*, D* as optimal_allocation
+/// math    P* maximizes f(P)/P of the law of training precision that Q8 fits; N*, D* as optimal_allocation
 /// expects budget > 0
 BudgetAnswer best_training_bits(const Table& table, double budget, double level,
                                 const std::vector<Threshold>& thresholds);

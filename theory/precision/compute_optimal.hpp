@@ -18,13 +18,13 @@ namespace hone::theory {
 double optimal_bits_closed(double gamma, int parts = 3);
 
 /// P* of a law when size, tokens and one precision for all parts are free.
-/// math    maximises f(P)/P: P d ln f/dP = 1. The optimum depends neither on alpha, beta nor on the
+/// math    maximizes f(P)/P: P d ln f/dP = 1. The optimum depends neither on alpha, beta nor on the
 ///         budget, since at fixed cost the loss is a function of f/P and N alone
 /// ensures the interior maximum of most bits below 64; NaN when f/P has none
 double optimal_bits(const TrainingLaw& law);
 
 /// P* for a given size, tokens from the budget.
-/// math    minimises A (N f(P))^-alpha + B (16 C/(6 N P))^-beta over P; grows with ln C
+/// math    minimizes A (N f(P))^-alpha + B (16 C/(6 N P))^-beta over P; grows with ln C
 /// units   budget in FLOPs at 16 bits
 /// expects N > 0, budget > 0
 double optimal_bits_at_size(const TrainingLaw& law, double N, double budget);

@@ -1,5 +1,5 @@
-// How many full-precision parameters a quantized model is worth: from measured loss, from the
-// information that codes keep about weights, and the bit scales that follow from each. Derived
+// The number of full-precision parameters that gives the loss of a quantized model: from measured loss, and from the
+// information that codes keep about weights; and the bit scales that follow from each. Derived
 // scales have no free parameter, so a fitted gamma_w can contradict them.
 #pragma once
 

@@ -1,5 +1,5 @@
-// The training-time precision law with its parameters as numbers, for whoever computes with a fit
-// instead of fitting: Kumar et al. Eqs 3 and 4, with the offsets that their Appendix K mentions.
+// The training-time precision law with its parameters as numbers, for computations with a finished fit: Kumar et al.
+// Eqs 3 and 4, with the offsets of their Appendix K.
 #pragma once
 
 #include <array>
@@ -52,7 +52,8 @@ double effective_fraction(const TrainingLaw& law, const Point& point);
 /// Bits at which a part's fraction is zero: gamma·offset.
 double zero_bits(const PartScale& part);
 
-/// Loss at a point.   units nats/token
+/// Loss at a point.
+/// units  nats/token
 double training_loss(const TrainingLaw& law, const Point& point);
 
 /// The point of equal training precision P in all parts.

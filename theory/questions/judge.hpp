@@ -1,6 +1,5 @@
-// The judges: measured rows and thresholds fixed before the run in, verdicts out. Each judge can
-// come out each way, survives missing and broken rows, and says in its verdict what it dropped and
-// which controls are missing.
+// The judges: measured rows and thresholds in, verdicts out. Thresholds are fixed before the run. Each judge can give each
+// outcome, accepts missing and broken rows, and lists in its verdict what it dropped and which controls are missing.
 #pragma once
 
 #include <vector>
@@ -31,7 +30,7 @@ Verdict judge_sharpness_growth(const Table& table, const std::vector<Threshold>&
 /// math    slope of ln delta on ln predicted over the main trunk; split of d ln delta/d ln D within (N, P) into
 ///         weighted trace, step², alignment = ln quadratic - ln predicted and higher order = ln
 ///         delta - ln quadratic, which add up exactly; delta is the damage less its first-order term g'e, measured on
-///         the same windows and near 0 over many roundings; held-out R² of single mediators (mediators.hpp)
+///         the same windows and near 0 over many roundings; held-out R² of single mediators (q3_mediators.hpp)
 /// ensures supported when the slope's interval is inside 1 ± q3_tolerance, refuted when disjoint
 ///         from it
 Verdict judge_prediction(const Table& table, const std::vector<Threshold>& thresholds);
@@ -81,7 +80,7 @@ Verdict judge_forms(const Table& table, const std::vector<Threshold>& thresholds
 
 /// Q8: is there a compute-optimal precision of training, and does it drift with compute?
 /// math    Kumar et al. Eq 4 with offsets, fitted to the losses at the precision of training of trunks trained low and
-///         of their full-precision peers; P* maximises f(P)/P with P bits in every part that the study lowers (those
+///         of their full-precision peers; P* maximizes f(P)/P with P bits in every part that the study lowers (those
 ///         it does not cost nothing); refits to growing budgets of (6/16) N D P; logistic, power-tail and additive
 ///         N_eff as rivals by held-out error; refits that drift say that no one law holds, not how a local optimum moves; gamma_w against the scale that the entropy of the codes implies
 /// ensures supported when P*'s interval lies between the fewest bits trained and 16 and those of its drift with compute

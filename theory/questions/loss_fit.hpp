@@ -17,7 +17,8 @@ FitSummary fit_losses(const Table& table, const Thresholds& thresholds);
 /// The size term of the fit is determined by its rows: usable, no bound reached, A and alpha with a finite error.
 bool determines_size(const FitSummary& fit);
 
-/// The fit as a training law without precision.   expects it is usable
+/// The fit as a training law without precision.
+/// expects  it is usable
 TrainingLaw loss_law(const FitSummary& fit);
 
 }  // namespace hone::theory

@@ -13,8 +13,8 @@ namespace hone::theory {
 ///         without the cell it then predicts. R² = 1 - Σ w e²/Σ w e₀², e₀ the error of a_P alone. The prediction also
 ///         stands without any parameter
 /// ensures the same rows for all mediators: those of p where each that was measured at all is positive; the intervals
-///         resample the errors, not the fits
-/// returns one sentence for the prose, empty when there was nothing to compare
+///         resample the errors, not the fits; returns one sentence for the prose, empty when there was nothing to
+///         compare
 std::string add_mediators(Verdict& v, const Table& table, const PredictionRows& p, const Thresholds& thresholds);
 
 }  // namespace hone::theory

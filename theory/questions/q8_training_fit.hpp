@@ -38,7 +38,8 @@ class TrainingFit {
 
   bool is_usable() const { return !parameters_.empty(); }
   LawKind kind() const { return kind_; }
-  /// Parameters of the law.   expects is_usable
+  /// Parameters of the law.
+  /// expects  is_usable
   const std::vector<double>& parameters() const { return parameters_; }
   /// The same law fitted to other rows, from this solution.
   TrainingFit refit(const std::vector<Observation>& rows) const;
@@ -49,7 +50,8 @@ class TrainingFit {
   /// math    the interior maximum of most bits of f(P)/P within 1 to 32, f = N_eff/N with P bits in every part that the
   ///         study lowers; NaN when there is none
   double optimal_bits() const;
-  /// The fit as numbers.   expects kind train_exponential; parts that no row lowers cost nothing
+  /// The fit as numbers.
+  /// expects  kind train_exponential; parts that no row lowers cost nothing
   TrainingLaw law() const;
 
  private:

@@ -82,7 +82,8 @@ PtqRow without_first_order(PtqRow row);
 std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const Wanted& wanted,
                                      const Thresholds& thresholds, Dropped& dropped);
 
-/// Rows of damage as observations of ln delta.   expects delta > 0 in every row
+/// Rows of damage as observations of ln delta.
+/// expects  delta > 0 in every row
 std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter);
 
 /// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
@@ -141,7 +142,8 @@ struct PredictionRows {
   std::vector<double> sigma;  ///< of log_delta - log_predicted
 };
 
-/// Logs and standard errors of rows.   expects delta and predicted > 0
+/// Logs and standard errors of rows.
+/// expects  delta and predicted > 0
 PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& thresholds);
 
 /// Rows of select_predicted for the main trunk with their logs.

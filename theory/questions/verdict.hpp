@@ -1,6 +1,5 @@
-// A verdict: what one question of a study came to, with the thresholds that were fixed before the
-// run, the numbers, and the controls that were and were not run. Figures and reports read verdicts
-// and compute nothing.
+// A verdict: the outcome of one question of a study, with the thresholds that were fixed before the run, the numbers, and
+// the controls that were and were not run. Figures and reports read verdicts and compute no statistics.
 #pragma once
 
 #include <map>
@@ -29,10 +28,11 @@ std::vector<Threshold> default_thresholds();
 ///         not finite
 std::vector<Threshold> with_values(std::vector<Threshold> thresholds, const std::map<std::string, double>& values);
 
-/// The value of a threshold.   errors  ContractError when there is none of that name
+/// The value of a threshold.
+/// errors  ContractError when there is none of that name
 double value_of(const std::vector<Threshold>& thresholds, std::string_view name);
 
-/// A condition that a sceptic would demand, and whether the study met it.
+/// A control experiment or condition, and whether the study contains it.
 struct Control {
   std::string name;
   bool was_run = false;

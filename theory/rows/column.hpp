@@ -1,4 +1,4 @@
-// One variable of a run file as numbers, whatever its stored type. Internal to the table.
+// One variable of a run file as numbers of any stored type. Internal to the rows.
 #pragma once
 
 #include <limits>

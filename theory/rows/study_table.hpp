@@ -1,5 +1,5 @@
-// Everything that the runs of a study measured at their checkpoints as one flat table: what is looked up, joined and
-// plotted without knowing the groups of run files. SCHEMA.md of sim/record lists the columns with their units.
+// All measurements of a study as one flat table, for readers who do not know the groups of run files.
+// sim/record/SCHEMA.md lists the columns with their units.
 #pragma once
 
 #include <string>

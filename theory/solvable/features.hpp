@@ -16,7 +16,8 @@ struct PowerFeatures {
   /// Risk of gradient flow dv/dt = -lambda v from w = 0.
   /// math    Σ k^-a exp(-2 t k^-b), the tail beyond 20000 by its integral
   double flow_risk(double time) const;
-  /// Its limit at large times.   math  Γ((a-1)/b)/b (2t)^(-(a-1)/b)
+  /// Its limit at large times.
+  /// math  Γ((a-1)/b)/b (2t)^(-(a-1)/b)
   double flow_asymptote(double time) const;
 
   double time_exponent() const { return (signal - 1) / spectrum; }

@@ -2,7 +2,7 @@
 // sharpening, growing weights and rounding damage all in closed form. Its modes learn one by one.
 // Losses are ½ E|y - y*|².
 //   s_k modes: singular values of W2 W1   s*_k those of the target   h hidden width
-//   source  Saxe, McClelland & Ganguli 2014 for the modes; the rest derived here, science notes section 3.4
+//   source  Saxe, McClelland & Ganguli 2014 for the modes; the rest is derived here
 #pragma once
 
 #include "sim/base/matrix.hpp"
@@ -22,7 +22,8 @@ struct LinearNet {
 
   Vector<double> modes(double time) const;
   double loss(double time) const;  ///< ½ Σ (s_k - s*_k)²
-  /// Trace of the Gauss-Newton matrix.   math  d_in |W2|² + d_out |W1|² = (d_in + d_out) Σ s_k
+  /// Trace of the Gauss-Newton matrix.
+  /// math  d_in |W2|² + d_out |W1|² = (d_in + d_out) Σ s_k
   double gn_trace(double time) const;
   /// Its eigenvalues that can differ from 0.
   /// math    s_i + s_j for i < d_out, j < d_in, s_k = 0 beyond the modes; the largest is 2 s_1

@@ -1,5 +1,5 @@
-// Planted campaigns: observations of a known law on the grid of a real study, with noise of the size
-// and the kinship that real runs have. Intervals are tested on them (tests/theory/planted/worlds.cpp).
+// Planted campaigns: observations of a known law on the grid of a real study, with noise of the size and the correlations
+// of real runs. Intervals are tested on them (tests/theory/planted/worlds.cpp).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Spectra known without a measurement: of random matrices, in the limit of large ones, and of the
-// Hessian of linear softmax, exactly. What an instrument of curvature must find.
+// Known spectra, as references for the instruments of curvature: random matrices in the limit of large sizes, and the
+// Hessian of linear softmax exactly.
 #pragma once
 
 #include "sim/base/matrix.hpp"

@@ -1,5 +1,5 @@
-// Where gradient methods stop being stable on a quadratic of curvature h: the caps that sharpness meets
-// in training. Each method is a linear recurrence; its characteristic roots z say everything.
+// Limits of stability of gradient methods on a quadratic of curvature h, which bound sharpness in training. Each method is
+// a linear recurrence; it is stable while its characteristic roots z lie in the unit circle.
 //   eta learning rate   b momentum   h eigenvalue of the Hessian, of P^-1 H under a frozen preconditioner P
 #pragma once
 

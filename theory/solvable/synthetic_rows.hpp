@@ -1,5 +1,5 @@
-// Models whose answer is known, as rows like recorded ones, so that every fit and every judge can be
-// shown to come out each way. Models with closed forms are in solvable_*.hpp.
+// Rows of models whose answer is known, in the form of recorded rows, so that tests can show every fit and every judge
+// with each outcome. Models with closed forms are in the other headers of this folder.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,6 @@ std::vector<SharpnessRow> planted_sharpness(const SyntheticGrid& grid, const Pla
 /// each D.
 /// math    delta = ½ Σ h_i e_i², e_i uniform in ±Delta/2, h_i = 1/i; d E delta/dD = 0 exactly,
 ///         predicted = Delta²/24 Σ h_i
-/// source  science notes section 3.3
 std::vector<PtqRow> quadratic_null(const SyntheticGrid& grid);
 
 }  // namespace hone::theory

@@ -18,7 +18,8 @@ struct Character {
   CharacterClass kind = CharacterClass::other;
 };
 
-/// The character that begins at byte `at`.   expects  at < text.size()
+/// The character that begins at byte `at`.
+/// expects  at < text.size()
 Character character_at(std::string_view text, size_t at);
 
 /// Class of a code point in Unicode 16: letter = \p{L}, number = \p{N}, blank = \s. All that is none of them is
@@ -35,7 +36,8 @@ bool is_numeric(char32_t code_point);
 /// words.
 bool is_word_character(char32_t code_point);
 
-/// UTF-8 of one code point.   expects  a code point up to U+10FFFF
+/// UTF-8 of one code point.
+/// expects  a code point up to U+10FFFF
 std::string utf8_of(char32_t code_point);
 
 }  // namespace hone

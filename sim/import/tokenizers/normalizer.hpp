@@ -17,7 +17,8 @@ enum class NormalForm { nfc, nfd, nfkc, nfkd };
 /// cost     linear
 std::string normalized(std::string_view text, NormalForm form);
 
-/// The text with each `from` replaced by `to`, from left to right without overlap.   expects  `from` is not empty
+/// The text with each `from` replaced by `to`, from left to right without overlap.
+/// expects  `from` is not empty
 std::string replaced(std::string_view text, std::string_view from, std::string_view to);
 
 /// One step of a normalizer. The text it gets is not empty.

@@ -33,7 +33,8 @@ std::vector<std::string_view> split_single_numbers(std::string_view text);
 /// What becomes of a text that a Split step looks for.
 enum class SplitBehavior { isolated, removed, merged_with_previous, merged_with_next };
 
-/// Cuts at each `delimiter`; `removed` leaves gaps. No part is empty.   expects  `delimiter` is not empty
+/// Cuts at each `delimiter`; `removed` leaves gaps. No part is empty.
+/// expects  `delimiter` is not empty
 std::vector<std::string_view> split_at(std::string_view text, std::string_view delimiter, SplitBehavior behavior);
 
 /// The pieces of one part of a text, in order; what a step has rewritten lies in `rewritten`.
@@ -55,7 +56,8 @@ PreTokenizerStep byte_level(bool add_prefix_space, bool use_regex);
 enum class PrependScheme { always, first, never };
 
 /// Metaspace: every blank becomes `sign`; one is put before each piece that does not begin with one (`first`: only
-/// where the text begins); `split` cuts before every sign.   expects  `sign` is not empty
+/// where the text begins); `split` cuts before every sign.
+/// expects  `sign` is not empty
 PreTokenizerStep metaspace(const std::string& sign, PrependScheme prepend, bool split);
 
 }  // namespace hone

@@ -1,4 +1,4 @@
-// Worlds put to a judge many times. Internal to the tables of planted_worlds.hpp.
+// Worlds put to a judge many times. Internal to the tables of worlds.hpp.
 #pragma once
 
 #include <functional>

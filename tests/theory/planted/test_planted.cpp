@@ -1,4 +1,5 @@
-// The tables of theory/README.md with fewer campaigns: planted values inside their intervals, verdicts as they should be.
+// The tables of outputs/published/planted/README.md with fewer campaigns: planted values inside their intervals, verdicts
+// as planted.
 #include <cmath>
 #include <set>
 

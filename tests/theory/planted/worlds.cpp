@@ -1,4 +1,5 @@
-// planted_worlds [campaigns] [laws|limits|growth|contrasts|forms]: the tables of theory/README.md, as Markdown; all by default.
+// planted_worlds [campaigns] [laws|limits|growth|contrasts|forms]: the tables of outputs/published/planted/README.md, as
+// Markdown; all by default.
 #include "tests/theory/planted/worlds.hpp"
 
 #include <fmt/format.h>

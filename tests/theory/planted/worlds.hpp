@@ -1,5 +1,5 @@
 // What 95 % intervals and verdicts are worth: campaigns of known laws, drawn many times and judged. The
-// program planted_worlds prints the tables of theory/README.md, the tests run them with fewer campaigns.
+// program planted_worlds prints the tables of outputs/published/planted/README.md, the tests run them with fewer campaigns.
 #pragma once
 
 #include <string>
@@ -43,13 +43,15 @@ struct VerdictTables {
   std::vector<Coverage> coverage;
 };
 
-/// Worlds of growth through the judges of Q1 and Q2.   cost  half a second per campaign and world
+/// Worlds of growth through the judges of Q1 and Q2.
+/// cost  half a second per campaign and world
 VerdictTables growth_tables(const WorldOptions& options);
 
 /// Worlds of directions, prediction, cooling and composition through the judges of Q3 to Q6.
 VerdictTables contrast_tables(const WorldOptions& options);
 
-/// Worlds of forms and of training at low precision through the judges of Q7 and Q8.   cost  seconds per campaign
+/// Worlds of forms and of training at low precision through the judges of Q7 and Q8.
+/// cost  seconds per campaign
 VerdictTables form_tables(const WorldOptions& options);
 
 }  // namespace hone::theory
