@@ -3,6 +3,7 @@
 #include "experiments/commands/checkpoint.hpp"
 #include "experiments/commands/option_words.hpp"
 #include "experiments/commands/result_file.hpp"
+#include "experiments/instruments/decode_rows.hpp"
 #include "experiments/instruments/error_bar.hpp"
 #include "experiments/running/progress.hpp"
 #include "experiments/study/build.hpp"

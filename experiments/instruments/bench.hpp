@@ -19,7 +19,8 @@ struct Bench {
 
   Bench(const RunSpec& run, const Float& model, const Source<Data>& source, int threads, Watch watch);
 
-  /// The quantizable part of a whole parameter vector.   shapes  in (parameters), out (positions)
+  /// The quantizable part of a whole parameter vector.
+  /// shapes  in (parameters), out (positions)
   Vector<double> restricted(const std::vector<double>& full) const;
   /// Held-out losses, one per evaluation window, in nats.
   std::vector<double> losses(const float* theta, const Precision& precision);

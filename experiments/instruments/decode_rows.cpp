@@ -1,5 +1,4 @@
-// The table of decoding as groups of a run file.
-#include "experiments/instruments/decode_table.hpp"
+#include "experiments/instruments/decode_rows.hpp"
 
 namespace hone::experiments {
 namespace {

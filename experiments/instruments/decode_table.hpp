@@ -61,8 +61,4 @@ DecodeTable measure_decoding(const DecodeInput& input, const DecodeWatch& watch)
 /// expects  a spec of fitted_to
 double decode_flops(const DecodeSpec& spec, Index parameters);
 
-/// Groups /decode, /decode_copy, /decode_free and /decode_schedules of a run file, those that hold anything; see
-/// sim/record/SCHEMA.md.
-std::map<std::string, Dataset> decode_rows(const DecodeTable& table, const DecodeInput& input);
-
 }  // namespace hone::experiments

@@ -24,7 +24,8 @@ class Instrument {
   /// What add_rows costs at most, by the cost model.
   virtual double flops(const RunSpec& run, Index parameters) const = 0;
   /// Every variable's first dimension is `checkpoint`, of length 1, or it is a coordinate. All specimens of a run give
-  /// the same coordinates.   errors  Interrupted from the watch
+  /// the same coordinates.
+  /// errors  Interrupted from the watch
   virtual void add_rows(Specimen<Model>& specimen, Dataset& group) = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "experiments/instruments/schemes_mixed.hpp"
 #include "experiments/study/build.hpp"
 #include "sim/base/error.hpp"
 #include "sim/layers/hadamard.hpp"

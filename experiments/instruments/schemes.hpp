@@ -47,12 +47,4 @@ QuantizedModel quantize_by(const Scheme& scheme, int bits, const TransformerOpti
                            const AlignedVector<float>& reference, const SchemeInput& input,
                            const BlockTraces& block_traces);
 
-/// The widths a mixed rule chooses from.
-inline constexpr int mixed_widths[] = {2, 3, 4, 5, 6, 7, 8};
-
-/// A mixed rule at an average of `bits` per weight, scales included: schemes_mixed.cpp.
-QuantizedModel quantize_mixed(AllocationScore score, int bits, const TransformerOptions& options,
-                              const AlignedVector<float>& reference, const SchemeInput& input,
-                              const BlockTraces& block_traces);
-
 }  // namespace hone::experiments

@@ -1,7 +1,7 @@
-// Widths by matrix, or by quarters of a matrix's rows, under a budget of bits; rounding itself is to nearest.
+#include "experiments/instruments/schemes_mixed.hpp"
+
 #include <cmath>
 
-#include "experiments/instruments/schemes.hpp"
 #include "experiments/study/build.hpp"
 #include "sim/base/error.hpp"
 #include "sim/quantize/allocation.hpp"

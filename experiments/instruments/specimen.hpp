@@ -23,14 +23,16 @@ struct Moment {
 template <template <class> class Model>
 class Specimen {
  public:
-  /// Measures the losses at full precision. `parameters` and `at` outlive this.   errors  Interrupted from the watch
+  /// Measures the losses at full precision. `parameters` and `at` outlive this.
+  /// errors  Interrupted from the watch
   Specimen(Bench<Model>& bench, const AlignedVector<float>& parameters, const Moment& at);
 
   /// Whether quantizable parameters and mean loss are finite. The rest below is for finite ones only.
   bool is_finite() const;
   /// Weights rounded to nearest at every width of quantize.bits.
   const std::vector<AlignedVector<float>>& quantized();
-  /// Their rounding errors, and last the one of noise.residual_bits.   shapes  each (positions)
+  /// Their rounding errors, and last the one of noise.residual_bits.
+  /// shapes  each (positions)
   const std::vector<Vector<double>>& errors();
   const Curvature& curvature();
 

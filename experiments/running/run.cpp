@@ -8,6 +8,7 @@
 
 #include "experiments/instruments/calibration_rows.hpp"
 #include "experiments/instruments/cost.hpp"
+#include "experiments/instruments/decode_rows.hpp"
 #include "experiments/instruments/decode_table.hpp"
 #include "experiments/instruments/instruments.hpp"
 #include "experiments/instruments/rows.hpp"

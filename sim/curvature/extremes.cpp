@@ -6,6 +6,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
+#include "sim/curvature/extremes_certificates.hpp"
 
 namespace hone {
 namespace {

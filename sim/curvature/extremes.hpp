@@ -97,10 +97,6 @@ ExtremesState start_extremes(const ExtremesOptions& options, Index n, const Basi
 /// ensures  the same bits however the products are split over calls
 void advance(ExtremesState& state, const LinearOperator& op, std::int64_t products);
 
-/// The pairs of a solve that is done, with bounds and certificates.
-/// expects  phase done
-Eigenpairs eigenpairs_of(const ExtremesState& state);
-
 /// The whole solve.
 /// cost     for separated outliers about 2k + 30 products to 1e-6, then k + 1 + probe_steps for the certificates;
 ///          8n·steps flops per step; a test for convergence every 5 steps

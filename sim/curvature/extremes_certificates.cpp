@@ -1,9 +1,9 @@
-// From a solve that is done to its pairs: bounds of each pair and the certificates of all.
+#include "sim/curvature/extremes_certificates.hpp"
+
 #include <algorithm>
 #include <cmath>
 
 #include "sim/base/error.hpp"
-#include "sim/curvature/extremes.hpp"
 
 namespace hone {
 namespace {

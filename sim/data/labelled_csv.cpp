@@ -1,3 +1,5 @@
+#include "sim/data/labelled_csv.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -7,7 +9,6 @@
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/data/extract.hpp"
-#include "sim/data/vectors.hpp"
 
 namespace fs = std::filesystem;
 

@@ -5,6 +5,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
+#include "sim/data/labelled_csv.hpp"
 #include "sim/data/permutation.hpp"
 #include "sim/data/split.hpp"
 

@@ -7,6 +7,7 @@
 #include "sim/base/error.hpp"
 #include "sim/formats/double_quantization.hpp"
 #include "sim/formats/name_table.hpp"
+#include "sim/formats/range_choice.hpp"
 
 namespace hone {
 namespace {

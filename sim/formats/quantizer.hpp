@@ -90,22 +90,6 @@ Rounding rounding_from_name(std::string_view name);
 Granularity granularity_from_name(std::string_view name);
 OutlierAbsmax outlier_absmax_from_name(std::string_view name);
 
-/// The grid of a group of values, by the rule of q; computed in S: the step is exact in S.
-/// shapes   values (rows,cols), consecutive rows `stride` apart
-/// expects  all values finite, q.is_on(); tensor_absmax, the largest |x| of the whole tensor, for e4m3_two_level
-/// ensures  step 0 when all values are 0 (float_min: equal) or so small that the step underflows
-/// errors   ContractError naming the first value that is NaN or infinite, when the step overflows, and for
-///          ScaleKind::double_quantized, which needs the whole tensor: step_ranges
-template <class S>
-StepRange step_range(const S* values, Index rows, Index cols, Index stride, const Quantizer& q,
-                     std::optional<double> tensor_absmax = std::nullopt);
-
-/// The grid that covers [low, high], whatever the rule of q: for ranges that were observed beforehand. Grids with a
-/// level at 0 take 0 into the range.
-/// expects  low ≤ high, finite; not Grid::llm_qat at 1 or 2 bits, which needs the values
-template <class S>
-StepRange range_of_extremes(S low, S high, const Quantizer& q, std::optional<double> tensor_absmax = std::nullopt);
-
 /// A window of a matrix whose values share one step.
 struct StepGroup {
   Index row = 0, col = 0, rows = 0, cols = 0;

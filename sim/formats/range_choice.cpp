@@ -1,5 +1,5 @@
-// step_range: from the values of a group to its grid, in three stages: extremes (or moments) of the values, the range
-// that the rule takes from them, the grid that covers the range.
+#include "sim/formats/range_choice.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -7,7 +7,6 @@
 #include <tuple>
 
 #include "sim/base/error.hpp"
-#include "sim/formats/quantizer.hpp"
 
 namespace hone {
 namespace {

@@ -1,4 +1,5 @@
 #include "sim/formats/range_observer.hpp"
+#include "sim/formats/range_choice.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -7,6 +7,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
 #include "sim/formats/quantizer.hpp"
+#include "sim/formats/range_choice.hpp"
 
 namespace hone {
 namespace {

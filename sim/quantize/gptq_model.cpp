@@ -1,4 +1,5 @@
 #include "sim/quantize/gptq_model.hpp"
+#include "sim/formats/range_choice.hpp"
 
 #include <cmath>
 #include <limits>

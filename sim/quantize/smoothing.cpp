@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/formats/range_choice.hpp"
 #include "sim/quantize/folding.hpp"
 
 namespace hone {

@@ -1,10 +1,11 @@
+#include "sim/record/h5_values.hpp"
+
 #include <hdf5.h>
 
 #include <type_traits>
 #include <utility>
 
 #include "sim/base/error.hpp"
-#include "sim/record/h5.hpp"
 
 namespace hone::h5 {
 namespace {

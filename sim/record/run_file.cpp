@@ -10,6 +10,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
 #include "sim/record/h5.hpp"
+#include "sim/record/h5_values.hpp"
 #include "sim/record/scales.hpp"
 
 namespace fs = std::filesystem;

@@ -61,7 +61,7 @@ const std::map<std::string, Stages>& allowed_stages() {
 }
 
 /// The stage of a path: sim/base/x.hpp -> sim/base, sim/import/tokenizers/x.hpp -> sim/import, experiments/main.cpp ->
-/// experiments, tests/x/y.hpp -> tests; "" outside the project's folders.
+/// experiments, tests/support/near.hpp -> tests; "" outside the project's folders.
 std::string stage_of(const std::string& path) {
   const std::size_t top = path.find('/');
   const std::string first = path.substr(0, top);
@@ -149,6 +149,21 @@ TEST_CASE("includes: the checker allows every edge downwards, other libraries an
   CHECK(count("sim/import/tokenizers/x.cpp", "#include \"sim/import/json_file.hpp\"\n") == 0);
   CHECK(count("experiments/main.cpp", "#include \"experiments/commands/plan.hpp\"\n") == 0);
   CHECK(count("sim/base/x.hpp", "// never #include \"sim/train/trainer.hpp\" here\n") == 0);
+}
+
+/// Programs, and kernels, which are compiled once for each instruction class.
+bool needs_no_header(const std::string& path) {
+  static const Stages programs = {"experiments/main.cpp", "experiments/peers/hone_side.cpp"};
+  return programs.contains(path) || path.ends_with("_kernels.cpp");
+}
+
+TEST_CASE("includes: every source has a header of its own name, and includes it first") {
+  for (const std::string& file : sources_below({"sim", "theory", "experiments"})) {
+    if (!file.ends_with(".cpp") || needs_no_header(file)) continue;
+    const std::string header = file.substr(0, file.size() - 3) + "hpp";
+    const std::string text = text_of(file);
+    CHECK_MESSAGE(text.find("#include \"" + header + "\"") == text.find("#include"), file << " includes another first");
+  }
 }
 
 TEST_CASE("includes: no source file has more than 800 lines") {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sim/curvature/extremes.hpp"
+#include "sim/curvature/extremes_certificates.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/operators.hpp"
 

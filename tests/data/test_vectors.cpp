@@ -7,6 +7,7 @@
 #include <set>
 
 #include "sim/base/error.hpp"
+#include "sim/data/labelled_csv.hpp"
 #include "sim/data/vectors.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/temporary_folder.hpp"

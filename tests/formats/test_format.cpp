@@ -1,5 +1,6 @@
 // Properties that every number format must have, under every rounding.
 #include "sim/formats/format.hpp"
+#include "sim/formats/range_choice.hpp"
 
 #include <doctest/doctest.h>
 #include <rapidcheck.h>

@@ -1,6 +1,7 @@
 // Properties that every grid, rounding and granularity must have, each in the strength that it
 // really has.
 #include "sim/formats/quantizer.hpp"
+#include "sim/formats/range_choice.hpp"
 
 #include <doctest/doctest.h>
 #include <rapidcheck.h>

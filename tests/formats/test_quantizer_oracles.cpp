@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/formats/quantizer.hpp"
+#include "sim/formats/range_choice.hpp"
 #include "tests/support/json_values.hpp"
 #include "tests/support/near.hpp"
 

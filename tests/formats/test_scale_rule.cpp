@@ -1,4 +1,5 @@
 // How steps are chosen: the rules, the kinds of scale, the newer grids and granularities, and what they cost.
+#include "sim/formats/range_choice.hpp"
 #include "sim/formats/scale_rule.hpp"
 
 #include <doctest/doctest.h>

@@ -8,6 +8,7 @@
 
 #include "sim/formats/double_quantization.hpp"
 #include "sim/formats/quantizer.hpp"
+#include "sim/formats/range_choice.hpp"
 #include "tests/support/json_values.hpp"
 #include "tests/support/messages.hpp"
 #include "tests/support/near.hpp"

@@ -1,6 +1,7 @@
 // Nested codes and precision schedules in decoding.
 #include <doctest/doctest.h>
 
+#include "sim/formats/range_choice.hpp"
 #include "sim/quantize/long_context.hpp"
 #include "sim/quantize/progressive.hpp"
 #include "sim/quantize/weights.hpp"

@@ -8,6 +8,7 @@
 #include "sim/base/hash.hpp"
 #include "sim/base/rng.hpp"
 #include "sim/record/h5.hpp"
+#include "sim/record/h5_values.hpp"
 #include "sim/record/run_file.hpp"
 #include "tests/record/example_run.hpp"
 #include "tests/support/messages.hpp"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "experiments/commands/decode.hpp"
+#include "experiments/instruments/decode_rows.hpp"
 #include "experiments/study/decode_policy.hpp"
 #include "sim/base/error.hpp"
 #include "sim/quantize/progressive.hpp"
