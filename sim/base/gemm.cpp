@@ -1,3 +1,5 @@
+#include "sim/base/gemm.hpp"
+
 #include "sim/base/gemm_any_scalar.hpp"
 #include "sim/base/gemm_kernel.hpp"
 #include "sim/base/parallel.hpp"

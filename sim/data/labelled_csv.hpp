@@ -2,7 +2,7 @@
 #pragma once
 
 #include <filesystem>
-#include "sim/data/batch.hpp"
+#include "sim/data/vectors.hpp"
 
 namespace hone {
 

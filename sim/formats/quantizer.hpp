@@ -160,11 +160,6 @@ void for_each_group(const Quantizer& q, Index rows, Index cols, Index rows_per_t
         body(StepGroup{row, col, std::min(height, first + tensor - row), std::min(width, cols - col)});
 }
 
-extern template StepRange step_range<float>(const float*, Index, Index, Index, const Quantizer&, std::optional<double>);
-extern template StepRange step_range<double>(const double*, Index, Index, Index, const Quantizer&,
-                                             std::optional<double>);
-extern template StepRange range_of_extremes<float>(float, float, const Quantizer&, std::optional<double>);
-extern template StepRange range_of_extremes<double>(double, double, const Quantizer&, std::optional<double>);
 extern template void fake_quantize<float>(MatRef<float>, const Quantizer&, Index, std::vector<double>*);
 extern template void fake_quantize<double>(MatRef<double>, const Quantizer&, Index, std::vector<double>*);
 extern template std::vector<StepRange> step_ranges<float>(ConstMatRef<float>, const Quantizer&, Index);

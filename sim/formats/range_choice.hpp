@@ -23,4 +23,10 @@ StepRange step_range(const S* values, Index rows, Index cols, Index stride, cons
 template <class S>
 StepRange range_of_extremes(S low, S high, const Quantizer& q, std::optional<double> tensor_absmax = std::nullopt);
 
+extern template StepRange step_range<float>(const float*, Index, Index, Index, const Quantizer&, std::optional<double>);
+extern template StepRange step_range<double>(const double*, Index, Index, Index, const Quantizer&,
+                                             std::optional<double>);
+extern template StepRange range_of_extremes<float>(float, float, const Quantizer&, std::optional<double>);
+extern template StepRange range_of_extremes<double>(double, double, const Quantizer&, std::optional<double>);
+
 }  // namespace hone

@@ -1,3 +1,5 @@
+#include "sim/model/mlp.hpp"
+
 #include "sim/model/mlp_passes.hpp"
 
 namespace hone {

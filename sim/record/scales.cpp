@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "sim/base/error.hpp"
+#include "sim/record/h5_values.hpp"
 
 namespace hone::h5 {
 namespace {
