@@ -1,9 +1,11 @@
 #include "experiments/commands/checkpoint.hpp"
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include <algorithm>
 
+#include "experiments/commands/spec_options.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
@@ -83,6 +85,28 @@ Dataset checkpoint_manifest(const ImportedModel& model, const TokenStream& strea
   manifest.set_attribute("tokenizer", stream.tokenizer);
   manifest.set_attribute("command", command_line);
   return manifest;
+}
+
+void add_checkpoint_options(CLI::App& command, CheckpointOptions& o) {
+  command.add_option("checkpoint", o.checkpoint, "llama2.c .bin, or a Hugging Face folder (Llama, GPT-2, GPT-NeoX)")
+      ->required();
+  command.add_option("--text", o.text, "UTF-8 text files to measure on")->required()->check(CLI::ExistingFile);
+  command.add_flag("--keep-bytes", o.keeps_bytes,
+                   "take texts of any encoding byte by byte; for tokenizers with a token for every byte");
+  command.add_option("--tokenizer", o.tokenizer, "tokenizer.json or tokenizer.bin; default beside the checkpoint");
+  command.add_option("--out", o.out, "run file; default outputs/" + command.get_name() + "/NAME.h5");
+  command.add_option("--context", o.context, "tokens of context; default the model's, at most 256")
+      ->check(CLI::Range(1, 1 << 20));
+  command.add_option("--threads", o.threads, "default all cores")->check(CLI::Range(0, 4096));
+  command.add_option("--seed", o.seed, "of everything that is drawn")->check(CLI::Range(0., 1e15));
+}
+
+void add_grid_options(CLI::App& command, QuantizeSpec& spec) {
+  SpecOptions options(command, spec);
+  options.add("--grid", "grid", "of the weights, see sim/formats/quantizer.hpp");
+  options.add("--granularity", "granularity", "tensor, row or group");
+  options.add("--group", "group", "weights per scale with --granularity group");
+  options.add("--scale", "scale", "of the weights: real, fp16 (AWQ), fp16_stored (ggml), double_quantized");
 }
 
 }  // namespace hone::experiments

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "experiments/commands/command.hpp"
+#include "experiments/study/parts.hpp"
 #include "sim/data/corpus.hpp"
 #include "sim/import/checkpoint.hpp"
 #include "sim/import/tokenizers/text_tokenizer.hpp"
@@ -50,5 +52,11 @@ void expect_windows(const std::string& text, Index available, Index count, Index
 /// The group /manifest of a run file about a checkpoint on a text.
 Dataset checkpoint_manifest(const ImportedModel& model, const TokenStream& stream, std::int64_t seed, int threads,
                             const std::string& command_line);
+
+/// Options of every subcommand on one checkpoint.
+void add_checkpoint_options(CLI::App& command, CheckpointOptions& o);
+
+/// Options of the grid of the weights.
+void add_grid_options(CLI::App& command, QuantizeSpec& spec);
 
 }  // namespace hone::experiments

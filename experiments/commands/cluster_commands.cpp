@@ -1,6 +1,7 @@
 #include "experiments/commands/cluster_commands.hpp"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -242,6 +243,82 @@ int status_command(CommandOptions options) {
   fmt::print("{}: {}{}\n", study.name, fmt::join(parts, ", "),
              queue.answers ? "" : "; no queue answers, so that running ones are not told apart");
   return counts["done"] == int(plan_runs(study).size()) ? 0 : 1;
+}
+
+namespace {
+
+/// Options of submit and resubmit.
+void add_submit_options(CLI::App& command, SubmitOptions& o) {
+  command.add_option("--partition", o.partition, "default the cluster's");
+  command.add_option("--time", o.time, "limit of a task, as Slurm writes it; default the partition's");
+  command.add_option("--cpus", o.cpus, "cores of a task; default 1")->check(CLI::Range(1, 4096));
+  command.add_option("--grace", o.grace, "seconds before the limit when a task saves itself; default 120")
+      ->check(CLI::Range(1, 65535));
+  command.add_option("--sbatch", o.more, "further options of sbatch, such as --sbatch=--account=physics");
+  command.add_option("--units-per-task", o.units_per_task, "runs per task; default by their cost")
+      ->check(CLI::Range(1, 1000000));
+  command.add_option("--task-minutes", o.task_minutes, "least work of a task by the cost model")
+      ->check(CLI::Range(0., 1e6));
+  command
+      .add_option("--max-array", o.max_array,
+                  "tasks per job array, 1: a job for each task; default the cluster's MaxArraySize")
+      ->check(CLI::Range(1, 4000001));
+  command.add_flag("--dry-run", o.is_dry, "print the batch scripts and commands, and submit nothing");
+}
+
+void add_work_options(CLI::App& command, WorkOptions& o) {
+  command.add_option("manifest", o.manifest, "manifest.json of a submission")->required();
+  command.add_option("--sha256", o.sha256, "of the manifest")->required();
+  command.add_option("--task", o.task, "number of the task, from 0")->required();
+  command.add_option("--index", o.index, "index in a job array, added to the task");
+  command.footer(
+      "the scripts of hone submit call this; it uses SLURM_CPUS_PER_TASK cores, or one.\n"
+      "SIGUSR1, SIGTERM, SIGINT: saves its runs and exits with 99, which Slurm's RequeueExit puts back into the queue");
+}
+
+struct ClusterOptions {
+  CommandOptions study;
+  SubmitOptions submit;
+};
+
+std::shared_ptr<ClusterOptions> with_cluster(CLI::App& command, const std::string& line) {
+  const auto options = std::make_shared<ClusterOptions>();
+  options->study.command_line = line;
+  add_study_options(command, options->study);
+  return options;
+}
+
+}  // namespace
+
+Action submit_options(CLI::App& command, const std::string& line) {
+  const auto options = with_cluster(command, line);
+  command.add_flag("--slurm", options->submit.is_slurm, "the cluster's queue is Slurm")->required();
+  add_submit_options(command, options->submit);
+  command.footer(
+      "examples:\n"
+      "  hone submit my.toml --slurm --dry-run\n"
+      "  hone submit my.toml --slurm --partition cpu --time 4:00:00 --cpus 4\n"
+      "the folder of the study, the cache (HONE_CACHE) and hone itself must be visible from the nodes under the same "
+      "names");
+  return [options] { return submit_command(options->study, options->submit); };
+}
+
+Action resubmit_options(CLI::App& command, const std::string& line) {
+  const auto options = with_cluster(command, line);
+  add_submit_options(command, options->submit);
+  return [options] { return resubmit_command(options->study, options->submit); };
+}
+
+Action status_options(CLI::App& command, const std::string& line) {
+  const auto options = with_cluster(command, line);
+  return [options] { return status_command(options->study); };
+}
+
+Action work_options(CLI::App& command, const std::string& line) {
+  const auto options = std::make_shared<WorkOptions>();
+  options->command_line = line;
+  add_work_options(command, *options);
+  return [options] { return work_command(*options); };
 }
 
 }  // namespace hone::experiments

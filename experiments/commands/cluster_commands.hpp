@@ -48,4 +48,9 @@ int work_command(const WorkOptions& options);
 /// returns  0 when all are done, else 1
 int status_command(CommandOptions options);
 
+Action submit_options(CLI::App& command, const std::string& line);
+Action resubmit_options(CLI::App& command, const std::string& line);
+Action status_options(CLI::App& command, const std::string& line);
+Action work_options(CLI::App& command, const std::string& line);
+
 }  // namespace hone::experiments

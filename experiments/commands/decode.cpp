@@ -1,8 +1,10 @@
 #include "experiments/commands/decode.hpp"
 
+#include <CLI/CLI.hpp>
 #include "experiments/commands/checkpoint.hpp"
 #include "experiments/commands/option_words.hpp"
 #include "experiments/commands/result_file.hpp"
+#include "experiments/commands/spec_options.hpp"
 #include "experiments/instruments/decode_rows.hpp"
 #include "experiments/instruments/error_bar.hpp"
 #include "experiments/running/progress.hpp"
@@ -216,6 +218,42 @@ int decode_checkpoint(const DecodeOptions& options) {
 
 int decode_command(const DecodeOptions& options) {
   return with_option_words(words, [&] { return decode_checkpoint(options); });
+}
+
+namespace {
+
+void add_decode_options(CLI::App& command, DecodeOptions& o) {
+  add_checkpoint_options(command, o);
+  SpecOptions spec(command, o.spec);
+  command.footer(policy_grammar() +
+                 "examples:\n"
+                 "  hone decode stories260K.bin --text story.txt\n"
+                 "  hone decode pythia-14m --text book.txt --policies token4 kivi2 k4v2-sinks4 --length 2048\n"
+                 "  hone decode stories260K.bin --text story.txt --no-policies --average-bits 4 4.5 5");
+  spec.add("--policies", "policies", "of the cache, see below");
+  command.add_flag_callback(
+      "--no-policies", [&o] { o.spec.policies.clear(); }, "leave the cache alone");
+  spec.add("--average-bits", "average_bits", "of weights over the generated tokens");
+  command.add_flag_callback(
+      "--no-schedules", [&o] { o.spec.average_bits.clear(); }, "leave the weights alone");
+  spec.add("--length", "length", "tokens per window; default 8 contexts, 1 with learned positions");
+  spec.add("--windows", "windows", "windows, and prompts of free runs");
+  spec.add("--prompt", "prompt", "tokens before a free run; default half a context");
+  spec.add("--generate", "generate", "tokens of a free run; default half a context");
+  spec.add("--copy-distances", "copy_distances", "default --copy-block, twice that, ...");
+  spec.add("--copy-block", "copy_block", "tokens that are copied");
+  spec.add("--copy-windows", "copy_windows", "copies per distance");
+  spec.add("--temperature", "temperature", "of sampling");
+  spec.add("--stored-bits", "stored_bits", "of the nested codes");
+}
+
+}  // namespace
+
+Action decode_options(CLI::App& command, const std::string& line) {
+  const auto options = std::make_shared<DecodeOptions>();
+  options->command_line = line;
+  add_decode_options(command, *options);
+  return [options] { return decode_command(*options); };
 }
 
 }  // namespace hone::experiments

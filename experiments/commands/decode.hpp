@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experiments/commands/checkpoint.hpp"
+#include "experiments/commands/command.hpp"
 #include "experiments/instruments/decode_table.hpp"
 
 namespace hone::experiments {
@@ -22,5 +23,7 @@ int decode_command(const DecodeOptions& options);
 
 /// The tables of losses, copies, free runs and schedules, as text.
 std::string decode_text(const DecodeTable& table, const DecodeInput& input);
+
+Action decode_options(CLI::App& command, const std::string& line);
 
 }  // namespace hone::experiments

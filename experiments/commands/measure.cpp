@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "experiments/commands/checkpoint.hpp"
 #include "experiments/commands/option_words.hpp"
 #include "experiments/commands/result_file.hpp"
+#include "experiments/commands/spec_options.hpp"
 #include "experiments/instruments/cost.hpp"
 #include "experiments/instruments/error_bar.hpp"
 #include "experiments/instruments/instruments.hpp"
@@ -248,6 +250,49 @@ MeasureOptions::MeasureOptions() {
 
 int measure_command(const MeasureOptions& options) {
   return with_option_words(words, [&] { return measure_checkpoint(options); });
+}
+
+namespace {
+
+void add_measure_options(CLI::App& command, MeasureOptions& o) {
+  add_checkpoint_options(command, o);
+  SpecOptions measure(command, o.measure);
+  SpecOptions quantize(command, o.quantize);
+  SpecOptions noise(command, o.noise);
+  command.footer(
+      "examples:\n"
+      "  hone measure stories260K.bin --text story.txt --continue \"Once upon a time\"\n"
+      "  hone measure pythia-14m --text book.txt --context 128 --precision float32 --bits 8 4 3 2\n"
+      "killed, it goes on from the last Hessian product when the same command is run again");
+  measure.add("--windows", "evaluation_windows", "windows for losses");
+  measure.add("--curvature-windows", "curvature_windows", "an even subset of them for Hessian products");
+  measure.add("--precision", "precision", "of Hessian products")->check(CLI::IsMember({"float64", "float32"}));
+  measure.add("--eigenpairs", "eigenpairs", "at the upper end");
+  measure.add("--eigenpairs-smallest", "eigenpairs_smallest", "at the lower end");
+  measure.add("--lanczos-steps", "lanczos_steps", "columns of the basis before a restart");
+  measure.add("--tolerance", "lanczos_tolerance", "of residuals over the norm");
+  measure.add("--block", "block", "starting vectors, 2 to 4 for multiple eigenvalues");
+  measure.add("--dense-max", "dense_max", "form the whole matrix up to this many parameters");
+  measure.add("--slq-probes", "slq_probes", "of the density");
+  measure.add("--slq-steps", "slq_steps", "nodes per probe");
+  measure.add("--trace-probes", "trace_probes", "of the traces");
+  quantize.add("--bits", "bits", "ladder of weight bits");
+  add_grid_options(command, o.quantize);
+  noise.add("--noise", "rises", "predicted loss rises of injected noise, in nats");
+  command.add_option("--continue", o.prompt, "print the greedy continuation of this text");
+  command.add_option("--continue-tokens", o.prompt_tokens, "its length")->check(CLI::Range(1, 65536));
+  measure.add("--cache-mib", "cache_mib", "memory for activations kept between products");
+  command.add_option("--memory", o.memory_gib, "GiB that may be used; default what the machine has")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace
+
+Action measure_options(CLI::App& command, const std::string& line) {
+  const auto options = std::make_shared<MeasureOptions>();
+  options->command_line = line;
+  add_measure_options(command, *options);
+  return [options] { return measure_command(*options); };
 }
 
 }  // namespace hone::experiments

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experiments/commands/checkpoint.hpp"
+#include "experiments/commands/command.hpp"
 #include "experiments/study/study.hpp"
 
 namespace hone::experiments {
@@ -26,5 +27,7 @@ struct MeasureOptions : CheckpointOptions {
 /// returns  0, or 4 when a certificate failed
 /// errors   those of import_checkpoint and import_tokenizer; OptionError when text or memory is too short
 int measure_command(const MeasureOptions& options);
+
+Action measure_options(CLI::App& command, const std::string& line);
 
 }  // namespace hone::experiments

@@ -1,6 +1,7 @@
 #include "experiments/commands/plan.hpp"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -228,6 +229,21 @@ int plan_command(PlanOptions options) {
   print_cost(lines, rates, source, jobs, threads);
   print_power(study, options);
   return 0;
+}
+
+Action plan_options(CLI::App& command, const std::string& line) {
+  const auto options = std::make_shared<PlanOptions>();
+  options->command_line = line;
+  add_study_options(command, *options);
+  add_worker_options(command, *options);
+  command
+      .add_option("--pilot", options->pilot, "folder of finished runs to expect intervals from; default the study's")
+      ->check(CLI::ExistingDirectory);
+  command.footer(
+      "examples:\n"
+      "  hone plan experiments/studies/reference.toml --pilot outputs/demo\n"
+      "  hone plan my.toml --jobs 1 --threads 2");
+  return [options] { return plan_command(*options); };
 }
 
 }  // namespace hone::experiments

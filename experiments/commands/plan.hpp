@@ -1,6 +1,7 @@
 // hone plan: the runs of a study, their state, the cost of the rest, and the intervals to expect.
 #pragma once
 
+#include "experiments/commands/command.hpp"
 #include "experiments/commands/study_commands.hpp"
 #include "theory/planner/power.hpp"
 
@@ -15,5 +16,7 @@ int plan_command(PlanOptions options);
 
 /// The transformer trunks of a study's main arm, for the power analysis.
 std::vector<theory::PlannedRun> planned_runs(const Study& study);
+
+Action plan_options(CLI::App& command, const std::string& line);
 
 }  // namespace hone::experiments

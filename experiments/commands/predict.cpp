@@ -1,6 +1,7 @@
 #include "experiments/commands/predict.hpp"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -198,6 +199,46 @@ int predict_command(const PredictOptions& options) {
     fmt::print("\nwritten: {}\n", options.out.string());
   }
   return curvature.ladder.empty() && !law.problem.empty() ? 5 : 0;
+}
+
+namespace {
+
+void add_predict_options(CLI::App& command, PredictOptions& o) {
+  command.add_option("sources", o.sources, "study files, folders of studies, run files")
+      ->required()
+      ->check(CLI::ExistingPath)
+      ->type_name("STUDY.toml|FOLDER|RUN.h5...");
+  command.footer(
+      "two routes, both printed: the curvature of the nearest measured checkpoint, and laws fitted over the runs\n"
+      "examples:\n"
+      "  hone predict experiments/studies/demo.toml --max-rise 0.02\n"
+      "  hone predict outputs/demo --size 2e5 --tokens 2e7 --bits 3 4 5 6 --out plan.json\n"
+      "  hone predict outputs/measure/pythia-14m.h5 --max-rise 0.1\n"
+      "exit code 5 when neither route has an answer");
+  command.add_option("--size", o.asked.N, "quantizable parameters; default the largest model measured")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--tokens", o.asked.D, "training tokens; default the most of that model")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--max-rise", o.asked.rise_max, "nats per token that quantizing may cost")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option("--loss", o.asked.loss_max,
+                  "nats per token to reach after quantizing; default full precision "
+                  "and --max-rise")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--budget", o.budget, "FLOPs at 16 bits: also the best precision of training")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--bits", o.asked.bits, "widths to consider, rising")->check(CLI::Range(2, 16));
+  command.add_option("--level", o.asked.level, "of intervals")->check(CLI::Range(0.5, 0.999));
+  command.add_option("--out", o.out, "JSON file");
+}
+
+}  // namespace
+
+Action predict_options(CLI::App& command, const std::string&) {
+  const auto options = std::make_shared<PredictOptions>();
+  add_predict_options(command, *options);
+  return [options] { return predict_command(*options); };
 }
 
 }  // namespace hone::experiments

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/commands/command.hpp"
 #include "theory/planner/predict.hpp"
 
 namespace hone::experiments {
@@ -20,5 +21,7 @@ struct PredictOptions {
 /// returns  0, or 5 when neither route has an answer
 /// errors   OptionError when the sources hold no run, or no damage of weights; those of the readers
 int predict_command(const PredictOptions& options);
+
+Action predict_options(CLI::App& command, const std::string& line);
 
 }  // namespace hone::experiments

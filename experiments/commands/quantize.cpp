@@ -1,10 +1,12 @@
 #include "experiments/commands/quantize.hpp"
 
+#include <CLI/CLI.hpp>
 #include <cmath>
 
 #include "experiments/commands/checkpoint.hpp"
 #include "experiments/commands/option_words.hpp"
 #include "experiments/commands/result_file.hpp"
+#include "experiments/commands/spec_options.hpp"
 #include "experiments/instruments/calibration_rows.hpp"
 #include "experiments/instruments/error_bar.hpp"
 #include "experiments/instruments/scheme_table.hpp"
@@ -155,6 +157,56 @@ QuantizeOptions::QuantizeOptions() {
 
 int quantize_command(const QuantizeOptions& options) {
   return with_option_words(words, [&] { return quantize_checkpoint(options); });
+}
+
+namespace {
+
+void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
+  add_checkpoint_options(command, o);
+  SpecOptions spec(command, o.spec);
+  command.footer(
+      "schemes are COORDINATES+RULE: nothing, smooth+ or rotate+ before one of\n"
+      "  rtn mse gptq guided lnq awq                    at every width of --bits\n"
+      "  mixed-trace mixed-fisher mixed-fisher-rows mixed-output mixed-share    widths by matrix, --bits on average\n"
+      "  nf4 nf4-dq fp8 mxfp4 mxfp6 mxfp8 nvfp4 ternary round to nearest in that format\n"
+      "examples:\n"
+      "  hone quantize stories260K.bin --text story.txt\n"
+      "  hone quantize pythia-14m --text book.txt --schemes rtn gptq rotate+gptq --bits 4 3 --group 64 "
+      "--granularity group\n"
+      "  hone quantize pythia-14m --text book.txt --schemes rtn smooth+rtn rotate+rtn --activation-bits 8 --bits 8 4");
+  command
+      .add_option("--calibration", o.calibration, "UTF-8 text files to calibrate on; default the first half of --text")
+      ->check(CLI::ExistingFile);
+  command.add_option("--windows", o.windows, "windows for losses")->check(CLI::Range(2, 1 << 30));
+  command.add_option("--curvature-windows", o.curvature_windows, "an even subset of them for g'e and e'He/2")
+      ->check(CLI::Range(1, 1 << 30));
+  spec.add("--calibration-windows", "calibration_windows", "windows to calibrate on");
+  spec.add("--schemes", "schemes", "what to compare, see below");
+  spec.add("--bits", "scheme_bits", "ladder of weight bits");
+  spec.add("--activation-bits", "scheme_activation_bits", "of the inputs of linears, per token");
+  spec.add("--activation-granularity", "activation_granularity", "row = per token; tensor = per sequence");
+  spec.add("--activation-grid", "activation_grid", "see sim/formats/quantizer.hpp");
+  spec.add("--activation-clip", "activation_clip", "share of the largest |x| that the grid covers");
+  spec.add("--activation-range", "activation_range", "dynamic, or static from the calibration windows")
+      ->check(CLI::IsMember({"dynamic", "static"}));
+  spec.add("--activation-percentile", "activation_percentile", "of static ranges");
+  spec.add("--outlier-threshold", "outlier_threshold", "columns with any |x| above it stay (LLM.int8())");
+  spec.add("--outlier-absmax", "outlier_absmax",
+           "what a token's step leaves out then: columns (the paper) or elements (bitsandbytes)");
+  spec.add("--kv-grid", "kv_grid", "see sim/formats/quantizer.hpp");
+  spec.add("--kv-bits", "scheme_kv_bits", "of keys and values, per token and head");
+  add_grid_options(command, o.spec);
+  spec.add("--damping", "damping", "of gptq, a share of the mean of diag H");
+  spec.add("--smoothing", "smoothing", "alpha of smooth+");
+}
+
+}  // namespace
+
+Action quantize_options(CLI::App& command, const std::string& line) {
+  const auto options = std::make_shared<QuantizeOptions>();
+  options->command_line = line;
+  add_quantize_options(command, *options);
+  return [options] { return quantize_command(*options); };
 }
 
 }  // namespace hone::experiments

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experiments/commands/checkpoint.hpp"
+#include "experiments/commands/command.hpp"
 #include "experiments/study/study.hpp"
 
 namespace hone::experiments {
@@ -21,5 +22,7 @@ struct QuantizeOptions : CheckpointOptions {
 /// Prints the table of schemes and writes it as a run file.
 /// errors   those of import_checkpoint, import_tokenizer and the schemes; OptionError when a text is too short
 int quantize_command(const QuantizeOptions& options);
+
+Action quantize_options(CLI::App& command, const std::string& line);
 
 }  // namespace hone::experiments

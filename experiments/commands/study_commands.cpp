@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/wait.h>
+#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -177,6 +178,66 @@ int inspect_command(const fs::path& path, const std::string& wanted) {
     }
   }
   return 0;
+}
+
+void add_study_options(CLI::App& command, CommandOptions& options) {
+  command.add_option("study", options.study_file, "study file (TOML)")->required()->type_name("STUDY.toml");
+  command.add_option("--out", options.out, "folder of the study; default outputs/NAME");
+  command.add_option("--seed", options.seeds, "seeds to use instead of the study's")->type_name("N...");
+}
+
+void add_worker_options(CLI::App& command, CommandOptions& options) {
+  command.add_option("--jobs,-j", options.jobs, "runs at a time; default one per core")->check(CLI::Range(0, 4096));
+  command.add_option("--threads", options.threads, "threads per run; default cores/jobs")->check(CLI::Range(0, 4096));
+}
+
+namespace {
+
+std::shared_ptr<CommandOptions> with_study(CLI::App& command, const std::string& line) {
+  const auto options = std::make_shared<CommandOptions>();
+  options->command_line = line;
+  add_study_options(command, *options);
+  return options;
+}
+
+}  // namespace
+
+Action run_options(CLI::App& command, const std::string& line) {
+  const auto options = with_study(command, line);
+  add_worker_options(command, *options);
+  return [options] { return run_command(*options); };
+}
+
+Action judge_options(CLI::App& command, const std::string& line) {
+  const auto options = with_study(command, line);
+  return [options] { return judge_command(*options); };
+}
+
+Action table_options(CLI::App& command, const std::string& line) {
+  const auto options = with_study(command, line);
+  command.footer(
+      "examples:\n"
+      "  hone table experiments/studies/demo.toml       writes outputs/demo/table.h5 and table.csv\n"
+      "  hone inspect outputs/demo/table.h5             names the columns with their units\n"
+      "pandas.read_csv and xarray.open_dataset(..., group=\"table\") read them; hone judge writes them too");
+  return [options] { return table_command(*options); };
+}
+
+Action report_options(CLI::App& command, const std::string& line) {
+  const auto options = with_study(command, line);
+  command.add_option("--python", options->python,
+                     "with h5py and matplotlib; default HONE_PYTHON, python3 in PATH, /usr/bin/python3");
+  return [options] { return report_command(*options); };
+}
+
+Action inspect_options(CLI::App& command, const std::string&) {
+  struct Options {
+    std::string file, group;
+  };
+  const auto options = std::make_shared<Options>();
+  command.add_option("file", options->file, "run file (HDF5)")->required();
+  command.add_option("--group", options->group, "print this group's values");
+  return [options] { return inspect_command(options->file, options->group); };
 }
 
 }  // namespace hone::experiments

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/commands/command.hpp"
 #include "experiments/study/study.hpp"
 
 namespace hone::experiments {
@@ -30,5 +31,15 @@ int judge_command(CommandOptions options);   ///< HDF5 -> verdict.json and the t
 int table_command(CommandOptions options);   ///< HDF5 -> table.h5 and table.csv, a row per run, checkpoint and bits
 int report_command(CommandOptions options);  ///< HDF5 + verdict.json -> figures and report.html
 int inspect_command(const std::filesystem::path& file, const std::string& group);  ///< prints a run file
+
+/// Options that belong to every subcommand on a study.
+void add_study_options(CLI::App& command, CommandOptions& options);
+void add_worker_options(CLI::App& command, CommandOptions& options);
+
+Action run_options(CLI::App& command, const std::string& line);
+Action judge_options(CLI::App& command, const std::string& line);
+Action table_options(CLI::App& command, const std::string& line);
+Action report_options(CLI::App& command, const std::string& line);
+Action inspect_options(CLI::App& command, const std::string& line);
 
 }  // namespace hone::experiments

@@ -1,0 +1,71 @@
+// Options of the command line that set fields of a part of a study, with the ranges that a study file has.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "experiments/study/parts.hpp"
+#include "sim/base/error.hpp"
+
+namespace hone::experiments {
+
+/// A check for a field's range. Bounds beyond 1e15 stand for none.
+template <class T>
+void restrict(CLI::Option& option, const Range& range) {
+  if (range.low <= -1e300) return;
+  if constexpr (std::is_integral_v<T>)
+    option.check(CLI::Range(static_cast<std::int64_t>(range.low), static_cast<std::int64_t>(range.high)));
+  else
+    option.check(CLI::Range(range.low, range.high));
+}
+
+/// Finds one field of a part by its key and binds an option to it.
+class FieldBinder {
+ public:
+  FieldBinder(CLI::App& command, std::string option, std::string key, std::string help)
+      : command_(command), option_(std::move(option)), key_(std::move(key)), help_(std::move(help)) {}
+
+  template <class T>
+  void operator()(const char* key, T& value, Range range = {}) {
+    if (key_ != key) return;
+    bound_ = command_.add_option(option_, value, help_);
+    if constexpr (std::is_arithmetic_v<T>) restrict<T>(*bound_, range);
+  }
+  template <class T>
+  void operator()(const char* key, std::vector<T>& values, Range range = {}) {
+    if (key_ != key) return;
+    bound_ = command_.add_option(option_, values, help_);
+    if constexpr (std::is_arithmetic_v<T>) restrict<T>(*bound_, range);
+  }
+  CLI::Option* bound() const { return bound_; }
+
+ private:
+  CLI::App& command_;
+  std::string option_, key_, help_;
+  CLI::Option* bound_ = nullptr;
+};
+
+/// Adds options for fields of one part, which outlives the command.
+template <class Part>
+class SpecOptions {
+ public:
+  SpecOptions(CLI::App& command, Part& part) : command_(command), part_(part) {}
+
+  /// errors  ContractError when the part has no field `key`
+  CLI::Option* add(const std::string& option, const std::string& key, const std::string& help) {
+    FieldBinder binder(command_, option, key, help);
+    part_.fields(binder);
+    EXPECTS(binder.bound() != nullptr, "{}: no field {}", option, key);
+    return binder.bound();
+  }
+
+ private:
+  CLI::App& command_;
+  Part& part_;
+};
+
+}  // namespace hone::experiments
