@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "theory/planner/predict.hpp"
+#include "theory/planner/predict_by_law.hpp"
 
 namespace hone::experiments {
 

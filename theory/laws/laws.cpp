@@ -55,18 +55,25 @@ Law make_bent_law(LawKind kind) {
   const Form curved = Form::nonlinear;
   switch (kind) {
     case LawKind::ptq_saturating:
-      return {kind, "saturating in D/N", curved, {log_c, gamma_n, log_r, growth, kappa}, "own rival of Eq 2"};
+      return {
+          kind, "saturating", "saturating in D/N", curved, {log_c, gamma_n, log_r, growth, kappa}, "own rival of Eq 2"};
     case LawKind::ptq_broken:
       return {kind,
+              "broken",
               "broken power of D/N",
               curved,
               {log_c, gamma_n, log_r, {"g_1", -3, 5, "1"}, {"g_2", -3, 5, "1"}, kappa},
               "own rival of Eq 2, smooth break as in Caballero et al. 2210.14891"};
     case LawKind::ptq_step_saturating:
-      return {
-          kind, "squared step, saturating in D/N", curved, {log_c, gamma_n, log_r, growth}, "own rival of ptq_step"};
+      return {kind,
+              "step_saturating",
+              "squared step, saturating in D/N",
+              curved,
+              {log_c, gamma_n, log_r, growth},
+              "own rival of ptq_step"};
     case LawKind::ptq_step_broken:
       return {kind,
+              "step_broken",
               "squared step, broken power of D/N",
               curved,
               {log_c, gamma_n, log_r, {"g_1", -3, 5, "1"}, {"g_2", -3, 5, "1"}},
@@ -79,31 +86,40 @@ Law make_damage_law(LawKind kind) {
   const Form linear = Form::log_linear, curved = Form::nonlinear;
   switch (kind) {
     case LawKind::ptq_exponential:
-      return {kind, "exponential in bits", linear, ptq_parameters(), std::string(kumar) + " Eq 2"};
+      return {kind, "exponential", "exponential in bits", linear, ptq_parameters(), std::string(kumar) + " Eq 2"};
     case LawKind::ptq_bit_power:
       return {kind,
+              "bit_power",
               "power of bits",
               linear,
               {log_c, gamma_d, gamma_n, {"gamma_P", 0, 30, "1"}},
               "Ouyang et al. 2411.17691"};
     case LawKind::ptq_step:
-      return {kind, "squared step", linear, {log_c, gamma_d, gamma_n}, "uniform rounding noise Delta^2/12"};
+      return {kind, "step", "squared step", linear, {log_c, gamma_d, gamma_n}, "uniform rounding noise Delta^2/12"};
     case LawKind::ptq_rate:
       return {kind,
+              "rate",
               "four per bit",
               linear,
               {log_c, gamma_d, gamma_n},
               "rate-distortion bound 2^(-2P) of a Gaussian, Shannon 1959"};
     case LawKind::ptq_bit_difference:
       return {kind,
+              "bit_difference",
               "power of the bits removed",
               linear,
               {{"ln eta", -60, 60, "ln nats/token"}, {"beta", -3, 5, "1"}, {"delta", -5, 30, "1"}},
               "a web page on precision scaling; not in Kumar et al."};
     case LawKind::ptq_calibration:
-      return {kind, "one model's own bits", linear, {{"c", -60, 60, "ln nats/token"}, kappa}, "calibration per model"};
+      return {kind,
+              "calibration",
+              "one model's own bits",
+              linear,
+              {{"c", -60, 60, "ln nats/token"}, kappa},
+              "calibration per model"};
     case LawKind::ptq_robust:
       return {kind,
+              "robust",
               "robustified damage",
               curved,
               ptq_parameters() + robustness_parameters() + part_parameters("n", -2, 4),
@@ -111,12 +127,14 @@ Law make_damage_law(LawKind kind) {
               Scale::raw};
     case LawKind::qat_group:
       return {kind,
+              "qat_group",
               "QAT with groups",
               linear,
               {{"ln k", -60, 60, "ln nats/token"}, gamma_d, gamma_n, {"gamma_G", -3, 5, "1"}},
               "Chen et al. 2505.14302"};
     case LawKind::total_bits:
       return {kind,
+              "total_bits",
               "power of total bits",
               linear,
               {{"c", -60, 60, "ln of the measured unit"}, {"a", -3, 5, "1"}},
@@ -129,25 +147,45 @@ Law make_loss_law(LawKind kind) {
   const Form curved = Form::nonlinear;
   switch (kind) {
     case LawKind::chinchilla:
-      return {kind, "Chinchilla loss", curved, loss_parameters(), "Hoffmann et al. 2203.15556 Eq 2"};
+      return {kind, "chinchilla", "Chinchilla loss", curved, loss_parameters(), "Hoffmann et al. 2203.15556 Eq 2"};
     case LawKind::train_exponential:
-      return {kind, "training precision, exponential", curved, loss_parameters() + part_parameters("n", -2, 4),
+      return {kind,
+              "train_exponential",
+              "training precision, exponential",
+              curved,
+              loss_parameters() + part_parameters("n", -2, 4),
               std::string(kumar) + " Eq 4, offsets of Appendix K"};
     case LawKind::train_additive:
-      return {kind, "training precision, additive", curved, loss_parameters() + part_parameters("n", -2, 4),
+      return {kind,
+              "train_additive",
+              "training precision, additive",
+              curved,
+              loss_parameters() + part_parameters("n", -2, 4),
               "first-order rival of Kumar et al. Eq 4"};
     case LawKind::train_logistic:
-      return {kind, "training precision, logistic", curved, loss_parameters() + part_parameters("n", -3, 6),
+      return {kind,
+              "train_logistic",
+              "training precision, logistic",
+              curved,
+              loss_parameters() + part_parameters("n", -3, 6),
               "saturation rival of Kumar et al. Eq 4"};
     case LawKind::train_tail:
-      return {kind, "training precision, power tail", curved, loss_parameters() + part_parameters("t", 0, 3),
+      return {kind,
+              "train_tail",
+              "training precision, power tail",
+              curved,
+              loss_parameters() + part_parameters("t", 0, 3),
               "saturation rival of Kumar et al. Eq 4"};
     case LawKind::unified:
-      return {kind, "unified loss", curved,
+      return {kind,
+              "unified",
+              "unified loss",
+              curved,
               loss_parameters() + part_parameters("n", -2, 4) + ptq_parameters() + robustness_parameters(),
               std::string(kumar) + " Eqs 1 and 9"};
     case LawKind::capybara:
       return {kind,
+              "capybara",
               "floating-point training loss",
               curved,
               {{"ln n", -5, 25, "ln nats/token"},
@@ -161,6 +199,7 @@ Law make_loss_law(LawKind kind) {
               "Sun et al. 2501.02423"};
     case LawKind::shannon:
       return {kind,
+              "shannon",
               "Shannon capacity",
               curved,
               {{"ln a", -20, 20, "ln tokens/nat"},
@@ -178,9 +217,14 @@ Law make_loss_law(LawKind kind) {
 
 Law make_law(LawKind kind) {
   if (kind == LawKind::sharpness_power)
-    return {kind, "power law of sharpness", Form::log_linear, {log_s, gamma_d, gamma_n}, "own"};
+    return {kind, "sharpness_power", "power law of sharpness", Form::log_linear, {log_s, gamma_d, gamma_n}, "own"};
   if (kind == LawKind::sharpness_saturating)
-    return {kind, "sharpness saturating in D/N", Form::nonlinear, {log_s, gamma_n, log_r, growth}, "own rival"};
+    return {kind,
+            "sharpness_saturating",
+            "sharpness saturating in D/N",
+            Form::nonlinear,
+            {log_s, gamma_n, log_r, growth},
+            "own rival"};
   for (const auto make : {make_damage_law, make_bent_law})
     if (Law found = make(kind); !found.parameters.empty()) return found;
   return make_loss_law(kind);

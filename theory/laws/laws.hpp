@@ -87,7 +87,8 @@ enum class Scale {
 
 struct Law {
   LawKind kind = LawKind::ptq_exponential;
-  std::string name;
+  std::string key;   ///< stable, for programs
+  std::string name;  ///< for people
   Form form = Form::log_linear;
   std::vector<Parameter> parameters;
   std::string source;

@@ -1,4 +1,3 @@
-// The question, and route (a): curvature of one checkpoint.
 #include "theory/planner/predict.hpp"
 
 #include <algorithm>
@@ -16,8 +15,7 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// Full-precision training at a measured checkpoint: what a planner can start from.
 bool is_subject(const PtqRow& r) {
-  return r.architecture == "transformer" && r.is_full_precision() &&
-         (r.variant == "trunk" || r.variant == "imported") && r.N > 0;
+  return r.is_transformer() && r.is_full_precision() && (r.variant == "trunk" || r.variant == "imported") && r.N > 0;
 }
 
 /// Distance of a checkpoint from the question in e-folds; imported ones do not know their tokens.
