@@ -5,6 +5,7 @@
 #include <map>
 
 #include "sim/base/error.hpp"
+#include "sim/base/mean.hpp"
 #include "theory/noise/rounding.hpp"
 #include "theory/precision/effective_parameters.hpp"
 #include "theory/questions/findings.hpp"
@@ -106,7 +107,7 @@ void add_information(Verdict& v, const PrecisionRows& all, const Interval& gamma
   add_control(v, Control::information_scale, bits.size() >= 2);
   if (bits.size() < 2) return;
   const double derived = information_scale(bits, information).scale.gamma;
-  const double z = two_sided_quantile(thresholds.level);
+  const double z = normal_quantile(thresholds.level);
   const ScaleComparison c = compare_scale(derived, gamma.estimate, (gamma.high - gamma.low) / (2 * z));
   add_finding(v, {"gamma_w_derived", "gamma_w derived from the entropy of the codes", "bits"}, derived);
   add_finding(v, {"gamma_w_ratio", "gamma_w fitted over derived"}, c.ratio);
@@ -150,7 +151,7 @@ Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
     const double cost = training_cost(all, o);
     least = std::min(least, cost), most = std::max(most, cost);
   }
-  const double z = two_sided_quantile(thresholds.level);
+  const double z = normal_quantile(thresholds.level);
   std::vector<BudgetFit> fits;
   for (int i = 1; i <= budgets; ++i) {
     const double share = 0.4 + 0.6 * i / budgets;  // the smaller budgets hold too few runs for a fit

@@ -1,7 +1,6 @@
 #include "theory/questions/selection.hpp"
 
 #include <algorithm>
-#include <boost/math/distributions/normal.hpp>
 #include <utility>
 
 namespace hone::theory {
@@ -93,8 +92,6 @@ IntervalOptions simultaneous_options(const Thresholds& thresholds, int count) {
   options.level = 1 - (1 - options.level) / std::max(count, 1);
   return options;
 }
-
-double two_sided_quantile(double level) { return boost::math::quantile(boost::math::normal(), (1 + level) / 2); }
 
 PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& thresholds) {
   const double scatter = thresholds.fit_scatter;

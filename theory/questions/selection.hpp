@@ -89,9 +89,6 @@ IntervalOptions interval_options(const Thresholds& thresholds);
 /// The same with intervals of which `count` hold together at the study's level (Bonferroni).
 IntervalOptions simultaneous_options(const Thresholds& thresholds, int count);
 
-/// Half-width of an interval of a normal variable at a level, in standard deviations: 1.96 at 0.95.
-double two_sided_quantile(double level);
-
 /// Rows of the prediction test as columns, ready for regress.
 struct PredictionRows {
   std::vector<PtqRow> rows;
