@@ -54,7 +54,7 @@ Solution fit_joint(const JointProblem& problem, const FitOptions& options);
 
 // The nonlinear solver behind fits of one law and joint fits.
 
-/// Response of a law (see law_forms.hpp) and its derivatives by the law's parameters.
+/// Response of a law (see formulas.hpp) and its derivatives by the law's parameters.
 /// shapes  derivatives has one entry per parameter of the law
 double response_gradient(LawKind kind, const double* parameters, const Point& point, double* derivatives);
 

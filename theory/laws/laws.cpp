@@ -143,11 +143,10 @@ Law make_damage_law(LawKind kind) {
   }
 }
 
-Law make_loss_law(LawKind kind) {
+/// Losses of training at low precision.
+Law make_training_law(LawKind kind) {
   const Form curved = Form::nonlinear;
   switch (kind) {
-    case LawKind::chinchilla:
-      return {kind, "chinchilla", "Chinchilla loss", curved, loss_parameters(), "Hoffmann et al. 2203.15556 Eq 2"};
     case LawKind::train_exponential:
       return {kind,
               "train_exponential",
@@ -176,6 +175,15 @@ Law make_loss_law(LawKind kind) {
               curved,
               loss_parameters() + part_parameters("t", 0, 3),
               "saturation rival of Kumar et al. Eq 4"};
+    default: return {};
+  }
+}
+
+Law make_loss_law(LawKind kind) {
+  const Form curved = Form::nonlinear;
+  switch (kind) {
+    case LawKind::chinchilla:
+      return {kind, "chinchilla", "Chinchilla loss", curved, loss_parameters(), "Hoffmann et al. 2203.15556 Eq 2"};
     case LawKind::unified:
       return {kind,
               "unified",
@@ -225,7 +233,7 @@ Law make_law(LawKind kind) {
             Form::nonlinear,
             {log_s, gamma_n, log_r, growth},
             "own rival"};
-  for (const auto make : {make_damage_law, make_bent_law})
+  for (const auto make : {make_damage_law, make_bent_law, make_training_law})
     if (Law found = make(kind); !found.parameters.empty()) return found;
   return make_loss_law(kind);
 }

@@ -14,14 +14,14 @@ namespace hone::theory {
 ///         holds q1_gamma_d_min and is inside ± q1_equivalence around it (an interval that merely
 ///         holds 0 because it is wide shows nothing), or when the form saturating in D/N has a
 ///         held-out error below form_margin times that of the power, or the local exponent falls;
-///         inconclusive otherwise. Details: AICc and errors at larger D/N and N of the power, the
+///         inconclusive otherwise. Findings: AICc and errors at larger D/N and N of the power, the
 ///         saturating and the broken form, whether held-out errors tell the first two apart; the
 ///         exponents on windows of another corpus; how far branches tuned to another corpus lie from
 ///         the law and from Q3's line
 Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds);
 
 /// Q2: the same question, rule and forms for the trace of the Hessian on the quantized block;
-/// lambda_max, the Frobenius norm, the step-weighted trace and the scale-free trace stand in the details.
+/// lambda_max, the Frobenius norm, the step-weighted trace and the scale-free trace stand in the findings.
 Verdict judge_sharpness_growth(const Table& table, const Thresholds& thresholds);
 
 }  // namespace hone::theory

@@ -11,7 +11,7 @@ namespace hone::theory {
 /// math    slope of ln delta on ln predicted over the main trunk; split of d ln delta/d ln D within (N, P) into
 ///         weighted trace, step², alignment = ln quadratic - ln predicted and higher order = ln
 ///         delta - ln quadratic, which add up exactly; delta is the damage less its first-order term g'e, measured on
-///         the same windows and near 0 over many roundings; held-out R² of single mediators (mediators.hpp)
+///         the same windows and near 0 over many roundings; held-out R² of single mediators (q3_mediators.hpp)
 /// ensures supported when the slope's interval is inside 1 ± q3_tolerance, refuted when disjoint
 ///         from it
 Verdict judge_prediction(const Table& table, const Thresholds& thresholds);

@@ -14,7 +14,7 @@ namespace hone::theory {
 ///         Eq 30 with a Chinchilla law fitted to the main trunk's losses, and as independent noise
 ///         (1+nu) = Π (1+nu_x) and a product of N_eff would have it
 /// ensures of weights x activations from ptq_bits_min bits on: supported when the interval is inside ± q6_tolerance, refuted when disjoint from
-///         it. A detail "breaks down …" of given bits is 1 when their interval is disjoint from ± q6_breakdown, 0 when
+///         it. A finding "q6.breaks_down.…" of given bits is 1 when their interval is disjoint from ± q6_breakdown, 0 when
 ///         inside, NaN otherwise
 Verdict judge_composition(const Table& table, const Thresholds& thresholds);
 

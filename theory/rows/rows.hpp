@@ -1,5 +1,5 @@
 // Flat rows of measured numbers, collected from run files. Everything that judges works on these
-// plain structs, so that synthetic rows (solvable.hpp) and recorded ones go through the same code.
+// plain structs, so that synthetic rows (solvable/synthetic_rows.hpp) and recorded ones go through the same code.
 //   N quantizable parameters   D training tokens   P bits per weight
 //   losses and damages in nats per token
 #pragma once
