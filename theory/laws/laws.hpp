@@ -1,5 +1,5 @@
 // Scaling laws as values: each law has a name, bounded parameters with units, a source, and one
-// formula (law_forms.hpp) that serves prediction, derivatives and linear fits alike.
+// formula (formulas.hpp) that serves prediction, derivatives and linear fits alike.
 //   N quantizable parameters   D training tokens   P bits per weight after training
 //   P_w, P_a, P_kv bits of weights, activations and KV cache during training
 //   L loss and delta loss rise, in nats per token
@@ -11,17 +11,9 @@
 #include <string>
 #include <vector>
 
-namespace hone::theory {
+#include "sim/base/grid.hpp"
 
-/// Integer grids by their step, for a range symmetric about zero with largest magnitude M.
-enum class Grid {
-  restricted,     ///< M / (2^(P-1) - 1), codes ±(2^(P-1) - 1)
-  full,           ///< the same step, one code more on the negative side
-  no_clip,        ///< the same step where the range is symmetric
-  midrise,        ///< 2M / (2^P - 1), zero in the middle of the codes (GPTQ sym)
-  asymmetric,     ///< 2M / (2^P - 1), from minimum to maximum
-  signed_absmax,  ///< M / 2^(P-1), the extreme at the lowest code
-};
+namespace hone::theory {
 
 /// What a law is a function of; each law reads some of these. Infinite bits mean full precision.
 struct Point {
