@@ -30,12 +30,12 @@ constexpr OptionWord words[] = {{"length", "--length"},           {"prompt", "--
                                 {"kv.sinks", "-sinks"},           {"context", "--context"}};
 
 /// "+0.01234 ± 0.00056" in the width of a column.
-std::string difference_text(const PairedDifference& d) {
-  return fmt::format("{:>+9.5f} ± {:<7.5f}", d.mean_nats, half_width(d, printed_coverage));
+std::string difference_text(const MeanEstimate& d) {
+  return fmt::format("{:>+9.5f} ± {:<7.5f}", d.mean, half_width(d, printed_coverage));
 }
 
-std::string percent_text(const PairedDifference& d) {
-  return fmt::format("{:>+9.2f} ± {:<6.2f}%", 100 * d.mean_nats, 100 * half_width(d, printed_coverage));
+std::string percent_text(const MeanEstimate& d) {
+  return fmt::format("{:>+9.2f} ± {:<6.2f}%", 100 * d.mean, 100 * half_width(d, printed_coverage));
 }
 
 std::string positions_text(const BucketComparison& b) {

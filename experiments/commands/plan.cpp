@@ -179,12 +179,11 @@ void print_power(const Study& study, const PlanOptions& options) {
     fmt::print("interval widths: unknown without finished runs; --pilot FOLDER takes those of another study\n");
     return;
   }
-  const auto thresholds = theory::with_values(theory::default_thresholds(), study.thresholds);
-  const theory::Pilot pilot = theory::pilot_of(theory::collect(files), thresholds);
+  const theory::Pilot pilot = theory::pilot_of(theory::collect(files), study.thresholds);
   theory::PowerOptions simulation;
   Progress progress("power", 4.0 * simulation.worlds);
   simulation.progress = [&](const std::string& what) { progress.advance("drawing", 1, what); };
-  const auto all = theory::expected_power(pilot, planned_runs(study), thresholds, simulation);
+  const auto all = theory::expected_power(pilot, planned_runs(study), study.thresholds, simulation);
   fmt::print("what the whole study will show if the {} runs in {} tell the truth ({} drawn worlds each):\n",
              files.size(), folder.string(), simulation.worlds);
   fmt::print("  {:<3} {:<36} {:>7} {:>10} {:>10} {:>12} {:>10} {:>9} {:>13}\n", "", "interval of", "truth",

@@ -42,14 +42,12 @@ std::vector<fs::path> files_of(const fs::path& source) {
 }
 
 /// Thresholds of the study among the sources, so that the law sees the rows that hone judge sees.
-std::vector<theory::Threshold> thresholds_of(const std::vector<fs::path>& sources) {
-  auto thresholds = theory::default_thresholds();
+theory::Thresholds thresholds_of(const std::vector<fs::path>& sources) {
   for (const fs::path& source : sources) {
     const fs::path file = fs::is_directory(source) ? source / "study.toml" : source;
-    if (file.extension() == ".toml" && fs::exists(file))
-      return theory::with_values(thresholds, read_study(file).thresholds);
+    if (file.extension() == ".toml" && fs::exists(file)) return read_study(file).thresholds;
   }
-  return thresholds;
+  return {};
 }
 
 std::string bits_text(double bits) { return std::isnan(bits) ? "more than asked" : fmt::format("{:g}", bits); }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "experiments/commands/command.hpp"
-#include "theory/planner/predict.hpp"
+#include "theory/planner/predict_by_law.hpp"
 
 namespace hone::experiments {
 

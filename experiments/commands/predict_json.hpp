@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "theory/planner/predict.hpp"
+#include "theory/planner/predict_by_law.hpp"
 
 namespace hone::experiments {
 

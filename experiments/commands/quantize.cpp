@@ -68,9 +68,9 @@ void print_table(const std::vector<SchemeEntry>& entries) {
              "KL (nats)", "top-1", "g'e+e'He/2", "full prec.");
   for (const SchemeEntry& e : entries)
     fmt::print("{:<18} {:>4} {:>8.3f} {:>11.5f} ± {:<8.5f} {:>10.5f} {:>7.2f}% {:>11.5f} {:>11.1e}\n", e.scheme,
-               e.bits ? std::to_string(e.bits) : "", e.bits_per_weight, e.change.loss.mean_nats,
+               e.bits ? std::to_string(e.bits) : "", e.bits_per_weight, e.change.loss.mean,
                half_width(e.change.loss, printed_coverage), e.change.kl_nats.mean, 100 * e.change.top1_agreement.mean,
-               e.gradient_nats + e.quadratic_nats, e.reference.loss.mean_nats);
+               e.gradient_nats + e.quadratic_nats, e.reference.loss.mean);
   for (const SchemeEntry& e : entries)
     if (e.fallback_blocks > 0)
       fmt::print(

@@ -124,8 +124,7 @@ int judge_command(CommandOptions options) {
     theory::append_run(table, run, path.string());
     append_file(rows, options.out, path, run);
   });
-  const auto thresholds = theory::with_values(theory::default_thresholds(), study.thresholds);
-  const std::vector<theory::Verdict> verdicts = theory::judge(table, thresholds);
+  const std::vector<theory::Verdict> verdicts = theory::judge(table, study.thresholds);
   write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts));
   for (const theory::Verdict& v : verdicts) print_verdict(v);
   fmt::print("written: {}\n", (options.out / "verdict.json").string());

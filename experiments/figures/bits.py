@@ -16,16 +16,17 @@ def last_trunk(points):
 
 
 def per_bit_shapes(study, middle):
-    """[(name, colour, function of bits that is 1 at `middle`)] of the laws the verdict knows."""
-    shapes = [("squared step", "#009E73",
+    """[(law's key, name, colour, function of bits that is 1 at `middle`)] of the laws that the
+    verdict knows."""
+    shapes = [("step", "squared step", "#009E73",
                lambda b: ((2.0 ** (middle - 1) - 1) / (2.0 ** (b - 1) - 1)) ** 2)]
-    post = study.detail("Q1", "gamma_post")
+    post = study.finding("q1.gamma_post")
     if post:
-        shapes.append(("exponential in bits", "#D55E00",
-                       lambda b: np.exp(-(b - middle) / post["value"])))
-    power = study.detail("Q1", "gamma_P")
+        shapes.append(("exponential", "exponential in bits", "#D55E00",
+                       lambda b: np.exp(-(b - middle) / post["estimate"])))
+    power = study.finding("q1.gamma_p")
     if power:
-        shapes.append(("power of bits", "#CC79A7", lambda b: (b / middle) ** -power["value"]))
+        shapes.append(("bit_power", "power of bits", "#CC79A7", lambda b: (b / middle) ** -power["estimate"]))
     return shapes
 
 
@@ -39,9 +40,9 @@ def draw_shapes(ax, study, line):
     middle, height = line[(len(line) - 1) // 2]
     drawn = []
     b = np.linspace(line[0][0], line[-1][0], 60)
-    for name, colour, shape in per_bit_shapes(study, middle):
-        held_out = study.detail("Q1", f"held-out error: {name}")
-        note = f" (held-out error {held_out['value']:.2g})" if held_out else ""
+    for key, name, colour, shape in per_bit_shapes(study, middle):
+        held_out = study.finding(f"q1.held_out.{key}")
+        note = f" (held-out error {held_out['estimate']:.2g})" if held_out else ""
         ax.plot(b, height * shape(b), "--", color=colour, lw=1.1, zorder=1, label=name + note)
         drawn.append(name)
     return drawn

@@ -9,26 +9,24 @@ import style
 from composition import draw_table
 from records import Absent, is_number, runs_of, rows
 
-PREFIX = "relative interaction "
-CELL = re.compile(r"(?:W([\d.]+))?(?:A([\d.]+))?(?:KV([\d.]+))?")
+CELL = re.compile(r"(?:w([\d_]+))?(?:a([\d_]+))?(?:kv([\d_]+))?")
 SITES = ("weights", "activations", "KV")
 WITHIN, ABOVE, BELOW, OPEN = "●", "▲", "▼", "○"
 
 
 def maps_of(study):
-    """The question and {(sites, KV bits or None): {(row bits, column bits): entry}}."""
-    maps, question = defaultdict(dict), None
-    for name, cell, entry in study.details(PREFIX):
+    """{(sites, KV bits or None): {(row bits, column bits): entry}}."""
+    maps = defaultdict(dict)
+    for cell, entry in study.findings("q6.interaction"):
         bits = CELL.fullmatch(cell)
         sites = [k for k in range(3) if bits and bits[k + 1]]
         if len(sites) < 2:
             continue
-        question = name
-        along = tuple(float(bits[k + 1]) for k in sites)
+        along = tuple(float(bits[k + 1].replace("_", ".")) for k in sites)
         maps[tuple(sites), along[2] if len(along) > 2 else None][along[:2]] = entry
     if not maps:
         raise Absent("no verdict gives interactions of precision sites by cell")
-    return question, dict(sorted(maps.items(), key=lambda m: (len(m[0][0]), m[0][0], m[0][1] or 0)))
+    return dict(sorted(maps.items(), key=lambda m: (len(m[0][0]), m[0][0], m[0][1] or 0)))
 
 
 def mark_of(entry, tolerance):
@@ -50,9 +48,9 @@ def draw_map(ax, sites, kv, cells, bits, norm, tolerance):
     rows_, columns = bits
     entries = [[cells.get((r, c)) for c in columns] for r in rows_]
     draw_table(ax, rows_, columns,
-               [[style.plt.cm.PuOr_r(norm(e["value"])) if e else "#f4f4f4" for e in line]
+               [[style.plt.cm.PuOr_r(norm(e["estimate"])) if e else "#f4f4f4" for e in line]
                 for line in entries],
-               [[f"{e['value']:+.2f}\n{mark_of(e, tolerance)}".replace("-", "−") if e else "–"
+               [[f"{e['estimate']:+.2f}\n{mark_of(e, tolerance)}".replace("-", "−") if e else "–"
                  for e in line] for line in entries])
     ax.set_ylabel(f"bits of {SITES[sites[0]]}"), ax.set_xlabel(f"bits of {SITES[sites[1]]}")
     names = " × ".join(("W", "A", "KV")[k] for k in sites)
@@ -60,10 +58,10 @@ def draw_map(ax, sites, kv, cells, bits, norm, tolerance):
 
 
 def breakdown_figure(study):
-    question, maps = maps_of(study)
-    thresholds = {t["name"]: t["value"] for t in study.verdict(question)["thresholds"]}
+    maps = maps_of(study)
+    thresholds = {t["name"]: t["value"] for t in study.verdict("Q6")["thresholds"]}
     tolerance = thresholds.get("q6_breakdown", thresholds.get("q6_tolerance"))
-    reach = max(0.05, *(min(abs(e["value"]), 1.0) for m in maps.values() for e in m.values()))
+    reach = max(0.05, *(min(abs(e["estimate"]), 1.0) for m in maps.values() for e in m.values()))
     columns = min(len(maps), 3)
     tallest = max(len({cell[0] for cell in cells}) for cells in maps.values())
     lines = -(-len(maps) // columns)
@@ -77,7 +75,7 @@ def breakdown_figure(study):
     measured = rows(study, "factorial", ["delta_nats"], "cell")
     caption = (
         "Interaction of precision sites relative to the sum of their single damages, (joint − what "
-        f"smaller sets of sites explain) / sum, as verdict {question} gives it over the factorial "
+        f"smaller sets of sites explain) / sum, as verdict Q6 gives it over the factorial "
         f"of {style.runs_text(runs_of(measured))}; the other sites unquantized. 0: the damages add "
         "up; orange: more than the sum, violet: less. Marks, by the interval of the cell: "
         f"{WITHIN} inside ± {tolerance or 0:g}, {ABOVE} wholly above, {BELOW} wholly below, {OPEN} "
@@ -85,4 +83,4 @@ def breakdown_figure(study):
     if any(len(sites) == 3 for sites, _ in maps):
         caption += " Maps of three sites show what no pair of them explains."
     return style.Drawing(figure, "Where precision sites stop being independent", caption,
-                         [question])
+                         ["Q6"])

@@ -73,25 +73,24 @@ def draw_guide(ax, slopes):
 
 def law_of_sharpness(study, quantity):
     """(exponent entry, function of size and tokens or None) of Q2's power law."""
-    name = "" if quantity == "trace" else f" of {quantity}"
-    growth = study.verdict("Q2") if quantity == "trace" else study.detail("Q2", f"gamma_D{name}")
-    gamma_n, constant = study.detail("Q2", f"gamma_N{name}"), study.detail("Q2", f"c{name}")
-    return growth, gamma_n, constant, 0.0
+    place = "q2" if quantity == "trace" else f"q2.{quantity}"
+    return (study.finding(f"{place}.gamma_d"), study.finding(f"{place}.gamma_n"),
+            study.finding(f"{place}.c"), 0.0)
 
 
 def law_of_damage(study, bits):
     """The same of Q1's law at one number of bits: the bits only shift its constant."""
-    post = study.detail("Q1", "gamma_post")
-    constant = study.detail("Q1", "ln C") if post else None
-    return (study.verdict("Q1"), study.detail("Q1", "gamma_N"), constant,
-            -bits / post["value"] if post else 0.0)
+    post = study.finding("q1.gamma_post")
+    constant = study.finding("q1.ln_c") if post else None
+    return (study.finding("q1.gamma_d"), study.finding("q1.gamma_n"), constant,
+            -bits / post["estimate"] if post else 0.0)
 
 
 def draw_law(ax, points, growth, gamma_n, constant, shift):
     """Fitted lines per size where the verdict holds the whole law, else its slope; says which."""
-    exponent = growth and growth.get("estimate", growth.get("value"))
-    if not growth or not is_number(exponent):
+    if not growth:
         return "none"
+    exponent = growth["estimate"]
     slopes = (exponent, growth["low"], growth["high"])
     if not (gamma_n and constant):
         draw_guide(ax, slopes)
@@ -102,8 +101,8 @@ def draw_law(ax, points, growth, gamma_n, constant, shift):
             continue
         ends = line[0][0] / size, line[-1][0] / size
         middle = math.sqrt(ends[0] * ends[1])
-        height = math.exp(constant["value"] + shift + exponent * math.log(middle * size)
-                          - gamma_n["value"] * math.log(size))
+        height = math.exp(constant["estimate"] + shift + exponent * math.log(middle * size)
+                          - gamma_n["estimate"] * math.log(size))
         draw_fan(ax, ends, (middle, height), slopes, colours[size])
     return "lines"
 

@@ -62,9 +62,9 @@ def draw_estimate(ax, place, entry):
     if is_number(entry["low"]) and is_number(entry["high"]):
         ax.plot([x, x], np.clip([entry["low"], entry["high"]], *limits), "-", color=style.INK,
                 lw=1.8, zorder=4)
-    ax.plot([x], [np.clip(entry["value"], *limits)], "D", ms=5, color=style.INK,
+    ax.plot([x], [np.clip(entry["estimate"], *limits)], "D", ms=5, color=style.INK,
             zorder=5)
-    ax.annotate(f"{entry['value']:.2f}", (x, entry["value"]), xytext=(5, 0),
+    ax.annotate(f"{entry['estimate']:.2f}", (x, entry["estimate"]), xytext=(5, 0),
                 textcoords="offset points", va="center", fontsize=7.5, annotation_clip=True)
 
 
@@ -78,7 +78,7 @@ def noise_figure(study):
     beyond, has_estimates = 0, False
     for place, name in enumerate(names):
         beyond += draw_column(ax, place, found[name], style.SUBSPACE_COLOURS.get(name, style.INK))
-        entry = study.detail("Q4", f"measured over predicted, {name}")
+        entry = study.finding(f"q4.ratio.{name}")
         if entry:
             draw_estimate(ax, place, entry)
             has_estimates = True

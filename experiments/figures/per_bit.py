@@ -8,35 +8,34 @@ import numpy as np
 import style
 from records import Absent, is_number
 
-PREFIX = "factor "
-NAME = re.compile(r"([\d.]+) to ([\d.]+) bits(?:: (.*))?")
+PLACE = re.compile(r"bits_([\d_]+)(?:\.(\w+))?")
 MEASURED = "measured"
+NAMES = {None: MEASURED, "prediction": "of the prediction", "step": "squared step",
+         "kumar": "exponential, Kumar et al.", "ouyang": "power, Ouyang et al."}
 LOOKS = {MEASURED: ("#000000", "o"), "of the prediction": ("#0072B2", "s"),
          "squared step": ("#009E73", "^"), "exponential, Kumar et al.": ("#D55E00", "D"),
          "power, Ouyang et al.": ("#CC79A7", "P")}
 
 
 def factors_of(study):
-    """The question and {name: [(bits, entry)]} by ascending bits, the measured one first."""
-    found, question = defaultdict(list), None
-    for q, rest, entry in study.details(PREFIX):
-        parts = NAME.fullmatch(rest)
-        if parts and entry["value"] > 0:
-            question = q
-            found[parts[3] or MEASURED].append((float(parts[1]), entry))
+    """{name: [(bits, entry)]} by ascending bits, the measured one first."""
+    found = defaultdict(list)
+    for place, entry in study.findings("q7.factor"):
+        parts = PLACE.fullmatch(place)
+        if parts and parts[2] in NAMES and entry["estimate"] > 0:
+            found[NAMES[parts[2]]].append((float(parts[1].replace("_", ".")), entry))
     if MEASURED not in found:
         raise Absent("no verdict gives the factor of damage from one number of bits to the next")
-    names = [n for n in LOOKS if n in found] + sorted(set(found) - set(LOOKS))
-    return question, {name: sorted(found[name], key=lambda pair: pair[0]) for name in names}
+    return {name: sorted(found[name], key=lambda pair: pair[0]) for name in LOOKS if name in found}
 
 
 def draw_factors(ax, factors):
     """Theories as steps across each transition, measured values with their intervals on top."""
     ends = {}
     for k, (name, points) in enumerate(factors.items()):
-        colour, mark = LOOKS.get(name, (style.INK, "x"))
+        colour, mark = LOOKS[name]
         x = np.array([bits for bits, _ in points])
-        y = np.array([entry["value"] for _, entry in points])
+        y = np.array([entry["estimate"] for _, entry in points])
         known = [is_number(e["low"]) and is_number(e["high"]) for _, e in points]
         if any(known):
             x = x + (0.06 if name == MEASURED else -0.06)
@@ -47,12 +46,12 @@ def draw_factors(ax, factors):
                 ms=6 if name == MEASURED else 4.5, mfc="white" if any(known) and k else colour)
         ends[name] = (points[-1][0] + 0.12, y[-1], colour)
     ax.set_xlim(x[0] - 0.2, x[-1] + 0.2)
-    ax.set_ylim(0, 1.35 * max(e["value"] for points in factors.values() for _, e in points))
+    ax.set_ylim(0, 1.35 * max(e["estimate"] for points in factors.values() for _, e in points))
     return ends
 
 
 def per_bit_figure(study):
-    question, factors = factors_of(study)
+    factors = factors_of(study)
     figure, ax = style.plt.subplots(figsize=(style.WIDTH, 3.9))
     ends = draw_factors(ax, factors)
     bits = sorted({b for points in factors.values() for b, _ in points})
@@ -62,8 +61,8 @@ def per_bit_figure(study):
     style.label_ends(ax, ends)
     caption = (
         "Factor by which the damage, without its first-order term, falls with one more bit, at the "
-        f"same checkpoint; a wide interval is cut at the axis. Means over the rows of verdict {question}, "
+        f"same checkpoint; a wide interval is cut at the axis. Means over the rows of verdict Q7, "
         f"{style.runs_text(study.drawn_runs('ptq'))}, with their intervals. Dashed: squared step "
         "of the grid, ((2^P − 1)/(2^(P−1) − 1))², no constant; the published exponential and the "
         "published power of the bits, with their authors' constants.")
-    return style.Drawing(figure, "What one bit is worth", caption, [question, "Q1"])
+    return style.Drawing(figure, "What one bit is worth", caption, ["Q7", "Q1"])

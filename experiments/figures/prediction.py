@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 import growth
 import style
-from records import Absent, is_number, rows, runs_of
+from records import Absent, rows, runs_of
 
 
 def drawable_points(study):
@@ -24,16 +24,16 @@ def drawable_points(study):
 
 def draw_slope(ax, study):
     """The fitted line of Q3, or its slope alone; returns what was drawn."""
-    verdict, constant = study.verdict("Q3"), study.detail("Q3", "intercept")
-    if not verdict or not is_number(verdict["estimate"]):
+    slope, constant = study.finding("q3.slope"), study.finding("q3.intercept")
+    if not slope:
         return "none"
-    slopes = (verdict["estimate"], verdict["low"], verdict["high"])
+    slopes = (slope["estimate"], slope["low"], slope["high"])
     if not constant:
         growth.draw_guide(ax, slopes)
         return "slope"
     ends = ax.get_xlim()
     middle = math.sqrt(ends[0] * ends[1])
-    height = math.exp(constant["value"] + slopes[0] * math.log(middle))
+    height = math.exp(constant["estimate"] + slopes[0] * math.log(middle))
     growth.draw_fan(ax, ends, (middle, height), slopes)
     ax.set_xlim(ends)
     return "lines"

@@ -21,7 +21,8 @@ from schema import (COORDINATES, DIMENSIONS, MANIFEST_NEEDED, SCHEMA_VERSION, TE
 SEAL_PREFIX = b"\nhone.sha256="
 SEAL_DIGITS = 64
 VERDICT_FIELDS = ("id", "question", "hypothesis", "outcome", "prose", "estimate", "low", "high",
-                  "level", "n", "rule", "thresholds", "controls", "details")
+                  "level", "n", "rule", "thresholds", "controls", "findings", "estimate_key",
+                  "estimate_label", "unit")
 OUTCOMES = ("supported", "refuted", "inconclusive")
 MAIN_ARM = "main"  # the runs that verdicts take their main rows from; the others are contrasts
 MAIN_KINDS = ("trunk", "average", "cooldown")
@@ -98,18 +99,19 @@ class Study:
     def verdict(self, question):
         return self.verdicts.get(question)
 
-    def detail(self, question, name):
-        """A named number behind a verdict, or None when it is absent or null."""
-        for entry in (self.verdicts.get(question) or {}).get("details", []):
-            if entry["name"] == name and is_number(entry["value"]):
-                return entry
-        return None
+    def finding(self, key):
+        """A number behind a verdict by its key, "q3.slope", or None when it is absent or null."""
+        verdict = self.verdicts.get(key.split(".")[0].upper()) or {}
+        entries = [*verdict.get("findings", []), verdict]  # the estimate of a verdict has a key too
+        return next((e for e in entries if e.get("key", e.get("estimate_key")) == key
+                     and is_number(e["estimate"])), None)
 
-    def details(self, prefix):
-        """[(question, rest of the name, entry)] of all numbers whose names begin so, not null."""
-        return [(question, entry["name"].removeprefix(prefix), entry)
-                for question, verdict in self.verdicts.items() for entry in verdict["details"]
-                if entry["name"].startswith(prefix) and is_number(entry["value"])]
+    def findings(self, group):
+        """[(rest of the key, entry)] of all numbers whose keys begin with "group.", not null."""
+        verdict = self.verdicts.get(group.split(".")[0].upper()) or {}
+        return [(entry["key"].removeprefix(group + "."), entry)
+                for entry in verdict.get("findings", [])
+                if entry["key"].startswith(group + ".") and is_number(entry["estimate"])]
 
 
 def is_number(value):
@@ -168,13 +170,6 @@ def read_group(path, name, group, checkpoints):
     return data | {"lengths": lengths}
 
 
-def kind_of(variant):
-    """The kind of a checkpoint in files from before kinds were recorded."""
-    if variant.startswith("qat_"):
-        return "lowered"
-    return {"cooled": "cooldown", "ema": "average", "lawa": "average"}.get(variant, variant)
-
-
 def read_attributes(file, name):
     return {k: plain(v) for k, v in file[name].attrs.items()} if name in file else {}
 
@@ -199,7 +194,6 @@ def read_content(path, file):
         raise NothingMeasured(f"{path}: has no group /checkpoints; measure it again")
     groups = {"checkpoints": read_group(path, "checkpoints", file["checkpoints"], None)}
     points = groups["checkpoints"]
-    points.setdefault("kind", [kind_of(variant) for variant in points["variant"]])
     points.setdefault("branched_at", points["tokens"])
     count = points["lengths"]["checkpoint"]
     for name in DIMENSIONS:

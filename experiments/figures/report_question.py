@@ -57,7 +57,7 @@ def controls(verdict):
     """Controls that were not run stand first: they are the caveats."""
     parts = []
     for was_run, heading, mark in ((False, "Controls not run", "–"), (True, "Controls run", "✓")):
-        names = [c["name"] for c in verdict["controls"] if c["was_run"] is was_run]
+        names = [c["label"] for c in verdict["controls"] if c["was_run"] is was_run]
         body = (plain_list(f"{mark} {text(name)}" for name in names) if names
                 else "<p class=quiet>none</p>")
         parts.append(f"<div class='{'done' if was_run else 'caveat'}'><h4>{heading}</h4>{body}"
@@ -68,7 +68,7 @@ def controls(verdict):
 def numbers(verdict):
     """Numbers with an interval in sight, counts and diagnostics folded."""
     columns = [("number", ""), ("value", "num"), ("interval", "num")]
-    lines = [[text(d["name"]), number(d["value"]), interval(d)] for d in verdict["details"]]
+    lines = [[text(f["label"]), number(f["estimate"]), interval(f)] for f in verdict["findings"]]
     seen, rest = ([line for line in lines if bool(line[2]) is wanted] for wanted in (True, False))
     shown = table(columns, seen, "numbers") if seen else ""
     return shown + folded(f"{len(rest)} numbers without an interval: counts, constants, fit errors",

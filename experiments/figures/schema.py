@@ -1,7 +1,7 @@
 """What of a run file the figures read: sim/record/SCHEMA.md as tables of names and dimensions."""
 
 SCHEMA_VERSION = 1
-VERDICT_SCHEMA = 1
+VERDICT_SCHEMA = 2
 
 # Dimensions of every array that a figure reads; the first one that is met fixes a length.
 DIMENSIONS = {
@@ -68,7 +68,7 @@ DIMENSIONS = {
     },
 }
 TEXTS = {"variant", "kind", "subspace", "certificate", "scheme", "policy", "schedule"}
-COORDINATES = {"checkpoints": ("tokens", "variant"), "ptq": ("bits",), "shift": ("bits",),
+COORDINATES = {"checkpoints": ("tokens", "variant", "kind"), "ptq": ("bits",), "shift": ("bits",),
                "noise": ("subspace",),
                "factorial": ("w_bits", "a_bits", "kv_bits"), "schemes": ("scheme", "bits"),
                "decode": ("policy", "first", "last"), "decode_copy": ("policy", "distance"),

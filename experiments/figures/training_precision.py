@@ -12,7 +12,7 @@ PARTS = {"w": ("weights", "#0072B2", "o"), "a": ("activations", "#D55E00", "s"),
          "kv": ("KV", "#009E73", "^")}
 OPTIONS = {"w": "model.train_weight_bits", "a": "model.train_activation_bits",
            "kv": "model.train_kv_bits"}
-SHARE = re.compile(r"W([\d.]+)A([\d.]+)KV([\d.]+) in training")
+SHARE = re.compile(r"w([\d_]+)a([\d_]+)kv([\d_]+)")
 FULL = 16.0
 
 
@@ -63,9 +63,9 @@ def draw_losses(ax, points):
 def draw_shares(ax, study):
     """Measured N_eff/N of one lowered part, and the law 1 - exp(-P/gamma + n) that was fitted."""
     found = defaultdict(list)
-    for _, rest, entry in study.details("N_eff/N measured, "):
-        bits = SHARE.fullmatch(rest)
-        part = bits and lowered_part([float(b) for b in bits.groups()])
+    for place, entry in study.findings("q8.fraction"):
+        bits = SHARE.fullmatch(place)
+        part = bits and lowered_part([float(b.replace("_", ".")) for b in bits.groups()])
         if part:
             found[part[0]].append((part[1], entry))
     for part, points in found.items():
@@ -73,14 +73,14 @@ def draw_shares(ax, study):
         for bits, e in points:
             if is_number(e["low"]) and is_number(e["high"]):
                 ax.plot([bits] * 2, [e["low"], e["high"]], "-", color=colour, lw=1.2)
-            ax.plot([bits], [e["value"]], mark, color=colour, ms=4.5)
+            ax.plot([bits], [e["estimate"]], mark, color=colour, ms=4.5)
         ax.plot([], [], color=colour, marker=mark, ms=4.5, lw=1.2, label=name)
     for part, (_, colour, _) in PARTS.items():
-        gammas = [e["value"] for _, rest, e in study.details(f"gamma_{part}") if rest == ""]
-        offsets = [e["value"] for _, rest, e in study.details(f"n_{part}") if rest == ""]
-        if part in found and gammas and offsets:
+        gamma, offset = study.finding(f"q8.gamma_{part}"), study.finding(f"q8.n_{part}")
+        if part in found and gamma and offset:
             bits = np.linspace(min(b for b, _ in found[part]), max(b for b, _ in found[part]), 60)
-            ax.plot(bits, 1 - np.exp(-bits / gammas[0] + offsets[0]), "-", color=colour, lw=1.2)
+            ax.plot(bits, 1 - np.exp(-bits / gamma["estimate"] + offset["estimate"]), "-",
+                    color=colour, lw=1.2)
     ax.axhline(1, color=style.FAINT, lw=0.8, zorder=0)
     ax.set_xlabel("bits in training"), ax.set_ylabel("N_eff / N (a pure number)")
     if found:
@@ -100,7 +100,7 @@ def draw_optimum(ax, verdict):
 def training_precision_figure(study):
     points = losses_of(study)
     verdict = study.verdict("Q8")
-    has_shares = bool(study.details("N_eff/N measured, "))
+    has_shares = bool(study.findings("q8.fraction"))
     figure, axes = style.plt.subplots(1, 1 + has_shares, squeeze=False, figsize=(style.WIDTH, 3.7))
     caption = (
         "Held-out loss of models trained with one part at low precision, at that precision, "

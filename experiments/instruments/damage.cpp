@@ -6,10 +6,10 @@
 #include "experiments/instruments/rows.hpp"
 #include "experiments/instruments/specimen.hpp"
 #include "experiments/study/build.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/curvature/finite_difference.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
-#include "sim/quantize/paired.hpp"
 #include "sim/quantize/weights.hpp"
 
 namespace hone::experiments {
@@ -46,9 +46,9 @@ class DamageInstrument : public Instrument<Model> {
     const double count = double(specimen.bench.positions.size());
     for (size_t i = 0; i < rounded.size(); ++i) {
       const Quantizer q = weight_quantizer(specimen.bench.run.quantize, int(specimen.bench.run.quantize.bits[i]));
-      const PairedDifference d =
+      const MeanEstimate d =
           paired_difference(specimen.bench.losses(rounded[i].data(), Precision{}), specimen.reference);
-      delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
+      delta.push_back(d.mean), delta_se.push_back(d.standard_error);
       predicted.push_back(found.predicted[i].mean), predicted_se.push_back(found.predicted[i].standard_error);
       step2.push_back(
           specimen.bench.restricted(step2_per_parameter(specimen.wide.data(), specimen.bench.model.layout(), q)).sum() /

@@ -50,17 +50,17 @@ template <class Entry>
 void set_rises(Dataset& rows, const std::string& dim, const std::vector<Entry>& entries) {
   const auto octaves = [](const Entry& e) -> const auto& { return e.octaves; };
   rows.set("delta_nats", per_element(
-                             {dim, "octave"}, entries, octaves, [](const auto& b) { return b.difference.mean_nats; },
-                             "nats", "loss minus full precision on the same tokens"));
+                             {dim, "octave"}, entries, octaves, [](const auto& b) { return b.difference.mean; }, "nats",
+                             "loss minus full precision on the same tokens"));
   rows.set("delta_se_nats",
            per_element(
-               {dim, "octave"}, entries, octaves, [](const auto& b) { return b.difference.standard_error_nats; },
-               "nats", "its standard error over windows"));
+               {dim, "octave"}, entries, octaves, [](const auto& b) { return b.difference.standard_error; }, "nats",
+               "its standard error over windows"));
   rows.set("mean_delta_nats", per_entry(
-                                  dim, entries, [](const Entry& e) { return e.all.difference.mean_nats; }, "nats",
+                                  dim, entries, [](const Entry& e) { return e.all.difference.mean; }, "nats",
                                   "the same over all positions"));
   rows.set("mean_delta_se_nats", per_entry(
-                                     dim, entries, [](const Entry& e) { return e.all.difference.standard_error_nats; },
+                                     dim, entries, [](const Entry& e) { return e.all.difference.standard_error; },
                                      "nats", "its standard error"));
 }
 
@@ -105,10 +105,10 @@ Dataset copy_rows(const std::vector<PolicyEntry>& entries, const DecodeSpec& spe
   full("accuracy", "1", "share of the copy predicted right, full precision",
        [](C c) { return c.reference_accuracy.mean; });
   full("accuracy_se", "1", "its standard error", [](C c) { return c.reference_accuracy.standard_error; });
-  set("delta_nats", "nats", "loss of the copy minus full precision", [](C c) { return c.loss_difference.mean_nats; });
-  set("delta_se_nats", "nats", "its standard error", [](C c) { return c.loss_difference.standard_error_nats; });
-  set("accuracy_delta", "1", "accuracy minus full precision", [](C c) { return c.accuracy_difference.mean_nats; });
-  set("accuracy_delta_se", "1", "its standard error", [](C c) { return c.accuracy_difference.standard_error_nats; });
+  set("delta_nats", "nats", "loss of the copy minus full precision", [](C c) { return c.loss_difference.mean; });
+  set("delta_se_nats", "nats", "its standard error", [](C c) { return c.loss_difference.standard_error; });
+  set("accuracy_delta", "1", "accuracy minus full precision", [](C c) { return c.accuracy_difference.mean; });
+  set("accuracy_delta_se", "1", "its standard error", [](C c) { return c.accuracy_difference.standard_error; });
   rows.set_attribute("block", spec.copy_block);
   rows.set_attribute("windows", spec.copy_windows);
   return rows;
@@ -161,10 +161,10 @@ Dataset schedule_rows(const std::vector<ScheduleEntry>& entries, const DecodeSpe
   set_octaves(rows, entries.front().octaves);
   set_rises(rows, "entry", entries);
   rows.set("to_uniform_nats", per_entry(
-                                  "entry", entries, [](const auto& e) { return e.to_uniform.mean_nats; }, "nats",
+                                  "entry", entries, [](const auto& e) { return e.to_uniform.mean; }, "nats",
                                   "loss minus that of uniform precision with the same average"));
   rows.set("to_uniform_se_nats", per_entry(
-                                     "entry", entries, [](const auto& e) { return e.to_uniform.standard_error_nats; },
+                                     "entry", entries, [](const auto& e) { return e.to_uniform.standard_error; },
                                      "nats", "its standard error over windows"));
   rows.set_attribute("prompt_tokens", spec.prompt);
   rows.set_attribute("stored_bits", spec.stored_bits);

@@ -41,7 +41,7 @@ struct ScheduleEntry {
   int last_bits = 0;        ///< of the last one
   BucketComparison all;     ///< over the generated tokens
   std::vector<BucketComparison> octaves;
-  PairedDifference to_uniform;  ///< minus uniform precision of the same average; 0 for stored and uniform
+  MeanEstimate to_uniform;  ///< minus uniform precision of the same average; 0 for stored and uniform
 };
 
 struct DecodeTable {

@@ -7,9 +7,9 @@
 #include "experiments/instruments/rows.hpp"
 #include "experiments/instruments/specimen.hpp"
 #include "experiments/study/build.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
-#include "sim/quantize/paired.hpp"
 #include "sim/quantize/weights.hpp"
 
 namespace hone::experiments {
@@ -46,7 +46,7 @@ class FactorialInstrument : public Instrument<Model> {
     std::vector<std::int64_t> w_bits, a_bits, kv_bits;
     std::vector<double> delta, delta_se;
     for (const auto& [w, a, kv] : factorial_cells(specimen.bench.run)) {
-      PairedDifference d{std::nan(""), std::nan("")};
+      MeanEstimate d{std::nan(""), std::nan("")};
       if (is_measured) {
         const Precision precision = precision_of(specimen.bench.run.quantize, w, a, kv);
         const auto rounded =
@@ -54,7 +54,7 @@ class FactorialInstrument : public Instrument<Model> {
         d = paired_difference(specimen.bench.losses(rounded.data(), precision), specimen.reference);
       }
       w_bits.push_back(w), a_bits.push_back(a), kv_bits.push_back(kv);
-      delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
+      delta.push_back(d.mean), delta_se.push_back(d.standard_error);
     }
     group.set("w_bits", vector_variable("cell", w_bits, "bits", "weights; 16 = not quantized"));
     group.set("a_bits", vector_variable("cell", a_bits, "bits", "inputs of the linears; 16 = not quantized"));

@@ -169,8 +169,8 @@ Dataset scheme_rows(const std::vector<SchemeEntry>& entries, const SchemeInput& 
   };
   using E = const SchemeEntry&;
   set("bits_per_weight", "bits", "storage per weight, scales included", [](E e) { return e.bits_per_weight; });
-  set("delta_nats", "nats", "loss minus full precision, same windows", [](E e) { return e.change.loss.mean_nats; });
-  set("delta_se_nats", "nats", "its standard error", [](E e) { return e.change.loss.standard_error_nats; });
+  set("delta_nats", "nats", "loss minus full precision, same windows", [](E e) { return e.change.loss.mean; });
+  set("delta_se_nats", "nats", "its standard error", [](E e) { return e.change.loss.standard_error; });
   set("kl_nats", "nats", "KL(full precision || quantized) per token", [](E e) { return e.change.kl_nats.mean; });
   set("kl_se_nats", "nats", "its standard error", [](E e) { return e.change.kl_nats.standard_error; });
   set("top1_agreement", "1", "share of tokens with the same argmax", [](E e) { return e.change.top1_agreement.mean; });
@@ -181,7 +181,7 @@ Dataset scheme_rows(const std::vector<SchemeEntry>& entries, const SchemeInput& 
   set("fallback_blocks", "1", "matrices that gptq rounded to nearest, for want of a usable Gram matrix",
       [](E e) { return double(e.fallback_blocks); });
   set("reference_delta_nats", "nats", "loss in the scheme's coordinates at full precision minus loss as trained",
-      [](E e) { return e.reference.loss.mean_nats; });
+      [](E e) { return e.reference.loss.mean; });
   set("reference_kl_nats", "nats", "KL of those coordinates at full precision: float32 rounding",
       [](E e) { return e.reference.kl_nats.mean; });
   rows.set_attribute("calibration_tokens", std::int64_t(input.calibration.sequences * input.calibration.positions));

@@ -6,7 +6,6 @@
 #include "sim/base/mean.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
-#include "sim/quantize/paired.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -27,8 +26,8 @@ class ShiftInstrument : public Instrument<Model> {
     const std::vector<double> reference = losses_at(specimen.theta);
     std::vector<double> delta, delta_se;
     for (const AlignedVector<float>& weights : specimen.quantized()) {
-      const PairedDifference d = paired_difference(losses_at(weights), reference);
-      delta.push_back(d.mean_nats), delta_se.push_back(d.standard_error_nats);
+      const MeanEstimate d = paired_difference(losses_at(weights), reference);
+      delta.push_back(d.mean), delta_se.push_back(d.standard_error);
     }
     const MeanEstimate loss = mean_with_error(reference);
     group.set_attribute("data", specimen.bench.run.model.shifted_data);

@@ -9,7 +9,7 @@
 #include "experiments/study/validate.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
-#include "theory/questions/verdict.hpp"
+#include "theory/questions/thresholds.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -279,6 +279,17 @@ void read_models(const toml::table& file, const ModelPlan& common, Study& study,
           fmt::format("line {}: models[{}] is not a table", element.source().begin.line, study.models.size()));
 }
 
+/// [thresholds] by the visitor of theory.
+struct ThresholdPart {
+  theory::Thresholds& thresholds;
+  template <class V>
+  void fields(V& v) {
+    thresholds.fields([&](const char* name, double& value, theory::Bounds bounds, const char*) {
+      v(name, value, Range{bounds.low, bounds.high});
+    });
+  }
+};
+
 struct HeadPart {
   Study& study;
   template <class V>
@@ -286,30 +297,6 @@ struct HeadPart {
     v("name", study.name), v("title", study.title), v("seeds", study.seeds, seed_range);
   }
 };
-
-void read_thresholds(const toml::table& file, Study& study, std::vector<std::string>& complaints) {
-  const toml::node* node = file.get("thresholds");
-  if (!node) return;
-  if (!node->as_table()) {
-    complaints.push_back(
-        fmt::format("line {}: thresholds is not a table; write [thresholds]", node->source().begin.line));
-    return;
-  }
-  for (const auto& [key, value] : *node->as_table()) {
-    const auto number = value.value<double>();
-    if (!number) {
-      complaints.push_back(fmt::format("line {}: thresholds.{} is not a number; write digits without quotes",
-                                       value.source().begin.line, key.str()));
-      continue;
-    }
-    study.thresholds[std::string(key.str())] = *number;
-    try {
-      (void)theory::with_values(theory::default_thresholds(), {{std::string(key.str()), *number}});
-    } catch (const OptionError& error) {
-      complaints.push_back(fmt::format("line {}: {}", value.source().begin.line, error.what()));
-    }
-  }
-}
 
 }  // namespace
 
@@ -330,7 +317,8 @@ Study read_study(const std::filesystem::path& path, const std::string& unnamed) 
   ModelPlan common;
   read_sections(file, sections_of(common), complaints);
   read_models(file, common, study, complaints);
-  read_thresholds(file, study, complaints);
+  ThresholdPart thresholds{study.thresholds};
+  read_section(file, "thresholds", thresholds, complaints);
   const std::vector<std::string> sections = {"study",    "data",  "models", "train",     "measure",
                                              "quantize", "noise", "decode", "thresholds"};
   for (const auto& [key, node] : file)

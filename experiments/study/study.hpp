@@ -13,6 +13,7 @@
 
 #include "experiments/study/parts.hpp"
 #include "sim/record/dataset.hpp"
+#include "theory/questions/thresholds.hpp"
 
 namespace hone::experiments {
 
@@ -34,8 +35,8 @@ struct Study {
   std::vector<std::int64_t> seeds = {1};
   std::vector<DataSpec> data;
   std::vector<ModelPlan> models;
-  std::map<std::string, double> thresholds;  ///< overrides of theory's defaults, fixed before the run
-  std::string text;                          ///< the file as it was read
+  theory::Thresholds thresholds;  ///< fixed before the run
+  std::string text;               ///< the file as it was read
 };
 
 /// One run: a model, a seed, and the parts of the study that bear on it.

@@ -1,5 +1,6 @@
 #include "sim/base/mean.hpp"
 
+#include <boost/math/distributions/normal.hpp>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
@@ -17,6 +18,19 @@ MeanEstimate mean_with_error(const std::vector<double>& values) {
   for (double v : values) squares += (v - mean) * (v - mean);
   if (values.size() < 2) return {mean, std::numeric_limits<double>::infinity(), 1};
   return {mean, std::sqrt(squares / (count - 1) / count), int(values.size())};
+}
+
+MeanEstimate paired_difference(const std::vector<double>& changed, const std::vector<double>& reference) {
+  EXPECTS(changed.size() == reference.size(), "paired difference: {} against {} windows", changed.size(),
+          reference.size());
+  std::vector<double> differences(changed.size());
+  for (size_t w = 0; w < changed.size(); ++w) differences[w] = changed[w] - reference[w];
+  return mean_with_error(differences);
+}
+
+double normal_quantile(double coverage) {
+  EXPECTS(coverage > 0 && coverage < 1, "normal quantile: coverage {}", coverage);
+  return boost::math::quantile(boost::math::normal(), (1 + coverage) / 2);
 }
 
 double t_quantile(double coverage, int degrees) {

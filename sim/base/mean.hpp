@@ -28,6 +28,14 @@ inline constexpr int fewest_samples = 4;
 /// expects  at least one value
 MeanEstimate mean_with_error(const std::vector<double>& values);
 
+/// The same of changed - reference, pair by pair: two precisions on the same fixed windows.
+/// expects  equal sizes, at least one value
+MeanEstimate paired_difference(const std::vector<double>& changed, const std::vector<double>& reference);
+
+/// The q with P(|z| ≤ q) = coverage for a standard normal z: 1.96 at 0.95.
+/// expects  0 < coverage < 1
+double normal_quantile(double coverage);
+
 /// The q with P(|t| ≤ q) = coverage for Student's t.
 /// expects  0 < coverage < 1
 /// ensures  +inf below one degree of freedom

@@ -11,7 +11,6 @@
 #include "sim/base/rng.hpp"
 #include "sim/data/batch.hpp"
 #include "sim/model/decoder.hpp"
-#include "sim/quantize/paired.hpp"
 
 namespace hone {
 
@@ -40,7 +39,7 @@ Matrix<double> decoded_losses(const DecodingVariant<S>& variant, const TokenBatc
 struct BucketComparison {
   Index first = 0, last = 0;
   MeanEstimate reference, changed;  ///< nats per token
-  PairedDifference difference;      ///< changed - reference
+  MeanEstimate difference;          ///< changed - reference
 };
 
 /// shapes   changed, reference (W, T); edges ascending from 0 to at most T
@@ -65,9 +64,9 @@ struct CopyScore {
   Index distance = 0;
   MeanEstimate first_loss;  ///< reference, nats per token of the first occurrence: the level of chance
   MeanEstimate reference_loss, changed_loss;          ///< nats per token of the second occurrence
-  PairedDifference loss_difference;                   ///< changed - reference
+  MeanEstimate loss_difference;                       ///< changed - reference
   MeanEstimate reference_accuracy, changed_accuracy;  ///< share of tokens whose argmax is right
-  PairedDifference accuracy_difference;               ///< changed - reference, as a share
+  MeanEstimate accuracy_difference;                   ///< changed - reference, as a share
 };
 
 /// Both variants on the same `windows` windows. Means and errors are over windows.

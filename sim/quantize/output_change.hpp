@@ -5,13 +5,12 @@
 #include "sim/base/mean.hpp"
 #include "sim/model/objective.hpp"
 #include "sim/model/transformer.hpp"
-#include "sim/quantize/paired.hpp"
 
 namespace hone {
 
 /// Means over tokens; errors over windows, which are the independent units.
 struct OutputChange {
-  PairedDifference loss;        ///< changed - reference
+  MeanEstimate loss;            ///< changed - reference
   MeanEstimate kl_nats;         ///< KL(reference ‖ changed) per token
   MeanEstimate top1_agreement;  ///< share of tokens whose argmax is the same; the lowest id among equals
   double reference_loss_nats = 0;

@@ -7,9 +7,9 @@
 #include <memory>
 #include <vector>
 
+#include "sim/base/mean.hpp"
 #include "sim/data/batch.hpp"
 #include "sim/model/decoder.hpp"
-#include "sim/quantize/paired.hpp"
 
 namespace hone {
 
@@ -92,8 +92,8 @@ Matrix<double> scheduled_losses(const Transformer<S>& model, const NestedWeights
 
 /// Two schedules on the same windows.
 struct ScheduleComparison {
-  std::vector<PairedDifference> by_position;  ///< changed - reference at each generated token
-  PairedDifference mean;                      ///< of the windows' mean losses
+  std::vector<MeanEstimate> by_position;  ///< changed - reference at each generated token
+  MeanEstimate mean;                      ///< of the windows' mean losses
 };
 
 /// shapes   changed, reference (W, tokens)

@@ -21,6 +21,7 @@ TEST_CASE("mean: one value has an infinite error and interval, none is a contrac
 }
 
 TEST_CASE("mean: t quantiles are those of the tables") {
+  CHECK_NEAR(normal_quantile(0.95), 1.95996398454005, 1e-13, 0);
   CHECK_NEAR(t_quantile(0.95, 1), 12.7062047364, 1e-10, 0);
   CHECK_NEAR(t_quantile(0.95, 15), 2.13144954556, 1e-10, 0);
   CHECK_NEAR(t_quantile(0.99, 4), 4.60409487142, 1e-10, 0);

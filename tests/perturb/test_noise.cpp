@@ -1,8 +1,8 @@
 #include "sim/perturb/noise.hpp"
 
+#include "sim/base/mean.hpp"
 #include "sim/curvature/linearization.hpp"
 #include "sim/model/mlp.hpp"
-#include "sim/quantize/paired.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/operators.hpp"
 #include "tests/support/tiny_models.hpp"
@@ -105,10 +105,10 @@ TEST_CASE("noise: on a quadratic loss the measured rise is e'He/2 exactly, odd o
 }
 
 TEST_CASE("paired difference: mean and standard error by their formulas; one window has no error") {
-  const PairedDifference d = paired_difference({1.5, 2.5, 4.0}, {1.0, 2.0, 2.0});
-  CHECK_NEAR(d.mean_nats, 1.0, 1e-15, 0);
-  CHECK_NEAR(d.standard_error_nats, std::sqrt((0.25 + 0.25 + 1.0) / 2 / 3), 1e-14, 0);
-  CHECK(std::isinf(paired_difference({1}, {0}).standard_error_nats));
+  const MeanEstimate d = paired_difference({1.5, 2.5, 4.0}, {1.0, 2.0, 2.0});
+  CHECK_NEAR(d.mean, 1.0, 1e-15, 0);
+  CHECK_NEAR(d.standard_error, std::sqrt((0.25 + 0.25 + 1.0) / 2 / 3), 1e-14, 0);
+  CHECK(std::isinf(paired_difference({1}, {0}).standard_error));
   CHECK_THROWS_AS(paired_difference({1, 2}, {0}), ContractError);
 }
 

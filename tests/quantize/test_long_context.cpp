@@ -91,15 +91,15 @@ TEST_CASE("compare_by_position: means and paired errors are those of the window 
   changed << 2, 2, 3, 7, 2, 5, 4, 6;
   const auto buckets = compare_by_position(changed, reference, {0, 1, 3});
   REQUIRE(buckets.size() == 2);
-  CHECK(buckets[0].difference.mean_nats == 0.5);
-  CHECK(buckets[0].difference.standard_error_nats == 0.5);
+  CHECK(buckets[0].difference.mean == 0.5);
+  CHECK(buckets[0].difference.standard_error == 0.5);
   CHECK(buckets[1].first == 1);
   CHECK(buckets[1].last == 3);
   CHECK(buckets[1].reference.mean == 2.75);
   CHECK(buckets[1].reference.count == 2);
   CHECK(buckets[1].changed.mean == 3.5);
-  CHECK(buckets[1].difference.mean_nats == 0.75);
-  CHECK(buckets[1].difference.standard_error_nats == 0.75);
+  CHECK(buckets[1].difference.mean == 0.75);
+  CHECK(buckets[1].difference.standard_error == 0.75);
   CHECK_THROWS_AS(compare_by_position(changed, reference, {0, 2, 2}), ContractError);
   CHECK_THROWS_AS(compare_by_position(changed, reference, {0, 5}), ContractError);
 }
@@ -114,7 +114,7 @@ TEST_CASE("teacher-forced: to 8 times the context a cache of fewer bits costs mo
   const auto spread = [&](int bits) {
     const auto buckets = compare_by_position(decoded_losses(variant(bits, length), windows), full, edges);
     std::vector<double> errors;
-    for (const BucketComparison& b : buckets) errors.push_back(b.difference.standard_error_nats);
+    for (const BucketComparison& b : buckets) errors.push_back(b.difference.standard_error);
     return errors;
   };
   const auto two = spread(2), six = spread(6), fifteen = spread(15);
@@ -147,7 +147,7 @@ TEST_CASE("copy_score: scores the repetition without its first token, and a vari
   CHECK_NEAR(score.first_loss.mean, before.leftCols(3).mean(), 1e-13, 0);
   CHECK_NEAR(score.reference_loss.mean, before.middleCols(12, 3).mean(), 1e-13, 0);
   CHECK_NEAR(score.changed_loss.mean, now.middleCols(12, 3).mean(), 1e-13, 0);
-  CHECK_NEAR(score.loss_difference.mean_nats, score.changed_loss.mean - score.reference_loss.mean, 1e-10, 1e-14);
+  CHECK_NEAR(score.loss_difference.mean, score.changed_loss.mean - score.reference_loss.mean, 1e-10, 1e-14);
   CHECK(score.reference_loss.count == 6);
   CHECK(score.distance == 12);
   Decoder<double> decoder(full.weights, full.options, 1);
@@ -162,9 +162,9 @@ TEST_CASE("copy_score: scores the repetition without its first token, and a vari
   }
   CHECK_NEAR(score.reference_accuracy.mean, hits / 18, 1e-13, 1e-15);
   const CopyScore same = copy_score(full, full, task, 6, 3);
-  CHECK(same.loss_difference.mean_nats == 0);
-  CHECK(same.loss_difference.standard_error_nats == 0);
-  CHECK(same.accuracy_difference.mean_nats == 0);
+  CHECK(same.loss_difference.mean == 0);
+  CHECK(same.loss_difference.standard_error == 0);
+  CHECK(same.accuracy_difference.mean == 0);
 }
 
 TEST_CASE("free_running: a variant against itself never differs [greedy; sampled]") {

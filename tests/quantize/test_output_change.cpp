@@ -25,7 +25,7 @@ OutputChange compare(const Setting& s, const double* changed, const Precision& p
 TEST_CASE("output_change: a model against itself changes nothing") {
   const Setting s;
   const OutputChange same = compare(s, s.theta.data());
-  CHECK(same.loss.mean_nats == 0);
+  CHECK(same.loss.mean == 0);
   CHECK(same.top1_agreement.mean == 1);
   CHECK(std::abs(same.kl_nats.mean) < 1e-14);
   CHECK(same.kl_nats.count == 7);
@@ -53,7 +53,7 @@ TEST_CASE("output_change: loss, divergence and agreement equal sums over softmax
   CHECK(change.kl_nats.mean > 0.01);
   CHECK_NEAR(change.top1_agreement.mean, same / double(rows), 1e-14, 0);
   CHECK(change.top1_agreement.mean < 1);
-  CHECK_NEAR(change.loss.mean_nats, loss / double(rows), 1e-11, 0);
+  CHECK_NEAR(change.loss.mean, loss / double(rows), 1e-11, 0);
 }
 
 TEST_CASE("output_change: bits do not depend on the thread count, and the precision of the second model counts") {
@@ -64,7 +64,7 @@ TEST_CASE("output_change: bits do not depend on the thread count, and the precis
   CHECK(one.kl_nats.mean > 0.001);
   CHECK(one.kl_nats.mean == two.kl_nats.mean);
   CHECK(one.kl_nats.standard_error == two.kl_nats.standard_error);
-  CHECK(one.loss.mean_nats == two.loss.mean_nats);
+  CHECK(one.loss.mean == two.loss.mean);
 }
 
 TEST_CASE("output_change: models of other vocabularies are refused") {

@@ -184,16 +184,16 @@ TEST_CASE("compare_schedules: equal losses differ by 0, and the mean is that of 
   const Setup s;
   const NestedWeights<double> nested = s.nested(4, Grid::midrise, NestedValues::least_squares);
   const Matrix<double> high = s.losses(nested, constant(4), 4), low = s.losses(nested, constant(2), 4);
-  CHECK(compare_schedules(high, high).mean.mean_nats == 0);
+  CHECK(compare_schedules(high, high).mean.mean == 0);
   const ScheduleComparison c = compare_schedules(low, high);
   REQUIRE(Index(c.by_position.size()) == generated);
   double mean = 0;
   for (Index t = 0; t < generated; ++t) {
-    CHECK_NEAR(c.by_position[size_t(t)].mean_nats, (low - high).col(t).mean(), 1e-12, 1e-15);
-    mean += c.by_position[size_t(t)].mean_nats / double(generated);
+    CHECK_NEAR(c.by_position[size_t(t)].mean, (low - high).col(t).mean(), 1e-12, 1e-15);
+    mean += c.by_position[size_t(t)].mean / double(generated);
   }
-  CHECK_NEAR(c.mean.mean_nats, mean, 1e-12, 1e-15);
-  CHECK(c.mean.standard_error_nats > 0);
+  CHECK_NEAR(c.mean.mean, mean, 1e-12, 1e-15);
+  CHECK(c.mean.standard_error > 0);
 }
 
 TEST_CASE("progressive: a schedule that does not fit windows or weights is refused") {

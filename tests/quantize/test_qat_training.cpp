@@ -5,7 +5,7 @@
 #include <cmath>
 #include <set>
 
-#include "sim/quantize/paired.hpp"
+#include "sim/base/mean.hpp"
 #include "sim/quantize/qat.hpp"
 #include "sim/quantize/weights.hpp"
 #include "sim/train/checkpoint.hpp"
@@ -138,8 +138,8 @@ FloatModel& float_model() {
 }
 
 /// Loss of the rounded float model minus loss of the state, both at the options' precision, on the same windows.
-PairedDifference gain_over_rounding(const QatOptions& options, QatObjective<Transformer<float>>& objective,
-                                    const TrainState<float>& state) {
+MeanEstimate gain_over_rounding(const QatOptions& options, QatObjective<Transformer<float>>& objective,
+                                const TrainState<float>& state) {
   FloatModel& reference = float_model();
   const auto rounded =
       quantize_weights(reference.state.theta.data(), reference.model.layout(), options.precision.weight).theta;
@@ -157,9 +157,9 @@ TEST_CASE("qat: at 4 bits of weights, activations, keys and values it beats quan
   const AlignedVector<float> start = reference.model.initial_parameters(reference.training.seed);
   TrainState<float> state = qat_state_from(start.data(), objective.weights(), reference.training);
   REQUIRE(train_out(objective, state, reference.task.batches(), reference.training).stop == TrainStop::reached);
-  const PairedDifference gain = gain_over_rounding(options, objective, state);
-  MESSAGE("gain " << gain.mean_nats << " +- " << gain.standard_error_nats << " nats");
-  CHECK(gain.mean_nats > 4 * gain.standard_error_nats);
+  const MeanEstimate gain = gain_over_rounding(options, objective, state);
+  MESSAGE("gain " << gain.mean << " +- " << gain.standard_error << " nats");
+  CHECK(gain.mean > 4 * gain.standard_error);
 }
 
 TEST_CASE("qat: steps learned from a checkpoint on beat quantization after training [3 bits, per tensor and per row]") {
@@ -175,9 +175,9 @@ TEST_CASE("qat: steps learned from a checkpoint on beat quantization after train
     tuning.schedule = {.peak = 1e-3, .warmup_steps = 0, .horizon_steps = state.step() + 150};
     const AlignedVector<float> start = state.theta;
     REQUIRE(train_out(objective, state, reference.task.batches(), tuning).stop == TrainStop::reached);
-    const PairedDifference gain = gain_over_rounding(options, objective, state);
-    MESSAGE("gain " << gain.mean_nats << " +- " << gain.standard_error_nats << " nats");
-    CHECK(gain.mean_nats > 4 * gain.standard_error_nats);
+    const MeanEstimate gain = gain_over_rounding(options, objective, state);
+    MESSAGE("gain " << gain.mean << " +- " << gain.standard_error << " nats");
+    CHECK(gain.mean > 4 * gain.standard_error);
     CHECK(objective.value(state.theta.data(), reference.task.evaluation) < before);
     CHECK(!std::equal(start.begin() + reference.model.layout().size(), start.end(),
                       state.theta.begin() + reference.model.layout().size()));

@@ -124,4 +124,16 @@ HeldOut summarize_held_out(const std::vector<double>& errors, const std::vector<
 /// Leave-one-cell-out cross-validation: each cell is predicted by a fit to all others.
 HeldOut held_out_error(LawKind kind, const std::vector<Observation>& rows, const FitOptions& options);
 
+// What every way of fitting reports about its solution.
+
+/// A solution with every number NaN and every flag down.
+Solution empty_solution(std::size_t parameters, int n, Stop stop);
+
+/// Fills covariance, errors, R², condition and flags from the solution.
+/// shapes  targets n; jacobian (n,p) and residual (n) in units of sigma
+/// ensures parameters that are held, or that no row depends on, are left out of the covariance (NaN
+///         rows and columns)
+void describe_solution(Solution& summary, const std::vector<Parameter>& bounds, const std::vector<Target>& targets,
+                       const Matrix<double>& jacobian, const Vector<double>& residual, double condition_max);
+
 }  // namespace hone::theory

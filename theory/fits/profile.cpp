@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "sim/base/error.hpp"
-#include "theory/fits/fit_solver.hpp"
+#include "theory/fits/joint.hpp"
 
 namespace hone::theory {
 namespace {

@@ -27,15 +27,19 @@ T soft_plus(const T& u) {
   return u > 0 ? u + log1p(exp(-u)) : log1p(exp(u));
 }
 
-/// ln(M/Delta) of a grid, see Grid.
+/// ln(M/Delta) of a grid, for a range symmetric about zero with largest magnitude M; NaN for the grids of LLM-QAT, whose
+/// step is not a multiple of M.
 inline double log_steps(const Point& x) {
   switch (x.grid) {
     case Grid::restricted:
     case Grid::full:
     case Grid::no_clip: return std::log(std::exp2(x.P - 1) - 1);
     case Grid::midrise:
-    case Grid::asymmetric: return std::log((std::exp2(x.P) - 1) / 2);
+    case Grid::asymmetric:
+    case Grid::float_min: return std::log((std::exp2(x.P) - 1) / 2);
     case Grid::signed_absmax: return (x.P - 1) * std::log(2.0);
+    case Grid::llm_qat:
+    case Grid::llm_qat_asymmetric: break;
   }
   return std::numeric_limits<double>::quiet_NaN();
 }

@@ -11,17 +11,9 @@
 #include <string>
 #include <vector>
 
-namespace hone::theory {
+#include "sim/base/grid.hpp"
 
-/// Integer grids by their step, for a range symmetric about zero with largest magnitude M.
-enum class Grid {
-  restricted,     ///< M / (2^(P-1) - 1), codes ±(2^(P-1) - 1)
-  full,           ///< the same step, one code more on the negative side
-  no_clip,        ///< the same step where the range is symmetric
-  midrise,        ///< 2M / (2^P - 1), zero in the middle of the codes (GPTQ sym)
-  asymmetric,     ///< 2M / (2^P - 1), from minimum to maximum
-  signed_absmax,  ///< M / 2^(P-1), the extreme at the lowest code
-};
+namespace hone::theory {
 
 /// What a law is a function of; each law reads some of these. Infinite bits mean full precision.
 struct Point {
@@ -87,7 +79,8 @@ enum class Scale {
 
 struct Law {
   LawKind kind = LawKind::ptq_exponential;
-  std::string name;
+  std::string key;   ///< stable, for programs
+  std::string name;  ///< for people
   Form form = Form::log_linear;
   std::vector<Parameter> parameters;
   std::string source;

@@ -63,6 +63,11 @@ Moments range_moments(int n, double steps) {
   return scaled({2 * side.mean, 2 * side.mean_square + 2 * product}, 1 / steps);
 }
 
+/// The step follows from the largest and the least of the weights alone, and the range holds zero.
+bool is_of_extremes(Grid grid) {
+  return grid != Grid::float_min && grid != Grid::llm_qat && grid != Grid::llm_qat_asymmetric;
+}
+
 void check_bits(const char* what, int bits) {
   EXPECTS(bits >= 2 && bits <= 30, "{}: {} bits, expected 2..30", what, bits);
 }
@@ -109,6 +114,7 @@ Moments absmax_moments(int n) {
 Moments step_moments(Grid grid, int bits, int n) {
   check_bits("step_moments", bits);
   EXPECTS(n >= 1, "step_moments: n = {}, expected ≥ 1", n);
+  EXPECTS(is_of_extremes(grid), "step_moments: the step of this grid does not follow from the extremes alone");
   if (grid == Grid::asymmetric) return range_moments(n, std::exp2(bits) - 1);
   if (grid != Grid::no_clip) return scaled(absmax_moments(n), 1 / steps_of(grid, bits));
   // In units of Qp Delta, so that the tail falls where that of the extremes does.

@@ -23,7 +23,7 @@ Moments absmax_moments(int n);
 /// math    restricted, full M/Qp; midrise 2M/(2^b - 1); signed_absmax M/2^(b-1); with A = max(0, -min x), B = max(0,
 ///         max x): no_clip max(A/2^(b-1), B/Qp), P(Delta ≤ d) = (Φ(Qp d) - Φ(-2^(b-1) d))^n; asymmetric (A + B)/(2^b -
 ///         1), E(A + B)² = 2 E B² + 2 E AB, E AB = ∫∫ P(A > a, B > b) da db
-/// expects 2 ≤ bits ≤ 30, n ≥ 1
+/// expects 2 ≤ bits ≤ 30, n ≥ 1; not float_min, whose range need not hold zero, nor a grid of LLM-QAT
 /// cost    below a millisecond; asymmetric two
 Moments step_moments(Grid grid, int bits, int n);
 

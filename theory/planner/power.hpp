@@ -7,37 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "theory/fits/grouped.hpp"
-#include "theory/questions/verdict.hpp"
-#include "theory/rows/rows.hpp"
+#include "theory/planner/worlds.hpp"
+#include "theory/questions/thresholds.hpp"
 
 namespace hone::theory {
-
-/// A transformer trunk of the main arm that a study will train and measure.
-struct PlannedRun {
-  std::string model;
-  std::int64_t seed = 0;
-  double N = 0;
-  std::vector<double> tokens;        ///< of its checkpoints
-  std::vector<double> bits;          ///< of weights after training
-  int interactions = 0;              ///< pairs of weight and activation bits below 16 in its factorial
-  bool interactions_at_end = false;  ///< at the last checkpoint only
-};
-
-/// What finished runs say about the numbers of a study; a fit that is not usable says nothing.
-struct Pilot {
-  GroupedFit damage;                        ///< ln delta by LawKind::ptq_exponential
-  GroupedFit trace;                         ///< ln tr H by LawKind::sharpness_power
-  GroupedFit predicted;                     ///< ln prediction by LawKind::ptq_exponential
-  GroupedFit ratio;                         ///< ln of delta less its first-order term on ln prediction
-  GroupedFit interaction;                   ///< relative interaction of weights and activations, a constant
-  std::vector<PtqRow> rows;                 ///< whose standard errors and first orders the drawn rows take
-  std::vector<double> interaction_error{};  ///< standard errors of interactions
-  std::vector<double> trace_error{};        ///< relative standard errors of traces
-};
-
-/// expects thresholds of the judges: rows are selected as they select them
-Pilot pilot_of(const Table& table, const std::vector<Threshold>& thresholds);
 
 /// What to expect of one question.
 struct Power {
@@ -58,12 +31,12 @@ struct PowerOptions {
 };
 
 /// Draws worlds and sends each through the selection, weights, fit and interval of its judge.
-/// math    outcomes follow the interval rules of Q1 and Q2 (growth exponent), Q3 (slope) and Q6
+/// math    outcomes follow the rules (rules.hpp) of Q1 and Q2 (growth exponent), Q3 (slope) and Q6
 ///         (interaction); the tests of Q1 and Q2 for other forms and for bends are left out: in worlds
 ///         drawn from a power law they would seldom fire
 /// ensures equal arguments give equal bits
 /// cost    worlds·(runs + 1) log-linear fits per question
-std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedRun>& runs,
-                                  const std::vector<Threshold>& thresholds, const PowerOptions& options);
+std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedRun>& runs, const Thresholds& thresholds,
+                                  const PowerOptions& options);
 
 }  // namespace hone::theory

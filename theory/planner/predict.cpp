@@ -1,4 +1,3 @@
-// The question, and route (a): curvature of one checkpoint.
 #include "theory/planner/predict.hpp"
 
 #include <algorithm>
@@ -16,8 +15,7 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 /// Full-precision training at a measured checkpoint: what a planner can start from.
 bool is_subject(const PtqRow& r) {
-  return r.architecture == "transformer" && r.is_full_precision() &&
-         (r.variant == "trunk" || r.variant == "imported") && r.N > 0;
+  return r.is_transformer() && r.is_full_precision() && (r.variant == "trunk" || r.variant == "imported") && r.N > 0;
 }
 
 /// Distance of a checkpoint from the question in e-folds; imported ones do not know their tokens.
@@ -66,9 +64,8 @@ std::optional<std::pair<Grid, std::string>> recorded_grid(const std::vector<PtqR
 /// Half of the interval of a prediction: Student's over its probes, normal where the file does not say how many.
 double width_of(const PtqRow& r, double level) {
   if (!std::isfinite(r.predicted_se)) return 0;
-  constexpr int many = std::numeric_limits<int>::max();  // Student's t is the normal law there
-  const int probes = std::isnan(r.predicted_probes) ? many : int(r.predicted_probes);
-  return half_width({r.predicted, r.predicted_se, probes}, level);
+  if (std::isnan(r.predicted_probes)) return normal_quantile(level) * r.predicted_se;
+  return half_width({r.predicted, r.predicted_se, int(r.predicted_probes)}, level);
 }
 
 CurvatureStep measured_step(const PtqRow& r, double level) {

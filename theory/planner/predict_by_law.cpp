@@ -1,11 +1,11 @@
-// Route (b): laws over runs.
+#include "theory/planner/predict_by_law.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "sim/base/error.hpp"
 #include "theory/planner/law_regression.hpp"
-#include "theory/planner/predict.hpp"
 #include "theory/precision/effective_parameters.hpp"
 #include "theory/questions/loss_fit.hpp"
 #include "theory/questions/q8_training_fit.hpp"
@@ -26,14 +26,14 @@ struct Evidence {
   std::vector<RowKey> keys;  // damage, then losses
 };
 
-Evidence evidence_of(const Table& table, const std::vector<Threshold>& thresholds) {
+Evidence evidence_of(const Table& table, const Thresholds& thresholds) {
   Evidence e;
   Dropped dropped;
   e.damage = select_damage(table.ptq, is_main_trunk, thresholds, dropped);
   std::vector<std::string> runs;
   for (const PtqRow& r : e.damage) runs.push_back(r.run);
   e.run = run_numbers(runs);
-  e.observations = damage_observations(e.damage, value_of(thresholds, "fit_scatter"));
+  e.observations = damage_observations(e.damage, thresholds.fit_scatter);
   e.losses = loss_observations(table, thresholds);
   e.keys = keys_of(e.damage);
   for (const RowKey& key : keys_of(e.losses)) e.keys.push_back(key);
@@ -209,7 +209,7 @@ std::string damage_problem(const GroupedFit& fit, const Evidence& e) {
 
 }  // namespace
 
-LawRoute law_route(const Table& table, const Asked& asked, const std::vector<Threshold>& thresholds) {
+LawRoute law_route(const Table& table, const Asked& asked, const Thresholds& thresholds) {
   LawRoute route;
   route.fewest = {nan, nan, nan};
   const Evidence e = evidence_of(table, thresholds);
@@ -236,8 +236,7 @@ LawRoute law_route(const Table& table, const Asked& asked, const std::vector<Thr
   return route;
 }
 
-BudgetAnswer best_training_bits(const Table& table, double budget, double level,
-                                const std::vector<Threshold>& thresholds) {
+BudgetAnswer best_training_bits(const Table& table, double budget, double level, const Thresholds& thresholds) {
   BudgetAnswer answer;
   answer.budget = budget;
   answer.bits = {nan, nan, nan, 0};

@@ -45,6 +45,8 @@ std::vector<Observation> in_folds(const std::vector<Observation>& rows, int fold
   return folded;
 }
 
+FunctionalForm form_of(LawKind kind) { return {law(kind).key, law(kind).name, kind, {}}; }
+
 FunctionalForm warmed(FunctionalForm form, const std::vector<Observation>& rows) {
   if (law(form.kind).form == Form::log_linear) return form;
   const FitSummary whole = fit(form.kind, rows, form.options);
@@ -54,7 +56,7 @@ FunctionalForm warmed(FunctionalForm form, const std::vector<Observation>& rows)
 
 std::vector<FormScore> score_forms(const std::vector<FunctionalForm>& forms, const std::vector<Observation>& rows,
                                    const Thresholds& thresholds) {
-  const auto folded = in_folds(rows, static_cast<int>(value_of(thresholds, "form_folds")));
+  const auto folded = in_folds(rows, static_cast<int>(thresholds.form_folds));
   const IntervalOptions together = simultaneous_options(thresholds, static_cast<int>(forms.size()) - 1);
   std::vector<FormScore> scores;
   std::vector<double> of_first;
@@ -92,7 +94,7 @@ std::vector<ShapeScore> score_shapes(const std::vector<BitShape>& shapes, const 
       jackknife(keys, squares, simultaneous_options(thresholds, static_cast<int>(shapes.size()) - 1));
   std::vector<ShapeScore> scores;
   for (std::size_t s = 0; s < shapes.size(); ++s)
-    scores.push_back({shapes[s].name, std::sqrt(intervals[s].estimate), intervals[errors.size() + s]});
+    scores.push_back({shapes[s].key, shapes[s].name, std::sqrt(intervals[s].estimate), intervals[errors.size() + s]});
   return scores;
 }
 

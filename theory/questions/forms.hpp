@@ -1,5 +1,4 @@
 // Functional forms on one set of rows: held-out errors in folds of cells, AICc, and paired differences to the first.
-// Internal to the questions.
 #pragma once
 
 #include <functional>
@@ -13,10 +12,14 @@ namespace hone::theory {
 
 /// A law, perhaps with some parameters held.
 struct FunctionalForm {
-  std::string name;
+  std::string key;   ///< of its findings
+  std::string name;  ///< for people
   LawKind kind = LawKind::ptq_step;
   FitOptions options{};
 };
+
+/// A law as it stands.
+FunctionalForm form_of(LawKind kind);
 
 /// The form started from its own fit to the rows, so that fits to parts of them need no random starts.
 FunctionalForm warmed(FunctionalForm form, const std::vector<Observation>& rows);
@@ -41,13 +44,13 @@ std::vector<FormScore> score_forms(const std::vector<FunctionalForm>& forms, con
 
 /// A shape in bits alone: x(P) with its slope free, or held at 1.
 struct BitShape {
-  std::string name;
+  std::string key, name;
   std::function<double(double)> x;
   bool has_slope = false;
 };
 
 struct ShapeScore {
-  std::string name;
+  std::string key, name;
   double rmse = 0;      ///< of ln delta within checkpoints
   Interval difference;  ///< mean squared error of the first shape minus that of this one; hold together (Bonferroni)
 };

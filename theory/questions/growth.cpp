@@ -58,21 +58,21 @@ void add_controls(Verdict& v, const Growth& growth, const std::vector<Observatio
   std::set<std::int64_t> seeds;
   for (const Observation& o : rows) sizes.insert(o.point.N), tokens.insert(o.point.D), seeds.insert(o.seed);
   const double decades = tokens.empty() ? 0 : std::log10(*tokens.rbegin() / *tokens.begin());
-  add_control(v, "several seeds", seeds.size() > 1);
-  add_control(v, "several model sizes", sizes.size() > 1);
-  add_control(v, "N and D not collinear", growth.fit.is_usable() && !growth.fit.collinear);
-  add_control(v, "tokens span 1.5 decades", decades >= 1.5);
-  add_control(v, "saturating rival fitted to the same rows", std::isfinite(growth.of_rival.rmse_log));
-  add_detail(v, "decades of tokens", decades);
+  add_control(v, Control::several_seeds, seeds.size() > 1);
+  add_control(v, Control::several_sizes, sizes.size() > 1);
+  add_control(v, Control::tokens_apart_from_size, growth.fit.is_usable() && !growth.fit.collinear);
+  add_control(v, Control::token_range, decades >= 1.5);
+  add_control(v, Control::saturating_rival, std::isfinite(growth.of_rival.rmse_log));
+  add_finding(v, {"decades", "decades of tokens"}, decades);
 }
 
-void add_fit_details(Verdict& v, const Growth& growth) {
+void add_fit_findings(Verdict& v, const Growth& growth) {
   if (!growth.fit.is_usable()) return;
-  add_detail(v, "R2", growth.fit.r2);
-  add_detail(v, "rmse of ln", growth.fit.rmse_log);
-  add_detail(v, "condition number", growth.fit.condition);
-  add_detail(v, "exponent between the last two checkpoints", growth.last);
-  add_detail(v, "quadratic term in ln D", growth.bend);
+  add_finding(v, {"r2", "R2"}, growth.fit.r2);
+  add_finding(v, {"rmse", "rmse of ln", "ln"}, growth.fit.rmse_log);
+  add_finding(v, {"condition", "condition number"}, growth.fit.condition);
+  add_finding(v, {"last_exponent", "exponent between the last two checkpoints"}, growth.last);
+  add_finding(v, {"quadratic", "quadratic term in ln D"}, growth.bend);
 }
 
 /// The largest D/N up to which the given share of its range in logs is fitted.
@@ -92,6 +92,41 @@ double size_limit(const std::vector<Observation>& rows) {
   return sizes.size() < 2 ? 0 : *std::prev(sizes.end(), 2);
 }
 
+GrowthEvidence evidence_of(const Growth& growth, const Thresholds& thresholds) {
+  const bool saturates =
+      growth.of_rival.failures == 0 && growth.of_rival.rmse_log < thresholds.form_margin * growth.of_power.rmse_log;
+  return {growth.parameters[1], saturates, growth.bend.high < 0};
+}
+
+/// How the sentence on the exponent ends.
+std::string reason_in_words(GrowthReason reason, const Growth& growth, double minimum, double equivalence) {
+  switch (reason) {
+    case GrowthReason::no_interval:
+      return ", but there is no interval: it takes at least two trajectories (sizes and seeds), and an exponent "
+             "that stands without any one of them.";
+    case GrowthReason::saturates:
+      return fmt::format(
+          ", yet a form that levels off in D/N predicts left-out cells better ({:.3g} against "
+          "{:.3g} in ln units).",
+          growth.of_rival.rmse_log, growth.of_power.rmse_log);
+    case GrowthReason::bends:
+      return fmt::format(
+          ": it grows, but not as one power. The local exponent falls with tokens; between the last "
+          "two checkpoints of each size it is {}.",
+          in_words(growth.last));
+    case GrowthReason::grows:
+      return fmt::format(
+          ": the interval lies above {:g}; between the last two checkpoints of each size the "
+          "exponent is {}.",
+          minimum, in_words(growth.last));
+    case GrowthReason::shrinks: return fmt::format(": the interval lies below {:g}.", minimum);
+    case GrowthReason::flat: return fmt::format(": no growth within {:g} of {:g}.", equivalence, minimum);
+    case GrowthReason::open:
+      return fmt::format(": the interval holds {:g} but is too wide to exclude growth.", minimum);
+  }
+  return "";
+}
+
 }  // namespace
 
 Growth measure_growth(LawKind power, LawKind rival, const std::vector<Observation>& rows,
@@ -103,7 +138,7 @@ Growth measure_growth(LawKind power, LawKind rival, const std::vector<Observatio
   growth.fit = fitted.fit;
   if (!growth.fit.is_usable()) return growth;
   growth.parameters = fitted.parameters;
-  const FunctionalForm other = warmed({law(rival).name, rival, {}}, rows);
+  const FunctionalForm other = warmed(form_of(rival), rows);
   const auto of_power = held_out_rows(power, rows, {}, Scale::log);
   const auto of_rival = held_out_rows(rival, rows, other.options, Scale::log);
   growth.of_power = summarize_held_out(of_power, rows);
@@ -113,9 +148,9 @@ Growth measure_growth(LawKind power, LawKind rival, const std::vector<Observatio
   return growth;
 }
 
-void decide_growth(Verdict& v, const Growth& growth, const std::string& what, double minimum, double equivalence,
+void decide_growth(Verdict& v, const Growth& growth, const std::string& what, const GrowthRule& rule,
                    const Thresholds& thresholds) {
-  const int cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  const int cells_min = static_cast<int>(thresholds.cells_min);
   if (!growth.fit.is_usable() || growth.cells < cells_min) {
     v.prose = fmt::format("Nothing can be said about the growth of {}: {} ({} rows in {} cells, at least {} needed).",
                           what, growth.fit.is_usable() ? "the grid has too few cells" : why_unusable(growth), v.n,
@@ -124,54 +159,29 @@ void decide_growth(Verdict& v, const Growth& growth, const std::string& what, do
   }
   const Interval& g = growth.parameters[1];
   set_estimate(v, g);
-  const std::string number =
-      fmt::format("{} goes as D^{} over {} rows in {} cells", what, in_words(g), v.n, growth.cells);
-  const double margin = value_of(thresholds, "form_margin");
-  const bool saturates = growth.of_rival.failures == 0 && growth.of_rival.rmse_log < margin * growth.of_power.rmse_log;
-  if (!std::isfinite(g.low) || !std::isfinite(g.high)) {
-    v.prose = fmt::format(
-        "{}, but there is no interval: it takes at least two trajectories (sizes and seeds), and an exponent "
-        "that stands without any one of them.",
-        number);
-  } else if (g.low > minimum && saturates) {
-    v.outcome = Outcome::refuted;
-    v.prose = fmt::format(
-        "{}, yet a form that levels off in D/N predicts left-out cells better ({:.3g} against "
-        "{:.3g} in ln units).",
-        number, growth.of_rival.rmse_log, growth.of_power.rmse_log);
-  } else if (g.low > minimum && growth.bend.high < 0) {
-    v.outcome = Outcome::refuted;
-    v.prose = fmt::format(
-        "{}: it grows, but not as one power. The local exponent falls with tokens; between the last "
-        "two checkpoints of each size it is {}.",
-        number, in_words(growth.last));
-  } else if (g.low > minimum) {
-    v.outcome = Outcome::supported;
-    v.prose = fmt::format(
-        "{}: the interval lies above {:g}; between the last two checkpoints of each size the "
-        "exponent is {}.",
-        number, minimum, in_words(growth.last));
-  } else if (g.high < minimum) {
-    v.outcome = Outcome::refuted;
-    v.prose = fmt::format("{}: the interval lies below {:g}.", number, minimum);
-  } else if (g.low >= minimum - equivalence && g.high <= minimum + equivalence) {
-    v.outcome = Outcome::refuted;
-    v.prose = fmt::format("{}: no growth within {:g} of {:g}.", number, equivalence, minimum);
-  } else {
-    v.prose = fmt::format("{}: the interval holds {:g} but is too wide to exclude growth.", number, minimum);
-  }
+  const GrowthEvidence evidence = evidence_of(growth, thresholds);
+  v.outcome = rule(evidence, thresholds);
+  v.prose = fmt::format("{} goes as D^{} over {} rows in {} cells", what, in_words(g), v.n, growth.cells) +
+            reason_in_words(rule.reason(evidence, thresholds), growth, thresholds.*rule.minimum,
+                            thresholds.*rule.equivalence);
 }
 
-void add_held_out(Verdict& v, const std::string& form, const HeldOut& held_out) {
-  add_detail(v, "held-out error: " + form, held_out.rmse_log);
-  if (held_out.failures > 0) add_detail(v, "held-out failures: " + form, held_out.failures);
+void add_held_out(Verdict& v, const Name& form, const HeldOut& held_out) {
+  add_finding(v, {"held_out." + form.key, "held-out error: " + form.label, "ln"}, held_out.rmse_log);
+  if (held_out.failures > 0)
+    add_finding(v, {"held_out_failures." + form.key, "held-out failures: " + form.label}, held_out.failures);
+}
+
+void add_held_out(Verdict& v, LawKind kind, const HeldOut& held_out) {
+  add_held_out(v, {law(kind).key, law(kind).name}, held_out);
 }
 
 void add_growth(Verdict& v, const Growth& growth, const std::vector<Observation>& rows) {
   add_controls(v, growth, rows);
-  add_fit_details(v, growth);
+  add_fit_findings(v, growth);
   if (!growth.fit.is_usable()) return;
-  add_detail(v, "squared held-out error, power minus saturating", growth.contrast.difference);
+  add_finding(v, {"held_out_difference.saturating", "squared held-out error, power minus saturating", "ln^2"},
+              growth.contrast.difference);
   if (growth.contrast.rows > 0 && growth.contrast.is_equal && std::isfinite(growth.contrast.difference.low))
     v.prose += " Held out, these rows cannot tell the power from the form that levels off in D/N.";
 }
@@ -179,22 +189,22 @@ void add_growth(Verdict& v, const Growth& growth, const std::vector<Observation>
 void add_reach(Verdict& v, const std::vector<LawKind>& forms, const std::vector<Observation>& rows,
                const Thresholds& thresholds) {
   if (rows.empty()) return;
-  const double ratio = overtraining_limit(rows, value_of(thresholds, "reach_share")), size = size_limit(rows);
+  const double ratio = overtraining_limit(rows, thresholds.reach_share), size = size_limit(rows);
   const Split by_ratio = split_by_overtraining(rows, ratio), by_size = split_by_size(rows, size);
-  add_detail(v, "largest D/N fitted to predict the rest", ratio);
-  add_control(v, "extrapolation to larger D/N", !by_ratio.predicted.empty() && !by_ratio.fitted.empty());
-  add_control(v, "extrapolation to a larger model", !by_size.fitted.empty());
+  add_finding(v, {"reach.limit", "largest D/N fitted to predict the rest", "tokens/parameter"}, ratio);
+  add_control(v, Control::larger_ratio, !by_ratio.predicted.empty() && !by_ratio.fitted.empty());
+  add_control(v, Control::larger_size, !by_size.fitted.empty());
   for (const LawKind kind : forms) {
-    const std::string& name = law(kind).name;
-    const FitOptions options = warmed({name, kind, {}}, rows).options;
-    add_detail(v, "AICc: " + name, aicc(fit(kind, rows, options), rows));
+    const std::string &key = law(kind).key, &name = law(kind).name;
+    const FitOptions options = warmed(form_of(kind), rows).options;
+    add_finding(v, {"aicc." + key, "AICc: " + name}, aicc(fit(kind, rows, options), rows));
     const Extrapolation beyond = extrapolate(kind, by_ratio, options, Scale::log);
-    add_detail(v, "error at larger D/N: " + name, beyond.rmse);
-    add_detail(v, "measured minus predicted at larger D/N: " + name, beyond.bias);
+    add_finding(v, {"larger_ratio.error." + key, "error at larger D/N: " + name, "ln"}, beyond.rmse);
+    add_finding(v, {"larger_ratio.bias." + key, "measured minus predicted at larger D/N: " + name, "ln"}, beyond.bias);
     if (by_size.fitted.empty()) continue;
     const Extrapolation larger = extrapolate(kind, by_size, options, Scale::log);
-    add_detail(v, "error at a larger N: " + name, larger.rmse);
-    add_detail(v, "measured minus predicted at a larger N: " + name, larger.bias);
+    add_finding(v, {"larger_size.error." + key, "error at a larger N: " + name, "ln"}, larger.rmse);
+    add_finding(v, {"larger_size.bias." + key, "measured minus predicted at a larger N: " + name, "ln"}, larger.bias);
   }
 }
 

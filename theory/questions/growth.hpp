@@ -1,12 +1,12 @@
 // Growth with tokens, as Q1 and Q2 measure it: a power law against the form that levels off, the shape over tokens,
-// and how far outside its rows each form holds. Internal to the questions.
+// and how far outside its rows each form holds.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "theory/questions/findings.hpp"
 #include "theory/questions/forms.hpp"
-#include "theory/questions/selection.hpp"
 
 namespace hone::theory {
 
@@ -26,28 +26,22 @@ struct Growth {
 /// expects a log-linear power law whose parameter 1 is the exponent of D
 Growth measure_growth(LawKind power, LawKind rival, const std::vector<Observation>& rows, const Thresholds& thresholds);
 
-/// Sets outcome, estimate and prose from the exponent of D by growth_rule; `what` is the subject of the sentences.
-void decide_growth(Verdict& v, const Growth& growth, const std::string& what, double minimum, double equivalence,
+/// Sets outcome, estimate and prose from the exponent of D by the rule; `what` is the subject of the sentences.
+void decide_growth(Verdict& v, const Growth& growth, const std::string& what, const GrowthRule& rule,
                    const Thresholds& thresholds);
-inline constexpr const char* growth_rule =
-    "supported: interval above the minimum; refuted: interval below it, or holding it within the equivalence band, or "
-    "the local exponent falls (interval of the quadratic term below 0), or the saturating form wins held out; "
-    "inconclusive otherwise";
 
 /// Controls of the design, numbers of the fit, and the statement that two forms fit equally well.
 void add_growth(Verdict& v, const Growth& growth, const std::vector<Observation>& rows);
 
 /// Held-out error of one form, and the cells that it could not predict.
-void add_held_out(Verdict& v, const std::string& form, const HeldOut& held_out);
+/// shapes  form.key and form.label name the form
+void add_held_out(Verdict& v, const Name& form, const HeldOut& held_out);
+/// The same for a law.
+void add_held_out(Verdict& v, LawKind law, const HeldOut& held_out);
 
 /// AICc of each form, and its error and bias outside the fitted range: fit D/N up to a share of its range in logs and
 /// predict the rest; fit all sizes but the largest and predict that.
 /// expects threshold reach_share
 void add_reach(Verdict& v, const std::vector<LawKind>& forms, const std::vector<Observation>& rows,
                const Thresholds& thresholds);
-
-/// Details on windows of another corpus, on branches tuned to another, and on trunks of other data: does the damage
-/// there grow alike?
-void add_transfer(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds);
-
 }  // namespace hone::theory

@@ -1,9 +1,8 @@
-// The list of all questions.
 #include "theory/questions/judge.hpp"
 
 namespace hone::theory {
 
-std::vector<Verdict> judge(const Table& table, const std::vector<Threshold>& thresholds) {
+std::vector<Verdict> judge(const Table& table, const Thresholds& thresholds) {
   return {judge_damage_growth(table, thresholds), judge_sharpness_growth(table, thresholds),
           judge_prediction(table, thresholds),    judge_directions(table, thresholds),
           judge_cause(table, thresholds),         judge_composition(table, thresholds),

@@ -5,15 +5,15 @@ namespace hone::theory {
 std::vector<Observation> loss_observations(const Table& table, const Thresholds& thresholds) {
   std::vector<LossRow> rows;
   for (const LossRow& r : table.losses)
-    if (r.architecture == "transformer" && is_main_trunk(r) && r.is_full_precision() && r.loss > 0 &&
-        std::isfinite(r.loss) && r.N > 0 && r.D > 0)
+    if (r.is_transformer() && is_main_trunk(r) && r.is_full_precision() && r.loss > 0 && std::isfinite(r.loss) &&
+        r.N > 0 && r.D > 0)
       rows.push_back(r);
   const std::vector<RowKey> keys = keys_of(rows);
   std::vector<Observation> observations;
   for (std::size_t i = 0; i < rows.size(); ++i)
     observations.push_back({{rows[i].N, rows[i].D},
                             std::log(rows[i].loss),
-                            combined_sigma({rows[i].loss_se / rows[i].loss}, value_of(thresholds, "loss_scatter")),
+                            combined_sigma({rows[i].loss_se / rows[i].loss}, thresholds.loss_scatter),
                             keys[i].cell,
                             keys[i].seed});
   return observations;

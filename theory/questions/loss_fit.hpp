@@ -1,5 +1,4 @@
-// The Chinchilla law of a study's own losses, for questions that need to know what a size is worth. Internal to the
-// questions.
+// The Chinchilla law of a study's own losses, for questions that need to know what a size is worth.
 #pragma once
 
 #include "theory/precision/training_law.hpp"

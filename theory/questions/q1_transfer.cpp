@@ -1,8 +1,7 @@
-// Q1 beyond the data of training: windows of another corpus, and branches tuned to another.
+#include "theory/questions/q1_transfer.hpp"
+
 #include <map>
 #include <set>
-
-#include "theory/questions/growth.hpp"
 
 namespace hone::theory {
 namespace {
@@ -31,11 +30,11 @@ std::vector<PtqRow> shifted_rows(const Table& table) {
 
 /// Exponents of the damage on shifted windows.
 void add_shifted_growth(Verdict& v, const std::vector<PtqRow>& shifted, LawKind law, const Thresholds& thresholds) {
-  const auto rows = damage_observations(shifted, value_of(thresholds, "fit_scatter"));
+  const auto rows = damage_observations(shifted, thresholds.fit_scatter);
   const FitIntervals fitted = fit_intervals(law, rows, {}, interval_options(thresholds));
   if (!fitted.fit.is_usable()) return;
-  add_detail(v, "gamma_D on shifted windows", fitted.parameters[1]);
-  add_detail(v, "gamma_N on shifted windows", fitted.parameters[2]);
+  add_finding(v, {"shifted.gamma_d", "gamma_D on shifted windows"}, fitted.parameters[1]);
+  add_finding(v, {"shifted.gamma_n", "gamma_N on shifted windows"}, fitted.parameters[2]);
 }
 
 /// Damage on shifted windows over that on the model's own, checkpoint by checkpoint, and how the ratio moves with D.
@@ -54,8 +53,7 @@ void add_shifted_ratio(Verdict& v, const std::vector<PtqRow>& shifted, const std
     rows.push_back(r);
     log_d.push_back(std::log(r.D));
     log_ratio.push_back(std::log(r.delta / base.delta));
-    sigma.push_back(
-        combined_sigma({r.delta_se / r.delta, base.delta_se / base.delta}, value_of(thresholds, "fit_scatter")));
+    sigma.push_back(combined_sigma({r.delta_se / r.delta, base.delta_se / base.delta}, thresholds.fit_scatter));
     group.push_back(groups.try_emplace({r.N, r.P}, groups.size()).first->second);
   }
   if (rows.empty()) return;
@@ -64,12 +62,12 @@ void add_shifted_ratio(Verdict& v, const std::vector<PtqRow>& shifted, const std
                                slope_within(log_d, log_ratio, sigma, group, sample)};
   };
   const auto intervals = jackknife(keys_of(rows), statistic, interval_options(thresholds));
-  add_detail(v, "damage on shifted windows over that on its own", intervals[0]);
-  add_detail(v, "exponent of D of that ratio", intervals[1]);
+  add_finding(v, {"shifted.ratio", "damage on shifted windows over that on its own"}, intervals[0]);
+  add_finding(v, {"shifted.ratio.gamma_d", "exponent of D of that ratio"}, intervals[1]);
 }
 
 /// How far rows lie from the main trunk's line of ln damage on ln prediction.
-void add_line_distance(Verdict& v, const std::string& name, const Table& table, const Wanted& wanted,
+void add_line_distance(Verdict& v, const Name& name, const Table& table, const Wanted& wanted,
                        const Thresholds& thresholds) {
   Dropped ignored;
   const Line line = prediction_line(prediction_rows(table, thresholds, ignored));
@@ -78,45 +76,52 @@ void add_line_distance(Verdict& v, const std::string& name, const Table& table, 
   std::vector<double> rest;
   for (std::size_t i = 0; i < p.rows.size(); ++i)
     rest.push_back(p.log_delta[i] - line.intercept - line.slope * p.log_predicted[i]);
-  add_detail(v, name, mean_interval(p.keys, rest, p.sigma, interval_options(thresholds)));
+  add_finding(v, name, mean_interval(p.keys, rest, p.sigma, interval_options(thresholds)));
 }
 
 /// How far tuned branches lie from the law of the trunk, and from its line on the prediction.
 void add_tuned(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds) {
   Dropped ignored;
-  const auto is_tuned = [](const Subject& s) { return s.kind == "tuned" && s.arm == "main" && s.is_full_precision(); };
+  const auto is_tuned = [](const Subject& s) {
+    return s.kind == Kind::tuned && s.arm == "main" && s.is_full_precision();
+  };
   const std::vector<PtqRow> rows = select_damage(table.ptq, is_tuned, thresholds, ignored);
-  add_control(v, "branches tuned on other data", !rows.empty());
+  add_control(v, Control::tuned_branches, !rows.empty());
   if (rows.empty()) return;
-  const double scatter = value_of(thresholds, "fit_scatter");
+  const double scatter = thresholds.fit_scatter;
   std::vector<double> from_law, sigma;
   for (const PtqRow& r : rows) {
     from_law.push_back(std::log(r.delta / predict(growth.power, growth.fit.parameters, {r.N, r.D, r.P})));
     sigma.push_back(combined_sigma({r.delta_se / r.delta}, scatter));
   }
-  add_detail(v, "tuned branches: ln damage over the law of the trunk",
-             mean_interval(keys_of(rows), from_law, sigma, interval_options(thresholds)));
-  add_line_distance(v, "tuned branches: ln damage over its line on the prediction", table, is_tuned, thresholds);
+  add_finding(v, {"tuned.law_distance", "tuned branches: ln damage over the law of the trunk", "ln"},
+              mean_interval(keys_of(rows), from_law, sigma, interval_options(thresholds)));
+  add_line_distance(v, {"tuned.line_distance", "tuned branches: ln damage over its line on the prediction", "ln"},
+                    table, is_tuned, thresholds);
 }
 
 /// Exponent of D, and distance from the main arm's line on the prediction, of trunks of other arms on other data.
 void add_other_data(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds) {
   std::set<std::string> own, others;
   for (const PtqRow& r : table.ptq)
-    if (r.architecture == "transformer" && is_main_trunk(r)) own.insert(r.data);
+    if (r.is_transformer() && is_main_trunk(r)) own.insert(r.data);
   for (const PtqRow& r : table.ptq)
-    if (r.architecture == "transformer" && own.count(r.data) == 0) others.insert(r.data);
-  add_control(v, "the same question on other training data", !others.empty());
+    if (r.is_transformer() && own.count(r.data) == 0) others.insert(r.data);
+  add_control(v, Control::other_data, !others.empty());
   Dropped ignored;
   for (const std::string& data : others) {
     const auto wanted = [&](const Subject& s) {
       return s.data == data && s.variant == "trunk" && s.is_full_precision() && is_settled(s);
     };
     const auto rows =
-        damage_observations(select_damage(table.ptq, wanted, thresholds, ignored), value_of(thresholds, "fit_scatter"));
+        damage_observations(select_damage(table.ptq, wanted, thresholds, ignored), thresholds.fit_scatter);
     const FitIntervals fitted = fit_intervals(growth.power, rows, {}, interval_options(thresholds));
-    if (fitted.fit.is_usable()) add_detail(v, "gamma_D on the data " + data, fitted.parameters[1]);
-    add_line_distance(v, "ln damage over the line on the prediction, on the data " + data, table, wanted, thresholds);
+    if (fitted.fit.is_usable())
+      add_finding(v, {"data." + key_word(data) + ".gamma_d", "gamma_D on the data " + data}, fitted.parameters[1]);
+    add_line_distance(v,
+                      {"data." + key_word(data) + ".line_distance",
+                       "ln damage over the line on the prediction, on the data " + data, "ln"},
+                      table, wanted, thresholds);
   }
 }
 
@@ -125,7 +130,7 @@ void add_other_data(Verdict& v, const Table& table, const Growth& growth, const 
 void add_transfer(Verdict& v, const Table& table, const Growth& growth, const Thresholds& thresholds) {
   Dropped ignored;
   const auto shifted = select_damage(shifted_rows(table), is_main_trunk, thresholds, ignored);
-  add_control(v, "damage on windows of another corpus", !shifted.empty());
+  add_control(v, Control::shifted_windows, !shifted.empty());
   if (!shifted.empty()) {
     add_shifted_growth(v, shifted, growth.power, thresholds);
     add_shifted_ratio(v, shifted, select_damage(table.ptq, is_main_trunk, thresholds, ignored), thresholds);

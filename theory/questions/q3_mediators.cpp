@@ -12,7 +12,7 @@ using Sample = std::vector<std::size_t>;
 
 /// ln of one mediator in every row; NaN where it is unknown or not positive.
 struct Mediator {
-  std::string name;
+  std::string key, name;
   std::vector<double> log;
   bool is_fitted = true;  ///< false: the prediction as it stands
 };
@@ -23,17 +23,17 @@ std::vector<Mediator> mediators_of(const Table& table, const PredictionRows& p) 
   using Place = std::tuple<std::string, std::string, double>;
   std::map<Place, SharpnessRow> sharpness;
   for (const SharpnessRow& s : table.sharpness) sharpness.emplace(Place{s.run, s.variant, s.D}, s);
-  std::vector<Mediator> all{{"the prediction, no parameter", {}, false},
-                            {"the prediction", {}},
-                            {"tr H", {}},
-                            {"lambda_max", {}},
-                            {"the Frobenius norm", {}},
-                            {"tr H times squared weight norm", {}},
-                            {"squared weight norm", {}},
-                            {"squared step", {}},
-                            {"loss", {}},
-                            {"tokens", {}},
-                            {"tokens per parameter", {}}};
+  std::vector<Mediator> all{{"prediction_as_is", "the prediction, no parameter", {}, false},
+                            {"prediction", "the prediction", {}},
+                            {"trace", "tr H", {}},
+                            {"lambda_max", "lambda_max", {}},
+                            {"frobenius", "the Frobenius norm", {}},
+                            {"scale_free_trace", "tr H times squared weight norm", {}},
+                            {"weight_norm2", "squared weight norm", {}},
+                            {"step2", "squared step", {}},
+                            {"loss", "loss", {}},
+                            {"tokens", "tokens", {}},
+                            {"tokens_per_parameter", "tokens per parameter", {}}};
   SharpnessRow unknown;
   unknown.trace = unknown.lambda_max = unknown.frobenius = unknown.weight_norm2 = NAN;
   for (const PtqRow& r : p.rows) {
@@ -112,9 +112,8 @@ double r_squared(const std::vector<double>& errors, const std::vector<double>& b
 std::string add_mediators(Verdict& v, const Table& table, const PredictionRows& p, const Thresholds& thresholds) {
   std::vector<Mediator> mediators = mediators_of(table, p);
   const Sample rows = common_rows(mediators);
-  const auto is_curvature = [](const Mediator& m) { return m.name == "tr H" || m.name == "lambda_max"; };
-  add_control(v, "competing mediators: tr H, lambda_max, weight norm, loss",
-              !rows.empty() && std::any_of(mediators.begin(), mediators.end(), is_curvature));
+  const auto is_curvature = [](const Mediator& m) { return m.key == "trace" || m.key == "lambda_max"; };
+  add_control(v, Control::mediators, !rows.empty() && std::any_of(mediators.begin(), mediators.end(), is_curvature));
   if (rows.empty()) return "";
   const HeldOutErrors held_out(p, rows);
   const std::vector<double> baseline = held_out.of(nullptr);
@@ -134,12 +133,15 @@ std::string add_mediators(Verdict& v, const Table& table, const PredictionRows& 
   const auto intervals = jackknife(keys, statistic, interval_options(thresholds));
   std::size_t best = 2;
   for (std::size_t k = 0; k < mediators.size(); ++k) {
-    add_detail(v, "held-out R2 of " + mediators[k].name, intervals[k]);
+    add_finding(v, {"mediator." + mediators[k].key, "held-out R2 of " + mediators[k].name}, intervals[k]);
     if (k > 2 && intervals[k].estimate > intervals[best].estimate) best = k;
   }
   if (mediators.size() < 3) return "";
   const Interval& margin = intervals[mediators.size() + best - 2];
-  add_detail(v, "held-out R2 of the prediction minus that of " + mediators[best].name, margin);
+  add_finding(
+      v,
+      {"mediator_margin." + mediators[best].key, "held-out R2 of the prediction minus that of " + mediators[best].name},
+      margin);
   return fmt::format(
       " Held out and at fixed bits, the prediction explains {:.3g} of the variance of ln damage, the best of the other "
       "mediators, {}, {:.3g}; the difference is {}.",

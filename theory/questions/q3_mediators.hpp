@@ -1,10 +1,10 @@
 // Single numbers that could stand between training and damage, compared by how well each predicts the damage of cells
-// that its fit did not see. Internal to the questions.
+// that its fit did not see.
 #pragma once
 
 #include <string>
 
-#include "theory/questions/selection.hpp"
+#include "theory/questions/findings.hpp"
 
 namespace hone::theory {
 

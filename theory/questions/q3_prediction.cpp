@@ -1,9 +1,10 @@
-// Q3: does sharpness explain the damage?
+#include "theory/questions/q3_prediction.hpp"
+
 #include <map>
 #include <tuple>
 
 #include "sim/base/error.hpp"
-#include "theory/questions/judge.hpp"
+#include "theory/questions/findings.hpp"
 #include "theory/questions/q3_mediators.hpp"
 
 namespace hone::theory {
@@ -47,7 +48,7 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
     parts[3].push_back(log_quadratic - p.log_predicted[i]);
     parts[4].push_back(p.log_delta[i] - log_quadratic);
   }
-  add_control(v, "split of the growth into curvature, step, alignment and higher order", !keys.empty());
+  add_control(v, Control::growth_split, !keys.empty());
   if (keys.empty()) return;
   const auto slopes = [&](const Sample& rows) {
     std::vector<double> values;
@@ -55,9 +56,12 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
     return values;
   };
   const auto intervals = jackknife(keys, slopes, interval_options(thresholds));
-  const char* names[] = {"d ln delta/d ln D", "d ln delta/d ln D: weighted trace", "d ln delta/d ln D: squared step",
-                         "d ln delta/d ln D: alignment", "d ln delta/d ln D: higher order"};
-  for (std::size_t k = 0; k < intervals.size(); ++k) add_detail(v, names[k], intervals[k]);
+  const Name names[] = {{"growth", "d ln delta/d ln D"},
+                        {"growth.trace", "d ln delta/d ln D: weighted trace"},
+                        {"growth.step", "d ln delta/d ln D: squared step"},
+                        {"growth.alignment", "d ln delta/d ln D: alignment"},
+                        {"growth.higher", "d ln delta/d ln D: higher order"}};
+  for (std::size_t k = 0; k < intervals.size(); ++k) add_finding(v, names[k], intervals[k]);
 }
 
 /// Σ delta / Σ predicted at each number of bits over all trunk rows, negative damages and first-order terms included,
@@ -65,7 +69,7 @@ void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds
 void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresholds) {
   std::map<double, std::vector<PtqRow>> by_bits;
   for (const PtqRow& r : table.ptq)
-    if (r.architecture == "transformer" && is_main_trunk(r) && std::isfinite(r.delta) && r.predicted > 0 &&
+    if (r.is_transformer() && is_main_trunk(r) && std::isfinite(r.delta) && r.predicted > 0 &&
         std::isfinite(r.predicted))
       by_bits[r.P].push_back(r);
   for (const auto& [bits, rows] : by_bits) {
@@ -78,8 +82,13 @@ void add_ratio_by_bits(Verdict& v, const Table& table, const Thresholds& thresho
       return std::vector<double>{measured / predicted, first_order / beside};
     };
     const auto intervals = jackknife(keys_of(rows), ratio, interval_options(thresholds));
-    add_detail(v, fmt::format("sum of damage over sum of prediction at {:g} bits", bits), intervals[0]);
-    add_detail(v, fmt::format("sum of first-order terms over sum of prediction at {:g} bits", bits), intervals[1]);
+    const std::string place = ".bits_" + key_number(bits);
+    add_finding(v, {"sum_ratio" + place, fmt::format("sum of damage over sum of prediction at {:g} bits", bits)},
+                intervals[0]);
+    add_finding(v,
+                {"first_order_ratio" + place,
+                 fmt::format("sum of first-order terms over sum of prediction at {:g} bits", bits)},
+                intervals[1]);
   }
 }
 
@@ -106,16 +115,16 @@ std::vector<double> first_order_sizes(const std::vector<PtqRow>& rows) {
 void add_plain_slope(Verdict& v, const Table& table, const Thresholds& thresholds) {
   std::vector<PtqRow> rows;
   for (const PtqRow& r : table.ptq)
-    if (r.architecture == "transformer" && is_main_trunk(r) && r.P >= value_of(thresholds, "ptq_bits_min") &&
-        r.P <= value_of(thresholds, "ptq_bits_max") && r.predicted > 0 && std::abs(r.gradient) > 0 &&
-        std::isfinite(r.delta) && std::isfinite(r.delta_se) && std::isfinite(r.gradient))
+    if (r.is_transformer() && is_main_trunk(r) && r.P >= thresholds.ptq_bits_min && r.P <= thresholds.ptq_bits_max &&
+        r.predicted > 0 && std::abs(r.gradient) > 0 && std::isfinite(r.delta) && std::isfinite(r.delta_se) &&
+        std::isfinite(r.gradient))
       rows.push_back(r);
   const std::vector<double> sizes = first_order_sizes(rows);
   std::vector<PtqRow> kept;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     PtqRow r = rows[i];
     r.delta_se = std::hypot(r.delta_se, sizes[i]);
-    const bool is_clear = r.predicted > value_of(thresholds, "ptq_min_snr") * r.delta_se;
+    const bool is_clear = r.predicted > thresholds.ptq_min_snr * r.delta_se;
     if (is_clear && std::min(r.delta, without_first_order(r).delta) > 0) kept.push_back(r);
   }
   if (kept.empty()) return;
@@ -127,25 +136,23 @@ void add_plain_slope(Verdict& v, const Table& table, const Thresholds& threshold
                                regress({p.log_predicted}, log_second, p.sigma, sample)[1]};
   };
   const auto intervals = jackknife(p.keys, slopes, interval_options(thresholds));
-  add_detail(v, "slope with the first-order term left in", intervals[0]);
-  add_detail(v, "slope with it taken out of the same rows", intervals[1]);
+  add_finding(v, {"slope.with_first_order", "slope with the first-order term left in"}, intervals[0]);
+  add_finding(v, {"slope.without_first_order", "slope with it taken out of the same rows"}, intervals[1]);
 }
 
 }  // namespace
 
 Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
-  Verdict v = open_verdict(
-      "Q3", "Does sharpness explain the damage?",
-      "the damage, its first-order term of mean zero taken out, is proportional to the zero-parameter "
-      "prediction from curvature and step size",
-      "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; "
-      "inconclusive otherwise",
-      thresholds, {"q3_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "cells_min"});
+  Verdict v =
+      open_verdict("Q3", "Does sharpness explain the damage?",
+                   "the damage, its first-order term of mean zero taken out, is proportional to the zero-parameter "
+                   "prediction from curvature and step size",
+                   {"slope", "slope of ln damage on ln prediction"}, prediction_rule(), thresholds);
   Dropped dropped;
   const PredictionRows p = prediction_rows(table, thresholds, dropped);
   v.n = static_cast<int>(p.rows.size());
   add_dropped(v, dropped);
-  const int cells = count_cells(p.keys), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  const int cells = count_cells(p.keys), cells_min = static_cast<int>(thresholds.cells_min);
   if (cells < cells_min) {
     v.prose = fmt::format(
         "Nothing can be said: {} rows with a usable prediction in {} cells, at least {} cells "
@@ -166,27 +173,23 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
   const auto intervals = jackknife(p.keys, statistic, interval_options(thresholds));
   const Interval &slope = intervals[0], &exponent = intervals[1];
   set_estimate(v, slope);
-  add_detail(v, "exponent of D at fixed prediction", exponent);
-  add_detail(v, "intercept", intervals[3]);
-  add_detail(v, "measured over predicted damage", intervals[2]);
-  add_detail(v, "R2", r_squared(p, {intervals[3].estimate, slope.estimate}));
-  add_control(v, "no row lost for its measured damage", dropped.not_positive == 0);
+  add_finding(v, {"residual_gamma_d", "exponent of D at fixed prediction"}, exponent);
+  add_finding(v, {"intercept", "intercept", "ln"}, intervals[3]);
+  add_finding(v, {"ratio", "measured over predicted damage"}, intervals[2]);
+  add_finding(v, {"r2", "R2"}, r_squared(p, {intervals[3].estimate, slope.estimate}));
+  add_control(v, Control::no_row_lost, dropped.not_positive == 0);
   add_ratio_by_bits(v, table, thresholds);
   add_plain_slope(v, table, thresholds);
-  add_control(v, "residual exponent of D at fixed prediction", std::isfinite(exponent.low));
+  add_control(v, Control::residual_exponent, std::isfinite(exponent.low));
   add_split(v, p, thresholds);
   const std::string best = add_mediators(v, table, p, thresholds);
 
-  const double tolerance = value_of(thresholds, "q3_tolerance");
   v.prose = fmt::format(
       "ln damage rises with ln prediction at slope {} over {} rows; at fixed prediction it still "
       "goes as D^{}; measured over "
       "predicted is {}.{}",
       in_words(slope), v.n, in_words(exponent), in_words(intervals[2]), best);
-  if (slope.low >= 1 - tolerance && slope.high <= 1 + tolerance)
-    v.outcome = Outcome::supported;
-  else if (slope.low > 1 + tolerance || slope.high < 1 - tolerance)
-    v.outcome = Outcome::refuted;
+  v.outcome = prediction_rule()(slope, thresholds);
   return v;
 }
 

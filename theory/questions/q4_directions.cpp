@@ -1,10 +1,10 @@
-// Q4: do the top eigendirections carry the damage?
+#include "theory/questions/q4_directions.hpp"
+
 #include <map>
 #include <tuple>
 
 #include "sim/base/error.hpp"
-#include "theory/questions/judge.hpp"
-#include "theory/questions/selection.hpp"
+#include "theory/questions/findings.hpp"
 
 namespace hone::theory {
 namespace {
@@ -25,10 +25,10 @@ std::vector<NoiseRow> rows_of_energy(const std::vector<NoiseRow>& all, Energy wh
   return rows;
 }
 
-/// Measured over predicted damage of injected noise in one subspace.
-void add_subspace(Verdict& v, const std::vector<NoiseRow>& all, const std::string& subspace, const std::string& label,
+/// Measured over predicted damage of injected noise in one subspace; false where there was none.
+bool add_subspace(Verdict& v, const std::vector<NoiseRow>& all, const std::string& subspace, const Name& name,
                   const Thresholds& thresholds) {
-  const double scatter = value_of(thresholds, "fit_scatter");
+  const double scatter = thresholds.fit_scatter;
   std::vector<NoiseRow> rows;
   std::vector<double> ratio, sigma;
   int dropped = 0;
@@ -43,12 +43,14 @@ void add_subspace(Verdict& v, const std::vector<NoiseRow>& all, const std::strin
     sigma.push_back(combined_sigma({r.delta_se / r.predicted}, scatter));
   }
   const Interval interval = mean_interval(keys_of(rows), ratio, sigma, interval_options(thresholds));
-  if (rows.empty() && dropped == 0) return;
-  add_detail(v, "measured over predicted, " + label, interval);
+  if (rows.empty() && dropped == 0) return false;
+  add_finding(v, {"ratio." + name.key, "measured over predicted, " + name.label}, interval);
   double least = INFINITY, most = 0;
   for (const NoiseRow& r : rows) least = std::min(least, r.predicted), most = std::max(most, r.predicted);
-  add_detail(v, "predicted rise in nats, " + label, Interval{(least + most) / 2, least, most, 0});
-  add_detail(v, "noise rows dropped, " + label, dropped);
+  add_finding(v, {"predicted_rise." + name.key, "predicted rise in nats, " + name.label, "nats"},
+              Interval{(least + most) / 2, least, most, 0});
+  add_finding(v, {"dropped." + name.key, "noise rows dropped, " + name.label}, dropped);
+  return true;
 }
 
 /// One share per checkpoint: the rows of its amplitudes and subspaces repeat it.
@@ -78,10 +80,10 @@ void add_curvature_shares(Verdict& v, const std::vector<NoiseRow>& all, const Th
   if (rows.empty()) return;
   const std::vector<double> equal(rows.size(), 1.0);
   const IntervalOptions options = interval_options(thresholds);
-  add_detail(v, "share of the quadratic damage in the top directions",
-             mean_interval(keys_of(rows), share, equal, options));
-  add_detail(v, "that share of a random error, sum of eigenvalues over trace",
-             mean_interval(keys_of(rows), null, equal, options));
+  add_finding(v, {"curvature_share", "share of the quadratic damage in the top directions"},
+              mean_interval(keys_of(rows), share, equal, options));
+  add_finding(v, {"curvature_share_random", "that share of a random error, sum of eigenvalues over trace"},
+              mean_interval(keys_of(rows), null, equal, options));
 }
 
 }  // namespace
@@ -89,19 +91,21 @@ void add_curvature_shares(Verdict& v, const std::vector<NoiseRow>& all, const Th
 Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict("Q4", "Does the rounding error lean into the top eigendirections?",
                            "the real rounding error leans into the top eigendirections more than a random one would",
-                           "supported: interval of share over null above 1 + q4_tolerance; refuted: below it; "
-                           "inconclusive otherwise",
-                           thresholds, {"q4_tolerance", "fit_scatter", "cells_min"});
+                           {"share_ratio", "share in the top directions over that of a random error"}, direction_rule(),
+                           thresholds);
   std::vector<NoiseRow> noise;
   for (const NoiseRow& r : table.noise)
-    if (r.architecture == "transformer" && is_main_trunk(r)) noise.push_back(r);
+    if (r.is_transformer() && is_main_trunk(r)) noise.push_back(r);
   const auto smallest = rows_of_energy(noise, Energy::smallest);
   const auto largest = rows_of_energy(noise, Energy::largest);
-  for (const std::string subspace : {"top", "random", "complement", "isotropic"}) {
-    add_subspace(v, smallest, subspace, subspace, thresholds);
-    add_subspace(v, largest, subspace, subspace + ", largest energy", thresholds);
-    add_control(v, "noise of equal energy in subspace " + subspace,
-                find_detail(v, "measured over predicted, " + subspace) != nullptr);
+  const std::pair<std::string, Control> subspaces[] = {{"top", Control::noise_top},
+                                                       {"random", Control::noise_random},
+                                                       {"complement", Control::noise_complement},
+                                                       {"isotropic", Control::noise_isotropic}};
+  for (const auto& [subspace, control] : subspaces) {
+    const bool was_run = add_subspace(v, smallest, subspace, {subspace, subspace}, thresholds);
+    add_subspace(v, largest, subspace, {subspace + ".largest", subspace + ", largest energy"}, thresholds);
+    add_control(v, control, was_run);
   }
 
   int dropped = 0;
@@ -110,8 +114,8 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
   std::vector<double> ratio;
   for (const NoiseRow& r : shares) ratio.push_back(r.residual_share / r.null_share);
   v.n = static_cast<int>(shares.size());
-  add_detail(v, "checkpoints dropped: share not measured", dropped);
-  const int cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  add_finding(v, {"dropped.share", "checkpoints dropped: share not measured"}, dropped);
+  const int cells_min = static_cast<int>(thresholds.cells_min);
   if (count_cells(keys) < cells_min) {
     v.prose = fmt::format(
         "Nothing can be said: the share of the rounding error in the top directions is known in {} "
@@ -123,18 +127,14 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
   const Interval share =
       mean_interval(keys, ratio, std::vector<double>(ratio.size(), 1.0), interval_options(thresholds));
   set_estimate(v, share);
-  const double bar = 1 + value_of(thresholds, "q4_tolerance");
-  if (share.low > bar)
-    v.outcome = Outcome::supported;
-  else if (share.high < bar)
-    v.outcome = Outcome::refuted;
-  const Detail* top = find_detail(v, "measured over predicted, top");
+  v.outcome = direction_rule()(share, thresholds);
+  const Finding* top = find_finding(v, "q4.ratio.top");
   v.prose = fmt::format(
       "The rounding error's share in the top directions is {} times that of a random direction "
       "over {} checkpoints.{}",
       in_words(share), v.n,
       top ? fmt::format(" Noise of the smallest energy injected there costs {} of its second-order prediction.",
-                        in_words({top->value, top->low, top->high, 0}))
+                        in_words({top->estimate, top->low, top->high, 0}))
           : "");
   return v;
 }

@@ -1,11 +1,11 @@
-// Q5: cause or correlate? At equal tokens, does the damage follow its prediction wherever schedule, learning rate,
-// batch, averaging or rotation move that?
+#include "theory/questions/q5_cause.hpp"
+
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "sim/base/error.hpp"
-#include "theory/questions/judge.hpp"
+#include "theory/questions/findings.hpp"
 #include "theory/questions/q5_contrasts.hpp"
 
 namespace hone::theory {
@@ -16,6 +16,7 @@ using Sample = std::vector<std::size_t>;
 /// One contrast against the trunk.
 struct Trial {
   std::string name;
+  std::set<Change> changes;
   int cells = 0, trajectories = 0;
   Interval damage, moved;      ///< changes of ln delta and of ln predicted
   Interval residual;           ///< of the first at fixed second
@@ -24,7 +25,7 @@ struct Trial {
 
 /// Exponents of D within (arm, N, P): of ln delta, of slope·ln predicted, and of what is left. They add up exactly.
 struct TokenExponents {
-  std::string name;
+  std::string key, name;
   Interval damage, prediction, rest;
   Interval rest_together;  ///< holds together with the residuals of the contrasts
 };
@@ -36,17 +37,19 @@ std::vector<TokenExponents> token_exponents(const PredictionRows& p, const ArmNa
   std::vector<std::size_t> group;
   std::map<std::tuple<std::string, double, double>, std::size_t> groups;
   std::map<std::string, Sample> arms;
+  std::map<std::string, std::string> keys_of_arms;
   for (std::size_t i = 0; i < p.rows.size(); ++i) {
     const PtqRow& r = p.rows[i];
     const std::string arm = names.of(r);
     arms[arm].push_back(i);
+    keys_of_arms[arm] = names.key_of(r);
     log_d.push_back(std::log(r.D));
     group.push_back(groups.try_emplace({arm, r.N, r.P}, groups.size()).first->second);
     parts[0].push_back(p.log_delta[i]);
     parts[1].push_back(slope * p.log_predicted[i]);
     parts[2].push_back(p.log_delta[i] - slope * p.log_predicted[i]);
   }
-  const auto over = [&](const std::string& name, const Sample& rows) {
+  const auto over = [&](const std::string& key, const std::string& name, const Sample& rows) {
     std::vector<RowKey> keys;
     for (const std::size_t i : rows) keys.push_back(p.keys[i]);
     const auto slopes = [&](const Sample& sample) {
@@ -58,40 +61,39 @@ std::vector<TokenExponents> token_exponents(const PredictionRows& p, const ArmNa
     };
     const auto intervals = jackknife(keys, slopes, interval_options(thresholds));
     const auto together = jackknife(keys, slopes, simultaneous_options(thresholds, deciding));
-    return TokenExponents{name, intervals[0], intervals[1], intervals[2], together[2]};
+    return TokenExponents{key, name, intervals[0], intervals[1], intervals[2], together[2]};
   };
-  std::vector<TokenExponents> all{over("all arms", all_indices(p.rows.size()))};
-  for (const auto& [name, rows] : arms) all.push_back(over(name, rows));
+  std::vector<TokenExponents> all{over("all_arms", "all arms", all_indices(p.rows.size()))};
+  for (const auto& [name, rows] : arms) all.push_back(over(keys_of_arms[name], name, rows));
   return all;
 }
 
 void add_exponents(Verdict& v, const std::vector<TokenExponents>& exponents) {
   for (const TokenExponents& e : exponents) {
-    add_detail(v, "gamma_D of the damage, " + e.name, e.damage);
-    add_detail(v, "gamma_D of slope times ln prediction, " + e.name, e.prediction);
-    add_detail(v, "gamma_D at fixed prediction, " + e.name, e.rest);
+    add_finding(v, {"gamma_d.damage." + e.key, "gamma_D of the damage, " + e.name}, e.damage);
+    add_finding(v, {"gamma_d.prediction." + e.key, "gamma_D of slope times ln prediction, " + e.name}, e.prediction);
+    add_finding(v, {"gamma_d.residual." + e.key, "gamma_D at fixed prediction, " + e.name}, e.rest);
   }
-  add_detail(v, "published gamma_D: Kumar et al., ends of cosine", 0.5068);
-  add_detail(v, "published gamma_D: Ouyang et al., within one cosine", 0.5251);
-  add_detail(v, "published gamma_D: Chen et al., W4A16 in training", 0.1610);
-  add_detail(v, "published gamma_D: Catalan-Tatjer et al., cooled", 0);
+  add_finding(v, {"published.kumar", "published gamma_D: Kumar et al., ends of cosine"}, 0.5068);
+  add_finding(v, {"published.ouyang", "published gamma_D: Ouyang et al., within one cosine"}, 0.5251);
+  add_finding(v, {"published.chen", "published gamma_D: Chen et al., W4A16 in training"}, 0.1610);
+  add_finding(v, {"published.catalan_tatjer", "published gamma_D: Catalan-Tatjer et al., cooled"}, 0);
 }
 
 /// Rows on the data of the main arm: others belong to other questions.
 std::vector<PtqRow> comparable_rows(const Table& table, const Thresholds& thresholds, Dropped& dropped) {
   std::set<std::string> data;
   for (const PtqRow& r : table.ptq)
-    if (r.architecture == "transformer" && is_main_trunk(r)) data.insert(r.data);
+    if (r.is_transformer() && is_main_trunk(r)) data.insert(r.data);
   const auto wanted = [&](const Subject& s) { return is_comparable(s) && data.count(s.data) > 0; };
   return select_predicted(table.ptq, wanted, thresholds, dropped);
 }
 
-/// Every contrast as details; returned are those of enough cells and trajectories, which decide.
+/// Every contrast as findings; returned are those of enough cells and trajectories, which decide.
 std::vector<Trial> run_trials(Verdict& v, const std::vector<Contrast>& contrasts, double slope,
                               const Thresholds& thresholds) {
   const auto decides = [&](const std::vector<RowKey>& keys) {
-    return count_cells(keys) >= value_of(thresholds, "cells_min") &&
-           count_trajectories(keys) >= value_of(thresholds, "trajectories_min");
+    return count_cells(keys) >= thresholds.cells_min && count_trajectories(keys) >= thresholds.trajectories_min;
   };
   const auto deciding =
       std::count_if(contrasts.begin(), contrasts.end(), [&](const Contrast& c) { return decides(keys_of(c.rows)); });
@@ -99,58 +101,51 @@ std::vector<Trial> run_trials(Verdict& v, const std::vector<Contrast>& contrasts
   const IntervalOptions together = simultaneous_options(thresholds, static_cast<int>(deciding) + 1);
   std::vector<Trial> trials;
   for (const Contrast& c : contrasts) {
-    if (c.unmatched > 0) add_detail(v, "rows without a trunk at the same tokens: " + c.name, c.unmatched);
+    if (c.unmatched > 0)
+      add_finding(v, {"unmatched." + c.key, "rows without a trunk at the same tokens: " + c.name}, c.unmatched);
     if (c.rows.empty()) continue;
     const std::vector<RowKey> keys = keys_of(c.rows);
     std::vector<double> rest;
     for (std::size_t i = 0; i < c.rows.size(); ++i) rest.push_back(c.delta[i] - slope * c.predicted[i]);
     const Trial t{c.name,
+                  c.changes,
                   count_cells(keys),
                   count_trajectories(keys),
                   mean_interval(keys, c.delta, c.sigma, options),
                   mean_interval(keys, c.predicted, c.sigma, options),
                   mean_interval(keys, rest, c.sigma, options),
                   mean_interval(keys, rest, c.sigma, together)};
-    add_detail(v, "ln delta, " + t.name + " - trunk", t.damage);
-    add_detail(v, "ln predicted, " + t.name + " - trunk", t.moved);
-    add_detail(v, "ln delta at fixed prediction, " + t.name + " - trunk", t.residual);
+    add_finding(v, {"damage." + c.key, "ln delta, " + t.name + " - trunk", "ln"}, t.damage);
+    add_finding(v, {"predicted." + c.key, "ln predicted, " + t.name + " - trunk", "ln"}, t.moved);
+    add_finding(v, {"residual." + c.key, "ln delta at fixed prediction, " + t.name + " - trunk", "ln"}, t.residual);
     if (decides(keys))
       trials.push_back(t);
     else
-      add_detail(v, "trajectories, or cells, too few to decide: " + t.name, t.trajectories);
+      add_finding(v, {"too_few." + c.key, "trajectories, or cells, too few to decide: " + t.name}, t.trajectories);
   }
   return trials;
 }
 
 /// Which contrasts a sceptic would ask for, and whether any of their kind became a trial.
 void add_trial_controls(Verdict& v, const std::vector<Trial>& trials) {
-  const auto was_run = [&](std::initializer_list<const char*> words) {
-    return std::any_of(trials.begin(), trials.end(), [&](const Trial& t) {
-      return std::any_of(words.begin(), words.end(),
-                         [&](const char* word) { return t.name.find(word) != std::string::npos; });
-    });
-  };
-  const auto is_named = [&](const char* name) {
-    return std::any_of(trials.begin(), trials.end(), [&](const Trial& t) { return t.name == name; });
-  };
-  add_control(v, "cooldowns of a length proportional to the tokens", is_named("cooled"));
-  add_control(v, "cooldowns of one length", is_named("cooled_fixed"));
-  add_control(v, "weight averages", was_run({"ema", "lawa"}));
-  add_control(v, "ends of cosine schedules", was_run({"cosine"}));
-  add_control(v, "other learning rates", was_run({"learning rate x"}));
-  add_control(v, "other batch sizes", was_run({"batch x"}));
-  add_control(v, "other weight decay", was_run({"weight decay "}));
-  add_control(v, "rotation: same curvature, other steps", is_named("rotated"));
+  std::set<Change> tried;
+  for (const Trial& t : trials) tried.insert(t.changes.begin(), t.changes.end());
+  constexpr std::pair<Control, Change> demanded[] = {
+      {Control::proportional_cooldowns, Change::cooldown}, {Control::fixed_cooldowns, Change::fixed_cooldown},
+      {Control::weight_averages, Change::average},         {Control::cosine_ends, Change::cosine},
+      {Control::other_rates, Change::learning_rate},       {Control::other_batches, Change::batch},
+      {Control::other_decay, Change::weight_decay},        {Control::rotation, Change::rotation}};
+  for (const auto& [control, change] : demanded) add_control(v, control, tried.count(change) > 0);
 }
 
 void add_traces(Verdict& v, const std::vector<SharpnessRow>& sharpness, const ArmNames& names,
                 const Thresholds& thresholds) {
   const auto contrasts = trace_contrasts(sharpness, names);
-  add_control(v, "trace at equal tokens", !contrasts.empty());
+  add_control(v, Control::trace_at_equal_tokens, !contrasts.empty());
   for (const TraceContrast& c : contrasts)
-    add_detail(v, "ln trace, " + c.name + " - trunk",
-               mean_interval(keys_of(c.rows), c.change, std::vector<double>(c.change.size(), 1.0),
-                             interval_options(thresholds)));
+    add_finding(v, {"trace." + c.key, "ln trace, " + c.name + " - trunk", "ln"},
+                mean_interval(keys_of(c.rows), c.change, std::vector<double>(c.change.size(), 1.0),
+                              interval_options(thresholds)));
 }
 
 /// Slope of ln delta on ln predicted beside ln D: what the prediction does at equal tokens, over the main trunk.
@@ -160,34 +155,38 @@ double slope_at_equal_tokens(const PredictionRows& p) {
   return regress({p.log_predicted, log_d}, p.log_delta, p.sigma, all_indices(p.rows.size()))[1];
 }
 
+CauseEvidence evidence_of(const std::vector<Trial>& trials, const TokenExponents& tokens, double slope) {
+  CauseEvidence e{{}, tokens.rest, tokens.rest_together};
+  for (const Trial& t : trials)
+    e.contrasts.push_back({t.residual,
+                           t.residual_together,
+                           {slope * t.moved.estimate, slope * t.moved.low, slope * t.moved.high, t.moved.failures}});
+  return e;
+}
+
 /// Sets outcome, estimate and prose.
 void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExponents& tokens, double slope,
                   const Thresholds& thresholds) {
-  const double tolerance = value_of(thresholds, "q5_tolerance"), bar = value_of(thresholds, "q5_exponent_tolerance");
+  const CauseEvidence evidence = evidence_of(trials, tokens, slope);
   const Trial* farthest = &trials[0];
-  bool all_inside = is_inside(tokens.rest, -bar, bar), has_moved = false;
   std::string departed;
-  for (const Trial& t : trials) {
+  for (std::size_t i = 0; i < trials.size(); ++i) {
+    const Trial& t = trials[i];
     if (std::abs(t.residual.estimate) > std::abs(farthest->residual.estimate)) farthest = &t;
-    all_inside = all_inside && is_inside(t.residual, -tolerance, tolerance);
-    has_moved = has_moved || slope * t.moved.low > tolerance || slope * t.moved.high < -tolerance;
-    if (is_outside(t.residual_together, -tolerance, tolerance))
+    if (has_departed(evidence.contrasts[i], thresholds))
       departed += fmt::format("{}{} by {}", departed.empty() ? "" : ", ", t.name, in_words(t.residual));
   }
   set_estimate(v, farthest->residual);
-  const bool follows_tokens = is_outside(tokens.rest_together, -bar, bar);
-  if (!departed.empty() || follows_tokens)
-    v.outcome = Outcome::refuted;
-  else if (all_inside && has_moved)
-    v.outcome = Outcome::supported;
+  v.outcome = cause_rule()(evidence, thresholds);
   v.prose = fmt::format(
       "Of {} contrasts at equal tokens, {} departs most from what its prediction says: ln damage changes by {}, ln "
       "prediction by {}, {} is left unexplained. Over all arms damage goes as D^{}, at fixed prediction as D^{}.",
       trials.size(), farthest->name, in_words(farthest->damage), in_words(farthest->moved),
       in_words(farthest->residual), in_words(tokens.damage), in_words(tokens.rest));
   if (!departed.empty()) v.prose += " Beyond the tolerance: " + departed + ".";
-  if (follows_tokens) v.prose += " At fixed prediction the damage still follows the tokens.";
-  if (!has_moved) v.prose += " No contrast moved the prediction beyond the tolerance, so none put it to a test.";
+  if (follows_tokens(evidence, thresholds)) v.prose += " At fixed prediction the damage still follows the tokens.";
+  if (!has_moved(evidence, thresholds))
+    v.prose += " No contrast moved the prediction beyond the tolerance, so none put it to a test.";
 }
 
 }  // namespace
@@ -197,14 +196,8 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
       "Q5", "Cause or correlate: at equal tokens, does the damage follow its prediction?",
       "what moves the prediction moves the damage, its measured first-order term taken out, alike, and tokens add "
       "nothing at fixed prediction",
-      "supported: all intervals of ln delta at fixed prediction inside ± q5_tolerance, the exponent of D at fixed "
-      "prediction inside ± q5_exponent_tolerance, and some contrast moved the prediction beyond q5_tolerance, so that "
-      "a damage that ignored it would have shown; refuted: one of these intervals disjoint from its band when all hold "
-      "together at the level (Bonferroni); contrasts below cells_min or trajectories_min decide nothing; inconclusive "
-      "otherwise",
-      thresholds,
-      {"q5_tolerance", "q5_exponent_tolerance", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter",
-       "cells_min", "trajectories_min"});
+      {"largest_residual", "the change of ln damage at fixed prediction that is farthest from 0", "ln"}, cause_rule(),
+      thresholds);
   Dropped dropped, ignored;  // rows of the main trunk are counted once
   const std::vector<PtqRow> selected = comparable_rows(table, thresholds, dropped);
   const double slope = slope_at_equal_tokens(prediction_rows(table, thresholds, ignored));
@@ -214,7 +207,7 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
     contrasts.push_back(std::move(rotation));
   for (const Contrast& c : contrasts) v.n += static_cast<int>(c.rows.size());
   add_dropped(v, dropped);
-  add_detail(v, "slope of ln delta on ln predicted at equal tokens, trunk", slope);
+  add_finding(v, {"slope", "slope of ln delta on ln predicted at equal tokens, trunk"}, slope);
   if (!std::isfinite(slope)) {
     add_trial_controls(v, {});
     v.prose = "Nothing can be said: the trunk gives no slope of ln damage on ln prediction.";
@@ -229,7 +222,7 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
   if (trials.empty()) {
     v.prose = fmt::format(
         "Nothing can be said: no contrast with the trunk at equal tokens has {:g} cells and {:g} trajectories.",
-        value_of(thresholds, "cells_min"), value_of(thresholds, "trajectories_min"));
+        thresholds.cells_min, thresholds.trajectories_min);
     return v;
   }
   decide_cause(v, trials, exponents[0], slope, thresholds);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "sim/base/error.hpp"
+#include "theory/questions/findings.hpp"
 #include "theory/rows/curve.hpp"
 
 namespace hone::theory {
@@ -15,10 +16,12 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 /// Trunks of the main arm by size, seed and bits; trunks of one model by its arm and name too.
 using CurveKey = std::tuple<std::string, std::string, double, std::int64_t, double>;
 
+constexpr const char* main_arm = "main";
+
 /// The main trunk at this size, whatever its model is called.
 constexpr const char* any_model = "";
 
-bool is_trunk(const Subject& s) { return s.kind == "trunk" && s.variant == "trunk"; }
+bool is_trunk(const Subject& s) { return s.kind == Kind::trunk && s.variant == "trunk"; }
 
 double bits_of(const Subject&) { return 0; }
 double bits_of(const PtqRow& r) { return r.P; }
@@ -57,7 +60,7 @@ bool has_recipe_of(const Subject& s, const Subject& main) {
 }  // namespace
 
 bool is_comparable(const Subject& s) {
-  const bool is_of_kind = s.kind == "trunk" || s.kind == "cooldown" || s.kind == "average";
+  const bool is_of_kind = s.kind == Kind::trunk || s.kind == Kind::cooldown || s.kind == Kind::average;
   return is_of_kind && s.is_full_precision() && is_settled(s);
 }
 
@@ -78,17 +81,45 @@ bool ArmNames::is_contrast(const Subject& s) const {
   return !is_trunk(s) || (s.arm != "main" && (base == nullptr || !has_recipe_of(s, *base)));
 }
 
+std::vector<ArmNames::Difference> ArmNames::differences_of(const Subject& s) const {
+  std::vector<Difference> list;
+  const Subject* base = main_of(s);
+  if (base == nullptr) return list;
+  const auto differs = [](double a, double b) { return std::abs(a - b) > 1e-9 * std::abs(b); };
+  const auto add = [&](Change change, const char* key, const char* words, double value) {
+    const std::string number = fmt::format("{:.3g}", value);
+    list.push_back({change, key + key_word(number), words + number});
+  };
+  if (base->peak_lr > 0 && differs(s.peak_lr, base->peak_lr))
+    add(Change::learning_rate, "lr_x", "learning rate x", s.peak_lr / base->peak_lr);
+  if (base->batch > 0 && differs(s.batch, base->batch)) add(Change::batch, "batch_x", "batch x", s.batch / base->batch);
+  if (differs(s.weight_decay, base->weight_decay)) add(Change::weight_decay, "decay_", "weight decay ", s.weight_decay);
+  return list;
+}
+
 std::string ArmNames::of(const Subject& s) const {
-  if (s.arm == "main") return s.variant;
+  if (s.arm == main_arm) return s.variant;
   std::string name = s.arm;
-  if (const Subject* base = main_of(s); base != nullptr) {
-    const auto differs = [](double a, double b) { return std::abs(a - b) > 1e-9 * std::abs(b); };
-    if (base->peak_lr > 0 && differs(s.peak_lr, base->peak_lr))
-      name += fmt::format(", learning rate x{:.3g}", s.peak_lr / base->peak_lr);
-    if (base->batch > 0 && differs(s.batch, base->batch)) name += fmt::format(", batch x{:.3g}", s.batch / base->batch);
-    if (differs(s.weight_decay, base->weight_decay)) name += fmt::format(", weight decay {:.3g}", s.weight_decay);
-  }
+  for (const Difference& d : differences_of(s)) name += ", " + d.words;
   return is_trunk(s) ? name : name + ", " + s.variant;
+}
+
+std::string ArmNames::key_of(const Subject& s) const {
+  if (s.arm == main_arm) return key_word(s.variant);
+  std::string key = key_word(s.arm);
+  for (const Difference& d : differences_of(s)) key += "_" + d.key;
+  return is_trunk(s) ? key : key + "_" + key_word(s.variant);
+}
+
+std::set<Change> ArmNames::changes_of(const Subject& s) const {
+  std::set<Change> changes;
+  if (s.kind == Kind::average) changes.insert(Change::average);
+  if (s.kind == Kind::cooldown && s.arm == main_arm)
+    changes.insert(s.branch_tokens > 0 ? Change::fixed_cooldown : Change::cooldown);
+  if (s.arm == main_arm) return changes;
+  if (s.schedule == "cosine") changes.insert(Change::cosine);
+  for (const Difference& d : differences_of(s)) changes.insert(d.change);
+  return changes;
 }
 
 std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, const ArmNames& names,
@@ -99,6 +130,8 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
   for (const PtqRow& r : selected) {
     if (!names.is_contrast(r)) continue;
     Contrast& c = contrasts[names.of(r)];
+    c.key = names.key_of(r);
+    c.changes.merge(names.changes_of(r));
     const double base = base_of(delta, r), base_predicted = base_of(predicted, r);
     if (!std::isfinite(base) || !std::isfinite(base_predicted)) {
       ++c.unmatched;
@@ -109,7 +142,7 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
     c.predicted.push_back(std::log(r.predicted) - base_predicted);
     // The trunk's own error is taken as large as that of the row.
     const double relative = r.delta_se / r.predicted;
-    c.sigma.push_back(combined_sigma({relative, relative}, value_of(thresholds, "fit_scatter")));
+    c.sigma.push_back(combined_sigma({relative, relative}, thresholds.fit_scatter));
   }
   std::vector<Contrast> list;
   for (auto& [name, contrast] : contrasts) {
@@ -141,7 +174,8 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
       rows.push_back(r);
   }
   Contrast c;
-  c.name = "rotated";
+  c.key = c.name = "rotated";
+  c.changes = {Change::rotation};
   for (const PtqRow& r : rows) {
     const auto base = given.find({r.run, r.D, r.P});
     if (base == given.end()) {
@@ -152,7 +186,7 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
     c.delta.push_back(std::log(r.delta / base->second.delta));
     c.predicted.push_back(std::log(r.predicted / base->second.predicted));
     c.sigma.push_back(combined_sigma({r.delta_se / r.predicted, base->second.delta_se / base->second.predicted},
-                                     value_of(thresholds, "fit_scatter")));
+                                     thresholds.fit_scatter));
   }
   return c;
 }
@@ -160,8 +194,7 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
 std::vector<TraceContrast> trace_contrasts(const std::vector<SharpnessRow>& all, const ArmNames& names) {
   std::vector<SharpnessRow> rows;
   for (const SharpnessRow& r : all)
-    if (r.architecture == "transformer" && is_comparable(r) && r.trace > 0 && std::isfinite(r.trace) && r.D > 0)
-      rows.push_back(r);
+    if (r.is_transformer() && is_comparable(r) && r.trace > 0 && std::isfinite(r.trace) && r.D > 0) rows.push_back(r);
   const auto curves = trunk_curves(rows, [](const SharpnessRow& r) { return std::log(r.trace); });
   std::map<std::string, TraceContrast> contrasts;
   for (const SharpnessRow& r : rows) {
@@ -169,6 +202,7 @@ std::vector<TraceContrast> trace_contrasts(const std::vector<SharpnessRow>& all,
     const double base = base_of(curves, r);
     if (!std::isfinite(base)) continue;
     TraceContrast& c = contrasts[names.of(r)];
+    c.key = names.key_of(r);
     c.rows.push_back(r);
     c.change.push_back(std::log(r.trace) - base);
   }

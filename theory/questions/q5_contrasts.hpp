@@ -1,7 +1,8 @@
 // Contrasts: what a branch, an average, an arm or a rotation changes in ln damage and in ln prediction against the
-// trunk at equal tokens. Internal to the questions.
+// trunk at equal tokens.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,9 +10,23 @@
 
 namespace hone::theory {
 
+/// What sets a contrast apart from its base.
+enum class Change {
+  cooldown,        ///< of the main arm, over a share of the tokens before it
+  fixed_cooldown,  ///< of the main arm, over a number of tokens
+  average,
+  cosine,
+  learning_rate,
+  batch,
+  weight_decay,
+  rotation,
+};
+
 /// Changes against a base, row by row.
 struct Contrast {
-  std::string name;
+  std::string key;   ///< of its findings: "cooled", "lr_lr_x4_cooled"
+  std::string name;  ///< for people: "cooled", "lr, learning rate x4, cooled"
+  std::set<Change> changes;
   std::vector<PtqRow> rows;  ///< those that changed
   std::vector<double> delta, predicted, sigma;
   int unmatched = 0;  ///< rows without a base at the same tokens
@@ -27,11 +42,21 @@ class ArmNames {
   explicit ArmNames(const std::vector<PtqRow>& rows);
   /// "trunk", "cooled", "fast, learning rate x4", "fast, learning rate x4, cooled"
   std::string of(const Subject& s) const;
+  /// The same as a part of a key.
+  std::string key_of(const Subject& s) const;
+  /// What its recipe and its kind change against the main trunk.
+  std::set<Change> changes_of(const Subject& s) const;
   /// Something of the recipe was changed but the data: not the main trunk, nor a trunk that another arm repeats.
   bool is_contrast(const Subject& s) const;
 
  private:
+  /// The parts of the recipe that differ from the main arm's model of the same size.
+  struct Difference {
+    Change change;
+    std::string key, words;
+  };
   const Subject* main_of(const Subject& s) const;
+  std::vector<Difference> differences_of(const Subject& s) const;
 
   std::vector<Subject> main_;  ///< one trunk subject of the main arm for each size
 };
@@ -50,7 +75,7 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
 
 /// ln tr H of the same contrasts, by name.
 struct TraceContrast {
-  std::string name;
+  std::string key, name;
   std::vector<SharpnessRow> rows;
   std::vector<double> change;
 };

@@ -1,10 +1,10 @@
-// Q6: do weight, activation and KV precision act independently, in the damage or in the effective size, and where does
-// that break?
+#include "theory/questions/q6_composition.hpp"
+
 #include <algorithm>
 #include <optional>
 
 #include "sim/base/error.hpp"
-#include "theory/questions/judge.hpp"
+#include "theory/questions/findings.hpp"
 #include "theory/questions/loss_fit.hpp"
 #include "theory/questions/q6_interactions.hpp"
 
@@ -24,7 +24,7 @@ double breakdown(const Interval& interaction, double share) {
 std::vector<Interaction> of_enough_bits(const std::vector<Interaction>& rows, const Thresholds& thresholds) {
   std::vector<Interaction> some;
   for (const Interaction& i : rows)
-    if (*std::min_element(i.bits.begin(), i.bits.end()) >= value_of(thresholds, "ptq_bits_min")) some.push_back(i);
+    if (*std::min_element(i.bits.begin(), i.bits.end()) >= thresholds.ptq_bits_min) some.push_back(i);
   return some;
 }
 
@@ -38,10 +38,11 @@ std::string add_map(Verdict& v, const Sites& sites, const std::vector<Interactio
   for (const auto& [bits, some] : cells) {
     const std::string name = sites.label(bits);
     const Interval measured = interaction_interval(some, &Interaction::damage, thresholds);
-    const double breaks = breakdown(measured, value_of(thresholds, "q6_breakdown"));
-    add_detail(v, "relative interaction " + name, measured);
-    add_detail(v, "predicted by (1+nu_w)(1+nu_a) " + name, some.front().independent);
-    add_detail(v, "breaks down " + name, breaks);
+    const double breaks = breakdown(measured, thresholds.q6_breakdown);
+    const std::string key = key_word(name);
+    add_finding(v, {"interaction." + key, "relative interaction " + name}, measured);
+    add_finding(v, {"independent." + key, "predicted by (1+nu_w)(1+nu_a) " + name}, some.front().independent);
+    add_finding(v, {"breaks_down." + key, "breaks down " + name}, breaks);
     if (breaks == 1) broken += fmt::format("{}{} {}", broken.empty() ? "" : ", ", name, in_words(measured));
   }
   return broken;
@@ -50,14 +51,15 @@ std::string add_map(Verdict& v, const Sites& sites, const std::vector<Interactio
 /// The interaction of given sites over all bits, measured and as three theories have it.
 void add_overall(Verdict& v, const Sites& sites, const std::vector<Interaction>& rows, const Thresholds& thresholds) {
   if (rows.empty()) return;
-  const auto add = [&](const std::string& what, double Interaction::*number) {
+  const auto add = [&](const char* key, const char* what, double Interaction::*number) {
     const Interval interval = interaction_interval(rows, number, thresholds);
-    if (std::isfinite(interval.estimate)) add_detail(v, what + " " + sites.name, interval);
+    if (std::isfinite(interval.estimate))
+      add_finding(v, {std::string(key) + "." + key_word(sites.name), fmt::format("{} {}", what, sites.name)}, interval);
   };
-  add("relative interaction", &Interaction::damage);
-  add("relative interaction in ln N_eff", &Interaction::size);
-  add("interaction if N_eff multiplies", &Interaction::product);
-  add("interaction of independent noise", &Interaction::independent);
+  add("overall", "relative interaction", &Interaction::damage);
+  add("overall_size", "relative interaction in ln N_eff", &Interaction::size);
+  add("overall_product", "interaction if N_eff multiplies", &Interaction::product);
+  add("overall_independent", "interaction of independent noise", &Interaction::independent);
 }
 
 /// Which of the theories the sign of the W x A interaction speaks for.
@@ -75,10 +77,10 @@ std::string sign_in_words(const Interval& damage, const Interval& size) {
 std::optional<TrainingLaw> size_law(Verdict& v, const Table& table, const Thresholds& thresholds) {
   const FitSummary fit = fit_losses(table, thresholds);
   const bool is_known = determines_size(fit);
-  add_control(v, "N_eff from a Chinchilla law fitted to the losses of the main trunk", is_known);
+  add_control(v, Control::effective_size, is_known);
   if (!is_known) return std::nullopt;
-  add_detail(v, "A of the loss law", std::exp(fit.parameters[0]));
-  add_detail(v, "alpha of the loss law", fit.parameters[1]);
+  add_finding(v, {"loss_law.a", "A of the loss law", "nats"}, std::exp(fit.parameters[0]));
+  add_finding(v, {"loss_law.alpha", "alpha of the loss law"}, fit.parameters[1]);
   return loss_law(fit);
 }
 
@@ -87,12 +89,7 @@ std::optional<TrainingLaw> size_law(Verdict& v, const Table& table, const Thresh
 Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict(
       "Q6", "Do weight and activation precision act independently?", "quantizing both costs the sum of quantizing each",
-      "supported: interval of the relative interaction W x A from ptq_bits_min bits on inside ± q6_tolerance; refuted: "
-      "disjoint from it; inconclusive otherwise. A combination of bits breaks down where its interval is disjoint from "
-      "± q6_breakdown",
-      thresholds,
-      {"q6_tolerance", "q6_balance", "q6_breakdown", "q6_channel_length", "ptq_bits_min", "ptq_min_snr", "fit_scatter",
-       "loss_scatter", "cells_min"});
+      {"interaction", "relative interaction of weights and activations"}, composition_rule(), thresholds);
   Dropped dropped, of_others;
   const std::optional<TrainingLaw> law = size_law(v, table, thresholds);
   const TrainingLaw* known = law ? &*law : nullptr;
@@ -100,21 +97,24 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   const auto rows = of_enough_bits(all, thresholds);
   v.n = static_cast<int>(rows.size());
   add_dropped(v, dropped);
-  add_detail(v, "pairs dropped: one site dominates the sum", dropped.unbalanced);
+  add_finding(v, {"dropped.unbalanced", "pairs dropped: one site dominates the sum"}, dropped.unbalanced);
   std::string broken = add_map(v, weights_activations, all, thresholds);
   add_overall(v, weights_activations, rows, thresholds);
-  for (const Sites& sites : {weights_cache, activations_cache, all_sites}) {
+  const std::pair<Sites, Control> other_sites[] = {{weights_cache, Control::weights_with_cache},
+                                                   {activations_cache, Control::activations_with_cache},
+                                                   {all_sites, Control::all_three_sites}};
+  for (const auto& [sites, control] : other_sites) {
     const auto others = interactions_of(table.factorial, sites, known, thresholds, of_others);
-    add_control(v, "interaction " + sites.name, !others.empty());
+    add_control(v, control, !others.empty());
     const std::string more = add_map(v, sites, others, thresholds);
     if (!more.empty()) broken += (broken.empty() ? "" : ", ") + more;
     add_overall(v, sites, of_enough_bits(others, thresholds), thresholds);
   }
   const bool has_three_bits =
       std::any_of(rows.begin(), rows.end(), [](const Interaction& i) { return i.bits[0] <= 3 || i.bits[1] <= 3; });
-  add_control(v, "cells of 3 bits or fewer, where independence should fail", has_three_bits);
-  add_detail(v, "published interaction: Chen et al., W4A4 in training", -0.094);
-  const int cells = count_cells(keys_of(rows)), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  add_control(v, Control::few_bits, has_three_bits);
+  add_finding(v, {"published.chen", "published interaction: Chen et al., W4A4 in training"}, -0.094);
+  const int cells = count_cells(keys_of(rows)), cells_min = static_cast<int>(thresholds.cells_min);
   if (cells < cells_min) {
     v.prose = fmt::format("Nothing can be said: {} interactions in {} cells, at least {} cells needed.", v.n, cells,
                           cells_min);
@@ -122,17 +122,13 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   }
   const Interval relative = interaction_interval(rows, &Interaction::damage, thresholds);
   set_estimate(v, relative);
-  const double tolerance = value_of(thresholds, "q6_tolerance");
-  if (is_inside(relative, -tolerance, tolerance))
-    v.outcome = Outcome::supported;
-  else if (is_outside(relative, -tolerance, tolerance))
-    v.outcome = Outcome::refuted;
+  v.outcome = composition_rule()(relative, thresholds);
   v.prose = fmt::format(
       "The damage of both together differs from the sum of each by {} of that sum (positive: more "
       "than the sum), over {} checkpoint cells, where each site has at least {:g} of the sum.{}{}",
-      in_words(relative), cells, value_of(thresholds, "q6_balance"),
+      in_words(relative), cells, thresholds.q6_balance,
       sign_in_words(relative, interaction_interval(rows, &Interaction::size, thresholds)),
-      broken.empty() ? "" : fmt::format(" Beyond {:g} of the sum: {}.", value_of(thresholds, "q6_breakdown"), broken));
+      broken.empty() ? "" : fmt::format(" Beyond {:g} of the sum: {}.", thresholds.q6_breakdown, broken));
   return v;
 }
 

@@ -17,7 +17,7 @@ std::vector<Cells> checkpoints_of(const std::vector<FactorialRow>& rows) {
   using Checkpoint = std::tuple<std::string, std::int64_t, double, double, std::string>;
   std::map<Checkpoint, Cells> checkpoints;
   for (const FactorialRow& r : rows)
-    if (r.architecture == "transformer" && r.arm == "main" && r.is_full_precision())
+    if (r.is_transformer() && r.arm == "main" && r.is_full_precision())
       checkpoints[{r.run, r.seed, r.N, r.D, r.variant}][{r.w_bits, r.a_bits, r.kv_bits}] = r;
   std::vector<Cells> all;
   for (auto& [checkpoint, cells] : checkpoints)
@@ -99,8 +99,8 @@ Interaction interaction_of(const Family& f, const FactorialRow& joint, const Sit
   static_cast<Subject&>(i) = joint;
   i.bits = {joint.w_bits, joint.a_bits, joint.kv_bits};
   i.damage = alternating_sum(k, [&](unsigned mask) { return f.delta[mask]; }) / f.single;
-  i.sigma = combined_sigma({f.se / f.single}, value_of(thresholds, "fit_scatter"));
-  i.independent = independent_noise(i.bits, sites, static_cast<int>(value_of(thresholds, "q6_channel_length")));
+  i.sigma = combined_sigma({f.se / f.single}, thresholds.fit_scatter);
+  i.independent = independent_noise(i.bits, sites, static_cast<int>(thresholds.q6_channel_length));
   i.size = i.product = NAN;
   if (law == nullptr) return i;
   const auto log_size = [&](unsigned mask) { return std::log(empirical_fraction(*law, joint.N, f.delta[mask], 0)); };
@@ -123,7 +123,7 @@ std::string Sites::label(const Bits& bits) const {
 std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows, const Sites& sites,
                                          const TrainingLaw* law, const Thresholds& thresholds, Dropped& dropped) {
   // For two sites the smaller share is at most ½, for three ⅓: the same balance of both.
-  const double share = value_of(thresholds, "q6_balance") * 2 / static_cast<double>(sites.of.size());
+  const double share = thresholds.q6_balance * 2 / static_cast<double>(sites.of.size());
   const unsigned all = (1u << sites.of.size()) - 1;
   std::vector<Interaction> interactions;
   for (const Cells& cells : checkpoints_of(rows))
@@ -137,7 +137,7 @@ std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows, 
         ++dropped.not_finite;
       else if (!(f.single > 0))
         ++dropped.not_positive;
-      else if (!(f.single > value_of(thresholds, "ptq_min_snr") * f.single_se))
+      else if (!(f.single > thresholds.ptq_min_snr * f.single_se))
         ++dropped.below_noise;
       else if (!(f.least >= share * f.single))
         ++dropped.unbalanced;

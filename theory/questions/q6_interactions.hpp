@@ -1,4 +1,4 @@
-// Interactions of precision sites in the factorial of weight, activation and KV bits. Internal to the questions.
+// Interactions of precision sites in the factorial of weight, activation and KV bits.
 #pragma once
 
 #include <array>

@@ -1,12 +1,13 @@
-// Q7: which functional form of the damage, in bits and in tokens?
+#include "theory/questions/q7_forms.hpp"
+
 #include <map>
 #include <set>
 
 #include "sim/base/error.hpp"
 #include "theory/noise/rounding.hpp"
+#include "theory/questions/findings.hpp"
 #include "theory/questions/forms.hpp"
 #include "theory/questions/growth.hpp"
-#include "theory/questions/judge.hpp"
 #include "theory/questions/loss_fit.hpp"
 
 namespace hone::theory {
@@ -21,12 +22,12 @@ const std::vector<LawKind> plain_forms{
 /// The plain forms, and the squared step with the exponents of the study's own losses where those are known.
 std::vector<FunctionalForm> forms_of(Verdict& v, const Table& table, const Thresholds& thresholds) {
   std::vector<FunctionalForm> forms;
-  for (const LawKind kind : plain_forms) forms.push_back({law(kind).name, kind, {}});
+  for (const LawKind kind : plain_forms) forms.push_back(form_of(kind));
   const FitSummary losses = fit_losses(table, thresholds);
   const bool is_known = determines_size(losses) && !losses.at_bound[3] && !losses.not_identified[3];
-  add_control(v, "exponents of the losses as those of the damage (Capybara)", is_known);
+  add_control(v, Control::loss_exponents, is_known);
   if (!is_known) return forms;
-  FunctionalForm capybara{"squared step, exponents of the losses", LawKind::ptq_step, {}};
+  FunctionalForm capybara{"step_of_losses", "squared step, exponents of the losses", LawKind::ptq_step, {}};
   capybara.options.held = {NAN, losses.parameters[3], losses.parameters[1]};
   forms.push_back(capybara);
   return forms;
@@ -45,20 +46,26 @@ std::vector<Observation> observations_of(const PredictionRows& p) {
 
 /// Error and bias of each form at numbers of bits that it was not fitted to.
 void add_other_bits(Verdict& v, const Table& table, const Thresholds& thresholds) {
-  const auto wide = with_values(thresholds, {{"ptq_bits_min", 2}, {"ptq_bits_max", 15}});
+  Thresholds wide = thresholds;
+  wide.ptq_bits_min = 2, wide.ptq_bits_max = 15;
   Dropped ignored;
   const auto rows = observations_of(prediction_rows(table, wide, ignored));
-  const Split split = split_by_bits(rows, value_of(thresholds, "ptq_bits_min"), value_of(thresholds, "ptq_bits_max"));
+  const Split split = split_by_bits(rows, thresholds.ptq_bits_min, thresholds.ptq_bits_max);
   std::map<double, Split> by_bits;
   for (const Observation& o : split.predicted) by_bits[o.point.P].predicted.push_back(o);
-  add_control(v, "extrapolation to other bits", !by_bits.empty());
+  add_control(v, Control::other_bits, !by_bits.empty());
   for (const LawKind kind : plain_forms) {
-    const FitOptions options = warmed({law(kind).name, kind, {}}, split.fitted).options;
+    const FitOptions options = warmed(form_of(kind), split.fitted).options;
     for (auto& [bits, some] : by_bits) {
       some.fitted = split.fitted;
       const Extrapolation e = extrapolate(kind, some, options, Scale::log);
-      add_detail(v, fmt::format("error at {:g} bits: {}", bits, law(kind).name), e.rmse);
-      add_detail(v, fmt::format("measured minus predicted at {:g} bits: {}", bits, law(kind).name), e.bias);
+      const std::string key = ".bits_" + key_number(bits) + "." + law(kind).key;
+      add_finding(v, {"other_bits.error" + key, fmt::format("error at {:g} bits: {}", bits, law(kind).name), "ln"},
+                  e.rmse);
+      add_finding(v,
+                  {"other_bits.bias" + key,
+                   fmt::format("measured minus predicted at {:g} bits: {}", bits, law(kind).name), "ln"},
+                  e.bias);
     }
   }
 }
@@ -92,13 +99,15 @@ std::string add_factors(Verdict& v, const PredictionRows& p, const Thresholds& t
                                  std::exp(weighted_mean(s.predicted, s.sigma, rows))};
     };
     const auto intervals = jackknife(keys, factor, interval_options(thresholds));
+    const std::string key = "factor.bits_" + key_number(bits);
     const std::string name = fmt::format("factor {:g} to {:g} bits", bits, bits + 1);
     const double step = step2_ratio(static_cast<int>(bits));
-    add_detail(v, name, intervals[0]);
-    add_detail(v, name + ": of the prediction", intervals[1]);
-    add_detail(v, name + ": squared step", step);
-    add_detail(v, name + ": exponential, Kumar et al.", std::exp(kumar_ptq_parameters()[3]));
-    add_detail(v, name + ": power, Ouyang et al.", std::pow((bits + 1) / bits, ouyang_parameters()[3]));
+    add_finding(v, {key, name}, intervals[0]);
+    add_finding(v, {key + ".prediction", name + ": of the prediction"}, intervals[1]);
+    add_finding(v, {key + ".step", name + ": squared step"}, step);
+    add_finding(v, {key + ".kumar", name + ": exponential, Kumar et al."}, std::exp(kumar_ptq_parameters()[3]));
+    add_finding(v, {key + ".ouyang", name + ": power, Ouyang et al."},
+                std::pow((bits + 1) / bits, ouyang_parameters()[3]));
     words += fmt::format("{}{} (squared step {:.3g}) from {:g} to {:g}", words.empty() ? "" : ", ",
                          in_words(intervals[0]), step, bits, bits + 1);
   }
@@ -112,15 +121,18 @@ std::string add_shapes(Verdict& v, const PredictionRows& p, const Thresholds& th
   for (const PtqRow& r : p.rows)
     checkpoint.push_back(numbers.try_emplace({r.run, r.variant, r.D}, numbers.size()).first->second);
   const std::vector<BitShape> shapes{
-      {"squared step", [](double bits) { return -2 * std::log(std::exp2(bits - 1) - 1); }, false},
-      {"exponential in bits", [](double bits) { return bits; }, true},
-      {"power of bits", [](double bits) { return std::log(bits); }, true},
-      {"four per bit", [](double bits) { return -2 * std::log(2.0) * bits; }, false}};
+      {"step", "squared step", [](double bits) { return -2 * std::log(std::exp2(bits - 1) - 1); }, false},
+      {"exponential", "exponential in bits", [](double bits) { return bits; }, true},
+      {"bit_power", "power of bits", [](double bits) { return std::log(bits); }, true},
+      {"rate", "four per bit", [](double bits) { return -2 * std::log(2.0) * bits; }, false}};
   std::string better, worse;
   for (const ShapeScore& s : score_shapes(shapes, p, checkpoint, thresholds)) {
-    add_detail(v, "within checkpoints, held-out error: " + s.name, s.rmse);
-    if (s.name == shapes[0].name) continue;
-    add_detail(v, "within checkpoints, squared held-out error, squared step minus " + s.name, s.difference);
+    add_finding(v, {"within.held_out." + s.key, "within checkpoints, held-out error: " + s.name, "ln"}, s.rmse);
+    if (s.key == shapes[0].key) continue;
+    add_finding(v,
+                {"within.held_out_difference." + s.key,
+                 "within checkpoints, squared held-out error, squared step minus " + s.name, "ln^2"},
+                s.difference);
     if (s.difference.low > 0) better += (better.empty() ? "" : ", ") + s.name;
     if (s.difference.high < 0) worse += (worse.empty() ? "" : ", ") + s.name;
   }
@@ -131,29 +143,31 @@ std::string add_shapes(Verdict& v, const PredictionRows& p, const Thresholds& th
 }
 
 void add_choice(Verdict& v, const std::vector<Observation>& rows, const Thresholds& thresholds) {
-  const auto folded = in_folds(rows, static_cast<int>(value_of(thresholds, "form_folds")) / 2);
+  const auto folded = in_folds(rows, static_cast<int>(thresholds.form_folds) / 2);
   FitOptions options;
   options.starts = 3;  // in each fold of folds
   const NestedChoice choice = nested_choice(plain_forms, folded, options, Scale::log);
-  add_detail(v, "nested held-out error of choosing a form", choice.rmse);
+  add_finding(v, {"nested.error", "nested held-out error of choosing a form", "ln"}, choice.rmse);
   for (std::size_t k = 0; k < plain_forms.size(); ++k)
-    if (choice.chosen[k] > 0) add_detail(v, "folds that chose: " + law(plain_forms[k]).name, choice.chosen[k]);
+    if (choice.chosen[k] > 0)
+      add_finding(v, {"nested.folds." + law(plain_forms[k]).key, "folds that chose: " + law(plain_forms[k]).name},
+                  choice.chosen[k]);
 }
 
 /// Sets outcome, estimate and prose from the scores; the first is the form named before the run.
-void decide_forms(Verdict& v, const std::vector<FormScore>& scores) {
+void decide_forms(Verdict& v, const std::vector<FormScore>& scores, const Thresholds& thresholds) {
   const FormScore& named = scores[0];
   const FormScore* best = nullptr;
   std::string beaten_by, equal;
-  bool is_least = std::isfinite(named.held_out.rmse_log);
-  int published_beaten = 0;
+  FormsEvidence evidence{{}, std::isfinite(named.held_out.rmse_log), 0};
   for (std::size_t k = 1; k < scores.size(); ++k) {
     const FormScore& s = scores[k];
     if (!std::isfinite(s.held_out.rmse_log)) continue;
     if (best == nullptr || s.held_out.rmse_log < best->held_out.rmse_log) best = &s;
-    is_least = is_least && named.held_out.rmse_log <= s.held_out.rmse_log;
+    evidence.is_least = evidence.is_least && named.held_out.rmse_log <= s.held_out.rmse_log;
+    evidence.differences.push_back(s.contrast.difference);
     if (s.form.kind == LawKind::ptq_exponential || s.form.kind == LawKind::ptq_bit_power)
-      published_beaten += s.contrast.difference.high < 0;
+      evidence.published_beaten += s.contrast.difference.high < 0;
     const auto append = [&](std::string& list) { list += (list.empty() ? "" : "; ") + s.form.name; };
     if (s.contrast.difference.low > 0) append(beaten_by);
     if (s.contrast.is_equal) append(equal);
@@ -163,10 +177,7 @@ void decide_forms(Verdict& v, const std::vector<FormScore>& scores) {
     return;
   }
   set_estimate(v, best->contrast.difference);
-  if (!beaten_by.empty())
-    v.outcome = Outcome::refuted;
-  else if (is_least && published_beaten == 2)
-    v.outcome = Outcome::supported;
+  v.outcome = forms_rule()(evidence, thresholds);
   v.prose = fmt::format(
       "Held out, the squared step with powers of D and N errs by {:.3g} in ln damage, its best rival ({}) by {:.3g}; "
       "the mean squared error of the first exceeds that of the second by {}.",
@@ -182,12 +193,8 @@ Verdict judge_forms(const Table& table, const Thresholds& thresholds) {
       "Q7", "Which functional form does the damage have in bits and in tokens?",
       "the damage, its measured first-order term taken out, goes as the squared step of the grid, times powers of "
       "tokens and size",
-      "supported: the squared step has the least held-out error of all forms, and the intervals of its mean squared "
-      "held-out error minus those of the two published laws of bits, exponential and power, lie below 0; refuted: that "
-      "interval of any rival lies above 0; all intervals hold together at the level; inconclusive otherwise",
-      thresholds,
-      {"form_folds", "reach_share", "ptq_bits_min", "ptq_bits_max", "ptq_min_snr", "fit_scatter", "loss_scatter",
-       "cells_min"});
+      {"best_rival_difference", "mean squared held-out error, squared step minus its best rival", "ln^2"}, forms_rule(),
+      thresholds);
   Dropped dropped;
   const PredictionRows p = prediction_rows(table, thresholds, dropped);
   const std::vector<Observation> rows = observations_of(p);
@@ -195,20 +202,22 @@ Verdict judge_forms(const Table& table, const Thresholds& thresholds) {
   add_dropped(v, dropped);
   std::set<double> bits;
   for (const Observation& o : rows) bits.insert(o.point.P);
-  add_control(v, "three or more numbers of bits", bits.size() >= 3);
-  const int cells = count_cells(p.keys), cells_min = static_cast<int>(value_of(thresholds, "cells_min"));
+  add_control(v, Control::three_widths, bits.size() >= 3);
+  const int cells = count_cells(p.keys), cells_min = static_cast<int>(thresholds.cells_min);
   if (cells < cells_min || bits.size() < 2) {
     v.prose = fmt::format("Nothing can be said: {} rows in {} cells (at least {} needed) at {} numbers of bits.", v.n,
                           cells, cells_min, bits.size());
     return v;
   }
   const auto scores = score_forms(forms_of(v, table, thresholds), rows, thresholds);
-  decide_forms(v, scores);
+  decide_forms(v, scores, thresholds);
   for (const FormScore& s : scores) {
-    add_held_out(v, s.form.name, s.held_out);
-    if (!s.form.options.held.empty()) add_detail(v, "AICc: " + s.form.name, s.aicc);
+    add_held_out(v, {s.form.key, s.form.name}, s.held_out);
+    if (!s.form.options.held.empty()) add_finding(v, {"aicc." + s.form.key, "AICc: " + s.form.name}, s.aicc);
     if (&s != &scores[0])
-      add_detail(v, "squared held-out error, squared step minus " + s.form.name, s.contrast.difference);
+      add_finding(
+          v, {"held_out_difference." + s.form.key, "squared held-out error, squared step minus " + s.form.name, "ln^2"},
+          s.contrast.difference);
   }
   add_reach(v, plain_forms, rows, thresholds);
   add_other_bits(v, table, thresholds);

@@ -1,13 +1,15 @@
-// Q8: is there a compute-optimal precision of training, and does it drift with compute?
+#include "theory/questions/q8_precision.hpp"
+
 #include <algorithm>
 #include <iterator>
 #include <map>
 
 #include "sim/base/error.hpp"
+#include "sim/base/mean.hpp"
 #include "theory/noise/rounding.hpp"
 #include "theory/precision/effective_parameters.hpp"
+#include "theory/questions/findings.hpp"
 #include "theory/questions/forms.hpp"
-#include "theory/questions/judge.hpp"
 #include "theory/questions/q8_training_fit.hpp"
 #include "theory/rows/curve.hpp"
 
@@ -15,6 +17,8 @@ namespace hone::theory {
 namespace {
 
 constexpr std::array<const char*, 3> part_names{"w", "a", "kv"};
+constexpr std::array<Control, 3> part_controls{Control::weights_apart, Control::activations_apart,
+                                               Control::cache_apart};
 
 std::vector<Observation> drawn_rows(const std::vector<Observation>& rows, const std::vector<std::size_t>& sample) {
   std::vector<Observation> drawn;
@@ -44,7 +48,7 @@ Optimum measure_optimum(const TrainingFit& fit, const std::vector<Observation>& 
 /// Held-out errors of a training law by folds of cells; NaN where a fit failed.
 std::vector<double> held_out_losses(const TrainingFit& whole, const std::vector<Observation>& rows,
                                     const Thresholds& thresholds) {
-  const auto folded = in_folds(rows, static_cast<int>(value_of(thresholds, "form_folds")));
+  const auto folded = in_folds(rows, static_cast<int>(thresholds.form_folds));
   std::vector<double> errors(rows.size(), NAN);
   std::set<std::int64_t> folds;
   for (const Observation& o : folded) folds.insert(o.cell);
@@ -64,21 +68,27 @@ std::vector<double> held_out_losses(const TrainingFit& whole, const std::vector<
 void add_rivals(Verdict& v, const TrainingFit& exponential, const PrecisionRows& all, const Thresholds& thresholds) {
   const auto& rows = all.observations;
   const auto of_first = held_out_losses(exponential, rows, thresholds);
-  add_detail(v, "held-out error: exponential", summarize_held_out(of_first, rows).rmse_log);
+  add_finding(v, {"held_out.exponential", "held-out error: exponential", "ln"},
+              summarize_held_out(of_first, rows).rmse_log);
   std::string equal, better;
-  const std::pair<LawKind, const char*> rivals[] = {{LawKind::train_logistic, "logistic"},
-                                                    {LawKind::train_tail, "power tail"},
-                                                    {LawKind::train_additive, "additive"}};
-  for (const auto& [kind, name] : rivals) {
+  struct Rival {
+    LawKind kind;
+    std::string key, name;
+  };
+  const Rival rivals[] = {{LawKind::train_logistic, "logistic", "logistic"},
+                          {LawKind::train_tail, "tail", "power tail"},
+                          {LawKind::train_additive, "additive", "additive"}};
+  for (const auto& [kind, key, name] : rivals) {
     const TrainingFit fit(kind, all, rows);
     if (!fit.is_usable()) continue;
     const auto errors = held_out_losses(fit, rows, thresholds);
     const FormContrast c = contrast_errors(of_first, errors, rows, simultaneous_options(thresholds, 3));
-    add_detail(v, std::string("held-out error: ") + name, summarize_held_out(errors, rows).rmse_log);
-    add_detail(v, std::string("squared held-out error, exponential minus ") + name, c.difference);
-    add_detail(v, std::string("optimal bits of the form: ") + name, fit.optimal_bits());
-    if (c.is_equal) equal += (equal.empty() ? "" : ", ") + std::string(name);
-    if (c.difference.low > 0) better += (better.empty() ? "" : ", ") + std::string(name);
+    add_finding(v, {"held_out." + key, "held-out error: " + name, "ln"}, summarize_held_out(errors, rows).rmse_log);
+    add_finding(v, {"held_out_difference." + key, "squared held-out error, exponential minus " + name, "ln^2"},
+                c.difference);
+    add_finding(v, {"optimal_bits." + key, "optimal bits of the form: " + name, "bits"}, fit.optimal_bits());
+    if (c.is_equal) equal += (equal.empty() ? "" : ", ") + name;
+    if (c.difference.low > 0) better += (better.empty() ? "" : ", ") + name;
   }
   if (!better.empty()) v.prose += " Held out, a rival form of N_eff is better: " + better + ".";
   if (!equal.empty()) v.prose += " These rows cannot tell its form from: " + equal + ".";
@@ -86,7 +96,7 @@ void add_rivals(Verdict& v, const TrainingFit& exponential, const PrecisionRows&
 
 /// The scale that the information in the codes implies, against the fitted one.
 void add_information(Verdict& v, const PrecisionRows& all, const Interval& gamma, const Thresholds& thresholds) {
-  const double extreme = absmax_moments(static_cast<int>(value_of(thresholds, "q6_channel_length"))).mean;
+  const double extreme = absmax_moments(static_cast<int>(thresholds.q6_channel_length)).mean;
   std::vector<double> bits, information;
   for (const double b : all.bits) {
     if (b < 2) continue;
@@ -94,14 +104,14 @@ void add_information(Verdict& v, const PrecisionRows& all, const Interval& gamma
     bits.push_back(b);
     information.push_back(gaussian_code_entropy(static_cast<double>(code_max) / extreme, code_max));
   }
-  add_control(v, "scale derived from the information in the codes", bits.size() >= 2);
+  add_control(v, Control::information_scale, bits.size() >= 2);
   if (bits.size() < 2) return;
   const double derived = information_scale(bits, information).scale.gamma;
-  const double z = two_sided_quantile(value_of(thresholds, "level"));
+  const double z = normal_quantile(thresholds.level);
   const ScaleComparison c = compare_scale(derived, gamma.estimate, (gamma.high - gamma.low) / (2 * z));
-  add_detail(v, "gamma_w derived from the entropy of the codes", derived);
-  add_detail(v, "gamma_w fitted over derived", c.ratio);
-  add_detail(v, "gamma_w fitted minus derived, in standard errors", c.z);
+  add_finding(v, {"gamma_w_derived", "gamma_w derived from the entropy of the codes", "bits"}, derived);
+  add_finding(v, {"gamma_w_ratio", "gamma_w fitted over derived"}, c.ratio);
+  add_finding(v, {"gamma_w_z", "gamma_w fitted minus derived, in standard errors"}, c.z);
 }
 
 /// N_eff/N of each training precision from losses beside full precision at equal size, tokens and seed; the latter
@@ -124,11 +134,13 @@ void add_measured_sizes(Verdict& v, const PrecisionRows& all, const TrainingLaw&
     s.rows.push_back(r);
     s.share.push_back(share);
   }
-  add_control(v, "losses beside full precision at equal size, tokens and seed", !by_bits.empty());
-  for (const auto& [bits, s] : by_bits)
-    add_detail(v, fmt::format("N_eff/N measured, W{:g}A{:g}KV{:g} in training", bits[0], bits[1], bits[2]),
-               mean_interval(keys_of(s.rows), s.share, std::vector<double>(s.share.size(), 1.0),
-                             interval_options(thresholds)));
+  add_control(v, Control::full_precision_peers, !by_bits.empty());
+  for (const auto& [bits, s] : by_bits) {
+    const std::string name = fmt::format("W{:g}A{:g}KV{:g}", bits[0], bits[1], bits[2]);
+    add_finding(v, {"fraction." + key_word(name), fmt::format("N_eff/N measured, {} in training", name)},
+                mean_interval(keys_of(s.rows), s.share, std::vector<double>(s.share.size(), 1.0),
+                              interval_options(thresholds)));
+  }
 }
 
 /// P* of refits to growing budgets, and its slope in bits per decade; NaN where the study has too few.
@@ -139,7 +151,7 @@ Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
     const double cost = training_cost(all, o);
     least = std::min(least, cost), most = std::max(most, cost);
   }
-  const double z = two_sided_quantile(value_of(thresholds, "level"));
+  const double z = normal_quantile(thresholds.level);
   std::vector<BudgetFit> fits;
   for (int i = 1; i <= budgets; ++i) {
     const double share = 0.4 + 0.6 * i / budgets;  // the smaller budgets hold too few runs for a fit
@@ -152,14 +164,17 @@ Interval add_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
     const Interval bits = measure_optimum(smaller, paid, thresholds).bits;
     const double error = (bits.high - bits.low) / (2 * z);
     if (!(error > 0) || !std::isfinite(bits.estimate)) continue;
-    add_detail(v, fmt::format("optimal bits from budgets up to {:.3g} FLOPs", budget), bits);
+    add_finding(
+        v,
+        {fmt::format("budget_bits.{}", i), fmt::format("optimal bits from budgets up to {:.3g} FLOPs", budget), "bits"},
+        bits);
     fits.push_back({budget, smaller.law(), error});
   }
-  add_control(v, "refits to growing budgets", fits.size() >= 3);
+  add_control(v, Control::growing_budgets, fits.size() >= 3);
   if (fits.size() < 3) return {NAN, NAN, NAN, 0};
   const PrecisionDrift drift = precision_drift(fits);
   const Interval slope{drift.slope, drift.slope - z * drift.standard_error, drift.slope + z * drift.standard_error, 0};
-  add_detail(v, "drift of the optimal bits per decade of compute", slope);
+  add_finding(v, {"drift.compute", "drift of the optimal bits per decade of compute", "bits/decade"}, slope);
   return slope;
 }
 
@@ -207,7 +222,7 @@ std::string parts_in_words(const std::set<Setting>& settings) {
 std::array<Interval, 2> add_token_drift(Verdict& v, const TrainingFit& fit, const PrecisionRows& all,
                                         const Thresholds& thresholds) {
   const TokenHalves halves = token_halves(all);
-  add_control(v, "optimal bits of the same models at fewer and at more tokens", !halves.shared.empty());
+  add_control(v, Control::models_on_more_tokens, !halves.shared.empty());
   const Interval unknown{NAN, NAN, NAN, 0};
   if (halves.shared.empty()) return {unknown, unknown};
   const auto statistic = [&](const std::vector<std::size_t>& sample) {
@@ -228,23 +243,20 @@ std::array<Interval, 2> add_token_drift(Verdict& v, const TrainingFit& fit, cons
   const std::vector<RowKey> keys = keys_of(all.observations);
   const auto intervals = jackknife(keys, statistic, interval_options(thresholds));
   const std::string parts = parts_in_words(halves.shared);
-  add_detail(v, fmt::format("optimal bits of {} up to {:.3g} tokens", parts, halves.middle), intervals[0]);
-  add_detail(v, fmt::format("optimal bits of {} beyond {:.3g} tokens", parts, halves.middle), intervals[1]);
-  add_detail(v, "drift of the optimal bits per decade of tokens", intervals[2]);
+  add_finding(v,
+              {"token_bits.fewer", fmt::format("optimal bits of {} up to {:.3g} tokens", parts, halves.middle), "bits"},
+              intervals[0]);
+  add_finding(v,
+              {"token_bits.more", fmt::format("optimal bits of {} beyond {:.3g} tokens", parts, halves.middle), "bits"},
+              intervals[1]);
+  add_finding(v, {"drift.tokens", "drift of the optimal bits per decade of tokens", "bits/decade"}, intervals[2]);
   return {intervals[2], jackknife(keys, statistic, simultaneous_options(thresholds, 2))[2]};
 }
 
-void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits, const Interval& drift,
-                      const std::array<Interval, 2>& token_drifts, const Thresholds& thresholds) {
-  const Interval& token_drift = token_drifts[0];  // the second holds together with the drift with compute
-  const double bar = value_of(thresholds, "q8_drift"), least = *all.bits.begin(), most = 16;
-  const bool drifts = is_outside(drift, -bar, bar) || is_outside(token_drifts[1], -bar, bar);
-  const bool stands = is_inside(drift, -bar, bar) && is_inside(token_drift, -bar, bar);
-  const bool is_within = is_inside(bits, least, most);
-  if (drifts || bits.low > most)
-    v.outcome = Outcome::refuted;
-  else if (is_within && stands)
-    v.outcome = Outcome::supported;
+void decide_precision(Verdict& v, const PrecisionRows& all, const PrecisionEvidence& evidence,
+                      const Thresholds& thresholds) {
+  const auto& [bits, least, drift, token_drift, token_drift_both] = evidence;
+  v.outcome = precision_rule()(evidence, thresholds);
   v.prose = std::isfinite(bits.estimate)
                 ? fmt::format("Compute is spent best at {} bits in training", in_words(bits))
                 : std::string("The fitted law has no optimum between 0 bits and full precision");
@@ -253,8 +265,10 @@ void decide_precision(Verdict& v, const PrecisionRows& all, const Interval& bits
     v.prose += fmt::format(" It moves by {} bits per decade of compute.", in_words(drift));
   if (std::isfinite(token_drift.estimate))
     v.prose += fmt::format(" The same models on more tokens move it by {} bits per decade.", in_words(token_drift));
-  if (!is_within && std::isfinite(bits.low)) v.prose += " The interval is not within the bits that were trained.";
-  if (!stands && !drifts) v.prose += " Whether it drifts with compute or tokens is open.";
+  if (!is_within_trained(evidence) && std::isfinite(bits.low))
+    v.prose += " The interval is not within the bits that were trained.";
+  if (!stands(evidence, thresholds) && !drifts(evidence, thresholds))
+    v.prose += " Whether it drifts with compute or tokens is open.";
 }
 
 }  // namespace
@@ -263,22 +277,19 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
   Verdict v = open_verdict(
       "Q8", "Is there a compute-optimal precision of training, and does it drift with compute?",
       "compute counted as N D P is spent best at some bits between the fewest that were trained and 16, at any budget",
-      "supported: interval of the optimal bits between the fewest bits trained and 16, those of the drift with compute "
-      "and with tokens inside ± q8_drift; refuted: interval above 16, or that of a drift disjoint from ± q8_drift; "
-      "inconclusive otherwise",
-      thresholds, {"q8_drift", "form_folds", "loss_scatter", "q6_channel_length", "cells_min"});
+      {"optimal_bits", "bits at which compute in training is spent best", "bits"}, precision_rule(), thresholds);
   const PrecisionRows all = precision_rows(table, thresholds);
   v.n = static_cast<int>(all.rows.size());
-  add_detail(v, "losses at low precision of training", all.low);
-  add_control(v, "several precisions of training", all.bits.size() >= 2);
+  add_finding(v, {"low_losses", "losses at low precision of training"}, all.low);
+  add_control(v, Control::several_precisions, all.bits.size() >= 2);
   std::set<double> sizes;
   for (const LossRow& r : all.rows)
     if (!r.is_full_precision()) sizes.insert(r.N);
-  add_control(v, "low precision at several model sizes", sizes.size() >= 2);
-  if (all.bits.size() < 2 || count_cells(keys_of(all.rows)) < value_of(thresholds, "cells_min")) {
+  add_control(v, Control::several_low_sizes, sizes.size() >= 2);
+  if (all.bits.size() < 2 || count_cells(keys_of(all.rows)) < thresholds.cells_min) {
     v.prose = fmt::format(
         "Nothing can be said: models were trained at {} low precisions, at least 2 and {:g} cells are needed.",
-        all.bits.size(), value_of(thresholds, "cells_min"));
+        all.bits.size(), thresholds.cells_min);
     return v;
   }
   const TrainingFit fit(LawKind::train_exponential, all, all.observations);
@@ -290,12 +301,14 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
   set_estimate(v, optimum.bits);
   for (std::size_t part = 0; part < 3; ++part) {
     if (!all.is_lowered[part]) continue;
-    add_detail(v, fmt::format("gamma_{}", part_names[part]), optimum.parts[2 * part]);
-    add_detail(v, fmt::format("n_{}", part_names[part]), optimum.parts[2 * part + 1]);
-    add_control(v, fmt::format("bits of {} apart from the other parts", part_names[part]), all.is_lowered_alone(part));
+    const std::string gamma = fmt::format("gamma_{}", part_names[part]), offset = fmt::format("n_{}", part_names[part]);
+    add_finding(v, {gamma, gamma, "bits"}, optimum.parts[2 * part]);
+    add_finding(v, {offset, offset}, optimum.parts[2 * part + 1]);
+    add_control(v, part_controls[part], all.is_lowered_alone(part));
   }
   const Interval drift = add_drift(v, fit, all, thresholds);
-  decide_precision(v, all, optimum.bits, drift, add_token_drift(v, fit, all, thresholds), thresholds);
+  const auto token_drifts = add_token_drift(v, fit, all, thresholds);
+  decide_precision(v, all, {optimum.bits, *all.bits.begin(), drift, token_drifts[0], token_drifts[1]}, thresholds);
   add_rivals(v, fit, all, thresholds);
   if (all.is_lowered[0]) add_information(v, all, optimum.parts[0], thresholds);
   add_measured_sizes(v, all, fit.law(), thresholds);

@@ -16,8 +16,7 @@ std::array<double, 3> bits_of(const Subject& s) { return {s.train_w_bits, s.trai
 std::array<double, 3> bits_of(const Point& x) { return {x.P_w, x.P_a, x.P_kv}; }
 
 bool is_usable_loss(const LossRow& r) {
-  return r.architecture == "transformer" && r.kind == "trunk" && r.loss > 0 && std::isfinite(r.loss) && r.N > 0 &&
-         r.D > 0;
+  return r.is_transformer() && r.kind == Kind::trunk && r.loss > 0 && std::isfinite(r.loss) && r.N > 0 && r.D > 0;
 }
 
 /// The two parameters of a part in training laws start here: ln A, alpha, ln B, beta, E come first.
@@ -64,7 +63,7 @@ PrecisionRows precision_rows(const Table& table, const Thresholds& thresholds) {
     const auto bits = bits_of(r);
     Observation o{{r.N, r.D, unlimited},
                   std::log(r.loss),
-                  combined_sigma({r.loss_se / r.loss}, value_of(thresholds, "loss_scatter")),
+                  combined_sigma({r.loss_se / r.loss}, thresholds.loss_scatter),
                   keys[i].cell,
                   keys[i].seed};
     o.point.P_w = training_bits(bits[0]), o.point.P_a = training_bits(bits[1]), o.point.P_kv = training_bits(bits[2]);

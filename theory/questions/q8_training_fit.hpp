@@ -1,4 +1,4 @@
-// Fits of the loss at the precision of training, and the optimal bits that follow. Internal to the questions.
+// Fits of the loss at the precision of training, and the optimal bits that follow.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// From rows to evidence: which rows may enter, to which cell and seed they belong, and the small
-// weighted statistics that the questions share. Internal to the questions.
+// From rows to evidence: which rows may enter, to which cell and seed they belong, and the columns that the questions
+// share.
 #pragma once
 
 #include <array>
@@ -12,12 +12,11 @@
 
 #include "theory/fits/fit.hpp"
 #include "theory/fits/jackknife.hpp"
-#include "theory/questions/verdict.hpp"
+#include "theory/fits/weighted.hpp"
+#include "theory/questions/thresholds.hpp"
 #include "theory/rows/rows.hpp"
 
 namespace hone::theory {
-
-using Thresholds = std::vector<Threshold>;
 
 /// Rows that a selection left out, by the first reason that applied.
 struct Dropped {
@@ -86,52 +85,10 @@ std::vector<PtqRow> select_predicted(const std::vector<PtqRow>& rows, const Want
 /// expects  delta > 0 in every row
 std::vector<Observation> damage_observations(const std::vector<PtqRow>& rows, double scatter);
 
-/// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
-double combined_sigma(std::initializer_list<double> standard_errors, double scatter);
-
 IntervalOptions interval_options(const Thresholds& thresholds);
 
 /// The same with intervals of which `count` hold together at the study's level (Bonferroni).
 IntervalOptions simultaneous_options(const Thresholds& thresholds, int count);
-
-/// Half-width of an interval of a normal variable at a level, in standard deviations: 1.96 at 0.95.
-double two_sided_quantile(double level);
-
-/// 0 ... n-1.
-std::vector<std::size_t> all_indices(std::size_t n);
-
-/// The interval is inside [low, high]; an interval that is not finite is neither inside nor outside.
-bool is_inside(const Interval& interval, double low, double high);
-/// The interval does not meet [low, high].
-bool is_outside(const Interval& interval, double low, double high);
-
-/// Coefficients of weighted least squares with a constant, constant first; NaN when rank-deficient.
-/// shapes  columns[j][row], y[row], sigma[row]; `rows` selects with repeats
-std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
-                            const std::vector<double>& sigma, const std::vector<std::size_t>& rows);
-
-/// Weighted slope of y on x within groups, each group with its own constant; linear in y for fixed
-/// x.
-double slope_within(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& sigma,
-                    const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows);
-
-/// Σ w y / Σ w with w = 1/sigma²; NaN for no rows.
-double weighted_mean(const std::vector<double>& y, const std::vector<double>& sigma,
-                     const std::vector<std::size_t>& rows);
-
-/// Interval of the weighted mean of y over the whole sample; all NaN for no rows.
-Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
-                       const IntervalOptions& options);
-
-/// A verdict with its words and the named thresholds, still inconclusive and without numbers.
-Verdict open_verdict(std::string id, std::string question, std::string hypothesis, std::string rule,
-                     const Thresholds& thresholds, const std::vector<std::string>& names);
-
-void add_control(Verdict& verdict, const std::string& name, bool was_run);
-void add_detail(Verdict& verdict, const std::string& name, double value);
-void add_detail(Verdict& verdict, const std::string& name, const Interval& interval);
-void add_dropped(Verdict& verdict, const Dropped& dropped);
-void set_estimate(Verdict& verdict, const Interval& interval);
 
 /// Rows of the prediction test as columns, ready for regress.
 struct PredictionRows {
@@ -154,8 +111,5 @@ struct Line {
   double slope = 0, intercept = 0;
 };
 Line prediction_line(const PredictionRows& p);
-
-/// "0.51 (0.45 to 0.57)"
-std::string in_words(const Interval& interval);
 
 }  // namespace hone::theory

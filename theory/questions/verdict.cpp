@@ -1,5 +1,6 @@
 #include "theory/questions/verdict.hpp"
 
+#include <cctype>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -10,7 +11,7 @@ namespace hone::theory {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr int schema = 1;
+constexpr int schema = 2;
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -28,25 +29,39 @@ Outcome outcome_of(const std::string& name, const std::string& source) {
                   source, name));
 }
 
+Control control_of(const std::string& key, const std::string& source) {
+  for (const Control c : all_controls())
+    if (key_of(c) == key) return c;
+  throw FormatError(fmt::format("{}: control \"{}\" is unknown; run `hone judge` again", source, key));
+}
+
 Json to_object(const Verdict& v) {
   Json o{{"id", v.id},
          {"question", v.question},
          {"hypothesis", v.hypothesis},
          {"outcome", outcome_name(v.outcome)},
          {"prose", v.prose},
+         {"estimate_key", v.estimate_key},
+         {"estimate_label", v.estimate_label},
+         {"unit", v.unit},
          {"estimate", number(v.estimate)},
          {"low", number(v.low)},
          {"high", number(v.high)},
          {"level", number(v.level)},
          {"n", v.n},
          {"rule", v.rule}};
-  o["thresholds"] = o["controls"] = o["details"] = Json::array();
+  o["thresholds"] = o["controls"] = o["findings"] = Json::array();
   for (const Threshold& t : v.thresholds)
     o["thresholds"].push_back({{"name", t.name}, {"value", number(t.value)}, {"meaning", t.meaning}});
-  for (const Control& c : v.controls) o["controls"].push_back({{"name", c.name}, {"was_run", c.was_run}});
-  for (const Detail& d : v.details)
-    o["details"].push_back(
-        {{"name", d.name}, {"value", number(d.value)}, {"low", number(d.low)}, {"high", number(d.high)}});
+  for (const ControlState& c : v.controls)
+    o["controls"].push_back({{"key", key_of(c.control)}, {"label", label_of(c.control)}, {"was_run", c.was_run}});
+  for (const Finding& f : v.findings)
+    o["findings"].push_back({{"key", f.key},
+                             {"label", f.label},
+                             {"estimate", number(f.estimate)},
+                             {"low", number(f.low)},
+                             {"high", number(f.high)},
+                             {"unit", f.unit}});
   return o;
 }
 
@@ -57,6 +72,9 @@ Verdict from_object(const Json& o, const std::string& source) {
   v.hypothesis = o.at("hypothesis");
   v.outcome = outcome_of(o.at("outcome"), source);
   v.prose = o.at("prose");
+  v.estimate_key = o.at("estimate_key");
+  v.estimate_label = o.at("estimate_label");
+  v.unit = o.at("unit");
   v.estimate = number_of(o, "estimate");
   v.low = number_of(o, "low");
   v.high = number_of(o, "high");
@@ -65,9 +83,10 @@ Verdict from_object(const Json& o, const std::string& source) {
   v.rule = o.at("rule");
   for (const Json& t : o.at("thresholds"))
     v.thresholds.push_back({t.at("name"), number_of(t, "value"), t.at("meaning")});
-  for (const Json& c : o.at("controls")) v.controls.push_back({c.at("name"), c.at("was_run")});
-  for (const Json& d : o.at("details"))
-    v.details.push_back({d.at("name"), number_of(d, "value"), number_of(d, "low"), number_of(d, "high")});
+  for (const Json& c : o.at("controls")) v.controls.push_back({control_of(c.at("key"), source), c.at("was_run")});
+  for (const Json& f : o.at("findings"))
+    v.findings.push_back({f.at("key"), f.at("label"), number_of(f, "estimate"), number_of(f, "low"),
+                          number_of(f, "high"), f.at("unit")});
   return v;
 }
 
@@ -82,61 +101,23 @@ std::string_view outcome_name(Outcome outcome) {
   return "";
 }
 
-std::vector<Threshold> default_thresholds() {
-  return {
-      {"level", 0.95, "level of every interval"},
-      {"fit_scatter", 0.1, "scatter in ln units added in quadrature to every standard error"},
-      {"ptq_bits_min", 3, "least bits per weight that enter a fit"},
-      {"ptq_bits_max", 6, "most bits per weight that enter a fit"},
-      {"ptq_min_snr", 2, "least damage, in its standard errors, that enters a fit"},
-      {"cells_min", 3, "fewest cells (N, D, variant) that can give an outcome"},
-      {"trajectories_min", 3, "fewest trajectories (sizes and seeds) of a contrast that can decide"},
-      {"reach_share", 0.6, "share of the range of ln(D/N) that is fitted when the rest is predicted"},
-      {"form_folds", 10, "groups of cells that are left out in turn when many forms are compared"},
-      {"loss_scatter", 0.01, "scatter in ln units of losses that is added in quadrature to their standard error"},
-      {"form_margin", 0.8, "held-out error of the saturating over the power form that refutes growth"},
-      {"q1_gamma_d_min", 0, "growth exponent of the damage above which it grows"},
-      {"q1_equivalence", 0.1, "half-width of the band around q1_gamma_d_min that counts as no growth"},
-      {"q2_gamma_d_min", 0, "growth exponent of the trace above which it grows"},
-      {"q2_equivalence", 0.1, "half-width of the band around q2_gamma_d_min that counts as no growth"},
-      {"q3_tolerance", 0.1, "distance from 1 of the slope of ln delta on ln prediction"},
-      {"q4_tolerance", 0.1, "excess over 1 of the residual's share in the top directions over its null"},
-      {"q5_tolerance", 0.15, "distance from 0 of the change of ln damage at fixed prediction"},
-      {"q5_exponent_tolerance", 0.1, "distance from 0 of the exponent of D at fixed prediction"},
-      {"q6_tolerance", 0.1, "distance from 0 of the interaction relative to the sum"},
-      {"q6_balance", 0.2, "least share of the smaller of the two damages in their sum"},
-      {"q6_breakdown", 0.05, "interaction relative to the sum beyond which independence of given bits breaks down"},
-      {"q6_channel_length", 64, "channel length in the predicted noise of absmax rounding"},
-      {"q8_drift", 0.5,
-       "change of the optimal precision, in bits per decade of compute or of tokens, that counts as none"},
-  };
-}
-
-std::vector<Threshold> with_values(std::vector<Threshold> thresholds, const std::map<std::string, double>& values) {
-  std::vector<std::string> names;
-  for (const Threshold& t : thresholds) names.push_back(t.name);
-  for (const auto& [name, value] : values) {
-    bool is_known = false;
-    for (Threshold& t : thresholds)
-      if (t.name == name) t.value = value, is_known = true;
-    if (!is_known)
-      throw OptionError(fmt::format("thresholds: unknown name {}; did you mean {}?", name, nearest_name(name, names)));
-    if (!std::isfinite(value)) throw OptionError(fmt::format("thresholds: {} = {}; give a finite number", name, value));
-  }
-  return thresholds;
-}
-
-double value_of(const std::vector<Threshold>& thresholds, std::string_view name) {
-  for (const Threshold& t : thresholds)
-    if (t.name == name) return t.value;
-  EXPECTS(false, "value_of: no threshold {}", name);
-  return 0;
-}
-
-const Detail* find_detail(const Verdict& verdict, std::string_view name) {
-  for (const Detail& d : verdict.details)
-    if (d.name == name) return &d;
+const Finding* find_finding(const Verdict& verdict, std::string_view key) {
+  for (const Finding& f : verdict.findings)
+    if (f.key == key) return &f;
   return nullptr;
+}
+
+std::string key_word(std::string_view text) {
+  std::string word;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 128 && std::isalnum(byte))
+      word += static_cast<char>(std::tolower(byte));
+    else if (!word.empty() && word.back() != '_')
+      word += '_';
+  }
+  while (!word.empty() && word.back() == '_') word.pop_back();
+  return word;
 }
 
 std::string to_json(const std::vector<Verdict>& verdicts) {

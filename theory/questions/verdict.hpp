@@ -2,10 +2,12 @@
 // the controls that were and were not run. Figures and reports read verdicts and compute no statistics.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "theory/questions/controls.hpp"
+#include "theory/questions/thresholds.hpp"
 
 namespace hone::theory {
 
@@ -13,43 +15,29 @@ enum class Outcome { supported, refuted, inconclusive };
 
 std::string_view outcome_name(Outcome outcome);
 
-/// A number that decides an outcome, named in the study file.
-struct Threshold {
-  std::string name;
-  double value = 0;
-  std::string meaning;
-};
-
-/// Every threshold and setting that judge reads, with its value before any study changes it.
-std::vector<Threshold> default_thresholds();
-
-/// The defaults with some values replaced.
-/// errors  OptionError for an unknown name (nearest known one in the message) or a value that is
-///         not finite
-std::vector<Threshold> with_values(std::vector<Threshold> thresholds, const std::map<std::string, double>& values);
-
-/// The value of a threshold.
-/// errors  ContractError when there is none of that name
-double value_of(const std::vector<Threshold>& thresholds, std::string_view name);
-
-/// A control experiment or condition, and whether the study contains it.
-struct Control {
-  std::string name;
+/// Whether the study met a control.
+struct ControlState {
+  Control control = Control::several_seeds;
   bool was_run = false;
 };
 
-/// A named number behind a verdict; low and high are NaN where it has no interval.
-struct Detail {
-  std::string name;
-  double value = 0;
-  double low = 0;
+/// A number behind a verdict. Programs find it by its key, such as "q5.residual.cooled_fixed"; the label is for people.
+struct Finding {
+  std::string key;
+  std::string label;
+  double estimate = 0;
+  double low = 0;  ///< low and high are NaN where it has no interval
   double high = 0;
+  std::string unit;  ///< "1" for pure numbers, "ln" for differences of logarithms
 };
 
 struct Verdict {
-  std::string id;          ///< Q1 … Q8
-  std::string question;    ///< in plain words
-  std::string hypothesis;  ///< what `supported` would mean
+  std::string id;            ///< Q1 … Q8
+  std::string question;      ///< in plain words
+  std::string hypothesis;    ///< what `supported` would mean
+  std::string estimate_key;  ///< of the number that the rule judges: "q3.slope"
+  std::string estimate_label;
+  std::string unit;
   double estimate = 0;
   double low = 0;
   double high = 0;
@@ -58,16 +46,19 @@ struct Verdict {
   std::vector<Threshold> thresholds;  ///< those that the rule uses
   Outcome outcome = Outcome::inconclusive;
   std::string prose;  ///< one to three sentences with the numbers
-  std::vector<Control> controls;
+  std::vector<ControlState> controls;
   int n = 0;  ///< rows used
-  std::vector<Detail> details;
+  std::vector<Finding> findings;
 };
 
-/// The detail of that name, nullptr when there is none.
-const Detail* find_detail(const Verdict& verdict, std::string_view name);
+/// The finding of that key, nullptr when there is none.
+const Finding* find_finding(const Verdict& verdict, std::string_view key);
 
-/// JSON text of verdicts: {"schema": 1, "verdicts": [...]}; numbers that are not finite become
-/// null.
+/// Letters and digits of a text as a part of a key: "learning rate x0.25" becomes "learning_rate_x0_25".
+std::string key_word(std::string_view text);
+
+/// JSON text of verdicts, schema 2 (sim/record/SCHEMA.md): {"schema": 2, "verdicts": [...]}; numbers that are not finite
+/// become null.
 std::string to_json(const std::vector<Verdict>& verdicts);
 
 /// Verdicts from such a text; null becomes NaN.

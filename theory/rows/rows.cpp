@@ -19,12 +19,18 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 /// no noise.
 constexpr double reference_bits_min = 3;
 
-/// What a variant of files before the column `kind` is.
-std::string kind_of(const std::string& variant) {
-  const std::string name = variant.rfind("qat_", 0) == 0 ? variant.substr(4) : variant;
-  if (name == "trunk") return "trunk";
-  if (name == "ema" || name == "lawa") return "average";
-  return name == "branch" ? "lowered" : "cooldown";
+constexpr Architecture architectures[] = {Architecture::transformer, Architecture::mlp};
+constexpr Kind kinds[] = {Kind::trunk, Kind::average, Kind::cooldown, Kind::tuned, Kind::lowered};
+
+/// The value of an enum by its name in a run file.
+template <class Enum, std::size_t count>
+Enum named(const Enum (&all)[count], const char* what, std::string_view name, const std::string& source) {
+  std::string known;
+  for (const Enum value : all) {
+    if (name_of(value) == name) return value;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", name_of(value));
+  }
+  throw FormatError(fmt::format("{}: {} = \"{}\", expected one of {}; run the study again", source, what, name, known));
 }
 
 /// One run under reading: its checkpoints, and access to the groups that hang on them.
@@ -35,7 +41,7 @@ class Reader {
     const Dataset& points = run.group("checkpoints");
     Subject subject;
     subject.run = text(manifest, "run_id");
-    subject.architecture = text(manifest, "architecture");
+    subject.architecture = architecture_of(text(manifest, "architecture"), source_);
     subject.seed = seed_of(manifest);
     subject.N = model_params_of(manifest);
     read_recipe(subject, manifest);
@@ -49,14 +55,17 @@ class Reader {
     weight_norm2_ = Column(points, "weight_norm2", dims, source_);
     const Column branched(points, "branched_at", dims, source_);
     const auto& variants = points.strings("variant");
+    if (!points.has("kind"))
+      throw FormatError(fmt::format("{}: group /checkpoints has no variable kind; run the study again", source_));
+    const auto& kind_names = points.strings("kind");
     for (std::size_t i = 0; i < variants.size(); ++i) {
       subject.D = tokens.at(i);
       subject.variant = variants[i];
-      subject.kind = points.has("kind") ? points.strings("kind")[i] : kind_of(variants[i]);
-      const bool is_branch = subject.kind != "trunk" && subject.kind != "average";
+      subject.kind = kind_of(kind_names[i], source_ + ": /checkpoints");
+      const bool is_branch = subject.kind != Kind::trunk && subject.kind != Kind::average;
       subject.branched_at = branched.is_present() ? branched.at(i) : is_branch ? 0 : subject.D;
       subjects_.push_back(subject);
-      read_training_precision(subjects_.back());
+      read_branch(subjects_.back());
     }
   }
 
@@ -188,7 +197,7 @@ class Reader {
   void append_schemes(Table& table) const {
     const Dataset* schemes = group("schemes");
     const auto last =
-        std::find_if(subjects_.rbegin(), subjects_.rend(), [](const Subject& s) { return s.kind == "trunk"; });
+        std::find_if(subjects_.rbegin(), subjects_.rend(), [](const Subject& s) { return s.kind == Kind::trunk; });
     if (schemes == nullptr || last == subjects_.rend()) return;
     const std::string where = source_ + ": /schemes";
     const auto column = [&](const char* name) { return Column(*schemes, name, {"entry"}, where); };
@@ -273,13 +282,21 @@ class Reader {
     subject.horizon = option_number("model.tokens", 0);
   }
 
-  /// Precision of training of one checkpoint: that of its branch, or that of the model for what the recorder marked.
-  void read_training_precision(Subject& subject) const {
-    std::string section;
-    if (subject.variant.rfind("qat_", 0) == 0) section = "model.";
-    for (int i = 1; section.empty() && !option_text(fmt::format("branch{}.name", i), "").empty(); ++i)
-      if (subject.kind == "lowered" && option_text(fmt::format("branch{}.name", i), "") == subject.variant)
-        section = fmt::format("branch{}.", i);
+  /// The options of the branch that a checkpoint ends: "branch1.", or nothing.
+  std::string branch_of(const Subject& subject) const {
+    if (subject.kind == Kind::trunk || subject.kind == Kind::average) return "";
+    for (int i = 1; !option_text(fmt::format("branch{}.name", i), "").empty(); ++i)
+      if (option_text(fmt::format("branch{}.name", i), "") == subject.variant) return fmt::format("branch{}.", i);
+    return "";
+  }
+
+  /// Length of its branch and precision of its training: that of the branch, or that of the model for what the recorder
+  /// marked.
+  void read_branch(Subject& subject) const {
+    const std::string branch = branch_of(subject);
+    if (!branch.empty()) subject.branch_tokens = option_number(branch + "tokens", 0);
+    const bool is_of_model = subject.variant.rfind("qat_", 0) == 0;
+    const std::string section = is_of_model ? "model." : subject.kind == Kind::lowered ? branch : "";
     if (section.empty()) return;
     subject.train_w_bits = option_number(section + "train_weight_bits", 16);
     subject.train_a_bits = option_number(section + "train_activation_bits", 16);
@@ -342,6 +359,27 @@ class Reader {
 };
 
 }  // namespace
+
+std::string_view name_of(Architecture architecture) {
+  return architecture == Architecture::transformer ? "transformer" : "mlp";
+}
+
+std::string_view name_of(Kind kind) {
+  switch (kind) {
+    case Kind::trunk: return "trunk";
+    case Kind::average: return "average";
+    case Kind::cooldown: return "cooldown";
+    case Kind::tuned: return "tuned";
+    case Kind::lowered: return "lowered";
+  }
+  return "";
+}
+
+Kind kind_of(std::string_view name, const std::string& source) { return named(kinds, "kind", name, source); }
+
+Architecture architecture_of(std::string_view name, const std::string& source) {
+  return named(architectures, "architecture", name, source);
+}
 
 void append_run(Table& table, const RunFile& run, const std::string& source) {
   const Reader reader(run, source);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hone {
@@ -16,23 +17,44 @@ struct RunFile;
 
 namespace hone::theory {
 
+enum class Architecture { transformer, mlp };
+
+/// What a checkpoint is of its trunk.
+enum class Kind {
+  trunk,
+  average,   ///< of the weights along the trunk
+  cooldown,  ///< a branch whose learning rate decays
+  tuned,     ///< a branch on other data
+  lowered,   ///< a branch trained at low precision
+};
+
+/// Their names in run files.
+std::string_view name_of(Architecture architecture);
+std::string_view name_of(Kind kind);
+/// The kind of that name.   errors  FormatError naming the source and the known kinds
+Kind kind_of(std::string_view name, const std::string& source);
+/// The architecture of that name.   errors  FormatError naming the source and the known ones
+Architecture architecture_of(std::string_view name, const std::string& source);
+
 /// What every row says about the model it was measured on. Of the recipe, numbers that are not recorded are 0 and
 /// texts empty, so that subjects can be compared and sorted.
 struct Subject {
   std::string run;
-  std::string architecture;  ///< transformer | mlp
+  Architecture architecture = Architecture::transformer;
   std::int64_t seed = 0;
   double N = 0;
   double D = 0;
-  std::string variant;         ///< trunk | ema | lawa | the name of a branch; qat_… when trained at low precision
-  std::string model;           ///< name in the study; equal architectures may differ in schedule
-  std::string schedule;        ///< of the trunk
-  double peak_lr = 0;          ///< peak learning rate
-  std::string arm = "main";    ///< contrasts of the study leave this arm; older files know no other
-  std::string kind = "trunk";  ///< trunk | average | cooldown | tuned | lowered; of older files, what variant implies
-  double branched_at = 0;      ///< tokens of the trunk where the branch left it; D for trunks and averages
-  std::string data;            ///< name of the training data in the study
-  double batch = 0;            ///< sequences per update
+  std::string variant;       ///< trunk | ema | lawa | the name of a branch; qat_… when trained at low precision
+  std::string model;         ///< name in the study; equal architectures may differ in schedule
+  std::string schedule;      ///< of the trunk
+  double peak_lr = 0;        ///< peak learning rate
+  std::string arm = "main";  ///< contrasts of the study leave this arm; older files know no other
+  Kind kind = Kind::trunk;
+  double branched_at = 0;  ///< tokens of the trunk where the branch left it; D for trunks and averages
+  double branch_tokens =
+      0;             ///< length of the branch in tokens, where the study gives one; 0: a share of what came before
+  std::string data;  ///< name of the training data in the study
+  double batch = 0;  ///< sequences per update
   double weight_decay = 0;
   double horizon = 0;        ///< tokens for which the schedule was laid out
   double train_w_bits = 16;  ///< precision in training up to this checkpoint; 16 = full
@@ -40,6 +62,7 @@ struct Subject {
   double train_kv_bits = 16;
   std::string method;  ///< of training at low precision: qat | lsq | bitnet; empty at full precision
 
+  bool is_transformer() const { return architecture == Architecture::transformer; }
   bool is_full_precision() const { return train_w_bits >= 16 && train_a_bits >= 16 && train_kv_bits >= 16; }
 };
 

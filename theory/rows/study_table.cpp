@@ -132,6 +132,15 @@ Field of_subject(const char* name, const char* unit, const char* meaning, T Subj
           [=](const RunRows& run) { return run.each<T>([&](const Place& at) { return run.subject(at).*member; }); }};
 }
 
+/// Of an enum with name_of.
+template <class Enum>
+Field named_of_subject(const char* name, const char* meaning, Enum Subject::*member) {
+  return {
+      name, "1", meaning, [=](const RunRows& run) {
+        return run.each<std::string>([&](const Place& at) { return std::string(name_of(run.subject(at).*member)); });
+      }};
+}
+
 Field of_run(const char* name, const char* meaning, std::function<std::string(const RunRows&)> text) {
   return {name, "1", meaning, [text = std::move(text)](const RunRows& run) {
             const std::string value = text(run);
@@ -166,7 +175,7 @@ void add_run_fields(std::vector<Field>& f) {
   f.push_back(text_of("outcome", "`complete`, or why the run ended early", "manifest", "outcome"));
   f.push_back(of_subject("model", "1", "name of the model in the study", &Subject::model));
   f.push_back(of_subject("arm", "1", "arm of the study that the model belongs to", &Subject::arm));
-  f.push_back(of_subject("architecture", "1", "`transformer` or `mlp`", &Subject::architecture));
+  f.push_back(named_of_subject("architecture", "`transformer` or `mlp`", &Subject::architecture));
   f.push_back(of_subject("seed", "1", "seed of the run", &Subject::seed));
   f.push_back(of_subject("params", "1", "N, quantizable parameters", &Subject::N));
   f.push_back(number_of("total_params", "1", "all parameters", "manifest", "total_params"));
@@ -188,7 +197,7 @@ void add_checkpoint_fields(std::vector<Field>& f) {
   f.push_back(at_checkpoint("step", "1", "optimizer updates done", "checkpoints", "step"));
   f.push_back(of_subject("tokens", "tokens", "D, training tokens seen", &Subject::D));
   f.push_back(of_subject("variant", "1", "`trunk`, `ema`, `lawa`, or the name of a branch", &Subject::variant));
-  f.push_back(of_subject("kind", "1", "`trunk`, `average`, `cooldown`, `tuned` or `lowered`", &Subject::kind));
+  f.push_back(named_of_subject("kind", "`trunk`, `average`, `cooldown`, `tuned` or `lowered`", &Subject::kind));
   f.push_back(of_subject("branched_at", "tokens", "tokens of the trunk where a branch left it", &Subject::branched_at));
   f.push_back(of_subject("method", "1", "of training at low precision: `qat`, `lsq` or `bitnet`", &Subject::method));
   f.push_back(of_subject("train_weight_bits", "1", "bits of weights in training; 16 = full", &Subject::train_w_bits));
@@ -260,10 +269,10 @@ std::string to_csv(const Dataset& table) {
   std::vector<std::string> lines(count + 1);
   for (const Field& field : fields()) {
     const char* separator = &field == &fields().front() ? "" : ",";
-    lines[0] += separator + std::string(field.name);
+    lines[0].append(separator).append(field.name);
     std::visit(
         [&](const auto& values) {
-          for (std::size_t i = 0; i < count; ++i) lines[i + 1] += separator + cell(values[i]);
+          for (std::size_t i = 0; i < count; ++i) lines[i + 1].append(separator).append(cell(values[i]));
         },
         table.at(field.name).values);
   }

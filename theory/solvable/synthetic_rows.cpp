@@ -19,7 +19,7 @@ void visit_grid(const SyntheticGrid& grid, Visit&& visit) {
       for (int seed = 0; seed < grid.seeds; ++seed) {
         Subject subject;
         subject.run = fmt::format("synthetic N {} seed {}", n, seed);
-        subject.architecture = "transformer";
+        subject.architecture = Architecture::transformer;
         subject.seed = seed;
         subject.N = n;
         subject.D = d;

@@ -180,7 +180,8 @@ TEST_CASE("judge: thresholds of the study file reach the verdicts") {
   REQUIRE(place.says("judge").code == 0);
   const std::string path = place.out() / "verdict.json";
   const auto verdicts = theory::verdicts_from_json(read_text(path), path);
-  CHECK(theory::value_of(verdicts.at(2).thresholds, "q3_tolerance") == 0.25);
+  CHECK(verdicts.at(2).thresholds.at(0).name == "q3_tolerance");
+  CHECK(verdicts.at(2).thresholds.at(0).value == 0.25);
 }
 
 TEST_CASE("judge: thresholds that changed after the run are refused and the verdicts stay as they were") {

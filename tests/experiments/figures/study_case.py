@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
-SOURCES = HERE.parents[1] / "experiments" / "figures"
+SOURCES = HERE.parents[2] / "experiments" / "figures"
 sys.path[:0] = [str(SOURCES), str(HERE)]
 
 import h5py  # noqa: E402

@@ -267,84 +267,104 @@ def write_arms(folder, size):
         write_lowered_run(folder / f"qat{bits}-n{size}-s1.h5", size, bits)
 
 
-def detail(name, value, half=None):
-    return {"name": name, "value": value, "low": None if half is None else value - half,
-            "high": None if half is None else value + half}
+def finding(key, label, estimate, half=None):
+    return {"key": key, "label": label, "estimate": estimate,
+            "low": None if half is None else estimate - half,
+            "high": None if half is None else estimate + half, "unit": "1"}
 
 
-def verdict(name, outcome, estimate, half, details):
+def verdict(name, outcome, key, estimate, half, findings):
     known = estimate is not None
     return {"id": name, "question": f"Question {name}, with <tags> & signs?",
             "hypothesis": "the damage grows as a power of the tokens at fixed model size",
             "outcome": outcome, "prose": f"Prose of {name}: the interval lies above 0.",
+            "estimate_key": f"{name.lower()}.{key}", "estimate_label": key, "unit": "1",
             "estimate": estimate, "low": estimate - half if known else None,
             "high": estimate + half if known else None, "level": 0.95, "n": 90,
             "rule": "supported: interval above the minimum; refuted: below it",
             "thresholds": [{"name": "ptq_bits_min", "value": 3, "meaning": "least bits in a fit"},
                            {"name": "ptq_bits_max", "value": 6, "meaning": "most bits in a fit"},
                            {"name": "q6_tolerance", "value": 0.1, "meaning": "largest share"}],
-            "controls": [{"name": "several seeds per cell", "was_run": True},
-                         {"name": "tokens span 1.5 decades", "was_run": False}],
-            "details": details}
+            "controls": [{"key": "several_seeds", "label": "several seeds per cell",
+                          "was_run": True},
+                         {"key": "token_range", "label": "tokens span 1.5 decades",
+                          "was_run": False}],
+            "findings": findings}
 
 
-def interaction_details():
+def interactions():
     """All pairs and the triple over a grid of bits; beyond 0.1 where the bits are few."""
     grid, found = (2, 3, 4, 6), []
+
+    def add(cell, value, half):
+        found.append(finding(f"q6.interaction.{cell.lower()}", f"relative interaction {cell}",
+                             value, half))
+
     for first, second in (("W", "A"), ("W", "KV"), ("A", "KV")):
-        found += [detail(f"relative interaction {first}{x}{second}{y}",
-                         (3.0 if first == "W" else -2.0) * 4.0 ** (3 - x - y) + 0.01, 0.04)
-                  for x in grid for y in grid]
-    return found + [detail(f"relative interaction W{w}A{a}KV{kv}", -0.2 / (w + a + kv), 0.03)
-                    for w in grid for a in grid for kv in (3, 4)]
-
-
-def factor_details():
-    """What a bit is worth: measured near the squared step, with the theories beside it."""
-    found = []
-    for bits, step, power in ((3, 5.44, 4.86), (4, 4.59, 3.41), (5, 4.27, 2.72)):
-        name = f"factor {bits} to {bits + 1} bits"
-        found += [detail(name, 1.03 * step, 0.4), detail(f"{name}: of the prediction", step, 0.2),
-                  detail(f"{name}: squared step", step),
-                  detail(f"{name}: exponential, Kumar et al.", 5.435),
-                  detail(f"{name}: power, Ouyang et al.", power)]
+        for x in grid:
+            for y in grid:
+                add(f"{first}{x}{second}{y}",
+                    (3.0 if first == "W" else -2.0) * 4.0 ** (3 - x - y) + 0.01, 0.04)
+    for w in grid:
+        for a in grid:
+            for kv in (3, 4):
+                add(f"W{w}A{a}KV{kv}", -0.2 / (w + a + kv), 0.03)
     return found
 
 
-def precision_details():
-    found = [detail("gamma_w", 2.6, 0.2), detail("n_w", 0.0, 0.1)]
-    return found + [detail(f"N_eff/N measured, W{b}A16KV16 in training", 1 - np.exp(-b / 2.6), 0.04)
-                    for b in (3, 4, 6, 8)]
+def factors():
+    """What a bit is worth: measured near the squared step, with the theories beside it."""
+    found = []
+    for bits, step, power in ((3, 5.44, 4.86), (4, 4.59, 3.41), (5, 4.27, 2.72)):
+        key, label = f"q7.factor.bits_{bits}", f"factor {bits} to {bits + 1} bits"
+        found += [finding(key, label, 1.03 * step, 0.4),
+                  finding(f"{key}.prediction", f"{label}: of the prediction", step, 0.2),
+                  finding(f"{key}.step", f"{label}: squared step", step),
+                  finding(f"{key}.kumar", f"{label}: exponential, Kumar et al.", 5.435),
+                  finding(f"{key}.ouyang", f"{label}: power, Ouyang et al.", power)]
+    return found
+
+
+def precisions():
+    found = [finding("q8.gamma_w", "gamma_w", 2.6, 0.2), finding("q8.n_w", "n_w", 0.0, 0.1)]
+    return found + [finding(f"q8.fraction.w{b}a16kv16",
+                            f"N_eff/N measured, W{b}A16KV16 in training",
+                            1 - np.exp(-b / 2.6), 0.04) for b in (3, 4, 6, 8)]
 
 
 def verdicts(with_constants):
     log_n = np.log(1e5)
-    q1 = [detail("gamma_N", 0.3, 0.06), detail("gamma_post", 1 / np.log(4), 0.05),
-          detail("held-out error: squared step", 0.21), detail("R2", 0.97),
-          detail("held-out error: exponential in bits", 0.18)]
-    q2 = [detail("gamma_N", 0.3, 0.05), detail("gamma_D of lambda_max", 0.48, 0.07),
-          detail("gamma_N of lambda_max", 0.40, 0.05)]
-    q3 = [detail("R2", 0.98), detail("d ln delta/d ln D", 0.52, 0.05),
-          detail("d ln delta/d ln D: weighted trace", 0.47, 0.06),
-          detail("d ln delta/d ln D: squared step", -0.03, 0.02),
-          detail("d ln delta/d ln D: alignment", 0.02, 0.03),
-          detail("d ln delta/d ln D: higher order", 0.06, 0.04)]
-    q3 += [detail(f"held-out R2 of {name}", value, 0.03) for name, value in (
-        ("the prediction, no parameter", 0.93), ("the prediction", 0.95), ("tr H", 0.81),
-        ("lambda_max", 0.55), ("weight norm", -0.1), ("loss", 0.62))]
-    q3.append(detail("held-out R2 of the prediction minus that of tr H", 0.14, 0.05))
+    q1 = [finding("q1.gamma_n", "gamma_N", 0.3, 0.06),
+          finding("q1.gamma_post", "gamma_post", 1 / np.log(4), 0.05),
+          finding("q1.held_out.step", "held-out error: squared step", 0.21),
+          finding("q1.r2", "R2", 0.97),
+          finding("q1.held_out.exponential", "held-out error: exponential in bits", 0.18)]
+    q2 = [finding("q2.gamma_n", "gamma_N", 0.3, 0.05),
+          finding("q2.lambda_max.gamma_d", "gamma_D of lambda_max", 0.48, 0.07),
+          finding("q2.lambda_max.gamma_n", "gamma_N of lambda_max", 0.40, 0.05)]
+    q3 = [finding("q3.r2", "R2", 0.98), finding("q3.growth", "d ln delta/d ln D", 0.52, 0.05)]
+    q3 += [finding(f"q3.growth.{part}", f"d ln delta/d ln D: {part}", value, half)
+           for part, value, half in (("trace", 0.47, 0.06), ("step", -0.03, 0.02),
+                                     ("alignment", 0.02, 0.03), ("higher", 0.06, 0.04))]
+    q3 += [finding(f"q3.mediator.{key}", f"held-out R2 of {key}", value, 0.03) for key, value in (
+        ("prediction_as_is", 0.93), ("prediction", 0.95), ("trace", 0.81), ("lambda_max", 0.55),
+        ("weight_norm2", -0.1), ("loss", 0.62))]
+    q3.append(finding("q3.mediator_margin.trace", "of the prediction minus that of tr H", 0.14,
+                      0.05))
     if with_constants:
-        q1.append(detail("ln C", np.log(6.6e-4 * 20 * 4.0**4) - 0.2 * log_n, 0.5))
-        q2 += [detail("c", np.log(20) - 0.2 * log_n),
-               detail("c of lambda_max", np.log(3) - 0.08 * log_n)]
-        q3.append(detail("intercept", 0.15, 0.1))
-    q4 = [detail(f"measured over predicted, {s}", 1.1, 0.06) for s in SUBSPACES]
-    return [verdict("Q1", "supported", 0.5, 0.05, q1), verdict("Q2", "supported", 0.5, 0.06, q2),
-            verdict("Q3", "refuted", 1.02, 0.03, q3), verdict("Q4", "refuted", 1.04, 0.1, q4),
-            verdict("Q5", "inconclusive", None, 0, []),
-            verdict("Q6", "refuted", 0.13, 0.02, interaction_details()),
-            verdict("Q7", "supported", -0.1, 0.05, factor_details()),
-            verdict("Q8", "inconclusive", 6.2, 1.1, precision_details())]
+        q1.append(finding("q1.ln_c", "ln C", np.log(6.6e-4 * 20 * 4.0**4) - 0.2 * log_n, 0.5))
+        q2 += [finding("q2.c", "c", np.log(20) - 0.2 * log_n),
+               finding("q2.lambda_max.c", "c of lambda_max", np.log(3) - 0.08 * log_n)]
+        q3.append(finding("q3.intercept", "intercept", 0.15, 0.1))
+    q4 = [finding(f"q4.ratio.{s}", f"measured over predicted, {s}", 1.1, 0.06) for s in SUBSPACES]
+    return [verdict("Q1", "supported", "gamma_d", 0.5, 0.05, q1),
+            verdict("Q2", "supported", "gamma_d", 0.5, 0.06, q2),
+            verdict("Q3", "refuted", "slope", 1.02, 0.03, q3),
+            verdict("Q4", "refuted", "share_ratio", 1.04, 0.1, q4),
+            verdict("Q5", "inconclusive", "largest_residual", None, 0, []),
+            verdict("Q6", "refuted", "interaction", 0.13, 0.02, interactions()),
+            verdict("Q7", "supported", "best_rival_difference", -0.1, 0.05, factors()),
+            verdict("Q8", "inconclusive", "optimal_bits", 6.2, 1.1, precisions())]
 
 
 def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_constants=False):
@@ -355,6 +375,6 @@ def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_
             write_run(folder / "runs" / f"n{size}-s{seed}.h5", size, seed)
         write_arms(folder / "runs", size)
     (folder / "study.toml").write_text('[study]\nname = "synthetic"\n', encoding="utf-8")
-    text = json.dumps({"schema": 1, "verdicts": verdicts(with_constants)}, indent=2)
+    text = json.dumps({"schema": 2, "verdicts": verdicts(with_constants)}, indent=2)
     (folder / "verdict.json").write_text(text, encoding="utf-8")
     return folder

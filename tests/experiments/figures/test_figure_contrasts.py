@@ -83,12 +83,12 @@ class FromVerdicts(StudyCase):
         self.assertEqual(bars[4][0], 0)
 
     def test_mediators_are_sorted_and_a_bar_below_the_axis_is_said(self):
-        question, bars = mediators.bars_of(read_study(self.folder))
-        self.assertEqual((question, [name for name, _ in bars][:2], len(bars)),
-                         ("Q3", ["the prediction", "the prediction, no parameter"], 6))
+        bars = mediators.bars_of(read_study(self.folder))
+        self.assertEqual(([name for name, _ in bars][:2], len(bars)),
+                         (["prediction", "prediction_as_is"], 6))
 
         def lower(verdict):
-            next(d for d in verdict["details"] if d["name"].endswith("of loss"))["value"] = -9.0
+            next(f for f in verdict["findings"] if f["key"] == "q3.mediator.loss")["estimate"] = -9.0
         study = self.change("Q3", lower)
         self.assertIn("1 bar cut at −0.5", mediators.mediators_figure(study).caption)
 
@@ -99,18 +99,16 @@ class FromVerdicts(StudyCase):
             self.assertEqual(breakdown.mark_of({"low": low, "high": high}, 0.1), mark)
 
     def test_breakdown_has_a_map_for_each_pair_and_each_cache_width_of_the_triple(self):
-        _, maps = breakdown.maps_of(read_study(self.folder))
+        maps = breakdown.maps_of(read_study(self.folder))
         self.assertEqual(list(maps), [((0, 1), None), ((0, 2), None), ((1, 2), None),
                                       ((0, 1, 2), 3.0), ((0, 1, 2), 4.0)])
-        self.assertEqual(maps[(0, 2), None][3.0, 4.0]["value"],
-                         next(d["value"] for d in read_study(self.folder).verdict("Q6")["details"]
-                              if d["name"] == "relative interaction W3KV4"))
+        self.assertEqual(maps[(0, 2), None][3.0, 4.0],
+                         read_study(self.folder).finding("q6.interaction.w3kv4"))
 
     def test_factors_of_one_bit_come_by_theory_and_by_bits(self):
-        question, factors = per_bit.factors_of(read_study(self.folder))
-        self.assertEqual(question, "Q7")
+        factors = per_bit.factors_of(read_study(self.folder))
         self.assertEqual(list(factors), list(per_bit.LOOKS))
-        self.assertEqual([e["value"] for _, e in factors["squared step"]], [5.44, 4.59, 4.27])
+        self.assertEqual([e["estimate"] for _, e in factors["squared step"]], [5.44, 4.59, 4.27])
 
     def test_training_precision_draws_the_fitted_law_through_the_measured_shares(self):
         ax = style.plt.figure().add_subplot()

@@ -11,7 +11,7 @@ import numpy as np
 import report
 import report_question
 import style
-from records import read_study, rows
+from records import RecordError, read_study, rows
 
 
 def part(page, name):
@@ -51,8 +51,9 @@ class Sections(StudyCase):
 
     def test_questions_come_from_the_verdict_file_whatever_their_names(self):
         def add(verdicts):
-            verdicts.append(verdicts[0] | {"id": "Q99", "prose": "so be it. More.", "details": [
-                {"name": "<odd> & new", "value": 2.0, "low": 1.0, "high": 3.0}]})
+            verdicts.append(verdicts[0] | {"id": "Q99", "prose": "so be it. More.", "findings": [
+                {"key": "q99.odd", "label": "<odd> & new", "estimate": 2.0, "low": 1.0, "high": 3.0,
+                 "unit": "1"}]})
         page = report.report_html(self.verdict_file(add), {}, {})
         self.assertIn("<td class='said'>So be it.</td>", page)
         self.assertIn("<td class=''>&lt;odd&gt; &amp; new</td><td class='num'>2</td>"
@@ -103,13 +104,20 @@ class Arms(StudyCase):
         tuned = rows(study, "curvature", ["trace"], kinds=("tuned",))
         self.assertEqual({round(p.tokens / p.branched_at, 9) for p in tuned}, {1.1})
 
-    def test_kinds_of_files_without_them_follow_from_the_variants(self):
+    def test_files_without_kinds_are_refused(self):
         for path in self.folder.glob("runs/*.h5"):
-            edit(path, lambda f: [f["checkpoints"].pop(n) for n in ("kind", "branched_at")])
-        found = rows(read_study(self.folder), "ptq", ["delta_nats"], "bits")
-        self.assertEqual({(p.variant, p.kind) for p in found},
-                         {("trunk", "trunk"), ("cooled", "cooldown"), ("ema", "average")})
-        self.assertTrue(all(p.branched_at == p.tokens for p in found))
+            edit(path, lambda f: f["checkpoints"].pop("kind"))
+        with self.assertRaisesRegex(RecordError, "checkpoints has no kind"):
+            read_study(self.folder)
+
+    def test_a_finding_is_found_by_its_key_and_a_group_by_its_beginning(self):
+        study = read_study(self.folder)
+        self.assertEqual(study.finding("q1.gamma_d")["estimate"], 0.5)  # the verdict's own estimate
+        self.assertEqual(study.finding("q1.gamma_n")["estimate"], 0.3)
+        self.assertIsNone(study.finding("q1.gamma"))
+        self.assertIsNone(study.finding("q99.gamma_n"))
+        self.assertEqual([place for place, _ in study.findings("q3.growth")],
+                         ["trace", "step", "alignment", "higher"])
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ struct Setting {
   TokenBatch windows;
 };
 
-bool is_zero(const PairedDifference& d) { return d.mean_nats == 0 && d.standard_error_nats == 0; }
+bool is_zero(const MeanEstimate& d) { return d.mean == 0 && d.standard_error == 0; }
 
 /// The tiny transformer of the quick study alone, with decoding at its end.
 std::string study_text(const std::string& decode) {
@@ -190,7 +190,7 @@ TEST_CASE("decode table: the mean rise is that of decoding every window at once"
   const PolicyEntry entry = s.table().policies.front();
   CHECK(full.mean() > 0);
   CHECK_NEAR(entry.all.reference.mean, full.mean(), 1e-12, 0);
-  CHECK_NEAR(entry.all.difference.mean_nats, (changed - full).mean(), 1e-12, 1e-14);
+  CHECK_NEAR(entry.all.difference.mean, (changed - full).mean(), 1e-12, 1e-14);
 }
 
 TEST_CASE("decode table: schedules have equal averages, opposite order and the stored width's reference") {
@@ -212,10 +212,9 @@ TEST_CASE("decode table: schedules have equal averages, opposite order and the s
     CHECK(uniform.average_bits == down.average_bits);
     CHECK(is_zero(uniform.to_uniform));
     CHECK(!is_zero(down.to_uniform));
-    CHECK_NEAR(down.to_uniform.mean_nats, down.all.difference.mean_nats - uniform.all.difference.mean_nats, 1e-9,
-               1e-13);
+    CHECK_NEAR(down.to_uniform.mean, down.all.difference.mean - uniform.all.difference.mean, 1e-9, 1e-13);
   }
-  CHECK(std::abs(entries[0].all.difference.mean_nats) < std::abs(entries[1].all.difference.mean_nats));
+  CHECK(std::abs(entries[0].all.difference.mean) < std::abs(entries[1].all.difference.mean));
 }
 
 TEST_CASE("decode table: the stored schedule is the plain model of that width, prompt and all, exactly") {

@@ -56,7 +56,7 @@ TEST_CASE("read_study: one line names file, line and fix [bad TOML, unknown keys
                   "[noise]",
                   "[thresholds]\nq3_tolerence = 1\n[noise]",
                   "q3_tolerence",
-                  {"did you mean q3_tolerance?"}});
+                  {"thresholds.q3_tolerence is unknown", "did you mean \"q3_tolerance\"?"}});
   expect_refused(
       {"thresholds no table", "# A few", "thresholds = 3\n# A few", "thresholds = 3", {"write [thresholds]"}});
   expect_refused({"list for section", "[noise]", "[[noise]]", "[[noise]]", {"write [noise]"}});

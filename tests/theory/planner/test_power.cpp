@@ -51,7 +51,7 @@ Table noisy_pilot_table(const World& w) {
   return table;
 }
 
-std::vector<Threshold> thresholds() { return default_thresholds(); }
+Thresholds thresholds() { return Thresholds{}; }
 
 const Power& of(const std::vector<Power>& all, const std::string& id) {
   const auto found = std::find_if(all.begin(), all.end(), [&](const Power& p) { return p.id == id; });

@@ -1,4 +1,4 @@
-#include "theory/planner/predict.hpp"
+#include "theory/planner/predict_by_law.hpp"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ World exact(bool is_step = false) { return {.run = 0, .checkpoint = 0, .row = 0,
 
 LawRoute route_of(const World& w, Asked asked) {
   const Table table = planted(w);
-  return law_route(table, resolved(table, asked), default_thresholds());
+  return law_route(table, resolved(table, asked), Thresholds{});
 }
 
 const LawStep& at(const LawRoute& route, double bits) {
@@ -40,7 +40,7 @@ TEST_SUITE("predict") {
       // One width is asked, and no losses: their intervals are not what is tested here.
       Table table = planted(w);
       table.losses.clear();
-      const LawRoute route = law_route(table, {.N = N, .D = D, .bits = {4}}, default_thresholds());
+      const LawRoute route = law_route(table, {.N = N, .D = D, .bits = {4}}, Thresholds{});
       REQUIRE(route.ladder.size() == 1);
       const auto z = [&](std::uint64_t k) { return normal(Stream{w.seed, Domain::test, 1}, k); };
       const double truth = std::exp(log_damage(w, N, D, 4) + w.run * z(0) + w.checkpoint * z(1) + w.row * z(2));
@@ -137,7 +137,7 @@ TEST_SUITE("predict") {
     CHECK(one_size.loss_problem.find("one model size") != std::string::npos);
     Table few = planted({});
     few.ptq.resize(2);
-    CHECK(law_route(few, resolved(few, {}), default_thresholds()).problem.find("too few") != std::string::npos);
+    CHECK(law_route(few, resolved(few, {}), Thresholds{}).problem.find("too few") != std::string::npos);
     CHECK_THROWS_AS(resolved({}, {}), OptionError);
   }
 

@@ -35,7 +35,7 @@ Table trained_low(const SyntheticGrid& grid, const std::vector<double>& bits,
         for (const double d : grid.D) {
           const double share = std::isfinite(b) ? -std::expm1(-b / scale(d) + offset) : 1;
           LossRow r;
-          r.run = "synthetic", r.architecture = "transformer", r.seed = seed, r.N = n, r.D = d;
+          r.run = "synthetic", r.architecture = Architecture::transformer, r.seed = seed, r.N = n, r.D = d;
           r.variant = std::isfinite(b) ? "qat_trunk" : "trunk";
           if (std::isfinite(b)) r.arm = "qat", r.method = "qat", r.train_w_bits = b;
           r.loss = (1.5 + 30 * std::pow(n * share, -0.35) + 60 * std::pow(d, -0.3)) *

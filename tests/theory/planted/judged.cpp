@@ -11,8 +11,7 @@ namespace {
 std::vector<Verdict> judged(const World& world, const WorldOptions& options) {
   std::vector<Verdict> verdicts(static_cast<std::size_t>(options.campaigns));
   parallel_for(options.campaigns, options.threads, [&](Index i, int) {
-    verdicts[static_cast<std::size_t>(i)] =
-        world.judge(world.draw(static_cast<std::uint64_t>(i)), default_thresholds());
+    verdicts[static_cast<std::size_t>(i)] = world.judge(world.draw(static_cast<std::uint64_t>(i)), Thresholds{});
   });
   return verdicts;
 }

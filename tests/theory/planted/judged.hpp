@@ -11,7 +11,7 @@
 
 namespace hone::theory {
 
-using Judge = Verdict (*)(const Table&, const std::vector<Threshold>&);
+using Judge = Verdict (*)(const Table&, const Thresholds&);
 
 /// A world, the question put to it, and what an honest judge would say.
 struct World {

@@ -39,7 +39,8 @@ inline Table planted(const World& w) {
         const double loss = loss_at(N, D) * std::exp(w.loss_noise * z());
         const std::string model = fmt::format("n{}", N);
         LossRow of_loss;
-        of_loss.run = fmt::format("{}-s{}", model, s), of_loss.architecture = "transformer", of_loss.model = model;
+        of_loss.run = fmt::format("{}-s{}", model, s), of_loss.architecture = Architecture::transformer,
+        of_loss.model = model;
         of_loss.seed = s, of_loss.N = N, of_loss.D = D, of_loss.variant = "trunk", of_loss.loss = loss;
         table.losses.push_back(of_loss);
         for (const double P : {3.0, 4.0, 5.0, 6.0}) {

@@ -15,14 +15,11 @@
 
 namespace hone::theory {
 
-inline std::vector<Threshold> quick(const std::map<std::string, double>& values = {}) {
-  return with_values(default_thresholds(), values);
-}
-
-inline double detail(const Verdict& v, const std::string& name) {
-  const Detail* d = find_detail(v, name);
-  REQUIRE_MESSAGE(d != nullptr, name);
-  return d->value;
+/// The number of a finding that must be there.
+inline double number(const Verdict& v, const std::string& key) {
+  const Finding* found = find_finding(v, key);
+  REQUIRE_MESSAGE(found != nullptr, key);
+  return found->estimate;
 }
 
 inline Table planted(const PlantedLaw& law, const SyntheticGrid& grid = {}) {
@@ -31,14 +28,14 @@ inline Table planted(const PlantedLaw& law, const SyntheticGrid& grid = {}) {
 
 inline Subject subject_of(double n, double d, int seed, const std::string& variant) {
   Subject s;
-  s.run = "synthetic", s.architecture = "transformer", s.variant = variant;
+  s.run = "synthetic", s.variant = variant;
   s.seed = seed, s.N = n, s.D = d;
   return s;
 }
 
 /// A branch of every trunk checkpoint at its own D, with damage and prediction moved by the given amounts in ln units.
-inline void add_branch(Table& table, const std::string& variant, const std::string& kind, double delta_shift,
-                       double predicted_shift, double noise) {
+inline void add_branch(Table& table, const std::string& variant, Kind kind, double delta_shift, double predicted_shift,
+                       double noise) {
   std::vector<PtqRow> branches;
   for (PtqRow r : table.ptq) {
     if (r.variant != "trunk") continue;
@@ -54,13 +51,13 @@ inline void add_branch(Table& table, const std::string& variant, const std::stri
 }
 
 inline void add_cooled(Table& table, double delta_shift, double predicted_shift, double noise) {
-  add_branch(table, "cooled", "cooldown", delta_shift, predicted_shift, noise);
+  add_branch(table, "cooled", Kind::cooldown, delta_shift, predicted_shift, noise);
 }
 
-/// What a verdict says of a control whose name holds the given words; false when there is none.
-inline bool control(const Verdict& v, const std::string& words) {
-  for (const Control& c : v.controls)
-    if (c.name.find(words) != std::string::npos) return c.was_run;
+/// What a verdict says of a control; false when it says nothing.
+inline bool control(const Verdict& v, Control which) {
+  for (const ControlState& c : v.controls)
+    if (c.control == which) return c.was_run;
   return false;
 }
 

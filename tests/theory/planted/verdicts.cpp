@@ -35,7 +35,7 @@ Table cooled(const SyntheticGrid& grid, const PlantedLaw& law, double delta, dou
   for (PtqRow r : table.ptq) {
     const Stream stream{grid.seed, Domain::synthetic, 0xC001};
     const double own = law.row_noise * std::pow(law.row_per_bit, r.P - 3);
-    r.variant = "cooled", r.kind = "cooldown", r.branched_at = 0.8 * r.D;
+    r.variant = "cooled", r.kind = Kind::cooldown, r.branched_at = 0.8 * r.D;
     scale(r, std::exp(delta + law.higher_noise * normal(stream, 2 * rows.size())), std::exp(predicted));
     const double first_order = own * r.predicted * normal(stream, 2 * rows.size() + 1);
     r.delta += first_order - r.gradient;
@@ -66,7 +66,7 @@ Table factorial(const SyntheticGrid& grid, double interaction, double shared, do
           for (const double a : {3.0, 4.0, 16.0}) {
             const auto damage = [](double bits) { return bits < 16 ? std::exp(-bits) : 0; };
             FactorialRow r;
-            r.run = "synthetic", r.architecture = "transformer", r.variant = "trunk";
+            r.run = "synthetic", r.architecture = Architecture::transformer, r.variant = "trunk";
             r.seed = seed, r.N = n, r.D = d, r.w_bits = w, r.a_bits = a;
             r.delta = (damage(w) + damage(a)) * (w < 16 && a < 16 ? 1 + interaction + offset : 1) *
                       (1 + own * normal(Stream{grid.seed, Domain::synthetic, 0xFAC1}, draw++));

@@ -68,10 +68,6 @@ Ratio ratio_over_draws(const Quadratic& loss, const Quantizer& q, int draws) {
   return {mean, std::sqrt((squares / draws - mean * mean) / (draws - 1))};
 }
 
-std::vector<Threshold> quick(const std::map<std::string, double>& values = {}) {
-  return with_values(default_thresholds(), values);
-}
-
 /// Rows of models whose curvature and weight scale know nothing of the tokens.
 Table null_rows() {
   Table table;
@@ -86,7 +82,7 @@ Table null_rows() {
           q.bits = bits;
           PtqRow row;
           row.run = fmt::format("{}-{}", cols, seed);
-          row.architecture = "transformer", row.variant = "trunk";
+          row.variant = "trunk";
           row.seed = seed, row.N = double(loss.curvature.size()), row.D = tokens, row.P = bits;
           row.delta = row.quadratic = loss.damage(w, q);
           row.delta_se = 0.01 * row.delta;
@@ -122,11 +118,12 @@ RunFile run_of(const std::vector<PtqRow>& rows, const std::vector<SharpnessRow>&
   Dataset &manifest = run.groups["manifest"], &points = run.groups["checkpoints"], &ptq = run.groups["ptq"],
           &curvature = run.groups["curvature"];
   manifest.set_attribute("run_id", rows.front().run);
-  manifest.set_attribute("architecture", rows.front().architecture);
+  manifest.set_attribute("architecture", std::string(name_of(rows.front().architecture)));
   manifest.set_attribute("seed", rows.front().seed);
   manifest.set_attribute("model_params", std::int64_t(rows.front().N));
   points.set("tokens", vector_variable("checkpoint", tokens, "tokens", "seen"));
   points.set("variant", vector_variable("checkpoint", Strings(tokens.size(), "trunk"), "1", "variant"));
+  points.set("kind", vector_variable("checkpoint", Strings(tokens.size(), "trunk"), "1", "kind"));
   ptq.set("bits", vector_variable("bits", bits, "bits", "bits of a weight"));
   const auto table = [&](const char* name, const Doubles& values) {
     ptq.set(name, matrix_variable({"checkpoint", "bits"}, {count, widths}, values, "nats", name));
@@ -199,7 +196,7 @@ TEST_CASE("null model: at 2 bits the law fails, so that the tests above can fail
 }
 
 TEST_CASE("null model: fixed curvature and fixed steps show no growth with tokens") {
-  const Verdict v = judge_damage_growth(null_rows(), quick());
+  const Verdict v = judge_damage_growth(null_rows(), Thresholds{});
   CAPTURE(v.prose);
   CHECK(holds(v, 0));
   CHECK(v.outcome != Outcome::supported);
@@ -208,7 +205,7 @@ TEST_CASE("null model: fixed curvature and fixed steps show no growth with token
 }
 
 TEST_CASE("null model: real rounding is explained by the prediction over all bits") {
-  const Verdict v = judge_prediction(null_rows(), quick());
+  const Verdict v = judge_prediction(null_rows(), Thresholds{});
   CAPTURE(v.prose);
   CHECK(v.outcome == Outcome::supported);
   CHECK_NEAR(v.estimate, 1.0, 0.0, 0.05);
@@ -218,29 +215,29 @@ TEST_CASE("planted law: the exponents come back through run files, and growth is
   const PlantedLaw law;
   const Table table = through_files(law);
   REQUIRE(table.ptq.size() == 180);
-  const Verdict damage = judge_damage_growth(table, quick());
+  const Verdict damage = judge_damage_growth(table, Thresholds{});
   CAPTURE(damage.prose);
   CHECK(damage.outcome == Outcome::supported);
   CHECK(holds(damage, law.gamma_d));
-  const Detail* size = find_detail(damage, "gamma_N");
+  const Finding* size = find_finding(damage, "q1.gamma_n");
   REQUIRE(size);
-  CHECK_NEAR(std::abs(size->value), law.gamma_n, 0.0, 0.05);
-  const Verdict trace = judge_sharpness_growth(table, quick());
+  CHECK_NEAR(std::abs(size->estimate), law.gamma_n, 0.0, 0.05);
+  const Verdict trace = judge_sharpness_growth(table, Thresholds{});
   CAPTURE(trace.prose);
   CHECK(trace.outcome == Outcome::supported);
   CHECK(holds(trace, law.curvature_share * law.gamma_d));
-  CHECK(judge_prediction(table, quick()).outcome == Outcome::supported);
+  CHECK(judge_prediction(table, Thresholds{}).outcome == Outcome::supported);
 }
 
 TEST_CASE("planted law: without growth the files do not support growth") {
   PlantedLaw flat;
   flat.gamma_d = 0;
   const Table table = through_files(flat);
-  const Verdict damage = judge_damage_growth(table, quick());
+  const Verdict damage = judge_damage_growth(table, Thresholds{});
   CAPTURE(damage.prose);
   CHECK(damage.outcome != Outcome::supported);
   CHECK(holds(damage, 0));
-  CHECK(judge_sharpness_growth(table, quick()).outcome != Outcome::supported);
+  CHECK(judge_sharpness_growth(table, Thresholds{}).outcome != Outcome::supported);
 }
 
 }  // namespace hone::theory

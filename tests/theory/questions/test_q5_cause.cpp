@@ -59,27 +59,29 @@ TEST_SUITE("questions") {
   TEST_CASE("Q5: damage that moves with its prediction is supported, damage that does not is refuted") {
     Table follows = planted({});
     add_cooled(follows, 0.4, 0.4, 0.05);
-    const Verdict v = judge_cause(follows, quick());
+    const Verdict v = judge_cause(follows, Thresholds{});
     CHECK(v.outcome == Outcome::supported);
-    CHECK_NEAR(detail(v, "ln delta, cooled - trunk"), 0.4, 0, 0.02);
+    CHECK_NEAR(number(v, "q5.damage.cooled"), 0.4, 0, 0.02);
+    CHECK(control(v, Control::proportional_cooldowns));
+    CHECK_FALSE(control(v, Control::fixed_cooldowns));
     Table stays = planted({});
     add_cooled(stays, 0, 0.6, 0.05);
-    CHECK(judge_cause(stays, quick()).outcome == Outcome::refuted);
+    CHECK(judge_cause(stays, Thresholds{}).outcome == Outcome::refuted);
   }
 
   TEST_CASE("Q5: a cooldown that moves nothing, one of great scatter, and two cells are inconclusive") {
     Table nothing = planted({});
     add_cooled(nothing, 0, 0, 0.05);
-    CHECK(judge_cause(nothing, quick()).outcome == Outcome::inconclusive);
+    CHECK(judge_cause(nothing, Thresholds{}).outcome == Outcome::inconclusive);
     Table ignores = planted({});  // too small a change to tell following from ignoring
     add_cooled(ignores, 0.08, 0.08, 0.01);
-    CHECK(judge_cause(ignores, quick()).outcome == Outcome::inconclusive);
+    CHECK(judge_cause(ignores, Thresholds{}).outcome == Outcome::inconclusive);
     Table scattered = planted({}, {.N = {1e5}, .seeds = 1});
     add_cooled(scattered, 0.4, 0.4, 1);
-    CHECK(judge_cause(scattered, quick()).outcome == Outcome::inconclusive);
+    CHECK(judge_cause(scattered, Thresholds{}).outcome == Outcome::inconclusive);
     Table few = planted({}, {.N = {1e5}, .D = {1e6, 1e7}});
     add_cooled(few, 0.4, 0.4, 0.05);
-    CHECK(judge_cause(few, quick()).outcome == Outcome::inconclusive);
+    CHECK(judge_cause(few, Thresholds{}).outcome == Outcome::inconclusive);
   }
 
   TEST_CASE("Q5: the trunk is interpolated between its checkpoints and never extrapolated") {
@@ -88,15 +90,15 @@ TEST_SUITE("questions") {
     Table table = planted(exact, {.seeds = 1});
     for (PtqRow r : planted_ptq({.D = {5e5, 2e6, 2e7, 5e7, 2e8}, .seeds = 1}, exact)) {
       r.variant = "cooled";
-      r.kind = "cooldown";
+      r.kind = Kind::cooldown;
       r.delta *= std::exp(0.3);
       r.predicted *= std::exp(0.3);
       table.ptq.push_back(r);
     }
-    const Verdict v = judge_cause(table, quick());
+    const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.n == 3 * 3 * 4);
-    CHECK(detail(v, "rows without a trunk at the same tokens: cooled") == 2 * 3 * 4);
-    CHECK_NEAR(detail(v, "ln delta, cooled - trunk"), 0.3, 1e-9, 0);
+    CHECK(number(v, "q5.unmatched.cooled") == 2 * 3 * 4);
+    CHECK_NEAR(number(v, "q5.damage.cooled"), 0.3, 1e-9, 0);
     CHECK_NEAR(v.estimate, 0, 0, 1e-9);
   }
 
@@ -104,20 +106,19 @@ TEST_SUITE("questions") {
     Table table = planted({});
     for (PtqRow& r : table.ptq) r.delta *= std::pow(r.D / 1e7, 0.3);
     add_cooled(table, 0.4, 0.4, 0.02);
-    const Verdict v = judge_cause(table, quick());
+    const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.outcome == Outcome::refuted);
     CHECK(v.prose.find("still follows the tokens") != std::string::npos);
-    CHECK_NEAR(detail(v, "gamma_D at fixed prediction, all arms"), 0.3, 0, 0.03);
+    CHECK_NEAR(number(v, "q5.gamma_d.residual.all_arms"), 0.3, 0, 0.03);
   }
 
   TEST_CASE("Q5: the exponents of damage, prediction and rest add up exactly in every arm") {
     Table table = recorded();
     add_arm(table, "cosine", 0.3, 0.3, as_cosine);
-    const Verdict v = judge_cause(table, quick());
-    for (const std::string arm : {"all arms", "trunk", "cosine"})
-      CHECK_NEAR(
-          detail(v, "gamma_D of slope times ln prediction, " + arm) + detail(v, "gamma_D at fixed prediction, " + arm),
-          detail(v, "gamma_D of the damage, " + arm), 1e-10, 0);
+    const Verdict v = judge_cause(table, Thresholds{});
+    for (const std::string arm : {"all_arms", "trunk", "cosine"})
+      CHECK_NEAR(number(v, "q5.gamma_d.prediction." + arm) + number(v, "q5.gamma_d.residual." + arm),
+                 number(v, "q5.gamma_d.damage." + arm), 1e-10, 0);
   }
 
   TEST_CASE("Q5: arms that move damage and prediction alike are supported, each under its own name") {
@@ -126,23 +127,24 @@ TEST_SUITE("questions") {
     add_arm(table, "lr", -0.4, -0.4, [](PtqRow& r) { r.peak_lr = 6e-3; });
     add_arm(table, "batch", 0.2, 0.2, [](PtqRow& r) { r.batch = 8; });
     add_arm(table, "decay", -0.2, -0.2, [](PtqRow& r) { r.weight_decay = 0; });
-    const Verdict v = judge_cause(table, quick());
+    const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.outcome == Outcome::supported);
-    CHECK_NEAR(detail(v, "ln delta, cosine - trunk"), 0.3, 0, 0.02);
-    CHECK_NEAR(detail(v, "ln delta, lr, learning rate x2 - trunk"), -0.4, 0, 0.02);
-    CHECK_NEAR(detail(v, "ln delta, batch, batch x0.25 - trunk"), 0.2, 0, 0.02);
-    CHECK_NEAR(detail(v, "ln predicted, decay, weight decay 0 - trunk"), -0.2, 0, 0.02);
-    for (const char* done : {"ends of cosine", "other learning rates", "other batch sizes", "other weight decay"})
+    CHECK_NEAR(number(v, "q5.damage.cosine"), 0.3, 0, 0.02);
+    CHECK_NEAR(number(v, "q5.damage.lr_lr_x2"), -0.4, 0, 0.02);
+    CHECK_NEAR(number(v, "q5.damage.batch_batch_x0_25"), 0.2, 0, 0.02);
+    CHECK_NEAR(number(v, "q5.predicted.decay_decay_0"), -0.2, 0, 0.02);
+    for (const Control done :
+         {Control::cosine_ends, Control::other_rates, Control::other_batches, Control::other_decay})
       CHECK(control(v, done));
-    CHECK_FALSE(control(v, "rotation"));
-    CHECK_FALSE(control(v, "weight averages"));
+    CHECK_FALSE(control(v, Control::rotation));
+    CHECK_FALSE(control(v, Control::weight_averages));
   }
 
   TEST_CASE("Q5: one arm whose damage leaves its prediction refutes, and is named") {
     Table table = recorded();
     add_arm(table, "cosine", 0.3, 0.3, as_cosine);
     add_arm(table, "lr", 0, 0.5, [](PtqRow& r) { r.peak_lr = 6e-3; });
-    const Verdict v = judge_cause(table, quick());
+    const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.outcome == Outcome::refuted);
     CHECK(v.prose.find("Beyond the tolerance: lr, learning rate x2") != std::string::npos);
     CHECK_NEAR(v.estimate, -0.5, 0, 0.03);
@@ -153,7 +155,7 @@ TEST_SUITE("questions") {
     add_arm(table, "cosine", 2, 0, [](PtqRow& r) { r.schedule = "cosine", r.horizon = 10 * r.D; });
     add_arm(table, "average", 2, 0, [](PtqRow&) {});
     add_arm(table, "source", 2, 0, [](PtqRow& r) { r.data = "other", r.peak_lr = 1e-3; });
-    const Verdict v = judge_cause(table, quick());
+    const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.n == 0);
     CHECK(v.outcome == Outcome::inconclusive);
     CHECK(v.prose.find("Nothing can be said") != std::string::npos);
@@ -162,33 +164,43 @@ TEST_SUITE("questions") {
   TEST_CASE("Q5: a rotation that divides damage and errors alike is supported, one that leaves the damage refuted") {
     Table table = recorded();
     add_rotation(table, 1.6, 1.6);
-    const Verdict v = judge_cause(table, quick());
+    const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.outcome == Outcome::supported);
-    CHECK(control(v, "rotation"));
-    CHECK_NEAR(detail(v, "ln predicted, rotated - trunk"), -std::log(1.6), 1e-6, 0);
+    CHECK(control(v, Control::rotation));
+    CHECK_NEAR(number(v, "q5.predicted.rotated"), -std::log(1.6), 1e-6, 0);
     Table ignored = recorded();
     add_rotation(ignored, 1, 1.6);
-    CHECK(judge_cause(ignored, quick()).outcome == Outcome::refuted);
+    CHECK(judge_cause(ignored, Thresholds{}).outcome == Outcome::refuted);
   }
 
   TEST_CASE("Q5: rows of a branch without its kind are no trunk") {
     Table table = recorded();
-    add_branch(table, "cooled", "cooldown", 0.4, 0.4, 0.02);
-    const Verdict v = judge_cause(table, quick());
-    for (PtqRow& r : table.ptq) r.kind = "trunk";
-    CHECK(judge_cause(table, quick()).estimate == v.estimate);
+    add_branch(table, "cooled", Kind::cooldown, 0.4, 0.4, 0.02);
+    const Verdict v = judge_cause(table, Thresholds{});
+    for (PtqRow& r : table.ptq) r.kind = Kind::trunk;
+    CHECK(judge_cause(table, Thresholds{}).estimate == v.estimate);
     CHECK(v.outcome == Outcome::supported);
+  }
+
+  TEST_CASE("Q5: a cooldown is of one length where the study gave its tokens, whatever it is called") {
+    Table table = recorded();
+    add_branch(table, "cooled", Kind::cooldown, 0.4, 0.4, 0.02);
+    for (PtqRow& r : table.ptq)
+      if (r.kind == Kind::cooldown) r.branch_tokens = 1e6;
+    const Verdict v = judge_cause(table, Thresholds{});
+    CHECK(control(v, Control::fixed_cooldowns));
+    CHECK_FALSE(control(v, Control::proportional_cooldowns));
   }
 
   TEST_CASE("Q5: averages are contrasts, tuned and low-precision rows are not") {
     Table table = recorded();
-    add_branch(table, "ema", "average", -0.3, -0.3, 0.02);
-    const Verdict v = judge_cause(table, quick());
-    CHECK(control(v, "weight averages"));
+    add_branch(table, "ema", Kind::average, -0.3, -0.3, 0.02);
+    const Verdict v = judge_cause(table, Thresholds{});
+    CHECK(control(v, Control::weight_averages));
     CHECK(v.outcome == Outcome::supported);
-    add_branch(table, "tuned", "tuned", 2, 0, 0.02);
-    add_branch(table, "low", "lowered", 2, 0, 0.02);
-    const Verdict same = judge_cause(table, quick());
+    add_branch(table, "tuned", Kind::tuned, 2, 0, 0.02);
+    add_branch(table, "low", Kind::lowered, 2, 0, 0.02);
+    const Verdict same = judge_cause(table, Thresholds{});
     CHECK(same.n == v.n);
     CHECK(same.outcome == Outcome::supported);
   }

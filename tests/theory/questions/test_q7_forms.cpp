@@ -24,20 +24,20 @@ Table squared_step(const PlantedLaw& law = {}, SyntheticGrid grid = {}) {
 
 TEST_SUITE("questions") {
   TEST_CASE("Q7: the planted squared step is supported, its factors and its reach to other bits are right") {
-    const Verdict v = judge_forms(squared_step(), quick());
+    const Verdict v = judge_forms(squared_step(), Thresholds{});
     CHECK(v.outcome == Outcome::supported);
     CHECK(v.estimate <= 0);
-    CHECK_NEAR(detail(v, "factor 3 to 4 bits"), step2_ratio(3), 0.02, 0);
-    CHECK_NEAR(detail(v, "factor 4 to 5 bits"), step2_ratio(4), 0.02, 0);
-    CHECK_NEAR(detail(v, "factor 5 to 6 bits: exponential, Kumar et al."), 5.435, 1e-3, 0);
-    CHECK_NEAR(detail(v, "factor 3 to 4 bits: power, Ouyang et al."), 4.86, 1e-2, 0);
-    CHECK(detail(v, "error at 8 bits: squared step") < 0.2 * detail(v, "error at 8 bits: exponential in bits"));
-    CHECK(detail(v, "error at 2 bits: squared step") < 0.2 * detail(v, "error at 2 bits: power of bits"));
+    CHECK_NEAR(number(v, "q7.factor.bits_3"), step2_ratio(3), 0.02, 0);
+    CHECK_NEAR(number(v, "q7.factor.bits_4"), step2_ratio(4), 0.02, 0);
+    CHECK_NEAR(number(v, "q7.factor.bits_5.kumar"), 5.435, 1e-3, 0);
+    CHECK_NEAR(number(v, "q7.factor.bits_3.ouyang"), 4.86, 1e-2, 0);
+    CHECK(number(v, "q7.other_bits.error.bits_8.step") < 0.2 * number(v, "q7.other_bits.error.bits_8.exponential"));
+    CHECK(number(v, "q7.other_bits.error.bits_2.step") < 0.2 * number(v, "q7.other_bits.error.bits_2.bit_power"));
     CHECK(v.prose.find("beaten") == std::string::npos);
   }
 
   TEST_CASE("Q7: bits that decay as an exponential, and tokens that level off, refute the squared step") {
-    const Verdict exponential = judge_forms(planted({}), quick());
+    const Verdict exponential = judge_forms(planted({}), Thresholds{});
     CHECK(exponential.outcome == Outcome::refuted);
     CHECK(exponential.low > 0);
     CHECK(exponential.prose.find("exponential in bits") != std::string::npos);
@@ -46,26 +46,27 @@ TEST_SUITE("questions") {
       const double factor = -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::pow(r.D, -0.5);
       r.delta *= factor, r.delta_se *= factor, r.gradient *= factor;
     }
-    const Verdict v = judge_forms(levelling, quick());
+    const Verdict v = judge_forms(levelling, Thresholds{});
     CHECK(v.outcome == Outcome::refuted);
     CHECK(v.prose.find("squared step, saturating in D/N") != std::string::npos);
   }
 
   TEST_CASE("Q7: where the rows cannot tell the forms apart it is inconclusive, and says from which") {
-    const Verdict v = judge_forms(
-        planted({.run_noise = 0.5, .higher_noise = 0.5}, {.D = {1e6, 1e7, 1e8}, .P = {3, 4}, .seeds = 1}), quick());
+    const Verdict v =
+        judge_forms(planted({.run_noise = 0.5, .higher_noise = 0.5}, {.D = {1e6, 1e7, 1e8}, .P = {3, 4}, .seeds = 1}),
+                    Thresholds{});
     CHECK(v.outcome == Outcome::inconclusive);
     CHECK(v.prose.find("cannot tell it from") != std::string::npos);
   }
 
   TEST_CASE("Q7: the exponents of the losses stand beside the others once the losses determine them") {
     Table table = squared_step({}, {.D = {1e6, 1e7, 1e8}, .seeds = 2});
-    CHECK_FALSE(control(judge_forms(table, quick()), "Capybara"));
+    CHECK_FALSE(control(judge_forms(table, Thresholds{}), Control::loss_exponents));
     add_losses(table, {}, 1e-4);
-    const Verdict v = judge_forms(table, quick());
-    CHECK(control(v, "Capybara"));
-    const std::string name = "held-out error: squared step, exponents of the losses";
-    CHECK(detail(v, name) > 2 * detail(v, "held-out error: squared step"));  // 0.3 and 0.35, not 0.5 and 0.35
+    const Verdict v = judge_forms(table, Thresholds{});
+    CHECK(control(v, Control::loss_exponents));
+    const std::string name = "q7.held_out.step_of_losses";
+    CHECK(number(v, name) > 2 * number(v, "q7.held_out.step"));  // 0.3 and 0.35, not 0.5 and 0.35
   }
 
   TEST_CASE("Q7: within checkpoints the shape in bits shows, whatever the tokens do") {
@@ -76,19 +77,18 @@ TEST_SUITE("questions") {
         const double wild = std::exp(2 * normal(Stream{71, Domain::test}, std::uint64_t(r.D / r.N * 1000)));
         r.delta *= wild, r.predicted *= wild, r.delta_se *= wild, r.gradient *= wild, r.predicted_se *= wild;
       }
-    const Verdict right = judge_forms(step, quick());
+    const Verdict right = judge_forms(step, Thresholds{});
     CHECK(right.prose.find("it is better than: exponential in bits, power of bits, four per bit") != std::string::npos);
-    CHECK(detail(right, "within checkpoints, held-out error: squared step") < 0.03);
-    const Verdict wrong = judge_forms(exponential, quick());
+    CHECK(number(right, "q7.within.held_out.step") < 0.03);
+    const Verdict wrong = judge_forms(exponential, Thresholds{});
     CHECK(wrong.prose.find("it is worse than: exponential in bits") != std::string::npos);
-    const Detail* difference =
-        find_detail(wrong, "within checkpoints, squared held-out error, squared step minus exponential in bits");
+    const Finding* difference = find_finding(wrong, "q7.within.held_out_difference.exponential");
     REQUIRE(difference != nullptr);
     CHECK(difference->low > 0);
   }
 
   TEST_CASE("Q7: one number of bits says nothing about forms") {
-    const Verdict v = judge_forms(planted({}, {.P = {4}}), quick());
+    const Verdict v = judge_forms(planted({}, {.P = {4}}), Thresholds{});
     CHECK(v.outcome == Outcome::inconclusive);
     CHECK(v.prose.find("Nothing can be said") != std::string::npos);
   }

@@ -36,33 +36,33 @@ Table trained_low(const std::vector<double>& bits, const std::function<double(do
 TEST_SUITE("questions") {
   TEST_CASE("Q8: a planted optimum within the trained bits is supported, with scale and offset in their intervals") {
     const auto gamma = [](double) { return 1.2; };
-    const Verdict v = judge_precision(trained_low({2, 3, 4, 6, 8}, gamma, 1.0, 1e-3), quick());
+    const Verdict v = judge_precision(trained_low({2, 3, 4, 6, 8}, gamma, 1.0, 1e-3), Thresholds{});
     const double optimum = 2.146 * 1.2;  // e^(x - 1) = 1 + x
     CHECK(v.outcome == Outcome::supported);
     CHECK(v.low <= optimum);
     CHECK(v.high >= optimum);
     CHECK_NEAR(v.estimate, optimum, 0, 0.1);
-    CHECK_NEAR(detail(v, "gamma_w"), 1.2, 0, 0.1);
-    CHECK_NEAR(detail(v, "n_w"), 1.0, 0, 0.1);
-    CHECK(find_detail(v, "gamma_a") == nullptr);
-    CHECK_NEAR(detail(v, "N_eff/N measured, W4A16KV16 in training"), -std::expm1(-4 / 1.2 + 1), 0.03, 0);
-    CHECK(detail(v, "held-out error: exponential") < detail(v, "held-out error: power tail"));
-    CHECK(detail(v, "gamma_w derived from the entropy of the codes") > 0.5);
-    CHECK(detail(v, "gamma_w derived from the entropy of the codes") < 1.2);
-    CHECK(detail(v, "gamma_w fitted over derived") > 1);
-    CHECK(control(v, "refits to growing budgets"));
-    const Detail* drift = find_detail(v, "drift of the optimal bits per decade of compute");
+    CHECK_NEAR(number(v, "q8.gamma_w"), 1.2, 0, 0.1);
+    CHECK_NEAR(number(v, "q8.n_w"), 1.0, 0, 0.1);
+    CHECK(find_finding(v, "q8.gamma_a") == nullptr);
+    CHECK_NEAR(number(v, "q8.fraction.w4a16kv16"), -std::expm1(-4 / 1.2 + 1), 0.03, 0);
+    CHECK(number(v, "q8.held_out.exponential") < number(v, "q8.held_out.tail"));
+    CHECK(number(v, "q8.gamma_w_derived") > 0.5);
+    CHECK(number(v, "q8.gamma_w_derived") < 1.2);
+    CHECK(number(v, "q8.gamma_w_ratio") > 1);
+    CHECK(control(v, Control::growing_budgets));
+    const Finding* drift = find_finding(v, "q8.drift.compute");
     REQUIRE(drift != nullptr);
-    CHECK_NEAR(drift->value, 0, 0, 0.2);
+    CHECK_NEAR(drift->estimate, 0, 0, 0.2);
   }
 
   TEST_CASE("Q8: where the scale grows with compute no one optimum stands, and drift refutes") {
     const auto gamma = [](double d) { return 0.8 * std::pow(d / 1e6, 0.2); };
-    const Verdict v = judge_precision(trained_low({2, 3, 4, 6, 8}, gamma, 0.7, 1e-4), quick({{"q8_drift", 0.05}}));
+    const Verdict v = judge_precision(trained_low({2, 3, 4, 6, 8}, gamma, 0.7, 1e-4), Thresholds{.q8_drift = 0.05});
     CHECK(v.outcome == Outcome::refuted);
-    const Detail* drift = find_detail(v, "drift of the optimal bits per decade of compute");
+    const Finding* drift = find_finding(v, "q8.drift.compute");
     REQUIRE(drift != nullptr);
-    CHECK(std::abs(drift->value) > 0.1);
+    CHECK(std::abs(drift->estimate) > 0.1);
     CHECK(drift->low * drift->high > 0);
     CHECK(v.prose.find("bits per decade") != std::string::npos);
   }
@@ -72,14 +72,14 @@ TEST_SUITE("questions") {
     const auto gamma = [](double d) { return 1.2 * std::pow(d / 1e6, 0.18); };
     Table table = trained_low({2, 3, 4, 6, 8}, gamma, 0.7, 1e-4);
     std::erase_if(table.losses, [](const LossRow& r) { return !r.is_full_precision() && r.D == 1e7; });
-    const Verdict v = judge_precision(table, quick());
-    const Detail* of_tokens = find_detail(v, "drift of the optimal bits per decade of tokens");
+    const Verdict v = judge_precision(table, Thresholds{});
+    const Finding* of_tokens = find_finding(v, "q8.drift.tokens");
     REQUIRE(of_tokens != nullptr);
     CHECK(of_tokens->low > 0.5);
     CHECK(v.outcome == Outcome::refuted);
     constexpr double optimum = 1.6893;  // of P/gamma: e^(x - 0.7) = 1 + x
-    CHECK_NEAR(detail(v, "optimal bits of w up to 1e+07 tokens"), optimum * 1.2, 0.05, 0);
-    CHECK_NEAR(detail(v, "optimal bits of w beyond 1e+07 tokens"), optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
+    CHECK_NEAR(number(v, "q8.token_bits.fewer"), optimum * 1.2, 0.05, 0);
+    CHECK_NEAR(number(v, "q8.token_bits.more"), optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
     Table with_activations = table;  // at one token count: no part of the comparison
     for (const LossRow& r : table.losses)
       if (!r.is_full_precision() && r.D == 1e8) {
@@ -87,18 +87,18 @@ TEST_SUITE("questions") {
         a.run += " a", a.train_w_bits = 16, a.train_a_bits = r.train_w_bits;
         with_activations.losses.push_back(a);
       }
-    CHECK_NEAR(detail(judge_precision(with_activations, quick()), "optimal bits of w beyond 1e+07 tokens"),
+    CHECK_NEAR(number(judge_precision(with_activations, Thresholds{}), "q8.token_bits.more"),
                optimum * 1.2 * std::pow(100, 0.18), 0.05, 0);
     std::erase_if(table.losses, [](const LossRow& r) { return !r.is_full_precision() && r.D < 1e8; });
-    const Verdict w = judge_precision(table, quick());
-    CHECK_FALSE(control(w, "optimal bits of the same models at fewer and at more tokens"));
+    const Verdict w = judge_precision(table, Thresholds{});
+    CHECK_FALSE(control(w, Control::models_on_more_tokens));
     CHECK(w.outcome == Outcome::inconclusive);
   }
 
   TEST_CASE("TrainingFit: scales fitted apart leave what full precision says of size and tokens alone") {
     const PrecisionRows all = precision_rows(trained_low(
                                                  {2, 3, 4}, [](double) { return 1.2; }, 0.4, 1e-3),
-                                             quick());
+                                             Thresholds{});
     std::vector<Observation> full, low;
     for (const Observation& o : all.observations) (std::isinf(o.point.P_w) ? full : low).push_back(o);
     for (Observation& o : low) o.log_y += 0.05;  // what these rows say of E must not count
@@ -111,27 +111,27 @@ TEST_SUITE("questions") {
 
   TEST_CASE("Q8: an optimum below the bits that were trained, and one single precision, are inconclusive") {
     const auto gamma = [](double) { return 1.2; };
-    const Verdict below = judge_precision(trained_low({4, 6, 8}, gamma, 1.0, 1e-4), quick());
+    const Verdict below = judge_precision(trained_low({4, 6, 8}, gamma, 1.0, 1e-4), Thresholds{});
     CHECK(below.outcome == Outcome::inconclusive);
     CHECK(below.prose.find("not within the bits") != std::string::npos);
-    const Verdict one = judge_precision(trained_low({4}, gamma, 1.0, 1e-4), quick());
+    const Verdict one = judge_precision(trained_low({4}, gamma, 1.0, 1e-4), Thresholds{});
     CHECK(one.outcome == Outcome::inconclusive);
     CHECK(one.prose.find("Nothing can be said") != std::string::npos);
-    CHECK_FALSE(control(one, "several precisions"));
+    CHECK_FALSE(control(one, Control::several_precisions));
   }
 
   TEST_CASE("Q8: other ways of training at low precision and branches are no evidence") {
     const auto gamma = [](double) { return 1.2; };
     Table table = trained_low({2, 3, 4}, gamma, 1.0, 1e-4);
-    const PrecisionRows alone = precision_rows(table, quick());
+    const PrecisionRows alone = precision_rows(table, Thresholds{});
     for (LossRow r : trained_low({3}, gamma, 1.2, 0).losses) {
       if (r.is_full_precision()) continue;
       r.method = "bitnet";
       table.losses.push_back(r);
-      r.method = "qat", r.kind = "lowered", r.variant = "lowered";
+      r.method = "qat", r.kind = Kind::lowered, r.variant = "lowered";
       table.losses.push_back(r);
     }
-    CHECK(precision_rows(table, quick()).rows.size() == alone.rows.size());
+    CHECK(precision_rows(table, Thresholds{}).rows.size() == alone.rows.size());
     CHECK(alone.low == 36);
     CHECK(alone.bits == std::set<double>{2, 3, 4});
     CHECK(alone.is_lowered == std::array<bool, 3>{true, false, false});
@@ -145,7 +145,7 @@ TEST_SUITE("questions") {
       const double share = r.train_w_bits < 16 ? -std::expm1(-r.train_w_bits + 0.5) : 1;
       r.loss = planted_loss(r.N, r.D, share * share * share);
     }
-    const PrecisionRows all = precision_rows(table, quick());
+    const PrecisionRows all = precision_rows(table, Thresholds{});
     const TrainingFit fit(LawKind::train_exponential, all, all.observations);
     REQUIRE(fit.is_usable());
     for (const std::size_t part : {5u, 7u, 9u}) {

@@ -29,6 +29,7 @@ RunFile full_run() {
   manifest.set_attribute("architecture", std::string("transformer"));
   checkpoints.set("tokens", variable({"checkpoint"}, {2}, Ints{1000, 2000}));
   checkpoints.set("variant", variable({"checkpoint"}, {2}, Strings{"trunk", "cooled"}));
+  checkpoints.set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "cooldown"}));
   checkpoints.set("lr", variable({"checkpoint"}, {2}, Doubles{0.1, 0}));
   checkpoints.set("loss_nats", variable({"checkpoint"}, {2}, Doubles{3, 2}));
   checkpoints.set("weight_norm2", variable({"checkpoint"}, {2}, Doubles{20, 30}));
@@ -74,7 +75,7 @@ TEST_SUITE("table") {
     const PtqRow& r = t.ptq[5];
     CHECK(r.run == "abc");
     CHECK(r.seed == -1);  // all 64 bits of the recorded seed
-    CHECK(r.architecture == "transformer");
+    CHECK(r.architecture == Architecture::transformer);
     CHECK(r.variant == "cooled");
     CHECK(r.N == 26600);
     CHECK(r.D == 2000);
@@ -173,9 +174,9 @@ TEST_SUITE("table") {
     REQUIRE(t.losses.size() == 2);
     const LossRow &trunk = t.losses[0], &cooled = t.losses[1];
     CHECK(trunk.arm == "main");
-    CHECK(trunk.kind == "trunk");
+    CHECK(trunk.kind == Kind::trunk);
     CHECK(trunk.branched_at == trunk.D);
-    CHECK(cooled.kind == "cooldown");
+    CHECK(cooled.kind == Kind::cooldown);
     CHECK(cooled.branched_at == 0);
     CHECK(trunk.is_full_precision());
     CHECK(trunk.batch == 0);
@@ -183,6 +184,26 @@ TEST_SUITE("table") {
     CHECK(trunk.loss == 3);
     CHECK(t.shift.empty());
     CHECK(t.schemes.empty());
+  }
+
+  TEST_CASE("append_run: a checkpoint without a kind, of an unknown kind or architecture is an error that says so") {
+    RunFile unknown = full_run();
+    unknown.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "branch"}));
+    CHECK_THROWS_WITH_AS(table_of(unknown), doctest::Contains("cooldown"), FormatError);
+    RunFile other = full_run();
+    other.groups["manifest"].set_attribute("architecture", std::string("tree"));
+    CHECK_THROWS_WITH_AS(table_of(other), doctest::Contains("transformer"), FormatError);
+  }
+
+  TEST_CASE("append_run: the length of a branch is its own where the study gives one in tokens") {
+    RunFile run = full_run();
+    Dataset options;
+    options.set_attribute("branch1.name", std::string("cooled"));
+    options.set_attribute("branch1.tokens", std::int64_t{500});
+    run.groups["options"] = options;
+    const Table t = table_of(run);
+    CHECK(t.losses[0].branch_tokens == 0);
+    CHECK(t.losses[1].branch_tokens == 500);
   }
 
   TEST_CASE("append_run: recipe, kind and branching point are those of the file") {
@@ -206,7 +227,7 @@ TEST_SUITE("table") {
     CHECK(r.horizon == 2000);
     CHECK(r.batch == 8);
     CHECK(r.weight_decay == 0.1);
-    CHECK(r.kind == "tuned");
+    CHECK(r.kind == Kind::tuned);
     CHECK(r.branched_at == 1500);
   }
 
@@ -276,7 +297,7 @@ TEST_SUITE("table") {
     CHECK(t.schemes[1].delta == .6);
     CHECK(t.schemes[1].quadratic == .8);
     CHECK(std::isnan(t.schemes[1].gradient));
-    run.groups["checkpoints"].set("variant", variable({"checkpoint"}, {2}, Strings{"trunk", "trunk"}));
+    run.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "trunk"}));
     CHECK(table_of(run).schemes[1].D == 2000);
   }
 }

@@ -35,6 +35,7 @@ RunFile run_of(const std::string& model) {
   Dataset& points = run.groups["checkpoints"];
   points.set("tokens", variable({"checkpoint"}, {2}, Ints{1000, 2000}));
   points.set("variant", variable({"checkpoint"}, {2}, Strings{"trunk", "cooled"}));
+  points.set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "cooldown"}));
   points.set("loss_nats", variable({"checkpoint"}, {2}, Doubles{3, 0.1}));
   Dataset& ptq = run.groups["ptq"];
   ptq.set("bits", variable({"bits"}, {2}, Ints{4, 3}));

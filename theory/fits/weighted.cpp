@@ -1,0 +1,112 @@
+#include "theory/fits/weighted.hpp"
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "theory/fits/least_squares.hpp"
+
+namespace hone::theory {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+double combined_sigma(std::initializer_list<double> standard_errors, double scatter) {
+  double squares = scatter * scatter;
+  for (const double se : standard_errors)
+    if (std::isfinite(se)) squares += se * se;
+  return std::sqrt(squares);
+}
+
+std::vector<std::size_t> all_indices(std::size_t n) {
+  std::vector<std::size_t> all(n);
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return all;
+}
+
+bool is_inside(const Interval& interval, double low, double high) {
+  return interval.low >= low && interval.high <= high;
+}
+
+bool is_outside(const Interval& interval, double low, double high) {
+  return interval.low > high || interval.high < low;
+}
+
+std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
+                            const std::vector<double>& sigma, const std::vector<std::size_t>& rows) {
+  const Index n = static_cast<Index>(rows.size()), p = static_cast<Index>(columns.size());
+  const std::vector<double> undefined(columns.size() + 1, nan);
+  if (n <= p + 1) return undefined;
+  Matrix<double> x(n, p);
+  Vector<double> target(n), weight(n);
+  for (Index i = 0; i < n; ++i) {
+    const std::size_t row = rows[static_cast<std::size_t>(i)];
+    weight(i) = 1 / sigma[row];
+    target(i) = y[row];
+    for (Index j = 0; j < p; ++j) x(i, j) = columns[static_cast<std::size_t>(j)][row];
+  }
+  const Vector<double> w2 = weight.array().square() / weight.squaredNorm();
+  const Eigen::RowVectorXd mean = w2.transpose() * x;
+  const double target_mean = w2.dot(target);
+  Matrix<double> scaled = weight.asDiagonal() * (x.rowwise() - mean);
+  const Eigen::VectorXd norm = scaled.colwise().norm().transpose();
+  for (Index j = 0; j < p; ++j) {
+    if (!(norm(j) > 1e-10 * (weight.array() * x.col(j).array()).matrix().norm())) return undefined;
+    scaled.col(j) /= norm(j);
+  }
+  if (!(condition_number(scaled) < 1 / rank_tolerance)) return undefined;
+  const Vector<double> slopes = solve_least_squares(scaled, (weight.array() * (target.array() - target_mean)).matrix());
+  std::vector<double> coefficients{target_mean};
+  for (Index j = 0; j < p; ++j) {
+    coefficients.push_back(slopes(j) / norm(j));
+    coefficients[0] -= coefficients.back() * mean(j);
+  }
+  return coefficients;
+}
+
+double slope_within(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& sigma,
+                    const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows) {
+  struct Sums {
+    double w = 0, x = 0, y = 0;
+  };
+  std::vector<Sums> sums;
+  for (const std::size_t i : rows) {
+    if (group[i] >= sums.size()) sums.resize(group[i] + 1);
+    const double w = 1 / (sigma[i] * sigma[i]);
+    Sums& s = sums[group[i]];
+    s.w += w, s.x += w * x[i], s.y += w * y[i];
+  }
+  double xx = 0, xy = 0, spread = 0;
+  for (const std::size_t i : rows) {
+    const Sums& s = sums[group[i]];
+    const double w = 1 / (sigma[i] * sigma[i]), dx = x[i] - s.x / s.w;
+    xx += w * dx * dx;
+    xy += w * dx * (y[i] - s.y / s.w);
+    spread += w * x[i] * x[i];
+  }
+  return xx > 1e-20 * spread ? xy / xx : nan;
+}
+
+double weighted_mean(const std::vector<double>& y, const std::vector<double>& sigma,
+                     const std::vector<std::size_t>& rows) {
+  double sum = 0, weight = 0;
+  for (const std::size_t i : rows) {
+    const double w = 1 / (sigma[i] * sigma[i]);
+    sum += w * y[i];
+    weight += w;
+  }
+  return weight > 0 ? sum / weight : nan;
+}
+
+Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
+                       const IntervalOptions& options) {
+  if (keys.empty()) return {nan, nan, nan, 0};
+  const auto mean = [&](const std::vector<std::size_t>& rows) {
+    return std::vector<double>{weighted_mean(y, sigma, rows)};
+  };
+  return jackknife(keys, mean, options)[0];
+}
+
+}  // namespace hone::theory

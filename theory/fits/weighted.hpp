@@ -1,0 +1,41 @@
+// Small weighted statistics on columns of numbers: regressions, means, and where an interval lies.
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+#include <vector>
+
+#include "theory/fits/jackknife.hpp"
+
+namespace hone::theory {
+
+/// √(Σ se² + scatter²), a standard error that is not finite counting as 0.
+double combined_sigma(std::initializer_list<double> standard_errors, double scatter);
+
+/// 0 ... n-1.
+std::vector<std::size_t> all_indices(std::size_t n);
+
+/// The interval is inside [low, high]; an interval that is not finite is neither inside nor outside.
+bool is_inside(const Interval& interval, double low, double high);
+/// The interval does not meet [low, high].
+bool is_outside(const Interval& interval, double low, double high);
+
+/// Coefficients of weighted least squares with a constant, constant first; NaN when rank-deficient.
+/// shapes  columns[j][row], y[row], sigma[row]; `rows` selects with repeats
+std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
+                            const std::vector<double>& sigma, const std::vector<std::size_t>& rows);
+
+/// Weighted slope of y on x within groups, each group with its own constant; linear in y for fixed
+/// x.
+double slope_within(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& sigma,
+                    const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows);
+
+/// Σ w y / Σ w with w = 1/sigma²; NaN for no rows.
+double weighted_mean(const std::vector<double>& y, const std::vector<double>& sigma,
+                     const std::vector<std::size_t>& rows);
+
+/// Interval of the weighted mean of y over the whole sample; all NaN for no rows.
+Interval mean_interval(const std::vector<RowKey>& keys, const std::vector<double>& y, const std::vector<double>& sigma,
+                       const IntervalOptions& options);
+
+}  // namespace hone::theory

@@ -1,0 +1,86 @@
+#include "theory/questions/controls.hpp"
+
+#include <iterator>
+
+namespace hone::theory {
+namespace {
+
+struct Words {
+  Control control;
+  std::string_view key, label;
+};
+
+constexpr Words words[] = {
+    {Control::several_seeds, "several_seeds", "several seeds"},
+    {Control::several_sizes, "several_sizes", "several model sizes"},
+    {Control::tokens_apart_from_size, "tokens_apart_from_size", "N and D not collinear"},
+    {Control::token_range, "token_range", "tokens span 1.5 decades"},
+    {Control::saturating_rival, "saturating_rival", "saturating rival fitted to the same rows"},
+    {Control::larger_ratio, "larger_ratio", "extrapolation to larger D/N"},
+    {Control::larger_size, "larger_size", "extrapolation to a larger model"},
+    {Control::one_schedule, "one_schedule", "one schedule (constant learning rate trunk) for all rows"},
+    {Control::one_rate, "one_rate", "one peak learning rate for all sizes"},
+    {Control::shifted_windows, "shifted_windows", "damage on windows of another corpus"},
+    {Control::tuned_branches, "tuned_branches", "branches tuned on other data"},
+    {Control::other_data, "other_data", "the same question on other training data"},
+    {Control::no_row_lost, "no_row_lost", "no row lost for its measured damage"},
+    {Control::residual_exponent, "residual_exponent", "residual exponent of D at fixed prediction"},
+    {Control::growth_split, "growth_split", "split of the growth into curvature, step, alignment and higher order"},
+    {Control::mediators, "mediators", "competing mediators: tr H, lambda_max, weight norm, loss"},
+    {Control::noise_top, "noise_top", "noise of equal energy in subspace top"},
+    {Control::noise_random, "noise_random", "noise of equal energy in subspace random"},
+    {Control::noise_complement, "noise_complement", "noise of equal energy in subspace complement"},
+    {Control::noise_isotropic, "noise_isotropic", "noise of equal energy in subspace isotropic"},
+    {Control::proportional_cooldowns, "proportional_cooldowns", "cooldowns of a length proportional to the tokens"},
+    {Control::fixed_cooldowns, "fixed_cooldowns", "cooldowns of one length"},
+    {Control::weight_averages, "weight_averages", "weight averages"},
+    {Control::cosine_ends, "cosine_ends", "ends of cosine schedules"},
+    {Control::other_rates, "other_rates", "other learning rates"},
+    {Control::other_batches, "other_batches", "other batch sizes"},
+    {Control::other_decay, "other_decay", "other weight decay"},
+    {Control::rotation, "rotation", "rotation: same curvature, other steps"},
+    {Control::trace_at_equal_tokens, "trace_at_equal_tokens", "trace at equal tokens"},
+    {Control::effective_size, "effective_size", "N_eff from a Chinchilla law fitted to the losses of the main trunk"},
+    {Control::weights_with_cache, "weights_with_cache", "interaction WxKV"},
+    {Control::activations_with_cache, "activations_with_cache", "interaction AxKV"},
+    {Control::all_three_sites, "all_three_sites", "interaction WxAxKV"},
+    {Control::few_bits, "few_bits", "cells of 3 bits or fewer, where independence should fail"},
+    {Control::three_widths, "three_widths", "three or more numbers of bits"},
+    {Control::loss_exponents, "loss_exponents", "exponents of the losses as those of the damage (Capybara)"},
+    {Control::other_bits, "other_bits", "extrapolation to other bits"},
+    {Control::several_precisions, "several_precisions", "several precisions of training"},
+    {Control::several_low_sizes, "several_low_sizes", "low precision at several model sizes"},
+    {Control::models_on_more_tokens, "models_on_more_tokens",
+     "optimal bits of the same models at fewer and at more tokens"},
+    {Control::weights_apart, "weights_apart", "bits of w apart from the other parts"},
+    {Control::activations_apart, "activations_apart", "bits of a apart from the other parts"},
+    {Control::cache_apart, "cache_apart", "bits of kv apart from the other parts"},
+    {Control::growing_budgets, "growing_budgets", "refits to growing budgets"},
+    {Control::information_scale, "information_scale", "scale derived from the information in the codes"},
+    {Control::full_precision_peers, "full_precision_peers",
+     "losses beside full precision at equal size, tokens and seed"},
+};
+
+constexpr bool is_in_order() {
+  for (std::size_t i = 0; i < std::size(words); ++i)
+    if (static_cast<std::size_t>(words[i].control) != i) return false;
+  return std::size(words) == static_cast<std::size_t>(Control::full_precision_peers) + 1;
+}
+static_assert(is_in_order(), "the table of controls follows the enum");
+
+}  // namespace
+
+std::string_view key_of(Control control) { return words[static_cast<std::size_t>(control)].key; }
+
+std::string_view label_of(Control control) { return words[static_cast<std::size_t>(control)].label; }
+
+const std::vector<Control>& all_controls() {
+  static const std::vector<Control> all = [] {
+    std::vector<Control> list;
+    for (const Words& w : words) list.push_back(w.control);
+    return list;
+  }();
+  return all;
+}
+
+}  // namespace hone::theory

@@ -1,0 +1,73 @@
+// The conditions that a careful reader would demand of a study, each with a stable key and its words. The code that runs
+// a check says whether it was run; nobody searches for words.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace hone::theory {
+
+enum class Control {
+  // growth with tokens
+  several_seeds,
+  several_sizes,
+  tokens_apart_from_size,
+  token_range,
+  saturating_rival,
+  larger_ratio,
+  larger_size,
+  one_schedule,
+  one_rate,
+  shifted_windows,
+  tuned_branches,
+  other_data,
+  // prediction
+  no_row_lost,
+  residual_exponent,
+  growth_split,
+  mediators,
+  // directions
+  noise_top,
+  noise_random,
+  noise_complement,
+  noise_isotropic,
+  // cause
+  proportional_cooldowns,
+  fixed_cooldowns,
+  weight_averages,
+  cosine_ends,
+  other_rates,
+  other_batches,
+  other_decay,
+  rotation,
+  trace_at_equal_tokens,
+  // composition
+  effective_size,
+  weights_with_cache,
+  activations_with_cache,
+  all_three_sites,
+  few_bits,
+  // forms
+  three_widths,
+  loss_exponents,
+  other_bits,
+  // precision of training
+  several_precisions,
+  several_low_sizes,
+  models_on_more_tokens,
+  weights_apart,
+  activations_apart,
+  cache_apart,
+  growing_budgets,
+  information_scale,
+  full_precision_peers,
+};
+
+/// Stable name of a control in verdict.json.
+std::string_view key_of(Control control);
+/// What it is, for people.
+std::string_view label_of(Control control);
+/// All controls in the order of the enum.
+const std::vector<Control>& all_controls();
+
+}  // namespace hone::theory

@@ -1,0 +1,207 @@
+#include "theory/questions/rules.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "theory/fits/weighted.hpp"
+
+namespace hone::theory {
+namespace {
+
+using T = Thresholds;
+
+/// Supported inside the band of half-width `tolerance` around `centre`, refuted outside it.
+Outcome decide_band(const Interval& i, double centre, double tolerance) {
+  if (is_inside(i, centre - tolerance, centre + tolerance)) return Outcome::supported;
+  return is_outside(i, centre - tolerance, centre + tolerance) ? Outcome::refuted : Outcome::inconclusive;
+}
+
+double band_margin(double truth, double centre, double tolerance) {
+  return std::abs(tolerance - std::abs(truth - centre));
+}
+
+constexpr const char* growth_sentence =
+    "supported: interval above the minimum; refuted: interval below it, or holding it within the equivalence band, or "
+    "the local exponent falls (interval of the quadratic term below 0), or the saturating form wins held out; "
+    "inconclusive otherwise";
+
+Outcome decide_cause(const CauseEvidence& e, const T& t) {
+  bool all_inside = is_inside(e.exponent, -t.q5_exponent_tolerance, t.q5_exponent_tolerance), departed = false;
+  for (const ContrastEvidence& c : e.contrasts) {
+    all_inside = all_inside && is_inside(c.residual, -t.q5_tolerance, t.q5_tolerance);
+    departed = departed || has_departed(c, t);
+  }
+  if (departed || follows_tokens(e, t)) return Outcome::refuted;
+  return all_inside && has_moved(e, t) ? Outcome::supported : Outcome::inconclusive;
+}
+
+Outcome decide_forms(const FormsEvidence& e, const T&) {
+  if (std::any_of(e.differences.begin(), e.differences.end(), [](const Interval& d) { return d.low > 0; }))
+    return Outcome::refuted;
+  return e.is_least && e.published_beaten == 2 ? Outcome::supported : Outcome::inconclusive;
+}
+
+constexpr double full_bits = 16;
+
+Outcome decide_precision(const PrecisionEvidence& e, const T& t) {
+  if (drifts(e, t) || e.bits.low > full_bits) return Outcome::refuted;
+  return is_within_trained(e) && stands(e, t) ? Outcome::supported : Outcome::inconclusive;
+}
+
+}  // namespace
+
+Outcome outcome_of(GrowthReason reason) {
+  switch (reason) {
+    case GrowthReason::grows: return Outcome::supported;
+    case GrowthReason::saturates:
+    case GrowthReason::bends:
+    case GrowthReason::shrinks:
+    case GrowthReason::flat: return Outcome::refuted;
+    case GrowthReason::no_interval:
+    case GrowthReason::open: break;
+  }
+  return Outcome::inconclusive;
+}
+
+GrowthReason GrowthRule::reason(const GrowthEvidence& e, const T& t) const {
+  const Interval& g = e.exponent;
+  const double least = t.*minimum, band = t.*equivalence;
+  if (!std::isfinite(g.low) || !std::isfinite(g.high)) return GrowthReason::no_interval;
+  if (g.low > least) return e.saturates ? GrowthReason::saturates : e.bends ? GrowthReason::bends : GrowthReason::grows;
+  if (g.high < least) return GrowthReason::shrinks;
+  return is_inside(g, least - band, least + band) ? GrowthReason::flat : GrowthReason::open;
+}
+
+std::string GrowthRule::bar(const T& t) const { return fmt::format("above {:g}", t.*minimum); }
+
+double GrowthRule::margin(double truth, const T& t) const { return std::abs(truth - t.*minimum); }
+
+bool has_departed(const ContrastEvidence& c, const T& t) {
+  return is_outside(c.residual_together, -t.q5_tolerance, t.q5_tolerance);
+}
+
+bool follows_tokens(const CauseEvidence& e, const T& t) {
+  return is_outside(e.exponent_together, -t.q5_exponent_tolerance, t.q5_exponent_tolerance);
+}
+
+bool has_moved(const CauseEvidence& e, const T& t) {
+  return std::any_of(e.contrasts.begin(), e.contrasts.end(), [&](const ContrastEvidence& c) {
+    return c.moved.low > t.q5_tolerance || c.moved.high < -t.q5_tolerance;
+  });
+}
+
+bool drifts(const PrecisionEvidence& e, const T& t) {
+  return is_outside(e.drift, -t.q8_drift, t.q8_drift) || is_outside(e.token_drift_both, -t.q8_drift, t.q8_drift);
+}
+
+bool stands(const PrecisionEvidence& e, const T& t) {
+  return is_inside(e.drift, -t.q8_drift, t.q8_drift) && is_inside(e.token_drift, -t.q8_drift, t.q8_drift);
+}
+
+bool is_within_trained(const PrecisionEvidence& e) { return is_inside(e.bits, e.least, full_bits); }
+
+const GrowthRule& damage_growth_rule() {
+  static const GrowthRule rule{
+      {"growth of the damage",
+       growth_sentence,
+       {&T::q1_gamma_d_min, &T::q1_equivalence, &T::form_margin, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr,
+        &T::fit_scatter, &T::cells_min, &T::reach_share},
+       [](const GrowthEvidence& e, const T& t) { return outcome_of(damage_growth_rule().reason(e, t)); }},
+      &T::q1_gamma_d_min,
+      &T::q1_equivalence};
+  return rule;
+}
+
+const GrowthRule& sharpness_growth_rule() {
+  static const GrowthRule rule{
+      {"growth of the trace",
+       growth_sentence,
+       {&T::q2_gamma_d_min, &T::q2_equivalence, &T::form_margin, &T::fit_scatter, &T::cells_min, &T::reach_share},
+       [](const GrowthEvidence& e, const T& t) { return outcome_of(sharpness_growth_rule().reason(e, t)); }},
+      &T::q2_gamma_d_min,
+      &T::q2_equivalence};
+  return rule;
+}
+
+const IntervalRule& prediction_rule() {
+  static const IntervalRule rule{
+      {"slope near 1",
+       "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; "
+       "inconclusive otherwise",
+       {&T::q3_tolerance, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min},
+       [](const Interval& i, const T& t) { return decide_band(i, 1, t.q3_tolerance); }},
+      [](const T& t) { return fmt::format("1 ± {:g}", t.q3_tolerance); },
+      [](double truth, const T& t) { return band_margin(truth, 1, t.q3_tolerance); }};
+  return rule;
+}
+
+const IntervalRule& direction_rule() {
+  static const IntervalRule rule{
+      {"share above that of a random error",
+       "supported: interval of share over null above 1 + q4_tolerance; refuted: below it; "
+       "inconclusive otherwise",
+       {&T::q4_tolerance, &T::fit_scatter, &T::cells_min},
+       [](const Interval& i, const T& t) {
+         const double bar = 1 + t.q4_tolerance;
+         return i.low > bar ? Outcome::supported : i.high < bar ? Outcome::refuted : Outcome::inconclusive;
+       }},
+      [](const T& t) { return fmt::format("above {:g}", 1 + t.q4_tolerance); },
+      [](double truth, const T& t) { return std::abs(truth - (1 + t.q4_tolerance)); }};
+  return rule;
+}
+
+const Rule<CauseEvidence>& cause_rule() {
+  static const Rule<CauseEvidence> rule{
+      "damage follows its prediction at equal tokens",
+      "supported: all intervals of ln delta at fixed prediction inside ± q5_tolerance, the exponent of D at fixed "
+      "prediction inside ± q5_exponent_tolerance, and some contrast moved the prediction beyond q5_tolerance, so that "
+      "a damage that ignored it would have shown; refuted: one of these intervals disjoint from its band when all hold "
+      "together at the level (Bonferroni); contrasts below cells_min or trajectories_min decide nothing; inconclusive "
+      "otherwise",
+      {&T::q5_tolerance, &T::q5_exponent_tolerance, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr,
+       &T::fit_scatter, &T::cells_min, &T::trajectories_min},
+      decide_cause};
+  return rule;
+}
+
+const IntervalRule& composition_rule() {
+  static const IntervalRule rule{{"no interaction",
+                                  "supported: interval of the relative interaction W x A from ptq_bits_min bits on "
+                                  "inside ± q6_tolerance; refuted: "
+                                  "disjoint from it; inconclusive otherwise. A combination of bits breaks down where "
+                                  "its interval is disjoint from "
+                                  "± q6_breakdown",
+                                  {&T::q6_tolerance, &T::q6_balance, &T::q6_breakdown, &T::q6_channel_length,
+                                   &T::ptq_bits_min, &T::ptq_min_snr, &T::fit_scatter, &T::loss_scatter, &T::cells_min},
+                                  [](const Interval& i, const T& t) { return decide_band(i, 0, t.q6_tolerance); }},
+                                 [](const T& t) { return fmt::format("0 ± {:g}", t.q6_tolerance); },
+                                 [](double truth, const T& t) { return band_margin(truth, 0, t.q6_tolerance); }};
+  return rule;
+}
+
+const Rule<FormsEvidence>& forms_rule() {
+  static const Rule<FormsEvidence> rule{
+      "the form named before the run beats the published ones",
+      "supported: the squared step has the least held-out error of all forms, and the intervals of its mean squared "
+      "held-out error minus those of the two published laws of bits, exponential and power, lie below 0; refuted: that "
+      "interval of any rival lies above 0; all intervals hold together at the level; inconclusive otherwise",
+      {&T::form_folds, &T::reach_share, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter,
+       &T::loss_scatter, &T::cells_min},
+      decide_forms};
+  return rule;
+}
+
+const Rule<PrecisionEvidence>& precision_rule() {
+  static const Rule<PrecisionEvidence> rule{
+      "an optimum that stays",
+      "supported: interval of the optimal bits between the fewest bits trained and 16, those of the drift with compute "
+      "and with tokens inside ± q8_drift; refuted: interval above 16, or that of a drift disjoint from ± q8_drift; "
+      "inconclusive otherwise",
+      {&T::q8_drift, &T::form_folds, &T::loss_scatter, &T::q6_channel_length, &T::cells_min},
+      decide_precision};
+  return rule;
+}
+
+}  // namespace hone::theory

@@ -1,0 +1,110 @@
+// The decision rules: how the numbers of a question and the thresholds give its outcome. Each rule is one value; the
+// judges, the power analysis and the planted worlds call the same ones.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "theory/fits/jackknife.hpp"
+#include "theory/questions/thresholds.hpp"
+#include "theory/questions/verdict.hpp"
+
+namespace hone::theory {
+
+/// A rule on evidence of some kind.
+template <class Evidence>
+struct Rule {
+  std::string name;          ///< "slope near 1"
+  std::string sentence;      ///< how the outcome follows, as the verdict prints it
+  ThresholdList thresholds;  ///< those that the rule and the selection of its rows read
+  Outcome (*decide)(const Evidence& evidence, const Thresholds& thresholds) = nullptr;
+
+  Outcome operator()(const Evidence& evidence, const Thresholds& t) const { return decide(evidence, t); }
+};
+
+/// A rule on one interval, with what a planner must know of it.
+struct IntervalRule : Rule<Interval> {
+  /// "above 0", "1 ± 0.1"
+  std::string (*bar)(const Thresholds& thresholds) = nullptr;
+  /// Half-width of an interval around `truth` above which the rule cannot decide.
+  double (*margin)(double truth, const Thresholds& thresholds) = nullptr;
+};
+
+/// What the growth of a number over tokens came to.
+struct GrowthEvidence {
+  Interval exponent;       ///< of D
+  bool saturates = false;  ///< a form that levels off in D/N predicts left-out cells better by form_margin
+  bool bends = false;      ///< the local exponent falls: interval of the quadratic term below 0
+};
+
+/// Why growth has its outcome.
+enum class GrowthReason {
+  no_interval,  ///< inconclusive
+  saturates,    ///< refuted
+  bends,        ///< refuted
+  grows,        ///< supported
+  shrinks,      ///< refuted
+  flat,         ///< refuted
+  open,         ///< inconclusive
+};
+Outcome outcome_of(GrowthReason reason);
+
+/// A rule on growth: the exponent lies above a minimum, and neither saturates nor bends.
+struct GrowthRule : Rule<GrowthEvidence> {
+  double Thresholds::*minimum = nullptr;      ///< least exponent that counts as growth
+  double Thresholds::*equivalence = nullptr;  ///< half-width of the band around it that counts as none
+
+  GrowthReason reason(const GrowthEvidence& evidence, const Thresholds& thresholds) const;
+  /// "above 0"
+  std::string bar(const Thresholds& thresholds) const;
+  /// Half-width of an interval around `truth` above which the rule cannot decide.
+  double margin(double truth, const Thresholds& thresholds) const;
+};
+
+/// One contrast at equal tokens, as Q5 decides by it.
+struct ContrastEvidence {
+  Interval residual;           ///< change of ln damage that its prediction leaves
+  Interval residual_together;  ///< the same, holding together with all that can refute
+  Interval moved;              ///< change of ln prediction times the slope of the trunk
+};
+struct CauseEvidence {
+  std::vector<ContrastEvidence> contrasts;
+  Interval exponent;           ///< of D at fixed prediction, over all arms
+  Interval exponent_together;  ///< the same, holding together with the contrasts
+};
+/// A contrast left its band; the exponent left its band; some contrast moved the prediction beyond the tolerance.
+bool has_departed(const ContrastEvidence& contrast, const Thresholds& thresholds);
+bool follows_tokens(const CauseEvidence& evidence, const Thresholds& thresholds);
+bool has_moved(const CauseEvidence& evidence, const Thresholds& thresholds);
+
+/// The rivals of the form that was named before the run.
+struct FormsEvidence {
+  std::vector<Interval> differences;  ///< mean squared held-out error of the named form minus that of each rival
+  bool is_least = false;              ///< the named form has the least held-out error
+  int published_beaten = 0;           ///< of the two published laws of bits
+};
+
+/// The optimal bits of training and how they move.
+struct PrecisionEvidence {
+  Interval bits;
+  double least = 0;           ///< fewest bits that were trained
+  Interval drift;             ///< per decade of compute
+  Interval token_drift;       ///< per decade of tokens
+  Interval token_drift_both;  ///< the same, holding together with `drift`
+};
+bool drifts(const PrecisionEvidence& evidence, const Thresholds& thresholds);
+/// Both drifts lie within the threshold.
+bool stands(const PrecisionEvidence& evidence, const Thresholds& thresholds);
+/// The optimum lies between the fewest bits that were trained and 16.
+bool is_within_trained(const PrecisionEvidence& evidence);
+
+const GrowthRule& damage_growth_rule();           ///< Q1
+const GrowthRule& sharpness_growth_rule();        ///< Q2
+const IntervalRule& prediction_rule();            ///< Q3
+const IntervalRule& direction_rule();             ///< Q4
+const Rule<CauseEvidence>& cause_rule();          ///< Q5
+const IntervalRule& composition_rule();           ///< Q6
+const Rule<FormsEvidence>& forms_rule();          ///< Q7
+const Rule<PrecisionEvidence>& precision_rule();  ///< Q8
+
+}  // namespace hone::theory

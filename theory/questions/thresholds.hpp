@@ -1,0 +1,107 @@
+// The numbers that decide outcomes and choose rows. A study file may change them before its runs and records them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace hone::theory {
+
+/// Allowed values of a threshold.
+struct Bounds {
+  double low = 0, high = 0;
+};
+
+/// Every threshold with its default. `fields` calls v(name, value, Bounds, meaning) for each of them: the study reader and
+/// the record read them by it.
+struct Thresholds {
+  double level = 0.95;
+  double fit_scatter = 0.1;
+  double ptq_bits_min = 3, ptq_bits_max = 6;
+  double ptq_min_snr = 2;
+  double cells_min = 3, trajectories_min = 3;
+  double reach_share = 0.6;
+  double form_folds = 10;
+  double loss_scatter = 0.01;
+  double form_margin = 0.8;
+  double q1_gamma_d_min = 0, q1_equivalence = 0.1;
+  double q2_gamma_d_min = 0, q2_equivalence = 0.1;
+  double q3_tolerance = 0.1;
+  double q4_tolerance = 0.1;
+  double q5_tolerance = 0.15, q5_exponent_tolerance = 0.1;
+  double q6_tolerance = 0.1, q6_balance = 0.2, q6_breakdown = 0.05, q6_channel_length = 64;
+  double q8_drift = 0.5;
+
+  bool operator==(const Thresholds&) const = default;
+
+  template <class V>
+  void fields(V&& v) {
+    visit(*this, v);
+  }
+  template <class V>
+  void fields(V&& v) const {
+    visit(*this, v);
+  }
+
+ private:
+  template <class Self, class V>
+  static void visit(Self& t, V& v) {
+    constexpr Bounds share{0, 1}, distance{0, 100}, exponent{-10, 10}, bits{1, 16}, count{1, 1e6};
+    v("level", t.level, Bounds{0.01, 0.9999}, "level of every interval");
+    v("fit_scatter", t.fit_scatter, distance, "scatter in ln units added in quadrature to every standard error");
+    v("ptq_bits_min", t.ptq_bits_min, bits, "least bits per weight that enter a fit");
+    v("ptq_bits_max", t.ptq_bits_max, bits, "most bits per weight that enter a fit");
+    v("ptq_min_snr", t.ptq_min_snr, distance, "least damage, in its standard errors, that enters a fit");
+    v("cells_min", t.cells_min, count, "fewest cells (N, D, variant) that can give an outcome");
+    v("trajectories_min", t.trajectories_min, count,
+      "fewest trajectories (sizes and seeds) of a contrast that can decide");
+    v("reach_share", t.reach_share, share, "share of the range of ln(D/N) that is fitted when the rest is predicted");
+    v("form_folds", t.form_folds, Bounds{2, 1000},
+      "groups of cells that are left out in turn when many forms are compared");
+    v("loss_scatter", t.loss_scatter, distance,
+      "scatter in ln units of losses that is added in quadrature to their standard error");
+    v("form_margin", t.form_margin, distance,
+      "held-out error of the saturating over the power form that refutes growth");
+    v("q1_gamma_d_min", t.q1_gamma_d_min, exponent, "growth exponent of the damage above which it grows");
+    v("q1_equivalence", t.q1_equivalence, distance,
+      "half-width of the band around q1_gamma_d_min that counts as no growth");
+    v("q2_gamma_d_min", t.q2_gamma_d_min, exponent, "growth exponent of the trace above which it grows");
+    v("q2_equivalence", t.q2_equivalence, distance,
+      "half-width of the band around q2_gamma_d_min that counts as no growth");
+    v("q3_tolerance", t.q3_tolerance, distance, "distance from 1 of the slope of ln delta on ln prediction");
+    v("q4_tolerance", t.q4_tolerance, distance,
+      "excess over 1 of the residual's share in the top directions over its null");
+    v("q5_tolerance", t.q5_tolerance, distance, "distance from 0 of the change of ln damage at fixed prediction");
+    v("q5_exponent_tolerance", t.q5_exponent_tolerance, distance,
+      "distance from 0 of the exponent of D at fixed prediction");
+    v("q6_tolerance", t.q6_tolerance, distance, "distance from 0 of the interaction relative to the sum");
+    v("q6_balance", t.q6_balance, share, "least share of the smaller of the two damages in their sum");
+    v("q6_breakdown", t.q6_breakdown, distance,
+      "interaction relative to the sum beyond which independence of given bits breaks down");
+    v("q6_channel_length", t.q6_channel_length, Bounds{2, 1e6},
+      "channel length in the predicted noise of absmax rounding");
+    v("q8_drift", t.q8_drift, Bounds{0, 16},
+      "change of the optimal precision, in bits per decade of compute or of tokens, that counts as none");
+  }
+};
+
+/// A threshold as a verdict records it.
+struct Threshold {
+  std::string name;
+  double value = 0;
+  std::string meaning;
+};
+
+/// Which thresholds a rule reads.
+using ThresholdList = std::vector<double Thresholds::*>;
+
+/// The listed thresholds as records, in the order of the list.
+inline std::vector<Threshold> recorded(const Thresholds& thresholds, const ThresholdList& list) {
+  std::vector<Threshold> records;
+  for (double Thresholds::*member : list)
+    thresholds.fields([&](const char* name, const double& value, Bounds, const char* meaning) {
+      if (&value == &(thresholds.*member)) records.push_back({name, value, meaning});
+    });
+  return records;
+}
+
+}  // namespace hone::theory
