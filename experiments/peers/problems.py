@@ -43,7 +43,7 @@ class TransformerShape:
     kind: str = "transformer"
 
     def blocks(self) -> list[Block]:
-        """In the order of hone's flat vector (sim/model/transformer_options.cpp)."""
+        """In the order of hone's flat vector (sim/model/transformer/options.cpp)."""
         d, f = self.width, self.mlp_width
         found = [Block("tok_emb", (self.vocabulary, d), "embedding")]
         for layer in range(self.layers):

@@ -4,100 +4,110 @@
 #include <cmath>
 
 #include "sim/base/parallel.hpp"
-#include "sim/layers/embedding.hpp"
-#include "sim/layers/norm.hpp"
 
 namespace hone {
-
-/// Rows that all start at 64 bytes.
-template <class S>
-class AlignedRows {
- public:
-  AlignedRows(Index rows, Index width)
-      : width_(width), stride_((width + 64 - 1) / 64 * 64), memory_(size_t(rows * stride_)) {}
-
-  S* row(Index m) { return memory_.data() + m * stride_; }
-  MatView<S> row_view(Index m) { return MatView<S>(row(m), 1, width_); }
-  Block<S> block(Index m) { return {row(m), 1, width_}; }
-  StridedView<S> top(Index rows) { return StridedView<S>(memory_.data(), rows, width_, Eigen::OuterStride<>(stride_)); }
-  Index width() const { return width_; }
-
- private:
-  Index width_, stride_;
-  AlignedVector<S> memory_;
-};
 
 namespace {
 
 /// Sequences that one thread decodes together, and rows of one product: fixed, so that no bit depends on the threads.
 constexpr Index lane_sequences = 4, lane_rows = 32;
 
+/// Row m alone.
 template <class S>
-void multiply(AlignedRows<S>& y, AlignedRows<S>& x, Index rows, const typename DecoderWeights<S>::Linear& linear) {
-  auto out = y.top(rows);
-  gemm_right<S>(out, x.top(rows), linear.factor);
-  if (!linear.bias.empty())
-    out.rowwise() += Eigen::Map<const Eigen::Matrix<S, 1, Eigen::Dynamic>>(linear.bias.data(), out.cols());
+Block<S> row(const Block<S>& block, Index m) {
+  return {block.data + m * block.cols, 1, block.cols};
 }
 
-/// The same for one row of x and of y.
+/// The visitor of the blocks: rounds the inputs of linears token by token.
 template <class S>
-void multiply_row(Block<S> y, Block<S> x, const typename DecoderWeights<S>::Linear& linear) {
-  gemm_right<S>(y, x, linear.factor);
-  if (!linear.bias.empty()) y.view() += ConstMatView<S>(linear.bias.data(), 1, y.cols);
-}
+struct RoundedInputs {
+  const Quantizer& activation;
 
-template <class S>
-void normalize(AlignedRows<S>& y, AlignedRows<S>& x, Index rows, const typename DecoderWeights<S>::NormPair& norm,
-               const TransformerOptions& o) {
-  S mean, r;
-  for (Index m = 0; m < rows; ++m) {
-    const S* in = x.row(m);
-    const ConstMatView<S> from(in, 1, x.width());
-    if (o.norm == Norm::rms)
-      rmsnorm_forward<S>(y.row_view(m), &r, from, norm.weight.data(), o.norm_eps);
-    else
-      layernorm_forward<S>(y.row_view(m), &mean, &r, from, norm.weight.data(), norm.bias.data(), o.norm_eps);
-  }
-}
+  void input(LinearInput, const Block<S>& x) const { fake_quantize<S>(x, activation, 1); }
+};
 
 }  // namespace
 
-/// Up to lane_sequences sequences, decoded by one thread at a time, with the memory they need.
+/// Up to lane_sequences sequences, decoded by one thread at a time, with the memory they need. Rows of the activations
+/// are sequence after sequence.
 template <class S>
 struct Decoder<S>::Lane {
   Lane(const TransformerOptions& o, const KvCacheOptions& cache, Index first_sequence, Index count, Index capacity)
-      : first(first_sequence),
-        sequences(count),
-        x(lane_rows, o.width),
-        normed(lane_rows, o.width),
-        q(lane_rows, o.heads * o.head_width()),
-        k(lane_rows, o.kv_heads * o.head_width()),
-        v(lane_rows, o.kv_heads * o.head_width()),
-        attended(lane_rows, o.heads * o.head_width()),
-        mid(lane_rows, o.width),
-        gate(lane_rows, o.mlp_width),
-        up(lane_rows, o.mlp_width),
-        act(lane_rows, o.mlp_width),
-        logits(lane_rows, o.vocabulary),
-        part(1, o.width),
-        router(1, std::max<Index>(o.experts, 1)),
-        probs(1, std::max<Index>(o.experts, 1)),
-        gates(1, o.experts_per_token),
-        routing(1, 1, o.experts, o.experts_per_token) {
+      : first(first_sequence), sequences(count) {
+    Index need = 0;
+    visit_blocks(o, [&](Block<S>&, Index rows, Index cols) { need += Workspace<S>::padded(rows * cols); });
+    memory = std::make_unique<Workspace<S>>(need);
+    visit_blocks(o, [&](Block<S>& b, Index rows, Index cols) { b = {memory->take(rows, cols).data(), rows, cols}; });
+    if (o.experts > 0) acts.routing = Routing(1, 1, o.experts, o.experts_per_token);
     for (Index i = 0; i < count * o.layers; ++i) caches.emplace_back(cache, o.kv_heads, o.head_width(), capacity);
     scores.resize(size_t(caches.front().padded_capacity()));
+    set_rows(o, lane_rows);
+  }
+
+  template <class Visit>
+  void visit_blocks(const TransformerOptions& o, Visit&& visit) {
+    const Index query = o.heads * o.head_width(), kv = o.kv_heads * o.head_width();
+    visit(stream, lane_rows, o.width), visit(mid, lane_rows, o.width), visit(logits, lane_rows, o.vocabulary);
+    visit(acts.norm1, lane_rows, o.width), visit(acts.stat1, 2, lane_rows);
+    visit(acts.q, lane_rows, query), visit(acts.k, lane_rows, kv), visit(acts.v, lane_rows, kv);
+    visit(acts.o, lane_rows, query);
+    const Index slots = o.experts > 0 ? o.experts_per_token : lane_rows;
+    visit(acts.gate, slots, o.mlp_width), visit(acts.up, slots, o.mlp_width), visit(acts.act, slots, o.mlp_width);
+    if (o.experts == 0) return;
+    visit(acts.router_logits, 1, o.experts), visit(acts.router_probs, 1, o.experts);
+    visit(acts.expert_gates, 1, o.experts_per_token);
+    visit(acts.routed, slots, o.width), visit(acts.expert_out, slots, o.width);
+  }
+
+  /// The activations of `rows` tokens. One memory serves both norms, and norms before a linear act in place.
+  void set_rows(const TransformerOptions& o, Index rows) {
+    stream.rows = mid.rows = logits.rows = rows;
+    for (Block<S>* block : {&acts.norm1, &acts.q, &acts.k, &acts.v, &acts.o}) block->rows = rows;
+    if (o.experts == 0) acts.gate.rows = acts.up.rows = acts.act.rows = rows;
+    acts.in = acts.out = stream, acts.mid = mid;
+    acts.norm2 = acts.norm1, acts.stat2 = acts.stat1;
+    if (!o.sub_norms) return;
+    acts.o_norm = acts.o, acts.act_norm = acts.act;
+    acts.o_stat = acts.act_stat = acts.stat1;
+  }
+  /// What the second branch reads and writes of token m, with experts.
+  void set_token(Index m) {
+    acts.in = acts.out = row(stream, m), acts.mid = row(mid, m), acts.norm2 = row(acts.norm1, m);
   }
 
   Index first, sequences;
-  AlignedRows<S> x, normed, q, k, v, attended, mid, gate, up, act, logits;
-  AlignedRows<S> part, router, probs, gates;  ///< of one token, with experts
-  Routing routing;
+  LayerActs<S> acts;
+  Block<S> stream, mid, logits;
+  std::unique_ptr<Workspace<S>> memory;
   std::vector<KvCache<S>> caches;  ///< sequence after sequence, layers of each
   AlignedVector<S> scores;
 
   Index layers() const { return Index(caches.size()) / sequences; }
   KvCache<S>& cache(Index sequence, Index layer) { return caches[size_t(sequence * layers() + layer)]; }
+};
+
+/// The core of an attention branch: each of `count` new tokens of a sequence reads the cache as it is when the token is
+/// written.
+template <class S>
+struct Decoder<S>::CachedAttention {
+  Lane& lane;
+  Index layer, count, heads;
+  const Turns<S>& turns;
+
+  template <class Visit>
+  void forward(const LayerActs<S>& a, const Visit&) const {
+    const auto turn_key = [&](S* key, Index position) { turns.query_or_key(key, a.k.cols, position); };
+    for (Index s = 0; s < lane.sequences; ++s) {
+      KvCache<S>& cache = lane.cache(s, layer);
+      for (Index m = s * count; m < (s + 1) * count; ++m) {
+        S* query = row(a.q, m).data;
+        turns.query_or_key(query, a.q.cols, cache.length());
+        cache.append(row(a.k, m).data, row(a.v, m).data, turn_key);
+        cache.attend(row(a.o, m).data, query, heads, lane.scores.data());
+      }
+    }
+    turns.heads(a.o, Turn::forward);
+  }
 };
 
 template <class S>
@@ -106,7 +116,8 @@ Decoder<S>::Decoder(std::shared_ptr<const DecoderWeights<S>> weights, const Deco
       activation_(options.activation),
       sequences_(sequences),
       max_length_(options.max_length > 0 ? options.max_length : weights_->options().positions),
-      threads_(options.threads) {
+      threads_(options.threads),
+      turns_(weights_->options(), max_length_) {
   const TransformerOptions& o = weights_->options();
   EXPECTS(sequences >= 1 && options.max_length >= 0, "decoder: {} sequences of up to {} tokens", sequences,
           options.max_length);
@@ -124,13 +135,6 @@ Decoder<S>::Decoder(std::shared_ptr<const DecoderWeights<S>> weights, const Deco
         fmt::format("decoder: max_length = {} with dynamic rope_scaling, whose angles change beyond {} tokens; use at "
                     "most that",
                     max_length_, o.rope_scaling.original_positions));
-  if (o.position != Positions::learned)
-    rope_.emplace(max_length_, o.head_width(), o.rope_base,
-                  o.position == Positions::rope_half ? RopePairing::half : RopePairing::interleaved, o.rotary_width,
-                  o.rope_scaling);
-  if (o.rotations.heads) heads_table_.emplace(o.heads);
-  if (o.rotations.mlp) mlp_table_.emplace(o.mlp_width);
-  if (o.rotations.qk) qk_table_.emplace(o.head_width());
   for (Index first = 0; first < sequences; first += lane_sequences)
     lanes_.emplace_back(o, options.cache, first, std::min(lane_sequences, sequences - first), max_length_);
   logits_.resize(sequences, o.vocabulary);
@@ -205,10 +209,7 @@ void Decoder<S>::run(Lane& lane, std::span<const std::uint16_t> tokens, Wanted w
   for (Index start = 0; start < total; start += chunk) {
     const Index count = std::min(chunk, total - start);
     embed(lane, tokens, start, count);
-    for (int l = 0; l < int(weights_->options().layers); ++l) {
-      attention_branch(lane, l, count);
-      mlp_branch(lane, l, lane.sequences * count);
-    }
+    for (size_t l = 0; l < weights_->layers().size(); ++l) layer_forward(lane, l, count);
     if (wanted == Wanted::all || start + count == total) read_out(lane, start, count, wanted, read);
   }
 }
@@ -218,90 +219,28 @@ void Decoder<S>::embed(Lane& lane, std::span<const std::uint16_t> tokens, Index 
   const Index total = Index(tokens.size()) / sequences_;
   for (Index s = 0; s < lane.sequences; ++s)
     for (Index i = 0; i < count; ++i) {
-      MatView<S> row = lane.x.row_view(s * count + i);
-      row = weights_->embedding().row(tokens[size_t((lane.first + s) * total + start + i)]);
-      if (!rope_) row += weights_->positions().row(length_ + start + i);
+      MatView<S> x = row(lane.stream, s * count + i);
+      x = weights_->embedding().row(tokens[size_t((lane.first + s) * total + start + i)]);
+      if (!turns_.rope) x += weights_->positions().row(length_ + start + i);
     }
 }
 
+/// Experts token by token, so that no token's bits depend on who shares its experts.
 template <class S>
-void Decoder<S>::quantize_input(AlignedRows<S>& rows, Index count) const {
-  fake_quantize<S>(rows.top(count), activation_, 1);
-}
-
-template <class S>
-void Decoder<S>::attention_branch(Lane& lane, int layer, Index count) const {
-  const auto& p = weights_->layers()[size_t(layer)];
-  const TransformerOptions& o = weights_->options();
+void Decoder<S>::layer_forward(Lane& lane, size_t layer, Index count) const {
+  using Layer = typename DecoderWeights<S>::Layer;
+  const Layer& blocks = weights_->layers()[layer];
+  const RoundedInputs<S> visit{activation_};
+  const PackedParams p;
   const Index rows = lane.sequences * count;
-  normalize(lane.normed, lane.x, rows, p.norm1, o);
-  quantize_input(lane.normed, rows);
-  multiply(lane.q, lane.normed, rows, p.q);
-  multiply(lane.k, lane.normed, rows, p.k);
-  multiply(lane.v, lane.normed, rows, p.v);
-  const auto turn = [&](S* row, Index width, Index position) {
-    if (rope_) rope_rotate_row<S>(row, width, *rope_, position, Turn::forward);
-    if (qk_table_) hadamard_rotate<S>(MatView<S>(row, 1, width), *qk_table_, 1, Turn::forward);
-  };
-  const auto turn_key = [&](S* key, Index position) { turn(key, lane.k.width(), position); };
-  for (Index s = 0; s < lane.sequences; ++s) {
-    KvCache<S>& cache = lane.cache(s, layer);
-    for (Index m = s * count; m < (s + 1) * count; ++m) {
-      turn(lane.q.row(m), lane.q.width(), cache.length());
-      cache.append(lane.k.row(m), lane.v.row(m), turn_key);
-      cache.attend(lane.attended.row(m), lane.q.row(m), o.heads, lane.scores.data());
-      if (heads_table_) hadamard_rotate<S>(lane.attended.row_view(m), *heads_table_, o.head_width(), Turn::forward);
-    }
-  }
-  if (!p.sub_o.weight.empty()) normalize(lane.attended, lane.attended, rows, p.sub_o, o);
-  quantize_input(lane.attended, rows);
-  multiply(lane.mid, lane.attended, rows, p.o);
-  lane.mid.top(rows) += lane.x.top(rows);
-}
-
-template <class S>
-void Decoder<S>::mlp_branch(Lane& lane, int layer, Index rows) const {
-  const auto& p = weights_->layers()[size_t(layer)];
-  const TransformerOptions& o = weights_->options();
-  normalize(lane.normed, o.residual == Residual::parallel ? lane.x : lane.mid, rows, p.norm2, o);
-  if (o.experts > 0) return experts_branch(lane, layer, rows);
-  quantize_input(lane.normed, rows);
-  multiply(lane.up, lane.normed, rows, p.up);
-  if (o.mlp == MlpKind::swiglu) multiply(lane.gate, lane.normed, rows, p.gate);
+  lane.set_rows(weights_->options(), rows);
+  blocks.attention.forward(p, lane.acts, CachedAttention{lane, Index(layer), count, weights_->options().heads, turns_},
+                           visit);
+  if (const auto* gated = std::get_if<typename Layer::Gated>(&blocks.mlp))
+    return gated->forward(p, lane.acts, turns_, visit);
   for (Index m = 0; m < rows; ++m) {
-    if (o.mlp == MlpKind::swiglu)
-      swiglu_forward<S>(lane.act.row(m), lane.gate.row(m), lane.up.row(m), o.mlp_width);
-    else
-      activation_forward<S>(lane.act.row(m), lane.up.row(m), o.mlp_width, activation_of(o.mlp));
-    if (mlp_table_) hadamard_rotate<S>(lane.act.row_view(m), *mlp_table_, 1, Turn::forward);
-  }
-  if (!p.sub_down.weight.empty()) normalize(lane.act, lane.act, rows, p.sub_down, o);
-  quantize_input(lane.act, rows);
-  multiply(lane.x, lane.act, rows, p.down);
-  lane.x.top(rows) += lane.mid.top(rows);
-}
-
-/// Token by token, so that no token's bits depend on who shares its experts.
-template <class S>
-void Decoder<S>::experts_branch(Lane& lane, int layer, Index rows) const {
-  const auto& p = weights_->layers()[size_t(layer)];
-  const TransformerOptions& o = weights_->options();
-  for (Index m = 0; m < rows; ++m) {
-    const Block<S> normed = lane.normed.block(m), act = lane.act.block(m), part = lane.part.block(0);
-    multiply_row<S>(lane.router.block(0), normed, p.router);
-    router_forward<S>(lane.probs.block(0), lane.gates.block(0), lane.routing, lane.router.block(0), o.gates);
-    fake_quantize<S>(normed, activation_, 1);
-    lane.x.row_view(m) = lane.mid.row_view(m);
-    for (Index j = 0; j < o.experts_per_token; ++j) {
-      const auto& expert = p.experts[size_t(lane.routing.expert[size_t(j)])];
-      multiply_row<S>(lane.gate.block(m), normed, expert.gate);
-      multiply_row<S>(lane.up.block(m), normed, expert.up);
-      swiglu_forward<S>(act.data, lane.gate.row(m), lane.up.row(m), o.mlp_width);
-      if (mlp_table_) hadamard_rotate<S>(act, *mlp_table_, 1, Turn::forward);
-      fake_quantize<S>(act, activation_, 1);
-      multiply_row<S>(part, act, expert.down);
-      lane.x.row_view(m) += lane.gates.row(0)[j] * part.view();
-    }
+    lane.set_token(m);
+    std::get<typename Layer::Experts>(blocks.mlp).forward(p, lane.acts, turns_, visit);
   }
 }
 
@@ -309,13 +248,15 @@ template <class S>
 void Decoder<S>::read_out(Lane& lane, Index start, Index count, Wanted wanted, const ReadLogits& read) const {
   const Index skipped = wanted == Wanted::all ? 0 : count - 1, kept = count - skipped;
   if (skipped > 0)
-    for (Index s = 0; s < lane.sequences; ++s) lane.x.row_view(s) = lane.x.row_view(s * count + skipped);
+    for (Index s = 0; s < lane.sequences; ++s)
+      row(lane.stream, s).view() = row(lane.stream, s * count + skipped).view();
   const Index rows = lane.sequences * kept;
-  normalize(lane.normed, lane.x, rows, weights_->norm(), weights_->options());
-  multiply(lane.logits, lane.normed, rows, weights_->head());
+  lane.set_rows(weights_->options(), rows);
+  weights_->norm().forward(PackedParams{}, lane.acts.norm1, lane.acts.stat1, lane.stream);
+  weights_->head().forward(PackedParams{}, lane.logits, lane.acts.norm1);
   for (Index m = 0; m < rows; ++m)
     read(lane.first + m / kept, length_ + start + skipped + m % kept,
-         ConstVecView<S>(lane.logits.row(m), lane.logits.width()));
+         ConstVecView<S>(row(lane.logits, m).data, lane.logits.cols));
 }
 
 template class Decoder<float>;

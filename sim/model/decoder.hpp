@@ -21,9 +21,6 @@ struct DecoderOptions {
   int threads = 1;            ///< over sequences; results do not depend on it
 };
 
-template <class S>
-class AlignedRows;
-
 /// B sequences of equal length, decoded in step. The bits of a sequence depend neither on the others nor on how its
 /// tokens are cut into calls.
 template <class S>
@@ -66,22 +63,19 @@ class Decoder {
 
  private:
   struct Lane;
+  struct CachedAttention;
   enum class Wanted { last, all };
   void advance(std::span<const std::uint16_t> tokens, Wanted wanted, const ReadLogits& read);
   void run(Lane& lane, std::span<const std::uint16_t> tokens, Wanted wanted, const ReadLogits& read) const;
   void embed(Lane& lane, std::span<const std::uint16_t> tokens, Index start, Index count) const;
-  void attention_branch(Lane& lane, int layer, Index count) const;
-  void mlp_branch(Lane& lane, int layer, Index rows) const;
-  void experts_branch(Lane& lane, int layer, Index rows) const;
+  void layer_forward(Lane& lane, size_t layer, Index count) const;
   void read_out(Lane& lane, Index start, Index count, Wanted wanted, const ReadLogits& read) const;
-  void quantize_input(AlignedRows<S>& rows, Index count) const;
 
   std::shared_ptr<const DecoderWeights<S>> weights_;
   Quantizer activation_;
   Index sequences_, max_length_, length_ = 0;
   int threads_;
-  std::optional<RopeTable<S>> rope_;
-  std::optional<HadamardTable<S>> heads_table_, mlp_table_, qk_table_;
+  Turns<S> turns_;
   std::vector<Lane> lanes_;
   Matrix<S> logits_;
 };

@@ -1,64 +1,30 @@
 #include "sim/model/decoder_weights.hpp"
 
-#include <algorithm>
+#include <string>
 
 namespace hone {
-namespace {
-
-const ParamBlock* find_block(const ParamLayout& layout, const std::string& name) {
-  const auto& blocks = layout.blocks();
-  const auto at = std::find_if(blocks.begin(), blocks.end(), [&](const ParamBlock& b) { return b.name == name; });
-  return at == blocks.end() ? nullptr : &*at;
-}
-
-template <class S>
-AlignedVector<S> values_of(const ParamLayout& layout, const S* theta, const std::string& name) {
-  const ParamBlock* block = find_block(layout, name);
-  if (block == nullptr) return {};
-  return {theta + block->offset, theta + block->offset + block->size()};
-}
-
-}  // namespace
-
-template <class S>
-auto DecoderWeights<S>::linear(const ParamLayout& layout, const S* theta, const std::string& weight,
-                               const std::string& bias) const -> Linear {
-  Linear result;
-  if (const ParamBlock* block = find_block(layout, weight)) result.factor.set_transposed(view(theta, *block));
-  result.bias = values_of(layout, theta, bias);
-  return result;
-}
-
-template <class S>
-auto DecoderWeights<S>::norm_pair(const ParamLayout& layout, const S* theta, const std::string& name) const
-    -> NormPair {
-  return {values_of(layout, theta, name + ".weight"), values_of(layout, theta, name + ".bias")};
-}
 
 template <class S>
 DecoderWeights<S>::DecoderWeights(const Transformer<S>& model, const S* theta) : options_(model.options()) {
   const ParamLayout& layout = model.layout();
+  const auto values = [&](const std::string& name) {
+    const ParamBlock* block = layout.find(name);
+    return block ? AlignedVector<S>(theta + block->offset, theta + block->offset + block->size()) : AlignedVector<S>{};
+  };
+  const auto linear = [&](const std::string& weight, const std::string& bias) {
+    PackedLinear<S> packed{{}, values(bias)};
+    if (const ParamBlock* block = layout.find(weight)) packed.factor.set_transposed(view(theta, *block));
+    return packed;
+  };
+  const auto norm = [&](const std::string& name) {
+    return PackedNorm<S>{{options_.norm, options_.norm_eps}, values(name + ".weight"), values(name + ".bias")};
+  };
   embedding_ = view(theta, layout.at("tok_emb.weight"));
   if (options_.position == Positions::learned) positions_ = view(theta, layout.at("pos_emb.weight"));
-  norm_ = norm_pair(layout, theta, "final_norm");
-  head_ = linear(layout, theta, options_.head == Head::tied ? "tok_emb.weight" : "head.weight", "head.bias");
-  for (Index l = 0; l < options_.layers; ++l) {
-    const std::string in = fmt::format("layers.{}.", l);
-    const auto make = [&](const char* weight, const char* bias) {
-      return linear(layout, theta, in + weight, in + bias);
-    };
-    layers_.push_back({norm_pair(layout, theta, in + "attn_norm"), norm_pair(layout, theta, in + "mlp_norm"),
-                       make("wq", "bq"), make("wk", "bk"), make("wv", "bv"), make("wo", "bo"), make("w_gate", ""),
-                       make("w_up", "b_up"), make("w_down", "b_down"), norm_pair(layout, theta, in + "wo_norm"),
-                       norm_pair(layout, theta, in + "down_norm"), make("router", "")});
-    for (Index e = 0; e < options_.experts; ++e) {
-      const auto own = [&](const char* weight, const char* bias) {
-        const std::string of = fmt::format("experts.{}.", e);
-        return make((of + weight).c_str(), (of + bias).c_str());
-      };
-      layers_.back().experts.push_back({own("w_gate", ""), own("w_up", "b_up"), own("w_down", "b_down")});
-    }
-  }
+  for (Index l = 0; l < options_.layers; ++l)
+    layers_.push_back(make_layer<S, PackedLinear<S>, PackedNorm<S>>(options_, l, linear, norm));
+  norm_ = norm("final_norm");
+  head_ = linear(options_.head == Head::tied ? "tok_emb.weight" : "head.weight", "head.bias");
 }
 
 template class DecoderWeights<float>;

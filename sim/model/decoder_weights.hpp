@@ -3,33 +3,46 @@
 // decoders may share one, and a decoder may change from one to another between tokens.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "sim/model/transformer.hpp"
 
 namespace hone {
 
+/// What packed blocks take in place of ParamVectors: they hold their parameters themselves.
+struct PackedParams {};
+
+/// y = x W' + b.
+template <class S>
+struct PackedLinear {
+  RightFactor<S> factor;  ///< W'
+  AlignedVector<S> bias;  ///< empty without
+
+  explicit operator bool() const { return factor.depth > 0; }
+
+  void forward(PackedParams, const Block<S>& y, const Block<S>& x) const {
+    if (x.rows == 0) return;  // an expert without tokens
+    gemm_right<S>(y, x, factor);
+    if (!bias.empty()) add_bias<S>(y, bias.data());
+  }
+};
+
+template <class S>
+struct PackedNorm {
+  NormRule rule;
+  AlignedVector<S> gain, shift;
+
+  explicit operator bool() const { return !gain.empty(); }
+
+  void forward(PackedParams, const Block<S>& y, const Block<S>& stat, const Block<S>& x) const {
+    rule.apply<S>(y, stat, x, gain.data(), shift.data());
+  }
+};
+
 template <class S>
 class DecoderWeights {
  public:
-  struct Linear {
-    RightFactor<S> factor;
-    AlignedVector<S> bias;  ///< empty without
-  };
-  struct NormPair {
-    AlignedVector<S> weight, bias;
-  };
-  struct Expert {
-    Linear gate, up, down;
-  };
-  struct Layer {
-    NormPair norm1, norm2;
-    Linear q, k, v, o, gate, up, down;  ///< `gate` only with Swiglu
-    NormPair sub_o, sub_down;           ///< before o and down; empty without sub_norms
-    Linear router;                      ///< with experts, which then stand for gate, up and down
-    std::vector<Expert> experts = {};
-  };
+  using Layer = TransformerLayer<S, PackedLinear<S>, PackedNorm<S>>;
 
   /// shapes   theta (model.layout().size())
   /// cost     a copy of theta
@@ -37,19 +50,16 @@ class DecoderWeights {
 
   const TransformerOptions& options() const { return options_; }
   const std::vector<Layer>& layers() const { return layers_; }
-  const NormPair& norm() const { return norm_; }
-  const Linear& head() const { return head_; }
+  const PackedNorm<S>& norm() const { return norm_; }
+  const PackedLinear<S>& head() const { return head_; }
   const Matrix<S>& embedding() const { return embedding_; }
   const Matrix<S>& positions() const { return positions_; }  ///< empty with rotary positions
 
  private:
-  Linear linear(const ParamLayout& layout, const S* theta, const std::string& weight, const std::string& bias) const;
-  NormPair norm_pair(const ParamLayout& layout, const S* theta, const std::string& name) const;
-
   TransformerOptions options_;
   std::vector<Layer> layers_;
-  NormPair norm_;
-  Linear head_;
+  PackedNorm<S> norm_;
+  PackedLinear<S> head_;
   Matrix<S> embedding_, positions_;
 };
 

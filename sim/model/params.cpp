@@ -1,5 +1,7 @@
 #include "sim/model/params.hpp"
 
+#include <algorithm>
+
 #include "sim/base/error.hpp"
 
 namespace hone {
@@ -11,12 +13,16 @@ int ParamLayout::add(std::string name, int layer, Role role, Index rows, Index c
   return static_cast<int>(blocks_.size()) - 1;
 }
 
+const ParamBlock* ParamLayout::find(std::string_view name) const {
+  const auto found =
+      std::find_if(blocks_.begin(), blocks_.end(), [&](const ParamBlock& block) { return block.name == name; });
+  return found == blocks_.end() ? nullptr : &*found;
+}
+
 const ParamBlock& ParamLayout::at(std::string_view name) const {
+  if (const ParamBlock* block = find(name)) return *block;
   std::vector<std::string> known;
-  for (const ParamBlock& block : blocks_) {
-    if (block.name == name) return block;
-    known.push_back(block.name);
-  }
+  for (const ParamBlock& block : blocks_) known.push_back(block.name);
   throw OptionError(fmt::format("no parameter block '{}'; did you mean '{}'?", name, nearest_name(name, known)));
 }
 

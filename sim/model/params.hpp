@@ -38,6 +38,8 @@ class ParamLayout {
 
   const std::vector<ParamBlock>& blocks() const { return blocks_; }
   const ParamBlock& operator[](int number) const { return blocks_[static_cast<size_t>(number)]; }
+  /// The block of that name; null when there is none.
+  const ParamBlock* find(std::string_view name) const;
   /// errors  OptionError naming the nearest known block
   const ParamBlock& at(std::string_view name) const;
 

@@ -2,129 +2,22 @@
 // sequences. Block:  x += Wo attn(norm1 x);  x += Wdown mlp(norm2 x);  logits = head(norm x).
 // With parallel residuals both branches read the same x:  x += Wo attn(norm1 x) + Wdown mlp(norm2 x).
 // With experts the second branch is  Σ_e g_e Wdown_e mlp_e(norm2 x)  over the experts that a router chooses.
+// The branches with their passes are in transformer/; float and double are compiled once, the tests add dual numbers.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
-#include <memory>
-#include <optional>
+#include <string_view>
 #include <vector>
 
-#include "sim/base/workspace.hpp"
 #include "sim/data/batch.hpp"
-#include "sim/layers/activation.hpp"
-#include "sim/layers/attention.hpp"
-#include "sim/layers/hadamard.hpp"
-#include "sim/layers/moe.hpp"
-#include "sim/layers/rope.hpp"
-#include "sim/model/params.hpp"
+#include "sim/layers/embedding.hpp"
+#include "sim/layers/loss.hpp"
 #include "sim/model/precision.hpp"
+#include "sim/model/transformer/layer.hpp"
 
 namespace hone {
-
-enum class Norm { rms, layer };
-enum class Positions { rope_half, rope_interleaved, learned };
-enum class MlpKind { swiglu, gelu, gelu_erf };  ///< gelu is the tanh form, gelu_erf the exact one
-enum class Head { untied, tied };
-enum class Residual { sequential, parallel };
-
-/// Hadamard transforms that the model applies to its own activations, each before the quantizer of that site. They are
-/// part of the function: weights made for them (quantize/rotation.hpp) are wrong without them.
-struct OnlineRotations {
-  bool heads = false;  ///< mixes the heads of the attention output, H ⊗ I
-  bool mlp = false;    ///< turns the input of w_down
-  bool qk = false;     ///< turns each head of q and k after RoPE; no score changes
-
-  bool operator==(const OnlineRotations&) const = default;
-};
-
-/// For records: "none", or the sites in order, such as "heads+mlp+qk".
-std::string name_of(const OnlineRotations& rotations);
-
-/// Architecture. The defaults are Llama-style; gpt2_style() gives the other family.
-struct TransformerOptions {
-  Index vocabulary = 256;  ///< tokens
-  Index positions = 128;   ///< context length T in tokens
-  Index layers = 2;
-  Index width = 64;    ///< C, a multiple of heads unless head_channels is given
-  Index heads = 4;     ///< H
-  Index kv_heads = 4;  ///< divides heads
-  Index mlp_width = 192;
-  Norm norm = Norm::rms;
-  Positions position = Positions::rope_half;
-  MlpKind mlp = MlpKind::swiglu;
-  Head head = Head::untied;
-  bool bias = false;         ///< on every linear inside the blocks
-  double norm_eps = 1e-5;    ///< inside the root
-  double rope_base = 10000;  ///< Su et al. 2021
-  Residual residual = Residual::sequential;
-  std::optional<bool> attention_bias;  ///< on the linears of attention; as `bias` when empty
-  std::optional<Index> head_channels;  ///< hd; width/heads when empty
-  std::optional<Index> rotary_width;   ///< channels of a head that rotary positions turn; all when empty
-  RopeScaling rope_scaling;            ///< of the frequencies of rotary positions
-  OnlineRotations rotations;           ///< each needs a size that has a Hadamard matrix (layers/hadamard.hpp)
-  bool head_bias = false;              ///< a bias on the logits
-  bool sub_norms = false;              ///< one more RMSNorm before wo and before w_down (BitNet b1.58)
-  Index experts = 0;                 ///< MLPs of each layer, swiglu only; 0 = one, without router. No token is dropped
-  Index experts_per_token = 1;       ///< k; 1 = Switch routing (Fedus et al. 2021)
-  Gates gates = Gates::probability;  ///< renormalized needs k above 1: a single gate would be 1, without gradient
-  double load_balance = 0.01;        ///< coefficient of the load-balance loss, which training alone adds
-
-  bool operator==(const TransformerOptions&) const = default;
-  Index head_width() const { return head_channels ? *head_channels : width / heads; }
-  /// errors  OptionError listing every wrong field with its value and the fix
-  void validate() const;
-  ParamLayout layout() const;
-};
-
-/// The elementwise function of an MLP without gate.
-/// expects  kind is not swiglu
-Activation activation_of(MlpKind kind);
-
-/// LayerNorm with bias, learned positions, GELU, biases everywhere (Radford et al. 2019).
-TransformerOptions gpt2_style(TransformerOptions options);
-
-/// What the linears of a layer read, in the order of the forward pass: norm1 feeds wq, wk, wv; o or its norm feeds wo;
-/// norm2 feeds w_gate, w_up; act or its norm feeds w_down. With experts the last two are the tokens routed to each.
-enum class LinearInput { attention, attention_output, mlp, mlp_output };
-inline constexpr LinearInput linear_inputs[] = {LinearInput::attention, LinearInput::attention_output, LinearInput::mlp,
-                                                LinearInput::mlp_output};
-
-/// Everything one pass writes for one chunk. The passes use four of these: values x, adjoints dx, tangents tx and
-/// tangents of adjoints tdx.
-/// cost  about M·(8C + 3·mlp_width)·layers + layers·M·H·T + 2·M·V scalars; with experts another
-///       k·M·(2C + 3·mlp_width)·layers instead of 3·M·mlp_width·layers
-template <class S>
-struct TransformerActs {
-  struct Layer {
-    Block<S> in, norm1, stat1, q, k, v, att, o, mid, norm2, stat2, gate, up, act;
-    Block<S> o_norm, o_stat, act_norm, act_stat;  ///< with sub_norms only
-    /// With experts only. routed, gate, up, act and expert_out then have a row for each slot of the routing.
-    Block<S> router_logits, router_probs, expert_gates, routed, expert_out;
-    Routing routing;  ///< filled by forward
-    /// What straight-through estimators multiply the gradient of each quantized site by; only after reserve_masks.
-    Block<S> norm1_mask, k_mask, v_mask, wo_mask, norm2_mask, down_mask;
-
-    Block<S> wo_input() const { return o_norm.data ? o_norm : o; }
-    Block<S> mlp_input() const { return routed.data ? routed : norm2; }
-    Block<S> down_input() const { return act_norm.data ? act_norm : act; }
-  };
-  TransformerActs(const TransformerOptions& options, Index sequences);
-  std::int64_t bytes() const {
-    return (memory_->capacity() + (masks_ ? masks_->capacity() : 0)) * std::int64_t(sizeof(S));
-  }
-  /// Adds the masks of straight-through estimators; does nothing when they are there.
-  void reserve_masks();
-
-  Index sequences = 0;
-  std::vector<std::uint16_t> inputs, targets;  ///< M ids each, filled by forward
-  std::vector<Layer> layers;
-  Block<S> norm, stat, logits, probs, row_loss, scratch;
-
- private:
-  template <class Visit>
-  void visit_blocks(const TransformerOptions& options, Visit&& visit);
-  std::unique_ptr<Workspace<S>> memory_, masks_;
-};
 
 /// The model as a value: options, layout, tables. It holds no parameters and no activations; all passes are const.
 /// shapes   theta (P) flat; acts from make_acts(count); `first`, `count` select sequences of the data
@@ -153,11 +46,11 @@ class Transformer {
   /// values as `precision` says; weights are taken as they are.
   double forward(const S* theta, const Data& data, Index first, Acts& x, const Precision& precision) const;
 
-  /// The forward pass in parts, for callers that change weights between them: embed, then for each layer forward_to
-  /// each of linear_inputs in order, then forward_out. Each part reads what the parts before wrote to x.
+  /// The first part of forward: x.inputs, x.targets and the stream that enters layer 0.
   void embed(const S* theta, const Data& data, Index first, Acts& x) const;
-  void forward_to(LinearInput input, const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void forward_out(const S* theta, int layer, Acts& x) const;
+  /// The layers, and what their attention needs, for callers that go through forward by themselves.
+  const std::vector<TransformerLayer<S>>& layers() const { return layers_; }
+  CausalAttention<S> attention_core(Index sequences) const;
 
   /// dtheta += weight·dL/dtheta with L the sum of row losses; straight-through at quantizers.
   void backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const;
@@ -192,83 +85,181 @@ class Transformer {
   AlignedVector<S> initial_parameters(std::uint64_t seed) const;
 
  private:
-  struct ExpertBlocks {
-    int gate, up, up_bias, down, down_bias;
-  };
-  struct LayerBlocks {
-    int norm1, norm1_bias, wq, bq, wk, bk, wv, bv, wo, bo, norm2, norm2_bias, gate, up, up_bias, down, down_bias,
-        wo_norm, down_norm, router;
-    std::vector<ExpertBlocks> experts = {};
-  };
-  /// The linears of a tangent pass, by the numbers of their blocks; a bias of -1 is none.
-  struct TangentLinears {
-    const Transformer& model;
-    const S* theta;
-    const S* ttheta;
-    S* tdtheta = nullptr;
-
-    void forward(Block<S> ty, Block<S> tin, Block<S> in, int w, int b) const;
-    void backward(Block<S> tdin, Block<S> tdy, Block<S> dy, Block<S> tin, Block<S> in, int w, int b,
-                  Write write = Write::assign) const;
-  };
-  void map_blocks();
-  bool has_experts() const { return options_.experts > 0; }
-  bool is_parallel() const { return options_.residual == Residual::parallel; }
-  AttentionShape attention_shape(Index sequences) const;
-  const S* at(const S* theta, int block) const { return block < 0 ? nullptr : theta + layout_[block].offset; }
-  S* at(S* theta, int block) const { return block < 0 ? nullptr : theta + layout_[block].offset; }
-  ConstMatView<S> mat(const S* theta, int block) const { return view(theta, layout_[block]); }
-  MatView<S> mat(S* theta, int block) const { return view(theta, layout_[block]); }
-  void layer_forward(const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void quantize_site(Block<S> site, Block<S> mask, const Quantizer& q, SteKind ste) const;
-  void quantize_input(Block<S> site, Block<S> mask, int layer, LinearInput input, const Precision& precision) const;
-  void forward_to_attention(const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void forward_to_attention_output(const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void forward_to_mlp(const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void forward_to_mlp_output(const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void route(const S* theta, int layer, Acts& x, const Precision& precision) const;
-  void experts_forward(const S* theta, int layer, Acts& x) const;
-  void experts_forward_out(const S* theta, int layer, Acts& x) const;
-  void backward_to_inputs(const S* theta, const Acts& x, Acts& dx, S* dtheta, S balance) const;
-  void layer_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta, S balance) const;
-  void attend_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
-  void mlp_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta) const;
-  void experts_backward(const S* theta, int layer, const Acts& x, Acts& dx, S* dtheta, S balance) const;
-  void layer_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
-  void attend_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
-  void mlp_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
-  void experts_tforward(const S* theta, const S* ttheta, int layer, const Acts& x, Acts& tx) const;
-  void attend_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
-                        Acts& tdx, S* tdtheta) const;
-  void mlp_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
-                     Acts& tdx, S* tdtheta) const;
-  void experts_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
-                         Acts& tdx, S* tdtheta) const;
-  void layer_tbackward(const S* theta, const S* ttheta, int layer, const Acts& x, const Acts& dx, const Acts& tx,
-                       Acts& tdx, S* tdtheta) const;
-  void turn_queries_keys(Block<S> q, Block<S> k, Turn turn) const;
-  void turn_site(Block<S> site, const std::optional<HadamardTable<S>>& table, Index channels, Turn turn) const;
-  void turn_heads(Block<S> o, Turn turn) const { turn_site(o, heads_table_, options_.head_width(), turn); }
-  void turn_mlp(Block<S> act, Turn turn) const { turn_site(act, mlp_table_, 1, turn); }
-  void norm_forward(Block<S> y, Block<S> stat, Block<S> x, const S* theta, int w, int b) const;
-  void norm_backward(Block<S> dx, Block<S> dy, Block<S> x, Block<S> stat, const S* theta, S* dtheta, int w,
-                     int b) const;
-  void norm_tforward(Block<S> ty, Block<S> tstat, Block<S> tx, Block<S> x, Block<S> stat, const S* theta,
-                     const S* ttheta, int w, int b) const;
-  void norm_tbackward(Block<S> tdx, Block<S> tdy, Block<S> dy, Block<S> tx, Block<S> x, Block<S> tstat, Block<S> stat,
-                      const S* theta, const S* ttheta, S* tdtheta, int w, int b) const;
+  static TransformerOptions validated(TransformerOptions options) { return options.validate(), options; }
+  ParamPlace place(std::string_view name) const;
+  void backward_to_inputs(const ParamVectors<S>& p, const ChunkSlots<S>& s, S balance) const;
 
   TransformerOptions options_;
   ParamLayout layout_;
-  std::optional<RopeTable<S>> rope_;
-  std::optional<HadamardTable<S>> heads_table_, mlp_table_, qk_table_;
-  std::vector<LayerBlocks> layers_;
-  int embedding_ = -1, position_ = -1, norm_ = -1, norm_bias_ = -1, head_ = -1, head_bias_ = -1;
+  Turns<S> turns_;
+  ParamPlace embedding_, position_;
+  std::vector<TransformerLayer<S>> layers_;
+  NormBlock<S> norm_;
+  LinearBlock<S> head_;
 };
 
 extern template class Transformer<float>;
 extern template class Transformer<double>;
-extern template struct TransformerActs<float>;
-extern template struct TransformerActs<double>;
+
+template <class S>
+Transformer<S>::Transformer(const TransformerOptions& options)
+    : options_(validated(options)), layout_(options_.layout()), turns_(options_, options_.positions) {
+  const auto linear = [&](const std::string& weight, const std::string& bias) {
+    return LinearBlock<S>{place(weight), place(bias)};
+  };
+  const auto norm = [&](const std::string& name) {
+    return NormBlock<S>{{options_.norm, options_.norm_eps}, place(name + ".weight"), place(name + ".bias")};
+  };
+  embedding_ = place("tok_emb.weight");
+  position_ = place("pos_emb.weight");
+  for (Index l = 0; l < options_.layers; ++l)
+    layers_.push_back(make_layer<S, LinearBlock<S>, NormBlock<S>>(options_, l, linear, norm));
+  norm_ = norm("final_norm");
+  head_ = linear(options_.head == Head::tied ? "tok_emb.weight" : "head.weight", "head.bias");
+}
+
+template <class S>
+ParamPlace Transformer<S>::place(std::string_view name) const {
+  const ParamBlock* block = layout_.find(name);
+  return block ? ParamPlace{block->offset, block->rows, block->cols} : ParamPlace{};
+}
+
+template <class S>
+void Transformer<S>::check(const Data& data) const {
+  if (data.positions != options_.positions)
+    throw OptionError(fmt::format("data has sequences of {} tokens, the model's context is {}; set both alike",
+                                  data.positions, options_.positions));
+  const auto top = std::max_element(data.tokens.begin(), data.tokens.end());
+  if (top != data.tokens.end() && *top >= options_.vocabulary)
+    throw OptionError(fmt::format("data holds token {}, the model's vocabulary is {}; use the data's tokenizer", *top,
+                                  options_.vocabulary));
+}
+
+template <class S>
+CausalAttention<S> Transformer<S>::attention_core(Index sequences) const {
+  return {{sequences, options_.positions, options_.heads, options_.kv_heads, options_.head_width()}, turns_};
+}
+
+template <class S>
+void Transformer<S>::embed(const S* theta, const Data& data, Index first, Acts& x) const {
+  const Index positions = options_.positions;
+  for (Index b = 0; b < x.sequences; ++b) {
+    const std::uint16_t* sequence = data.tokens.data() + (first + b) * (positions + 1);
+    std::copy_n(sequence, positions, x.inputs.begin() + b * positions);
+    std::copy_n(sequence + 1, positions, x.targets.begin() + b * positions);
+  }
+  embedding_forward<S>(x.layers[0].in, x.inputs.data(), embedding_.matrix(theta), position_.data(theta), positions);
+}
+
+template <class S>
+double Transformer<S>::forward(const S* theta, const Data& data, Index first, Acts& x,
+                               const Precision& precision) const {
+  if (precision.ste != SteKind::identity) x.reserve_masks();
+  const ParamVectors<S> p{.theta = theta};
+  const CausalAttention<S> core = attention_core(x.sequences);
+  embed(theta, data, first, x);  // F1
+  for (size_t l = 0; l < layers_.size(); ++l)
+    layers_[l].forward(p, x.layers[l], core, QuantizedSites<S>{precision, options_, int(l), x.layers[l]});  // F2
+  norm_.forward(p, x.norm, x.stat, x.last_stream());                                                        // F3
+  head_.forward(p, x.logits, x.norm);                                                                       // F4
+  return softmax_xent_forward<S>(x.probs, x.row_loss.data, x.logits, x.targets.data());                     // F5
+}
+
+template <class S>
+S Transformer<S>::load_balance_loss(const Acts& x) const {
+  S sum(0);
+  if (options_.experts == 0) return sum;
+  for (size_t l = 0; l < layers_.size(); ++l)
+    sum += hone::load_balance_loss<S>(x.layers[l].router_probs, x.layers[l].routing);
+  return S(options_.load_balance) * sum;
+}
+
+template <class S>
+void Transformer<S>::backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const {
+  softmax_xent_backward<S>(dx.logits, x.probs, x.targets.data(), weight);  // B5 from F5
+  backward_to_inputs({.theta = theta, .dtheta = dtheta}, {&x, &dx}, S(0));
+}
+
+template <class S>
+void Transformer<S>::training_backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const {
+  softmax_xent_backward<S>(dx.logits, x.probs, x.targets.data(), weight);  // B5 from F5
+  backward_to_inputs({.theta = theta, .dtheta = dtheta}, {&x, &dx}, weight * S(options_.load_balance));
+}
+
+template <class S>
+void Transformer<S>::ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight, S* gtheta) const {
+  softmax_xent_tbackward<S>(dx.logits, tx.logits, x.probs, weight);  // R B5
+  backward_from_logits(theta, x, dx, gtheta);
+}
+
+template <class S>
+void Transformer<S>::backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const {
+  backward_to_inputs({.theta = theta, .dtheta = dtheta}, {&x, &dx}, S(0));
+}
+
+/// `balance` is the weight of the load-balance loss.
+template <class S>
+void Transformer<S>::backward_to_inputs(const ParamVectors<S>& p, const ChunkSlots<S>& s, S balance) const {
+  const Slot<S> norm = s[&Acts::norm], stream = s[&Acts::last_stream];
+  const CausalAttention<S> core = attention_core(s.x->sequences);
+  head_.backward(p, s[&Acts::logits], norm);  // B4 from F4
+  stream.dx.view().setZero();
+  norm_.backward(p, norm, s[&Acts::stat], stream);  // B3 from F3
+  for (size_t l = layers_.size(); l-- > 0;) {
+    const LayerSlots<S> layer = layer_of(s, l);
+    if (options_.experts > 0) load_balance_backward<S>(layer.dx->router_probs, layer.x->routing, balance);
+    layers_[l].backward(p, layer, core);  // B2 from F2
+  }
+  embedding_backward<S>(embedding_.matrix(p.dtheta), position_.data(p.dtheta), s.x->inputs.data(), s.dx->layers[0].in,
+                        options_.positions);  // B1 from F1
+}
+
+template <class S>
+void Transformer<S>::tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const {
+  const ParamVectors<S> p{.theta = theta, .ttheta = ttheta};
+  const ChunkSlots<S> s{.x = &x, .tx = &tx};
+  const CausalAttention<S> core = attention_core(x.sequences);
+  embedding_forward<S>(tx.layers[0].in, x.inputs.data(), embedding_.matrix(ttheta), position_.data(ttheta),
+                       options_.positions);                                                  // R F1
+  for (size_t l = 0; l < layers_.size(); ++l) layers_[l].tforward(p, layer_of(s, l), core);  // R F2
+  norm_.tforward(p, s[&Acts::norm], s[&Acts::stat], s[&Acts::last_stream]);                  // R F3
+  head_.tforward(p, s[&Acts::logits], s[&Acts::norm]);                                       // R F4
+}
+
+template <class S>
+void Transformer<S>::tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx,
+                               Acts& tdx, S weight, S* tdtheta) const {
+  const ParamVectors<S> p{.theta = theta, .ttheta = ttheta, .tdtheta = tdtheta};
+  const ChunkSlots<S> s{&x, &dx, &tx, &tdx};
+  const Slot<S> norm = s[&Acts::norm], stream = s[&Acts::last_stream];
+  const CausalAttention<S> core = attention_core(x.sequences);
+  softmax_xent_tbackward<S>(tdx.logits, tx.logits, x.probs, weight);  // R B5
+  head_.tbackward(p, s[&Acts::logits], norm);                         // R B4
+  stream.tdx.view().setZero();
+  norm_.tbackward(p, norm, s[&Acts::stat], stream);                                         // R B3
+  for (size_t l = layers_.size(); l-- > 0;) layers_[l].tbackward(p, layer_of(s, l), core);  // R B2
+  embedding_backward<S>(embedding_.matrix(tdtheta), position_.data(tdtheta), x.inputs.data(), tdx.layers[0].in,
+                        options_.positions);  // R B1
+}
+
+template <class S>
+AlignedVector<S> Transformer<S>::initial_parameters(std::uint64_t seed) const {
+  AlignedVector<S> theta(static_cast<size_t>(layout_.size()), S(0));
+  const double residual = 1 / std::sqrt(2.0 * double(options_.layers));
+  for (size_t number = 0; number < layout_.blocks().size(); ++number) {
+    const ParamBlock& b = layout_.blocks()[number];
+    const bool writes_stream = b.name.ends_with("wo") || b.name.ends_with("w_down");
+    double sd = 1 / std::sqrt(double(b.cols)) * (writes_stream ? residual : 1);
+    if (b.role == Role::head) sd = 0.02;
+    const Stream stream{seed, Domain::init, static_cast<std::uint32_t>(number)};
+    for (Index i = 0; i < b.size(); ++i) {
+      if (b.role == Role::norm)
+        theta[static_cast<size_t>(b.offset + i)] = S(b.name.ends_with("bias") ? 0.0 : 1.0);
+      else if (b.role != Role::bias)
+        theta[static_cast<size_t>(b.offset + i)] = S(sd * normal(stream, static_cast<std::uint64_t>(i)));
+    }
+  }
+  return theta;
+}
 
 }  // namespace hone

@@ -23,15 +23,8 @@ std::string_view name_of(LinearInput input) {
 }
 
 template <class S>
-Block<S> input_block(const TransformerActs<S>& x, int layer, LinearInput input) {
-  const auto& a = x.layers[static_cast<size_t>(layer)];
-  switch (input) {
-    case LinearInput::attention: return a.norm1;
-    case LinearInput::attention_output: return a.wo_input();
-    case LinearInput::mlp: return a.mlp_input();
-    case LinearInput::mlp_output: return a.down_input();
-  }
-  throw ContractError(fmt::format("calibration: no input {}", static_cast<int>(input)));
+Block<S> block_of(Matrix<S>& matrix) {
+  return {matrix.data(), matrix.rows(), matrix.cols()};
 }
 
 }  // namespace
@@ -125,46 +118,50 @@ CalibrationStream<S>::CalibrationStream(const Transformer<S>& model, const S* th
   });
 }
 
-/// Puts back what the next part reads.
+/// The visitor of the blocks: keeps the input that they reach, rounded as the precision says.
 template <class S>
-void CalibrationStream<S>::load(Index c, Acts& x) const {
-  const Chunk& chunk = chunks_[static_cast<size_t>(c)];
-  const bool enters_layer = input_ == 0 && layer_ > 0;
-  auto& a = x.layers[static_cast<size_t>(enters_layer ? layer_ - 1 : layer_)];
-  switch (linear_inputs[input_]) {
+struct CalibrationStream<S>::Receiver : QuantizedSites<S> {
+  Matrix<S>& reached;
+
+  void input(LinearInput site, const Block<S>& x) const {
+    QuantizedSites<S>::input(site, x);
+    reached = x.view();
+  }
+};
+
+/// One step of one chunk: the part of a branch that ends at the next input. What the parts before wrote is read where the
+/// chunk keeps it; the rest of the step lies in x.
+template <class S>
+void CalibrationStream<S>::advance(const S* theta, Chunk& chunk, Acts& x) {
+  const LinearInput site = linear_inputs[input_];
+  const TransformerLayer<S>& layer = model_.layers()[static_cast<size_t>(layer_)];
+  const ParamVectors<S> p{.theta = theta};
+  const CausalAttention<S> core = model_.attention_core(x.sequences);
+  LayerActs<S> a = x.layers[0];
+  const Receiver receive{{precision_, model_.options(), layer_, a}, chunk.input};
+  if (input_ > 0 || layer_ > 0)
+    a.input(linear_inputs[(input_ + std::size(linear_inputs) - 1) % std::size(linear_inputs)]) = block_of(chunk.input);
+  if (chunk.gates.size() > 0) a.expert_gates = block_of(chunk.gates), a.routing = chunk.routing;
+  switch (site) {
     case LinearInput::attention:
-      (enters_layer ? a.mid : a.in).view() = chunk.stream;
-      if (!enters_layer) return;
-      a.down_input().view() = chunk.input;
-      if (chunk.gates.size() == 0) return;
-      a.routing = chunk.routing;
-      a.expert_gates.view() = chunk.gates;
-      return;
-    case LinearInput::attention_output: a.norm1.view() = chunk.input; return;
+      if (layer_ > 0) {
+        a.mid = block_of(chunk.stream);
+        model_.layers()[static_cast<size_t>(layer_ - 1)].with_mlp([&](const auto& mlp) { mlp.forward_out(p, a); });
+        chunk.stream = a.out.view();
+      }
+      a.in = block_of(chunk.stream);
+      return layer.attention.forward_in(p, a, receive);
+    case LinearInput::attention_output: return layer.attention.forward_to_output(p, a, core, receive);
     case LinearInput::mlp:
-      a.in.view() = chunk.stream;
-      a.wo_input().view() = chunk.input;
+      a.in = block_of(chunk.stream);
+      layer.attention.forward_out(p, a);
+      layer.with_mlp([&](const auto& mlp) { mlp.forward_in(p, a, receive); });
+      chunk.stream = a.mid.view();
+      if (model_.options().experts > 0) chunk.gates = a.expert_gates.view(), chunk.routing = a.routing;
       return;
     case LinearInput::mlp_output:
-      a.mlp_input().view() = chunk.input;
-      a.routing = chunk.routing;
-      return;
+      return layer.with_mlp([&](const auto& mlp) { mlp.forward_to_output(p, a, core.turns, receive); });
   }
-}
-
-template <class S>
-void CalibrationStream<S>::advance(const S* theta, Index c, Acts& x) {
-  const LinearInput input = linear_inputs[input_];
-  Chunk& chunk = chunks_[static_cast<size_t>(c)];
-  load(c, x);
-  if (input == LinearInput::attention && layer_ > 0) model_.forward_out(theta, layer_ - 1, x);
-  model_.forward_to(input, theta, layer_, x, precision_);
-  const auto& a = x.layers[static_cast<size_t>(layer_)];
-  if (input == LinearInput::attention) chunk.stream = a.in.view();
-  if (input == LinearInput::mlp) chunk.stream = a.mid.view();
-  if (input == LinearInput::mlp && model_.options().experts > 0)
-    chunk.routing = a.routing, chunk.gates = a.expert_gates.view();
-  chunk.input = input_block(x, layer_, input).view();
 }
 
 /// The input that all chunks have reached, or the rows of it that belong to an expert.
@@ -179,8 +176,7 @@ InputStatistics CalibrationStream<S>::describe(int expert) {
   out.blocks = blocks_reading(model_.options(), layer_, out.input, expert);
   const auto rows_of = [&](Index c) {
     Chunk& chunk = chunks_[static_cast<size_t>(c)];
-    const Block<S> all{chunk.input.data(), chunk.input.rows(), chunk.input.cols()};
-    return expert < 0 ? all : expert_rows(all, chunk.routing, expert);
+    return expert < 0 ? block_of(chunk.input) : expert_rows(block_of(chunk.input), chunk.routing, expert);
   };
   for (Index c = 0; c < plan_.count(); ++c) out.tokens += rows_of(c).rows;
   const Index channels = model_.layout().at(out.blocks[0]).cols, used = std::min(lanes, plan_.count());
@@ -206,9 +202,10 @@ template <class S>
 std::vector<InputStatistics> CalibrationStream<S>::next(const S* theta) {
   EXPECTS(!at_end(), "calibration: no input after layer {}", layer_ - 1);
   parallel_for(plan_.count(), options_.threads, [&](Index c, int worker) {
-    advance(theta, c, acts_[static_cast<size_t>(worker)].get(model_, plan_.size(c)));
+    advance(theta, chunks_[static_cast<size_t>(c)], acts_[static_cast<size_t>(worker)].get(model_, plan_.size(c)));
   });
-  const int experts = input_ < 2 ? 0 : static_cast<int>(model_.options().experts);
+  const bool is_routed = linear_inputs[input_] == LinearInput::mlp || linear_inputs[input_] == LinearInput::mlp_output;
+  const int experts = is_routed ? static_cast<int>(model_.options().experts) : 0;
   std::vector<InputStatistics> out;
   for (int e = experts > 0 ? 0 : -1; e < experts; ++e) out.push_back(describe(e));
   if (++input_ == int(std::size(linear_inputs))) input_ = 0, ++layer_;

@@ -76,13 +76,13 @@ class CalibrationStream {
   struct Chunk {
     Matrix<S> stream;  ///< the residual stream that the layer's parts to come still read
     Matrix<S> input;   ///< the input that the last step reached
-    Matrix<S> gates;   ///< with experts, from the input mlp on
+    Matrix<S> gates;   ///< with experts, from the input mlp on; as the routing
     Routing routing;
   };
   struct Lane;
-  void advance(const S* theta, Index chunk, Acts& x);
+  struct Receiver;
+  void advance(const S* theta, Chunk& chunk, Acts& x);
   InputStatistics describe(int expert);
-  void load(Index chunk, Acts& x) const;
 
   const Transformer<S>& model_;
   const TokenBatch& data_;

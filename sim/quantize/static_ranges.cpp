@@ -18,11 +18,10 @@ std::vector<StepRange> static_ranges(const Transformer<S>& model, const S* theta
       model.forward(theta, calibration, plan.first(wave + i), x, {});
     });
     for (Index i = 0; i < count; ++i) {
-      const auto& x = pools[size_t(i)].get(model, plan.size(wave + i));
+      auto& x = pools[size_t(i)].get(model, plan.size(wave + i));
       for (size_t l = 0; l < layers; ++l) {
-        const auto& a = x.layers[l];
-        const Block<S> inputs[] = {a.norm1, a.wo_input(), a.mlp_input(), a.down_input()};
-        for (size_t site = 0; site < 4; ++site) observers[4 * l + site].template observe<S>(inputs[site].view());
+        for (size_t site = 0; site < 4; ++site)
+          observers[4 * l + site].template observe<S>(x.layers[l].input(linear_inputs[site]).view());
       }
     }
   }

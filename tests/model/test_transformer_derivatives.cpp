@@ -1,6 +1,6 @@
 // Every pass of the transformer against dual numbers. The only file that compiles
 // Transformer<Dual>.
-#include "sim/model/transformer_passes.hpp"
+#include "sim/model/transformer.hpp"
 #include "tests/support/model_harness.hpp"
 #include "tests/support/tiny_models.hpp"
 

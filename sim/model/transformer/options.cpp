@@ -1,8 +1,8 @@
-#include <string>
+#include "sim/model/transformer/options.hpp"
+
 #include <vector>
 
 #include "sim/base/error.hpp"
-#include "sim/model/transformer.hpp"
 
 namespace hone {
 
