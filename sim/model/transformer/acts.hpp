@@ -90,7 +90,7 @@ template <class S, class Acts>
 struct Slots {
   const Acts *x = nullptr, *dx = nullptr, *tx = nullptr, *tdx = nullptr;
 
-  /// One activation.   shapes  site: a block of Acts, or a member function that chooses one
+  /// One activation. `site` is a block of Acts, or a member function that chooses one.
   template <class Site>
   Slot<S> operator[](Site site) const {
     const auto of = [&](const Acts* pass) { return pass ? Block<S>(std::invoke(site, *pass)) : Block<S>{}; };

@@ -68,7 +68,8 @@ struct TransformerOptions {
   ParamLayout layout() const;
 };
 
-/// The elementwise function of an MLP without gate.   expects  kind is not swiglu
+/// The elementwise function of an MLP without gate.
+/// expects  kind is not swiglu
 Activation activation_of(MlpKind kind);
 
 /// LayerNorm with bias, learned positions, GELU, biases everywhere (Radford et al. 2019).
