@@ -31,9 +31,11 @@ enum class Kind {
 /// Their names in run files.
 std::string_view name_of(Architecture architecture);
 std::string_view name_of(Kind kind);
-/// The kind of that name.   errors  FormatError naming the source and the known kinds
+/// The kind of that name.
+/// errors  FormatError naming the source and the known kinds
 Kind kind_of(std::string_view name, const std::string& source);
-/// The architecture of that name.   errors  FormatError naming the source and the known ones
+/// The architecture of that name.
+/// errors  FormatError naming the source and the known ones
 Architecture architecture_of(std::string_view name, const std::string& source);
 
 /// What every row says about the model it was measured on. Of the recipe, numbers that are not recorded are 0 and
