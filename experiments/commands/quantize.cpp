@@ -76,7 +76,7 @@ void print_table(const std::vector<SchemeEntry>& entries) {
       fmt::print(
           "{} at {} bits: {} matrices rounded to nearest, their inputs were too few; calibrate on more windows\n",
           e.scheme, e.bits, e.fallback_blocks);
-  fmt::print("{}", error_bar_note(entries.front().change.loss.windows, "windows", "--windows"));
+  fmt::print("{}", error_bar_note(entries.front().change.loss.count, "windows", "--windows"));
   fmt::print("full prec.: what the scheme's coordinates alone change, without rounding\n");
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <map>
 
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
