@@ -63,14 +63,17 @@ class Transformer {
   /// expects  forward ran
   S load_balance_loss(const Acts& x) const;
 
-  /// Tangents of everything forward wrote, along ttheta.   expects  forward ran at full precision
+  /// Tangents of everything forward wrote, along ttheta.
+  /// expects  forward ran at full precision
   void tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const;
 
-  /// tdtheta += weight·H ttheta.   expects  forward, backward (same weight) and tforward ran
+  /// tdtheta += weight·H ttheta.
+  /// expects  forward, backward (same weight) and tforward ran
   void tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx, Acts& tdx, S weight,
                  S* tdtheta) const;
 
-  /// gtheta += weight·G ttheta with G = J'(∂²l/∂z²)J; dx is scratch.   expects  forward and tforward ran
+  /// gtheta += weight·G ttheta with G = J'(∂²l/∂z²)J; dx is scratch.
+  /// expects  forward and tforward ran
   void ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight, S* gtheta) const;
 
   /// dtheta += J' dx.logits for logit adjoints that the caller wrote; dx holds the adjoints of all below.
