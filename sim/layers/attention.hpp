@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "sim/base/gemm.hpp"
+#include "sim/layers/slot.hpp"
 #include "sim/layers/softmax.hpp"
 
 namespace hone {
@@ -56,6 +57,12 @@ void for_blocks(const AttentionShape& a, Prepare&& prepare, Body&& body) {
 
 }  // namespace detail
 
+/// What the derivative passes read and write. The attention matrix has no adjoints.
+template <class S>
+struct AttentionSlots {
+  Slot<S> q, k, v, att, o;
+};
+
 /// A = softmax(scale·q k') row by row over the visible part, o = A v.
 template <class S>
 void attention_forward(MatView<S> o, MatView<S> att, MatView<S> q, MatView<S> k, MatView<S> v,
@@ -77,9 +84,10 @@ void attention_forward(MatView<S> o, MatView<S> att, MatView<S> q, MatView<S> k,
 /// With dA = do v' and dS = A·(dA - Σ dA A):  dq = scale·dS k,  dk = scale·dS' q,  dv = A' do.
 /// expects  scratch of attention_block × T values
 template <class S>
-void attention_backward(MatView<S> dq, MatView<S> dk, MatView<S> dv, MatView<S> d_o, MatView<S> att, MatView<S> q,
-                        MatView<S> k, MatView<S> v, MatView<S> scratch, const AttentionShape& a) {
+void attention_backward(const AttentionSlots<S>& s, MatView<S> scratch, const AttentionShape& a) {
   const S scale = S(a.scale());
+  MatView<S> q = s.q.x, k = s.k.x, v = s.v.x, att = s.att.x;
+  MatView<S> dq = s.q.dx, dk = s.k.dx, dv = s.v.dx, d_o = s.o.dx;
   dk.setZero();
   dv.setZero();
   RightFactor<S> keys, values;
@@ -102,9 +110,10 @@ void attention_backward(MatView<S> dq, MatView<S> dk, MatView<S> dv, MatView<S> 
 
 /// tS = scale·(tq k' + q tk'),  tA = A·(tS - Σ A tS),  to = tA v + A tv.
 template <class S>
-void attention_tforward(MatView<S> to, MatView<S> tatt, MatView<S> tq, MatView<S> tk, MatView<S> tv, MatView<S> att,
-                        MatView<S> q, MatView<S> k, MatView<S> v, const AttentionShape& a) {
+void attention_tforward(const AttentionSlots<S>& s, const AttentionShape& a) {
   const S scale = S(a.scale());
+  MatView<S> q = s.q.x, k = s.k.x, v = s.v.x, att = s.att.x;
+  MatView<S> tq = s.q.tx, tk = s.k.tx, tv = s.v.tx, tatt = s.att.tx, to = s.o.tx;
   RightFactor<S> keys, values, tkeys, tvalues;
   const auto prepare = [&](Index b, Index g) {
     keys.set_transposed(detail::head_of<S>(k, a, b, g, 0, a.positions));
@@ -125,10 +134,11 @@ void attention_tforward(MatView<S> to, MatView<S> tatt, MatView<S> tq, MatView<S
 /// Tangents of B1-B5. dA and dS are computed again from do, so that nothing of size T² is kept for them.
 /// expects  scratch of 2·attention_block × T values
 template <class S>
-void attention_tbackward(MatView<S> tdq, MatView<S> tdk, MatView<S> tdv, MatView<S> tdo, MatView<S> d_o,
-                         MatView<S> tatt, MatView<S> tq, MatView<S> tk, MatView<S> tv, MatView<S> att, MatView<S> q,
-                         MatView<S> k, MatView<S> v, MatView<S> scratch, const AttentionShape& a) {
+void attention_tbackward(const AttentionSlots<S>& s, MatView<S> scratch, const AttentionShape& a) {
   const S scale = S(a.scale());
+  MatView<S> q = s.q.x, k = s.k.x, v = s.v.x, att = s.att.x, d_o = s.o.dx;
+  MatView<S> tq = s.q.tx, tk = s.k.tx, tv = s.v.tx, tatt = s.att.tx;
+  MatView<S> tdq = s.q.tdx, tdk = s.k.tdx, tdv = s.v.tdx, tdo = s.o.tdx;
   tdk.setZero();
   tdv.setZero();
   RightFactor<S> keys, values, tkeys, tvalues;

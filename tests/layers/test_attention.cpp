@@ -55,10 +55,10 @@ struct Heads {
   Index rows() const { return a.sequences * a.positions; }
   Index query() const { return a.heads * a.head_width; }
   Index kv() const { return a.kv_heads * a.head_width; }
-  MatView<S> q() { return MatView<S>(flat.data(), rows(), query()); }
-  MatView<S> k() { return MatView<S>(flat.data() + rows() * query(), rows(), kv()); }
-  MatView<S> v() { return MatView<S>(flat.data() + rows() * (query() + kv()), rows(), kv()); }
-  MatView<S> p() { return MatView<S>(att.data(), att.rows(), att.cols()); }
+  Block<S> q() { return {flat.data(), rows(), query()}; }
+  Block<S> k() { return {flat.data() + rows() * query(), rows(), kv()}; }
+  Block<S> v() { return {flat.data() + rows() * (query() + kv()), rows(), kv()}; }
+  Block<S> p() { return {att.data(), att.rows(), att.cols()}; }
 };
 
 /// in = q (B·T, H·hd), k (B·T, K·hd), v (B·T, K·hd).
@@ -88,15 +88,23 @@ struct AttentionLayer {
     Heads<S> x = saved(in, out.data()), d(a, din, count());
     Matrix<S> scratch(attention_block, a.positions);
     out = Eigen::Map<const Vector<S>>(dout, out.size());
-    attention_backward<S>(d.q(), d.k(), d.v(), MatView<S>(out.data(), rows(), query()), x.p(), x.q(), x.k(), x.v(),
-                          MatView<S>(scratch.data(), attention_block, a.positions), a);
+    const AttentionSlots<S> slots{.q = {.x = x.q(), .dx = d.q()},
+                                  .k = {.x = x.k(), .dx = d.k()},
+                                  .v = {.x = x.v(), .dx = d.v()},
+                                  .att = {.x = x.p()},
+                                  .o = {.dx = {out.data(), rows(), query()}}};
+    attention_backward<S>(slots, MatView<S>(scratch.data(), attention_block, a.positions), a);
     std::copy_n(d.flat.data(), count(), din);
   }
   Heads<double> tsaved(const double* in, const double* tin, double* tout) const {
     Vector<double> out(output_count());
     Heads<double> x = saved(in, out.data()), t(a, tin, count());
-    attention_tforward<double>(MatView<double>(tout, rows(), query()), t.p(), t.q(), t.k(), t.v(), x.p(), x.q(), x.k(),
-                               x.v(), a);
+    const AttentionSlots<double> slots{.q = {.x = x.q(), .tx = t.q()},
+                                       .k = {.x = x.k(), .tx = t.k()},
+                                       .v = {.x = x.v(), .tx = t.v()},
+                                       .att = {.x = x.p(), .tx = t.p()},
+                                       .o = {.tx = {tout, rows(), query()}}};
+    attention_tforward<double>(slots, a);
     return t;
   }
   void tforward(const double* in, const double* tin, double* tout) const { tsaved(in, tin, tout); }
@@ -106,9 +114,13 @@ struct AttentionLayer {
     Matrix<double> scratch(2 * attention_block, a.positions), d_o(rows(), query()), tdo(rows(), query());
     std::copy_n(dout, output_count(), d_o.data());
     std::copy_n(tdout, output_count(), tdo.data());
-    const auto view = [](Matrix<double>& m) { return MatView<double>(m.data(), m.rows(), m.cols()); };
-    attention_tbackward<double>(td.q(), td.k(), td.v(), view(tdo), view(d_o), t.p(), t.q(), t.k(), t.v(), x.p(), x.q(),
-                                x.k(), x.v(), view(scratch), a);
+    const auto block = [](Matrix<double>& m) { return Block<double>{m.data(), m.rows(), m.cols()}; };
+    const AttentionSlots<double> slots{.q = {.x = x.q(), .tx = t.q(), .tdx = td.q()},
+                                       .k = {.x = x.k(), .tx = t.k(), .tdx = td.k()},
+                                       .v = {.x = x.v(), .tx = t.v(), .tdx = td.v()},
+                                       .att = {.x = x.p(), .tx = t.p()},
+                                       .o = {.dx = block(d_o), .tdx = block(tdo)}};
+    attention_tbackward<double>(slots, block(scratch), a);
     std::copy_n(td.flat.data(), count(), tdin);
   }
   Vector<double> naive(const Vector<double>& in) const {

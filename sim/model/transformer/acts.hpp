@@ -9,8 +9,8 @@
 
 #include "sim/layers/attention.hpp"
 #include "sim/layers/moe.hpp"
+#include "sim/layers/slot.hpp"
 #include "sim/model/transformer/options.hpp"
-#include "sim/model/transformer/slot.hpp"
 
 namespace hone {
 
@@ -38,6 +38,7 @@ struct LayerActs {
   Block<S> mlp_input() const { return routed.data ? routed : norm2; }
   Block<S> down_input() const { return act_norm.data ? act_norm : act; }
 
+  /// Where the linears of a site find their input; a caller that keeps it elsewhere may say so.
   Block<S>& input(LinearInput site) {
     switch (site) {
       case LinearInput::attention: return norm1;

@@ -2,6 +2,8 @@
 // stream,  mid = in + Wo attn(norm in).
 //   A branch is cut at the inputs of its linears: forward_in, forward_to_output and forward_out are forward in parts, for
 //   callers that do something in between. Each part reads what the one before wrote.
+//   A visitor is shown what may be rounded, in place: visit.input(site, x) what linears read, visit.key(k) and
+//   visit.value(v) what attention reads.
 //   With packed linears and norms (decoder_weights.hpp) a branch has the forward pass only; `p` is then PackedParams.
 #pragma once
 
@@ -31,23 +33,28 @@ struct CausalAttention {
   }
   void backward(const LayerSlots<S>& s) const {
     const LayerActs<S>&a = *s.x, &d = *s.dx;
-    turns.heads(d.o, Turn::inverse);                                                    // B4 from F4
-    attention_backward<S>(d.q, d.k, d.v, d.o, a.att, a.q, a.k, a.v, d.scratch, shape);  // B3 from F3
-    pass_through<S>(d.k, a.k_mask), pass_through<S>(d.v, a.v_mask);                     // B2 from F2
-    turns.queries_keys(d.q, d.k, Turn::inverse);                                        // B1 from F1
+    turns.heads(d.o, Turn::inverse);                                 // B4 from F4
+    attention_backward<S>(slots(s), d.scratch, shape);               // B3 from F3
+    pass_through<S>(d.k, a.k_mask), pass_through<S>(d.v, a.v_mask);  // B2 from F2
+    turns.queries_keys(d.q, d.k, Turn::inverse);                     // B1 from F1
   }
   void tforward(const LayerSlots<S>& s) const {
-    const LayerActs<S>&a = *s.x, &t = *s.tx;
-    turns.queries_keys(t.q, t.k, Turn::forward);                                    // R F1
-    attention_tforward<S>(t.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, shape);  // R F3
-    turns.heads(t.o, Turn::forward);                                                // R F4
+    const LayerActs<S>& t = *s.tx;
+    turns.queries_keys(t.q, t.k, Turn::forward);  // R F1
+    attention_tforward<S>(slots(s), shape);       // R F3
+    turns.heads(t.o, Turn::forward);              // R F4
   }
   void tbackward(const LayerSlots<S>& s) const {
-    const LayerActs<S>&a = *s.x, &d = *s.dx, &t = *s.tx, &td = *s.tdx;
-    turns.heads(td.o, Turn::inverse);  // R B4
-    attention_tbackward<S>(td.q, td.k, td.v, td.o, d.o, t.att, t.q, t.k, t.v, a.att, a.q, a.k, a.v, td.scratch,
-                           shape);                  // R B3
-    turns.queries_keys(td.q, td.k, Turn::inverse);  // R B1
+    const LayerActs<S>& td = *s.tdx;
+    turns.heads(td.o, Turn::inverse);                     // R B4
+    attention_tbackward<S>(slots(s), td.scratch, shape);  // R B3
+    turns.queries_keys(td.q, td.k, Turn::inverse);        // R B1
+  }
+
+ private:
+  static AttentionSlots<S> slots(const LayerSlots<S>& s) {
+    using A = LayerActs<S>;
+    return {s[&A::q], s[&A::k], s[&A::v], s[&A::att], s[&A::o]};
   }
 };
 

@@ -3,7 +3,8 @@
 #pragma once
 
 #include "sim/layers/linear.hpp"
-#include "sim/model/transformer/slot.hpp"
+#include "sim/layers/slot.hpp"
+#include "sim/model/transformer/param_place.hpp"
 
 namespace hone {
 

@@ -3,8 +3,9 @@
 #pragma once
 
 #include "sim/layers/norm.hpp"
+#include "sim/layers/slot.hpp"
 #include "sim/model/transformer/options.hpp"
-#include "sim/model/transformer/slot.hpp"
+#include "sim/model/transformer/param_place.hpp"
 
 namespace hone {
 

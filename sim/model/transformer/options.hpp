@@ -57,7 +57,7 @@ struct TransformerOptions {
   bool head_bias = false;              ///< a bias on the logits
   bool sub_norms = false;              ///< one more RMSNorm before wo and before w_down (BitNet b1.58)
   Index experts = 0;                 ///< MLPs of each layer, swiglu only; 0 = one, without router. No token is dropped
-  Index experts_per_token = 1;       ///< k; 1 = Switch
+  Index experts_per_token = 1;       ///< k; 1 = Switch routing (Fedus et al. 2021)
   Gates gates = Gates::probability;  ///< renormalized needs k above 1: a single gate would be 1, without gradient
   double load_balance = 0.01;        ///< coefficient of the load-balance loss, which training alone adds
 

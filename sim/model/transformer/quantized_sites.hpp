@@ -60,7 +60,7 @@ struct QuantizedSites {
   }
   void quantize(const Block<S>& x, const Block<S>& mask, const Quantizer& q) const {
     if (mask.data) mask.view().setOnes();
-    if (!q.is_on() || !x.view().allFinite()) return;  // values that are not finite stay; the loss becomes NaN
+    if (!q.is_on() || !x.view().allFinite()) return;  // non-finite values are left; the loss becomes NaN
     if (mask.data) apply_ste_mask<S>(mask, x, q, precision.ste, options.positions);
     fake_quantize<S>(x, q, options.positions);
   }

@@ -1,19 +1,9 @@
-// What the blocks of a transformer work on: activations and parameters of all four passes under one name each. The letters
-// are those of sim/layers/README.md.
+// The parameters that the blocks of a transformer work on, in all four passes: the flat vectors, and places in them.
 #pragma once
 
-#include "sim/base/workspace.hpp"
+#include "sim/base/matrix.hpp"
 
 namespace hone {
-
-/// One activation in the four passes. What a pass neither reads nor writes may be empty.
-template <class S>
-struct Slot {
-  Block<S> x;    ///< value
-  Block<S> dx;   ///< adjoint
-  Block<S> tx;   ///< tangent
-  Block<S> tdx;  ///< tangent of the adjoint
-};
 
 /// The flat vectors (P) of the four passes. Those that a pass neither reads nor writes may be null.
 template <class S>
