@@ -16,7 +16,7 @@ int main(int count, char** names) {
   }
 
   bool is_explained = false;
-  for (const Verdict& v : judge(table, default_thresholds())) {
+  for (const Verdict& v : judge(table, Thresholds{})) {
     const std::string outcome(outcome_name(v.outcome));
     std::printf("%s %-12s %6.3f (%.3f to %.3f)  %s\n", v.id.c_str(), outcome.c_str(), v.estimate, v.low, v.high,
                 v.question.c_str());
