@@ -12,7 +12,7 @@ import tempfile
 from fuzz_texts import PROSE, texts
 from tokenizers import Tokenizer
 
-DATA = pathlib.Path(__file__).resolve().parent.parent / "data" / "tokenizers"
+DATA = pathlib.Path(__file__).resolve().parent.parent / "golden" / "tokenizers"
 LAYOUTS = ["gpt2", "neox", "llama3", "llama2", "metaspace"]
 METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
 QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
