@@ -3,6 +3,8 @@
 #include <hdf5.h>
 
 #include <atomic>
+#include <cstring>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -97,9 +99,39 @@ std::string bytes_of(const Object& file) {
   return bytes;
 }
 
+namespace {
+
+/// Walks every heap of texts in the bytes of a file, as HDF5 will.
+/// errors  FormatError where an object of a heap has no length or more than is left: HDF5 1.10 would go on for ever
+void expect_heaps_end(std::string_view bytes, const Object& file) {
+  constexpr std::string_view signature("GCOL\1", 5);
+  constexpr std::uint64_t header = 16;  // of a heap, and of each object in it
+  const auto number_at = [&](std::uint64_t at) {
+    std::uint64_t number = 0;
+    std::memcpy(&number, bytes.data() + at, sizeof number);
+    return number;
+  };
+  for (std::size_t heap = bytes.find(signature); heap != bytes.npos; heap = bytes.find(signature, heap + 1)) {
+    if (bytes.size() - heap < header) return;
+    const std::uint64_t size = number_at(heap + 8);
+    if (size < header || size > bytes.size() - heap) continue;  // HDF5 refuses it
+    std::uint64_t at = heap + header, left = size - header;
+    while (left >= header) {
+      const bool is_free = bytes[at] == 0 && bytes[at + 1] == 0;
+      const std::uint64_t length = number_at(at + 8);
+      const std::uint64_t step = length > left ? 0 : is_free ? length : header + (length + 7) / 8 * 8;
+      expect_read(step >= header && step <= left, file, fmt::format("the heap of texts at byte {} is broken", heap));
+      at += step, left -= step;
+    }
+  }
+}
+
+}  // namespace
+
 Object open_image(std::string& bytes, const std::string& name) {
   silence();
   const Object named(-1, nullptr, name);
+  expect_heaps_end(bytes, named);
   const Object access = read_handle(memory_access(), H5Pclose, named, "cannot be opened in memory");
   H5FD_file_image_callbacks_t lend = {lend_malloc,     lend_memcpy,     lend_realloc, lend_free,
                                       lend_udata_copy, lend_udata_free, &bytes};

@@ -1,6 +1,8 @@
 // A text of any bytes: UTF-8 characters, and the ids of the stored tokenizers, are those of naive twins. The first byte
 // chooses the tokenizer.
+#include <algorithm>
 #include <array>
+#include <optional>
 
 #include "sim/data/tokenizer.hpp"
 #include "sim/import/tokenizers/characters.hpp"
@@ -53,6 +55,9 @@ void compare_ids(const Pair& pair, std::string_view text) {
   const bool is_encoded = fuzz::is_read("tokenizer", [&] { tokens = pair.tokenizer->encode(text); });
   if (!is_encoded || (pair.normalizes && !is_ascii(text))) return;
   if (tokens != pair.naive(text)) fuzz::fail(pair.name + ": other ids than the twin's");
+  // Decoding leaves out begin-of-text, which a text may spell.
+  const std::optional<std::uint16_t> begin = pair.tokenizer->begin_of_text();
+  if (begin && std::count(tokens.begin(), tokens.end(), *begin) > 0) return;
   if (pair.tokenizer->decode(tokens) != text) fuzz::fail(pair.name + ": the ids decode to another text");
 }
 

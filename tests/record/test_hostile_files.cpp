@@ -111,6 +111,19 @@ TEST_CASE("hostile: one flipped bit anywhere -> FormatError [100 random places]"
   }
 }
 
+TEST_CASE("hostile: a heap of texts whose first object has no length, or too much -> FormatError, not a hang") {
+  const std::string whole = sealed_group([](const h5::Object& g) { h5::write_attribute(g, "units", "nats"); });
+  const std::size_t heap = whole.find("GCOL");
+  REQUIRE(heap != whole.npos);
+  const std::size_t index = heap + 16, length = index + 8;
+  for (const char broken : {'\0', '\x7f'}) {
+    std::string bytes = whole.substr(0, whole.size() - seal_bytes);
+    std::fill_n(bytes.begin() + std::ptrdiff_t(index), 2, '\0');
+    std::fill_n(bytes.begin() + std::ptrdiff_t(length), 8, broken);
+    CHECK(mentions(answer_to(bytes + "\nhone.sha256=" + sha256(bytes)), "heap of texts"));
+  }
+}
+
 TEST_CASE("hostile: foreign files -> FormatError [text, plain HDF5, sealed nonsense]") {
   CHECK(mentions(answer_to("step,loss\n1,2\n"), "no hone seal"));
   CHECK(mentions(answer_to(std::string(100000, 'x')), "no hone seal"));
