@@ -21,8 +21,6 @@
 #include "sim/quantize/calibration.hpp"
 #include "sim/record/run_file.hpp"
 
-namespace fs = std::filesystem;
-
 namespace hone::experiments {
 namespace {
 

@@ -137,7 +137,8 @@ TEST_CASE("rope: the four passes agree with each other, with loops and with dual
     for (const auto& [sequences, positions, heads, width] :
          {std::array<Index, 4>{1, 1, 1, 2}, {2, 3, 1, 4}, {3, 7, 2, 6}, {2, 16, 4, 8}}) {
       number += 10;
-      CAPTURE(positions);
+      const Index length = positions;  // Clang 14 captures no structured binding
+      CAPTURE(length);
       const RopeLayer layer{sequences, positions, heads, width, pairing};
       check_layer(layer, normals(input_count(layer), number), Shape::flat, number + 1);
     }

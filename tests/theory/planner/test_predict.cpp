@@ -18,7 +18,7 @@ namespace {
 
 World exact(bool is_step = false) { return {.run = 0, .checkpoint = 0, .row = 0, .se = 0, .is_step = is_step}; }
 
-LawRoute route_of(const World& w, Asked asked) {
+LawRoute route_of(const World& w, const Asked& asked) {
   const Table table = planted(w);
   return law_route(table, resolved(table, asked), Thresholds{});
 }
