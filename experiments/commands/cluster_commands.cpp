@@ -315,10 +315,7 @@ Action status_options(CLI::App& command, const std::string& line) {
 }
 
 Action work_options(CLI::App& command, const std::string& line) {
-  const auto options = std::make_shared<WorkOptions>();
-  options->command_line = line;
-  add_work_options(command, *options);
-  return [options] { return work_command(*options); };
+  return action_of<WorkOptions>(command, line, add_work_options, work_command);
 }
 
 }  // namespace hone::experiments

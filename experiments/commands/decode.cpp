@@ -236,10 +236,10 @@ void add_decode_options(CLI::App& command, DecodeOptions& o) {
   spec.add("--average-bits", "average_bits", "of weights over the generated tokens");
   command.add_flag_callback(
       "--no-schedules", [&o] { o.spec.average_bits.clear(); }, "leave the weights alone");
-  spec.add("--length", "length", "tokens per window; default 8 contexts, 1 with learned positions");
+  spec.add("--length", "length", "tokens per window; default 8 contexts, 1 with learned positions", Range{3, 1 << 20});
   spec.add("--windows", "windows", "windows, and prompts of free runs");
-  spec.add("--prompt", "prompt", "tokens before a free run; default half a context");
-  spec.add("--generate", "generate", "tokens of a free run; default half a context");
+  spec.add("--prompt", "prompt", "tokens before a free run; default half a context", Range{2, 1 << 20});
+  spec.add("--generate", "generate", "tokens of a free run; default half a context", Range{1, 1 << 20});
   spec.add("--copy-distances", "copy_distances", "default --copy-block, twice that, ...");
   spec.add("--copy-block", "copy_block", "tokens that are copied");
   spec.add("--copy-windows", "copy_windows", "copies per distance");
@@ -250,10 +250,7 @@ void add_decode_options(CLI::App& command, DecodeOptions& o) {
 }  // namespace
 
 Action decode_options(CLI::App& command, const std::string& line) {
-  const auto options = std::make_shared<DecodeOptions>();
-  options->command_line = line;
-  add_decode_options(command, *options);
-  return [options] { return decode_command(*options); };
+  return action_of<DecodeOptions>(command, line, add_decode_options, decode_command);
 }
 
 }  // namespace hone::experiments

@@ -289,10 +289,7 @@ void add_measure_options(CLI::App& command, MeasureOptions& o) {
 }  // namespace
 
 Action measure_options(CLI::App& command, const std::string& line) {
-  const auto options = std::make_shared<MeasureOptions>();
-  options->command_line = line;
-  add_measure_options(command, *options);
-  return [options] { return measure_command(*options); };
+  return action_of<MeasureOptions>(command, line, add_measure_options, measure_command);
 }
 
 }  // namespace hone::experiments

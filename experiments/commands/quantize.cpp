@@ -181,7 +181,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
   spec.add("--calibration-windows", "calibration_windows", "windows to calibrate on");
   spec.add("--schemes", "schemes", "what to compare, see below");
   spec.add("--bits", "scheme_bits", "ladder of weight bits");
-  spec.add("--activation-bits", "scheme_activation_bits", "of the inputs of linears, per token");
+  spec.add("--activation-bits", "scheme_activation_bits", "of the inputs of linears, per token", Range{2, 16});
   spec.add("--activation-granularity", "activation_granularity", "row = per token; tensor = per sequence");
   spec.add("--activation-grid", "activation_grid", "see sim/formats/quantizer.hpp");
   spec.add("--activation-clip", "activation_clip", "share of the largest |x| that the grid covers");
@@ -192,7 +192,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
   spec.add("--outlier-absmax", "outlier_absmax",
            "what a token's step leaves out then: columns (the paper) or elements (bitsandbytes)");
   spec.add("--kv-grid", "kv_grid", "see sim/formats/quantizer.hpp");
-  spec.add("--kv-bits", "scheme_kv_bits", "of keys and values, per token and head");
+  spec.add("--kv-bits", "scheme_kv_bits", "of keys and values, per token and head", Range{2, 16});
   add_grid_options(command, o.spec);
   spec.add("--damping", "damping", "of gptq, a share of the mean of diag H");
   spec.add("--smoothing", "smoothing", "alpha of smooth+");
@@ -201,10 +201,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
 }  // namespace
 
 Action quantize_options(CLI::App& command, const std::string& line) {
-  const auto options = std::make_shared<QuantizeOptions>();
-  options->command_line = line;
-  add_quantize_options(command, *options);
-  return [options] { return quantize_command(*options); };
+  return action_of<QuantizeOptions>(command, line, add_quantize_options, quantize_command);
 }
 
 }  // namespace hone::experiments

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -26,26 +26,34 @@ void restrict(CLI::Option& option, const Range& range) {
 /// Finds one field of a part by its key and binds an option to it.
 class FieldBinder {
  public:
-  FieldBinder(CLI::App& command, std::string option, std::string key, std::string help)
-      : command_(command), option_(std::move(option)), key_(std::move(key)), help_(std::move(help)) {}
+  /// `narrower`, where given, stands in place of the field's own range.
+  FieldBinder(CLI::App& command, std::string option, std::string key, std::string help, std::optional<Range> narrower)
+      : command_(command),
+        option_(std::move(option)),
+        key_(std::move(key)),
+        help_(std::move(help)),
+        narrower_(narrower) {}
 
   template <class T>
   void operator()(const char* key, T& value, Range range = {}) {
-    if (key_ != key) return;
-    bound_ = command_.add_option(option_, value, help_);
-    if constexpr (std::is_arithmetic_v<T>) restrict<T>(*bound_, range);
+    if (key_ == key) bind<T>(value, range);
   }
   template <class T>
   void operator()(const char* key, std::vector<T>& values, Range range = {}) {
-    if (key_ != key) return;
-    bound_ = command_.add_option(option_, values, help_);
-    if constexpr (std::is_arithmetic_v<T>) restrict<T>(*bound_, range);
+    if (key_ == key) bind<T>(values, range);
   }
   CLI::Option* bound() const { return bound_; }
 
  private:
+  template <class T, class Field>
+  void bind(Field& field, const Range& range) {
+    bound_ = command_.add_option(option_, field, help_);
+    if constexpr (std::is_arithmetic_v<T>) restrict<T>(*bound_, narrower_.value_or(range));
+  }
+
   CLI::App& command_;
   std::string option_, key_, help_;
+  std::optional<Range> narrower_;
   CLI::Option* bound_ = nullptr;
 };
 
@@ -55,9 +63,11 @@ class SpecOptions {
  public:
   SpecOptions(CLI::App& command, Part& part) : command_(command), part_(part) {}
 
+  /// `narrower` is for values that a study means something by and a command line does not, such as 0 for the default.
   /// errors  ContractError when the part has no field `key`
-  CLI::Option* add(const std::string& option, const std::string& key, const std::string& help) {
-    FieldBinder binder(command_, option, key, help);
+  CLI::Option* add(const std::string& option, const std::string& key, const std::string& help,
+                   std::optional<Range> narrower = {}) {
+    FieldBinder binder(command_, option, key, help, narrower);
     part_.fields(binder);
     EXPECTS(binder.bound() != nullptr, "{}: no field {}", option, key);
     return binder.bound();

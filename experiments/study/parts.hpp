@@ -166,7 +166,7 @@ struct MeasureSpec {
     v("windows", windows, Range{0, 64});
     v("lanczos_steps", lanczos_steps, Range{2, 5000}), v("lanczos_tolerance", lanczos_tolerance, Range{1e-14, 0.5});
     v("slq_probes", slq_probes, Range{2, 1000}), v("slq_steps", slq_steps, Range{2, 2000});
-    v("trace_probes", trace_probes, Range{2, 10000}), v("cache_mib", cache_mib, at_least_zero);
+    v("trace_probes", trace_probes, Range{2, 10000}), v("cache_mib", cache_mib, Range{0, 1 << 30});
   }
 };
 
@@ -208,7 +208,7 @@ struct QuantizeSpec {
     v("factorial_kv", factorial_kv, bits_range), v("factorial", factorial), v("factorial_at", factorial_at);
     v("schemes", schemes), v("scheme_bits", scheme_bits, bits_range);
     v("scheme_activation_bits", scheme_activation_bits, bits_range), v("scheme_kv_bits", scheme_kv_bits, bits_range);
-    v("calibration_windows", calibration_windows, Range{1, 1e9}), v("damping", damping, at_least_zero);
+    v("calibration_windows", calibration_windows, Range{1, 1e9}), v("damping", damping, fraction);
     v("smoothing", smoothing, fraction);
   }
 };

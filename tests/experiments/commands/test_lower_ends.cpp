@@ -192,20 +192,32 @@ TEST_CASE("lower ends: the commands on a checkpoint work with each option at the
     }
 }
 
-TEST_CASE("lower ends: an option below its range is refused by name") {
+TEST_CASE("lower ends: an option outside its range is refused by name") {
   const Checkpoint checkpoint;
-  const std::vector<std::pair<Words, std::vector<Words>>> tried = {
-      {measure,
-       {{"--context", "0"},
-        {"--curvature-windows", "0"},
-        {"--tolerance", "0"},
-        {"--tolerance", "0.6"},
-        {"--noise", "0"},
-        {"--memory", "0"},
-        {"--cache-mib", "-1"},
-        {"--seed", "-1"}}},
-      {quantize, {{"--curvature-windows", "0"}, {"--group", "-1"}, {"--outlier-threshold", "-1"}}},
-      {decode, {{"--length", "2"}, {"--average-bits", "1.5"}, {"--average-bits", "7.5"}}}};
+  const std::vector<std::pair<Words, std::vector<Words>>> tried = {{measure,
+                                                                    {{"--context", "0"},
+                                                                     {"--curvature-windows", "0"},
+                                                                     {"--tolerance", "0"},
+                                                                     {"--tolerance", "0.6"},
+                                                                     {"--noise", "0"},
+                                                                     {"--memory", "0"},
+                                                                     {"--cache-mib", "-1"},
+                                                                     {"--cache-mib", "100000000000000"},
+                                                                     {"--seed", "-1"}}},
+                                                                   {quantize,
+                                                                    {{"--curvature-windows", "0"},
+                                                                     {"--group", "-1"},
+                                                                     {"--outlier-threshold", "-1"},
+                                                                     {"--activation-bits", "1"},
+                                                                     {"--kv-bits", "1"},
+                                                                     {"--damping", "2"}}},
+                                                                   {decode,
+                                                                    {{"--length", "0"},
+                                                                     {"--length", "2"},
+                                                                     {"--prompt", "0"},
+                                                                     {"--generate", "0"},
+                                                                     {"--average-bits", "1.5"},
+                                                                     {"--average-bits", "7.5"}}}};
   for (const auto& [command, options] : tried)
     for (const Words& option : options) {
       const Said said = looked_at(checkpoint, command, option);
