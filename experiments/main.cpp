@@ -9,6 +9,7 @@
 #include "experiments/commands/plan.hpp"
 #include "experiments/commands/predict.hpp"
 #include "experiments/commands/quantize.hpp"
+#include "experiments/commands/schema.hpp"
 #include "experiments/commands/study_commands.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/instruction_class.hpp"
@@ -24,6 +25,7 @@ const Command commands[] = {
     {"table", "one row per run, checkpoint and bits: table.h5 and table.csv", table_options},
     {"report", "draw the figures and write report.html", report_options},
     {"inspect", "print what a run file holds", inspect_options},
+    {"schema", "what every group and variable of a run file means", schema_options},
     {"submit", "hand every run that is not finished to a cluster", submit_options},
     {"resubmit", "hand over again what is neither finished nor in the queue", resubmit_options},
     {"status", "state of every run; exit code 1 unless all are done", status_options},

@@ -11,6 +11,7 @@
 #include "sim/base/hash.hpp"
 #include "sim/base/utf8.hpp"
 #include "sim/record/manifest.hpp"
+#include "sim/record/schema.hpp"
 
 namespace fs = std::filesystem;
 
@@ -76,14 +77,12 @@ void expect_windows(const std::string& text, Index available, Index count, Index
 
 Dataset checkpoint_manifest(const ImportedModel& model, const TokenStream& stream, std::int64_t seed, int threads,
                             const std::string& command_line) {
-  Dataset manifest;
-  for (const auto& [name, value] : manifest_attributes(this_build(), std::uint64_t(seed), threads,
-                                                       {{"checkpoint", model.sha256}, {"text", stream.sha256}}))
-    manifest.set_attribute(name, value);
-  manifest.set_attribute("checkpoint", model.source);
-  manifest.set_attribute("format", model.format);
-  manifest.set_attribute("tokenizer", stream.tokenizer);
-  manifest.set_attribute("command", command_line);
+  Dataset manifest = manifest_group(this_build(), std::uint64_t(seed), threads,
+                                    {{"checkpoint", model.sha256}, {"text", stream.sha256}});
+  set(manifest, schema::manifest.checkpoint, model.source);
+  set(manifest, schema::manifest.format, model.format);
+  set(manifest, schema::manifest.tokenizer, stream.tokenizer);
+  set(manifest, schema::manifest.command, command_line);
   return manifest;
 }
 

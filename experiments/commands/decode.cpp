@@ -15,6 +15,7 @@
 #include "sim/base/mean.hpp"
 #include "sim/base/parallel.hpp"
 #include "sim/record/run_file.hpp"
+#include "sim/record/schema.hpp"
 
 namespace fs = std::filesystem;
 
@@ -143,8 +144,8 @@ RunFile file_of(const DecodeOptions& o, const ImportedModel& model, const TokenS
   for (const auto& [name, value] : run.options())
     if (name.starts_with("decode.")) resolved.set_attribute(name, value);
   resolved.set_attribute("model.context", std::int64_t(model.options.positions));
-  file.groups["manifest"] = checkpoint_manifest(model, stream, o.seed, input.threads, o.command_line);
-  file.groups["options"] = std::move(resolved);
+  file.groups[schema::manifest.group] = checkpoint_manifest(model, stream, o.seed, input.threads, o.command_line);
+  file.groups[schema::options.group] = std::move(resolved);
   return file;
 }
 

@@ -26,6 +26,7 @@
 #include "sim/import/greedy.hpp"
 #include "sim/import/tokenizers/text_tokenizer.hpp"
 #include "sim/record/run_file.hpp"
+#include "sim/record/schema.hpp"
 
 namespace fs = std::filesystem;
 
@@ -82,27 +83,29 @@ void state_memory(std::int64_t needed, const MeasureOptions& options) {
                     double(needed) / gib, limit / gib));
 }
 
-void print_spectrum(const Dataset& c, const MeasureSpec& spec) {
-  const auto one = [&](const char* name) { return c.doubles(name).front(); };
+void print_spectrum(const Dataset& rows, const MeasureSpec& spec) {
+  constexpr const schema::Curvature& f = schema::curvature;
+  const auto one = [&](const auto& field) { return values_of(rows, field).front(); };
   fmt::print("\nHessian of the mean loss, {} quantizable parameters, products in {}, loss {:.6f} nats\n",
-             c.ints("dimension").front(), spec.precision, one("loss_nats"));
+             one(f.dimension), spec.precision, one(f.loss_nats));
   fmt::print("  {:>4} {:>14} {:>12} {:>12}\n", "", "eigenvalue", "error <=", "residual");
-  const auto list = [&](const char* values, const char* bounds, const char* residuals, const char* mark) {
-    for (size_t i = 0; i < c.doubles(values).size(); ++i)
-      fmt::print("  {:>3}{} {:>14.8g} {:>12.2e} {:>12.2e}\n", i + 1, mark, c.doubles(values)[i], c.doubles(bounds)[i],
-                 c.doubles(residuals)[i]);
+  using F = const Field<double>&;
+  const auto list = [&](F values, F bounds, F residuals, const char* mark) {
+    for (size_t i = 0; i < values_of(rows, values).size(); ++i)
+      fmt::print("  {:>3}{} {:>14.8g} {:>12.2e} {:>12.2e}\n", i + 1, mark, values_of(rows, values)[i],
+                 values_of(rows, bounds)[i], values_of(rows, residuals)[i]);
   };
-  list("lambda", "lambda_bound", "lambda_residual", "+");
-  list("lambda_smallest", "lambda_smallest_bound", "lambda_smallest_residual", "-");
-  const auto probes = c.ints("trace_probes").front(), others = c.ints("second_trace_probes").front();
+  list(f.lambda, f.lambda_bound, f.lambda_residual, "+");
+  list(f.lambda_smallest, f.lambda_smallest_bound, f.lambda_smallest_residual, "-");
+  const std::int64_t probes = one(f.trace_probes), others = one(f.second_trace_probes);
   fmt::print(
       "trace {:.6g} ± {:.2g}, by an independent estimator {:.6g} ± {:.2g}; squared Frobenius norm {:.6g} ± {:.2g}\n",
-      one("trace"), error_bar(one("trace_se"), probes), one("second_trace"), error_bar(one("second_trace_se"), others),
-      one("frobenius2"), error_bar(one("frobenius2_se"), others));
-  if (one("second_trace_se") > 0)
+      one(f.trace), error_bar(one(f.trace_se), probes), one(f.second_trace), error_bar(one(f.second_trace_se), others),
+      one(f.frobenius2), error_bar(one(f.frobenius2_se), others));
+  if (one(f.second_trace_se) > 0)
     fmt::print("trace: {}the other two: {}", error_bar_note(probes, "probes", "--trace-probes"),
                error_bar_note(others, "probes", "--slq-probes"));
-  const auto& windows = c.doubles("window_trace");
+  const auto& windows = values_of(rows, f.window_trace);
   const MeanEstimate mean = windows.size() > 1 ? mean_with_error(windows) : MeanEstimate{};
   if (windows.size() > 1 && std::isfinite(mean.mean))
     fmt::print("trace between {} parts of the windows: {:.6g}, sd {:.2g}\n", windows.size(), mean.mean,
@@ -125,13 +128,14 @@ int print_certificates(const std::vector<Certificate>& certificates) {
 void print_ladder(const Dataset& ptq, std::int64_t windows, std::int64_t probes) {
   fmt::print("\n{:>5} {:>10} {:>22} {:>22} {:>12} {:>12}\n", "bits", "bits/w", "loss rise (nats)",
              "1/24 sum step2 tr H", "g'e", "e'He/2");
-  const auto& bits = ptq.ints("bits");
-  for (size_t i = 0; i < bits.size(); ++i)
+  constexpr const schema::Ptq& f = schema::ptq;
+  const auto& bits = values_of(ptq, f.bits);
+  for (size_t i = 0; i < bits.size(); ++i) {
+    const auto at = [&](const Field<double>& field) { return values_of(ptq, field)[i]; };
     fmt::print("{:>5} {:>10.3f} {:>11.5f} ± {:<8.5f} {:>11.5f} ± {:<8.5f} {:>12.5f} {:>12.5f}\n", bits[i],
-               ptq.doubles("bits_per_weight")[i], ptq.doubles("delta_nats")[i],
-               error_bar(ptq.doubles("delta_se_nats")[i], windows), ptq.doubles("predicted_nats")[i],
-               error_bar(ptq.doubles("predicted_se_nats")[i], probes), ptq.doubles("gradient_nats")[i],
-               ptq.doubles("quadratic_nats")[i]);
+               at(f.bits_per_weight), at(f.delta_nats), error_bar(at(f.delta_se_nats), windows), at(f.predicted_nats),
+               error_bar(at(f.predicted_se_nats), probes), at(f.gradient_nats), at(f.quadratic_nats));
+  }
   fmt::print("losses: {}", error_bar_note(windows, "windows", "--windows"));
 }
 
@@ -145,11 +149,11 @@ Dataset certificate_list(const std::vector<Certificate>& certificates) {
     passed.push_back(c.passed);
   }
   Dataset list;
-  list.set("id", vector_variable("item", ids, "1", "kind of certificate"));
-  list.set("claim", vector_variable("item", claims, "1", "what the value is and what it is measured against"));
-  list.set("value", vector_variable("item", values, "1", "what was found"));
-  list.set("limit", vector_variable("item", limits, "1", "what it must not pass"));
-  list.set("passed", vector_variable("item", passed, "1", "1 or 0"));
+  set(list, schema::certificates.id, ids);
+  set(list, schema::certificates.claim, claims);
+  set(list, schema::certificates.value, values);
+  set(list, schema::certificates.limit, limits);
+  set(list, schema::certificates.passed, passed);
   return list;
 }
 
@@ -157,7 +161,7 @@ RunFile file_of(const MeasureOptions& options, const RunSpec& run, const Importe
                 const TokenStream& stream, Rows rows, const std::vector<Certificate>& certificates, int threads) {
   RunFile file;
   for (auto& [name, group] : rows) file.groups[name] = std::move(group);
-  file.groups["certificates"] = certificate_list(certificates);
+  file.groups[schema::certificates.group] = certificate_list(certificates);
   Dataset resolved;
   for (const auto& [name, value] : run.options())
     if (name.starts_with("measure.") || name.starts_with("quantize.") || name.starts_with("noise."))
@@ -167,8 +171,8 @@ RunFile file_of(const MeasureOptions& options, const RunSpec& run, const Importe
       {"vocabulary", o.vocabulary}, {"context", o.positions}, {"layers", o.layers},      {"width", o.width},
       {"heads", o.heads},           {"kv_heads", o.kv_heads}, {"mlp_width", o.mlp_width}};
   for (const auto& [name, size] : sizes) resolved.set_attribute(std::string("model.") + name, std::int64_t(size));
-  file.groups["manifest"] = checkpoint_manifest(model, stream, run.seed, threads, options.command_line);
-  file.groups["options"] = std::move(resolved);
+  file.groups[schema::manifest.group] = checkpoint_manifest(model, stream, run.seed, threads, options.command_line);
+  file.groups[schema::options.group] = std::move(resolved);
   return file;
 }
 
@@ -223,11 +227,12 @@ int measure_checkpoint(const MeasureOptions& options) {
   progress.finish(run.model.name);
   const std::int64_t windows = source.evaluation.sequences;
   fmt::print("loss {:.6f} ± {:.6f} nats per token at full precision\n",
-             rows["checkpoints"].doubles("loss_nats").front(),
-             error_bar(rows["checkpoints"].doubles("loss_se_nats").front(), windows));
-  print_spectrum(rows["curvature"], run.measure);
+             values_of(rows[schema::checkpoints.group], schema::checkpoints.loss_nats).front(),
+             error_bar(values_of(rows[schema::checkpoints.group], schema::checkpoints.loss_se_nats).front(), windows));
+  const Dataset& curvature = rows[schema::curvature.group];
+  print_spectrum(curvature, run.measure);
   const int failed = print_certificates(instruments.certificates());
-  print_ladder(rows["ptq"], windows, rows["curvature"].ints("trace_probes").front());
+  print_ladder(rows[schema::ptq.group], windows, values_of(curvature, schema::curvature.trace_probes).front());
   result.write(file_of(options, run, imported, stream, std::move(rows), instruments.certificates(), threads));
   fs::remove(journal);
   fmt::print("\nwritten: {}\n", result.path().string());

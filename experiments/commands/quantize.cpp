@@ -20,6 +20,7 @@
 #include "sim/base/parallel.hpp"
 #include "sim/quantize/calibration.hpp"
 #include "sim/record/run_file.hpp"
+#include "sim/record/schema.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -81,16 +82,18 @@ void print_table(const std::vector<SchemeEntry>& entries) {
 RunFile file_of(const QuantizeOptions& o, const ImportedModel& model, const TokenStream& stream,
                 const std::vector<SchemeEntry>& entries, const SchemeInput& input, const std::string& warning) {
   RunFile file;
-  file.groups["schemes"] = scheme_rows(entries, input);
-  if (!warning.empty()) file.groups["schemes"].set_attribute("calibration_warning", warning);
-  file.groups["scheme_blocks"] = scheme_block_rows(entries);
+  Dataset schemes = scheme_rows(entries, input);
+  if (!warning.empty()) set(schemes, schema::schemes.calibration_warning, warning);
+  file.groups[schema::schemes.group] = std::move(schemes);
+  file.groups[schema::scheme_blocks.group] = scheme_block_rows(entries);
   Dataset resolved;
   RunSpec run;
   run.quantize = o.spec;
   for (const auto& [name, value] : run.options())
     if (name.starts_with("quantize.")) resolved.set_attribute(name, value);
-  file.groups["manifest"] = checkpoint_manifest(model, stream, o.seed, input.chunks.threads, o.command_line);
-  file.groups["options"] = std::move(resolved);
+  file.groups[schema::manifest.group] =
+      checkpoint_manifest(model, stream, o.seed, input.chunks.threads, o.command_line);
+  file.groups[schema::options.group] = std::move(resolved);
   return file;
 }
 

@@ -20,6 +20,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
 #include "sim/record/run_file.hpp"
+#include "sim/record/schema.hpp"
 #include "theory/questions/judge.hpp"
 #include "theory/rows/study_table.hpp"
 
@@ -57,13 +58,13 @@ void visit_measured(const Study& study, const CommandOptions& options,
       continue;
     }
     const RunFile file = read_run_file(path);
-    const auto text = std::get<std::string>(file.group("manifest").attribute("corpus_sha256"));
+    const std::string text = value_of(file.group(schema::manifest.group), schema::manifest.corpus_sha256);
     if (text_of.try_emplace(run.data.name, text).first->second != text)
       throw FormatError(
           fmt::format("{}: was trained on another text of data \"{}\" than the other runs ({}…); delete it "
                       "and run again",
                       path.string(), run.data.name, text.substr(0, 12)));
-    if (!file.groups.contains("checkpoints")) {
+    if (!file.groups.contains(schema::checkpoints.group)) {
       empty.push_back(path);
       continue;
     }

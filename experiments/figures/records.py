@@ -154,8 +154,8 @@ def read_array(path, group, name, dataset, lengths):
             raise RecordError(f"{where} has {length} entries along {dim}, expected "
                               f"{lengths[dim]}; measure it again")
     is_text = h5py.check_string_dtype(dataset.dtype) is not None
-    if is_text != (name in TEXTS):
-        wanted = "text" if name in TEXTS else "numbers"
+    if is_text != ((group, name) in TEXTS):
+        wanted = "text" if (group, name) in TEXTS else "numbers"
         raise RecordError(f"{where} does not hold {wanted}; measure it again")
     return list(dataset.asstr()[()]) if is_text else np.asarray(dataset[()], dtype=float)
 
@@ -178,8 +178,8 @@ def read_content(path, file):
     if plain(file.attrs.get("schema", "")) != "hone.run":
         raise RecordError(f"{path}: attribute schema is not hone.run; remove it from runs/")
     version = plain(file.attrs.get("schema_version", 0))
-    if version != SCHEMA_VERSION:
-        raise RecordError(f"{path}: attribute schema_version = {version}, expected "
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise RecordError(f"{path}: attribute schema_version = {version}, expected at most "
                           f"{SCHEMA_VERSION}; use the figures of the hone that wrote it")
     manifest = read_attributes(file, "manifest")
     for needed in MANIFEST_NEEDED:

@@ -152,29 +152,26 @@ Curvature curvature_in(const Bench<Model>& bench, const std::vector<double>& the
 template <template <class> class Model>
 class SpectrumInstrument : public Instrument<Model> {
  public:
-  std::string group() const override { return "curvature"; }
+  std::string group() const override { return schema::Curvature::group; }
   double flops(const RunSpec& run, Index parameters) const override {
     return moment_products(run) * window_product_flops(run, parameters) * double(run.measure.curvature_windows);
   }
   void add_rows(Specimen<Model>& specimen, Dataset& group) override {
     const Curvature& found = specimen.curvature();
-    const auto set = [&](const char* name, const char* dim, std::vector<double> values, const char* unit,
-                         const char* meaning) { group.set(name, row(dim, std::move(values), unit, meaning)); };
-    set("window_trace", "window", found.window_traces, "nats per squared unit", "trace on each part of the windows");
-    set("window_trace_se", "window", found.window_errors, "nats per squared unit", "its standard error over probes");
+    constexpr const schema::Curvature& f = schema::curvature;
+    set_row(group, f.window_trace, found.window_traces);
+    set_row(group, f.window_trace_se, found.window_errors);
     add_spectrum_rows(found.spectrum, specimen.bench.run.measure, group);
     std::vector<double> block_trace, block_se;
     for (const TraceEstimate& t : found.block_traces)
       block_trace.push_back(t.mean), block_se.push_back(t.standard_error);
-    group.set("block", vector_variable("block", found.blocks, "1", "quantizable matrix"));
-    set("block_trace", "block", block_trace, "nats", "trace of the Hessian on one matrix");
-    set("block_trace_se", "block", block_se, "nats", "its standard error over probes");
-    using Doubles = std::vector<double>;
-    group.set_attribute("windows_sha256", sha256_of(specimen.bench.source.curvature));
-    group.set("noise_floor",
-              row(Doubles{found.noise_floor}, "1", "relative rounding of float32 products; 0 in float64"));
-    group.set("loss_nats", row(Doubles{found.loss_nats}, "nats", "mean loss on the curvature windows"));
-    group.set("gradient_norm", row(Doubles{found.gradient_norm}, "nats per unit", "gradient on the quantizable block"));
+    set(group, f.block, found.blocks);
+    set_row(group, f.block_trace, block_trace);
+    set_row(group, f.block_trace_se, block_se);
+    set(group, f.windows_sha256, sha256_of(specimen.bench.source.curvature));
+    set_row(group, f.noise_floor, {found.noise_floor});
+    set_row(group, f.loss_nats, {found.loss_nats});
+    set_row(group, f.gradient_norm, {found.gradient_norm});
   }
 };
 

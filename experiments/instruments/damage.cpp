@@ -34,7 +34,7 @@ std::vector<double> first_order(const Bench<Model>& bench, const std::vector<dou
 template <template <class> class Model>
 class DamageInstrument : public Instrument<Model> {
  public:
-  std::string group() const override { return "ptq"; }
+  std::string group() const override { return schema::Ptq::group; }
   double flops(const RunSpec& run, Index parameters) const override {
     return double(run.quantize.bits.size()) * evaluation_flops(run, parameters);
   }
@@ -59,23 +59,20 @@ class DamageInstrument : public Instrument<Model> {
       mse.push_back(squares / count);
       stored.push_back(quantize_weights(specimen.wide.data(), specimen.bench.model.layout(), q).bits_per_weight);
     }
-    group.set("bits", vector_variable("bits", specimen.bench.run.quantize.bits, "bits",
-                                      "nominal bits of a weight, " + specimen.bench.run.quantize.grid + " grid"));
-    const auto set = [&](const char* name, std::vector<double> values, const char* unit, const char* meaning) {
-      group.set(name, row("bits", std::move(values), unit, meaning));
-    };
-    set("delta_nats", delta, "nats", "loss at rounded weights minus loss, same windows");
-    set("delta_se_nats", delta_se, "nats", "its standard error over windows");
-    set("predicted_nats", predicted, "nats", "zero-parameter prediction 1/24 sum_c step_c^2 tr(H_cc)");
-    set("predicted_se_nats", predicted_se, "nats", "its standard error over probes");
+    constexpr const schema::Ptq& f = schema::ptq;
+    set(group, f.bits, specimen.bench.run.quantize.bits);
+    set_row(group, f.delta_nats, delta);
+    set_row(group, f.delta_se_nats, delta_se);
+    set_row(group, f.predicted_nats, predicted);
+    set_row(group, f.predicted_se_nats, predicted_se);
     const auto per_width = [&](const std::vector<double>& all) {
       return std::vector<double>(all.begin(), all.begin() + std::ptrdiff_t(rounded.size()));
     };
-    set("gradient_nats", per_width(linear), "nats", "first-order term g'e of the real rounding error e");
-    set("quadratic_nats", per_width(found.quadratic), "nats", "second-order term e'He/2 of the real rounding error");
-    set("mean_step2", step2, "1", "mean squared step over quantized weights");
-    set("mse", mse, "1", "mean squared rounding error");
-    set("bits_per_weight", stored, "bits", "storage per weight with 16-bit scales");
+    set_row(group, f.gradient_nats, per_width(linear));
+    set_row(group, f.quadratic_nats, per_width(found.quadratic));
+    set_row(group, f.mean_step2, step2);
+    set_row(group, f.mse, mse);
+    set_row(group, f.bits_per_weight, stored);
   }
 };
 

@@ -35,7 +35,7 @@ std::vector<std::array<int, 3>> factorial_cells(const RunSpec& run) {
 template <template <class> class Model>
 class FactorialInstrument : public Instrument<Model> {
  public:
-  std::string group() const override { return "factorial"; }
+  std::string group() const override { return schema::Factorial::group; }
   bool is_on(const RunSpec& run) const override { return !factorial_cells(run).empty(); }
   double flops(const RunSpec& run, Index parameters) const override {
     return double(factorial_cells(run).size()) * evaluation_flops(run, parameters);
@@ -56,11 +56,11 @@ class FactorialInstrument : public Instrument<Model> {
       w_bits.push_back(w), a_bits.push_back(a), kv_bits.push_back(kv);
       delta.push_back(d.mean), delta_se.push_back(d.standard_error);
     }
-    group.set("w_bits", vector_variable("cell", w_bits, "bits", "weights; 16 = not quantized"));
-    group.set("a_bits", vector_variable("cell", a_bits, "bits", "inputs of the linears; 16 = not quantized"));
-    group.set("kv_bits", vector_variable("cell", kv_bits, "bits", "keys and values; 16 = not quantized"));
-    group.set("delta_nats", row("cell", delta, "nats", "loss in this cell minus full precision, same windows"));
-    group.set("delta_se_nats", row("cell", delta_se, "nats", "its standard error over windows"));
+    set(group, schema::factorial.w_bits, w_bits);
+    set(group, schema::factorial.a_bits, a_bits);
+    set(group, schema::factorial.kv_bits, kv_bits);
+    set_row(group, schema::factorial.delta_nats, delta);
+    set_row(group, schema::factorial.delta_se_nats, delta_se);
   }
 };
 

@@ -14,24 +14,21 @@ namespace {
 template <template <class> class Model>
 class LossInstrument : public Instrument<Model> {
  public:
-  std::string group() const override { return "checkpoints"; }
+  std::string group() const override { return schema::Checkpoints::group; }
   double flops(const RunSpec& run, Index parameters) const override { return evaluation_flops(run, parameters); }
   void add_rows(Specimen<Model>& specimen, Dataset& group) override {
     const MeanEstimate loss = mean_with_error(specimen.reference);
-    using Ints = std::vector<std::int64_t>;
-    using Doubles = std::vector<double>;
-    using Strings = std::vector<std::string>;
-    group.set("step", row(Ints{specimen.moment.step}, "updates", "updates done, cooldown included"));
-    group.set("tokens", row(Ints{specimen.moment.tokens}, "tokens", "training tokens seen (examples for an mlp)"));
-    group.set("variant", row(Strings{specimen.moment.variant}, "1", "trunk, ema, lawa, or the name of a branch"));
-    group.set("kind", row(Strings{specimen.moment.kind}, "1", "trunk, average, cooldown, tuned or lowered"));
-    group.set("branched_at", row(Ints{specimen.moment.branched_at}, "tokens", "of the trunk where a branch left it"));
-    group.set("lr", row(Doubles{specimen.moment.lr}, "1", "learning rate of the last update"));
-    group.set("loss_nats", row(Doubles{loss.mean}, "nats", "mean held-out loss at full precision"));
-    group.set("loss_se_nats", row(Doubles{loss.standard_error}, "nats", "its standard error over windows"));
-    group.set("weight_norm2", row(Doubles{specimen.bench.restricted(specimen.wide).squaredNorm()}, "1",
-                                  "sum of squared quantizable weights"));
-    group.set("theta_sha256", row(Strings{parameter_hash(specimen.theta)}, "1", "hash of the parameters"));
+    constexpr const schema::Checkpoints& f = schema::checkpoints;
+    set_row(group, f.step, {specimen.moment.step});
+    set_row(group, f.tokens, {specimen.moment.tokens});
+    set_row(group, f.variant, {specimen.moment.variant});
+    set_row(group, f.kind, {specimen.moment.kind});
+    set_row(group, f.branched_at, {specimen.moment.branched_at});
+    set_row(group, f.lr, {specimen.moment.lr});
+    set_row(group, f.loss_nats, {loss.mean});
+    set_row(group, f.loss_se_nats, {loss.standard_error});
+    set_row(group, f.weight_norm2, {specimen.bench.restricted(specimen.wide).squaredNorm()});
+    set_row(group, f.theta_sha256, {parameter_hash(specimen.theta)});
   }
 };
 

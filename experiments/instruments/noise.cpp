@@ -15,7 +15,7 @@ namespace {
 template <template <class> class Model>
 class NoiseInstrument : public Instrument<Model> {
  public:
-  std::string group() const override { return "noise"; }
+  std::string group() const override { return schema::Noise::group; }
   double flops(const RunSpec& run, Index parameters) const override {
     return 8.0 * double(run.noise.draws) * double(run.noise.rises.size()) * window_flops(run, parameters) *
            double(run.measure.curvature_windows);
@@ -48,25 +48,19 @@ class NoiseInstrument : public Instrument<Model> {
             predicted_rise(subspace, energy, top_values, trace, Index(specimen.bench.positions.size())));
       }
     }
-    const std::int64_t amplitudes = std::int64_t(energies.size()), subspaces = std::int64_t(names.size());
-    group.set("subspace", vector_variable("subspace", names, "1", "where the noise lives"));
-    group.set("energy", row("amplitude", energies, "1", "squared norm of the noise"));
-    const auto set = [&](const char* name, std::vector<double> values, const char* meaning) {
-      group.set(name, row({"subspace", "amplitude"}, {subspaces, amplitudes}, std::move(values), "nats", meaning));
-    };
-    set("delta_nats", delta, "mean loss rise over antithetic pairs");
-    set("delta_se_nats", delta_se, "its standard error over draws and windows");
-    set("predicted_nats", predicted, "second-order expectation, energy tr(PH)/(2 dim)");
-    group.set("residual_share", row(std::vector<double>{residual_share(top, residual)}, "1",
-                                    "norm share of the rounding error in the top eigenvectors"));
-    group.set("null_share", row(std::vector<double>{std::sqrt(double(top_values.size()) / size)}, "1",
-                                "root mean square share of a random direction"));
+    constexpr const schema::Noise& f = schema::noise;
+    const auto subspaces = std::int64_t(names.size());
+    set(group, f.subspace, names);
+    set_row(group, f.energy, energies);
+    set_row(group, f.delta_nats, delta, {subspaces});
+    set_row(group, f.delta_se_nats, delta_se, {subspaces});
+    set_row(group, f.predicted_nats, predicted, {subspaces});
+    set_row(group, f.residual_share, {residual_share(top, residual)});
+    set_row(group, f.null_share, {std::sqrt(double(top_values.size()) / size)});
     const Vector<double> along = top.transpose() * residual;
     const double top_quadratic = 0.5 * top_values.dot(along.cwiseAbs2());
-    group.set("curvature_share", row(std::vector<double>{top_quadratic / residual_quadratic}, "1",
-                                     "share of the rounding error's e'He/2 in the top eigenvectors"));
-    group.set("curvature_null_share", row(std::vector<double>{top_values.sum() / trace}, "1",
-                                          "that share of a random error: sum of top eigenvalues over trace"));
+    set_row(group, f.curvature_share, {top_quadratic / residual_quadratic});
+    set_row(group, f.curvature_null_share, {top_values.sum() / trace});
   }
 };
 

@@ -1,32 +1,21 @@
-// Builders of record variables whose first dimension is the checkpoint, one row long; rows are appended as a run goes.
+// Rows of one checkpoint, which a run appends as it goes.
 #pragma once
 
-#include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "sim/record/dataset.hpp"
+#include "sim/record/schema.hpp"
 
 namespace hone::experiments {
 
-/// One number at one checkpoint.
-inline Variable row(Values value, std::string unit, std::string meaning) {
-  return vector_variable("checkpoint", std::move(value), std::move(unit), std::move(meaning));
-}
-
-/// A list over `dim` at one checkpoint.
-inline Variable row(std::string dim, std::vector<double> values, std::string unit, std::string meaning) {
-  const auto length = std::int64_t(values.size());
-  return matrix_variable({"checkpoint", std::move(dim)}, {1, length}, std::move(values), std::move(unit),
-                         std::move(meaning));
-}
-
-/// A table over two dims at one checkpoint.
-inline Variable row(std::vector<std::string> dims, std::vector<std::int64_t> shape, std::vector<double> values,
-                    std::string unit, std::string meaning) {
-  dims.insert(dims.begin(), "checkpoint");
-  shape.insert(shape.begin(), 1);
-  return Variable{std::move(dims), std::move(shape), std::move(values), std::move(unit), std::move(meaning)};
+/// Sets a field over checkpoints to its values at one of them.
+/// shapes  the values fill the last dim; `middle` holds the lengths of the dims between
+template <class T>
+void set_row(Dataset& group, const Field<T>& field, std::type_identity_t<std::vector<T>> values,
+             std::vector<std::int64_t> middle = {}) {
+  if (field.rank() > 1) middle.insert(middle.begin(), 1);
+  set(group, field, std::move(values), middle);
 }
 
 }  // namespace hone::experiments

@@ -9,6 +9,7 @@
 #include "sim/base/error.hpp"
 #include "sim/curvature/trace.hpp"
 #include "sim/quantize/static_ranges.hpp"
+#include "sim/record/schema.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -162,31 +163,27 @@ Dataset scheme_rows(const std::vector<SchemeEntry>& entries, const SchemeInput& 
   std::vector<std::string> names;
   std::vector<std::int64_t> bits;
   for (const SchemeEntry& e : entries) names.push_back(e.scheme), bits.push_back(e.bits);
-  rows.set("scheme", vector_variable("entry", names, "1", "how the weights were quantized"));
-  rows.set("bits", vector_variable("entry", bits, "bits", "of the ladder; 0 for a format with a width of its own"));
-  const auto set = [&](const char* name, const char* unit, const char* meaning, auto&& read) {
-    rows.set(name, vector_variable("entry", column(entries, read), unit, meaning));
-  };
+  constexpr const schema::Schemes& f = schema::schemes;
+  set(rows, f.scheme, names);
+  set(rows, f.bits, bits);
+  const auto put = [&](const Field<double>& field, auto&& read) { set(rows, field, column(entries, read)); };
   using E = const SchemeEntry&;
-  set("bits_per_weight", "bits", "storage per weight, scales included", [](E e) { return e.bits_per_weight; });
-  set("delta_nats", "nats", "loss minus full precision, same windows", [](E e) { return e.change.loss.mean; });
-  set("delta_se_nats", "nats", "its standard error", [](E e) { return e.change.loss.standard_error; });
-  set("kl_nats", "nats", "KL(full precision || quantized) per token", [](E e) { return e.change.kl_nats.mean; });
-  set("kl_se_nats", "nats", "its standard error", [](E e) { return e.change.kl_nats.standard_error; });
-  set("top1_agreement", "1", "share of tokens with the same argmax", [](E e) { return e.change.top1_agreement.mean; });
-  set("top1_agreement_se", "1", "its standard error", [](E e) { return e.change.top1_agreement.standard_error; });
-  set("gradient_nats", "nats", "g'e of the weights' error e", [](E e) { return e.gradient_nats; });
-  set("quadratic_nats", "nats", "e'He/2 of the weights' error e", [](E e) { return e.quadratic_nats; });
-  set("allocation_nats", "nats", "the sum a mixed rule minimized", [](E e) { return e.predicted_nats; });
-  set("fallback_blocks", "1", "matrices that gptq rounded to nearest, for want of a usable Gram matrix",
-      [](E e) { return double(e.fallback_blocks); });
-  set("reference_delta_nats", "nats", "loss in the scheme's coordinates at full precision minus loss as trained",
-      [](E e) { return e.reference.loss.mean; });
-  set("reference_kl_nats", "nats", "KL of those coordinates at full precision: float32 rounding",
-      [](E e) { return e.reference.kl_nats.mean; });
-  rows.set_attribute("calibration_tokens", std::int64_t(input.calibration.sequences * input.calibration.positions));
-  rows.set_attribute("activation_bits", input.spec.scheme_activation_bits);
-  rows.set_attribute("kv_bits", input.spec.scheme_kv_bits);
+  put(f.bits_per_weight, [](E e) { return e.bits_per_weight; });
+  put(f.delta_nats, [](E e) { return e.change.loss.mean; });
+  put(f.delta_se_nats, [](E e) { return e.change.loss.standard_error; });
+  put(f.kl_nats, [](E e) { return e.change.kl_nats.mean; });
+  put(f.kl_se_nats, [](E e) { return e.change.kl_nats.standard_error; });
+  put(f.top1_agreement, [](E e) { return e.change.top1_agreement.mean; });
+  put(f.top1_agreement_se, [](E e) { return e.change.top1_agreement.standard_error; });
+  put(f.gradient_nats, [](E e) { return e.gradient_nats; });
+  put(f.quadratic_nats, [](E e) { return e.quadratic_nats; });
+  put(f.allocation_nats, [](E e) { return e.predicted_nats; });
+  put(f.fallback_blocks, [](E e) { return double(e.fallback_blocks); });
+  put(f.reference_delta_nats, [](E e) { return e.reference.loss.mean; });
+  put(f.reference_kl_nats, [](E e) { return e.reference.kl_nats.mean; });
+  set(rows, f.calibration_tokens, std::int64_t(input.calibration.sequences * input.calibration.positions));
+  set(rows, f.activation_bits, input.spec.scheme_activation_bits);
+  set(rows, f.kv_bits, input.spec.scheme_kv_bits);
   return rows;
 }
 
@@ -195,22 +192,20 @@ Dataset scheme_block_rows(const std::vector<SchemeEntry>& entries) {
   EXPECTS(!entries.empty(), "scheme blocks of {} entries", entries.size());
   std::vector<std::string> names;
   for (const BlockReport& b : entries.front().blocks) names.push_back(b.name);
-  rows.set("block", vector_variable("block", names, "1", "matrix of the model"));
-  const auto set = [&](const char* name, const char* unit, const char* meaning, auto&& read) {
+  constexpr const schema::SchemeBlocks& f = schema::scheme_blocks;
+  set(rows, f.block, names);
+  const auto put = [&](const Field<double>& field, auto&& read) {
     Doubles values;
     for (const SchemeEntry& e : entries)
       for (const BlockReport& b : e.blocks) values.push_back(read(b));
-    rows.set(name, matrix_variable({"entry", "block"}, {std::int64_t(entries.size()), std::int64_t(names.size())},
-                                   std::move(values), unit, meaning));
+    set(rows, field, std::move(values), {std::int64_t(entries.size())});
   };
   using B = const BlockReport&;
-  set("sqnr_db", "dB", "signal to quantization noise of the weights", [](B b) { return b.sqnr_db; });
-  set("mse", "1", "mean squared error of the weights", [](B b) { return b.mse; });
-  set("clip_fraction", "1", "share of weights outside the grid", [](B b) { return b.clip_fraction; });
-  set("calibration_rows", "tokens", "in the Gram matrix that the method solved with; NaN when it solves with none",
-      [](B b) { return b.calibration_rows < 0 ? std::nan("") : double(b.calibration_rows); });
-  set("block_bits_per_weight", "bits", "storage per weight; NaN where rows have several widths",
-      [](B b) { return b.bits_per_weight; });
+  put(f.sqnr_db, [](B b) { return b.sqnr_db; });
+  put(f.mse, [](B b) { return b.mse; });
+  put(f.clip_fraction, [](B b) { return b.clip_fraction; });
+  put(f.calibration_rows, [](B b) { return b.calibration_rows < 0 ? std::nan("") : double(b.calibration_rows); });
+  put(f.block_bits_per_weight, [](B b) { return b.bits_per_weight; });
   return rows;
 }
 

@@ -13,7 +13,7 @@ namespace {
 template <template <class> class Model>
 class ShiftInstrument : public Instrument<Model> {
  public:
-  std::string group() const override { return "shift"; }
+  std::string group() const override { return schema::Shift::group; }
   bool is_on(const RunSpec& run) const override { return !run.model.shifted_data.empty(); }
   double flops(const RunSpec& run, Index parameters) const override {
     return double(1 + run.quantize.bits.size()) * evaluation_flops(run, parameters);
@@ -30,13 +30,12 @@ class ShiftInstrument : public Instrument<Model> {
       delta.push_back(d.mean), delta_se.push_back(d.standard_error);
     }
     const MeanEstimate loss = mean_with_error(reference);
-    group.set_attribute("data", specimen.bench.run.model.shifted_data);
-    group.set("bits", vector_variable("bits", specimen.bench.run.quantize.bits, "bits",
-                                      "nominal bits of a weight, as in /ptq"));
-    group.set("loss_nats", row(std::vector{loss.mean}, "nats", "mean loss on held-out windows of the other data"));
-    group.set("loss_se_nats", row(std::vector{loss.standard_error}, "nats", "its standard error over windows"));
-    group.set("delta_nats", row("bits", delta, "nats", "loss at rounded weights minus loss, same windows"));
-    group.set("delta_se_nats", row("bits", delta_se, "nats", "its standard error over windows"));
+    set(group, schema::shift.data, specimen.bench.run.model.shifted_data);
+    set(group, schema::shift.bits, specimen.bench.run.quantize.bits);
+    set_row(group, schema::shift.loss_nats, {loss.mean});
+    set_row(group, schema::shift.loss_se_nats, {loss.standard_error});
+    set_row(group, schema::shift.delta_nats, delta);
+    set_row(group, schema::shift.delta_se_nats, delta_se);
   }
 };
 

@@ -137,7 +137,7 @@ Doubles padded(const Vector<double>& values, Index begin, Index count, std::int6
 }
 
 /// Nodes as they are, or all eigenvalues as the one probe of an exact density.
-void add_density_rows(const SpectralDensity& d, Dataset& group, const char* unit) {
+void add_density_rows(const SpectralDensity& d, Dataset& group) {
   const bool is_exact = d.nodes.size() == 0;
   const std::int64_t probes = is_exact ? 1 : d.nodes.rows(), nodes = is_exact ? d.atoms.size() : d.nodes.cols();
   // What the file holds is one density whatever the route: atoms have the mass 1/n, a node its share of the rest.
@@ -145,52 +145,41 @@ void add_density_rows(const SpectralDensity& d, Dataset& group, const char* unit
   Doubles weights = is_exact ? Doubles(size_t(nodes), 1 / double(d.size)) : list(d.weights);
   if (!is_exact)
     for (double& w : weights) w *= rest;
-  group.set("slq_node", row({"probe", "node"}, {probes, nodes}, is_exact ? list(d.atoms) : list(d.nodes), unit,
-                            "quadrature nodes off the atoms; all eigenvalues where the matrix was formed"));
-  group.set("slq_weight", row({"probe", "node"}, {probes, nodes}, weights, "1",
-                              "their masses; with 1/dimension for each atom they sum to 1 in each probe"));
-  const std::int64_t atoms = is_exact ? 0 : d.atoms.size();
-  group.set("atoms",
-            row(std::vector<std::int64_t>{atoms}, "1",
-                "eigenvalues of lambda and lambda_smallest that stand beside the nodes with mass 1/dimension"));
+  set_row(group, schema::curvature.slq_node, is_exact ? list(d.atoms) : list(d.nodes), {probes});
+  set_row(group, schema::curvature.slq_weight, weights, {probes});
+  set_row(group, schema::curvature.atoms, {is_exact ? 0 : d.atoms.size()});
 }
 
 }  // namespace
 
 void add_spectrum_rows(const Spectrum& s, const MeasureSpec& spec, Dataset& group) {
-  const char* unit = "nats per squared unit";
-  const auto number = [](double x) { return Doubles{x}; };
-  const auto count = [](std::int64_t n) { return std::vector<std::int64_t>{n}; };
+  constexpr const schema::Curvature& f = schema::curvature;
   const Eigenpairs& p = s.pairs;
   const Index low = p.values.size() - p.largest;
-  const auto ends = [&](const std::string& name, const Vector<double>& v, const char* meaning) {
+  const auto ends = [&](const Field<double>& largest, const Field<double>& smallest, const Vector<double>& v) {
     const std::int64_t top = std::min<std::int64_t>(spec.eigenpairs, s.density.size - 1);
     const std::int64_t bottom = std::min<std::int64_t>(spec.eigenpairs_smallest, s.density.size - top);
-    group.set("lambda" + name, row("rank", padded(v, 0, p.largest, top), unit, fmt::format("{}, descending", meaning)));
-    group.set("lambda_smallest" + name, row("rank_smallest", padded(v, p.largest, low, bottom), unit,
-                                            fmt::format("{}, lower end, descending", meaning)));
+    set_row(group, largest, padded(v, 0, p.largest, top));
+    set_row(group, smallest, padded(v, p.largest, low, bottom));
   };
-  ends("", p.values, "eigenvalues; NaN: not found");
-  ends("_residual", p.residuals, "recomputed |Hy - lambda y|");
-  ends("_bound", p.error_bounds, "bound of the error of each eigenvalue");
-  group.set("ritz_min", row(number(p.ritz_min), unit, "smallest Ritz value"));
-  group.set("orthogonality", row(number(p.orthogonality), "1", "max |V'V - I| of the basis"));
-  group.set("lanczos_steps", row(count(p.steps), "products", "products that grew the Krylov space"));
-  group.set("lanczos_products", row(count(p.products), "products", "all products for the eigenpairs"));
-  group.set("lanczos_stop", row(count(int(p.stop)), "1",
-                                "0 converged, 1 products exhausted, 2 whole space, 3 incomplete, 4 not finite"));
-  group.set("trace", row(number(s.traces[0].mean), unit, "trace of the Hessian on the quantizable block"));
-  group.set("trace_se", row(number(s.traces[0].standard_error), unit, "its standard error over probes"));
-  group.set("trace_probes",
-            row(count(s.traces[0].count), "probes", "that the errors of all traces come from; 1: exact"));
-  group.set("second_trace", row(number(s.second_trace.mean), unit, "the trace by an independent estimator"));
-  group.set("second_trace_se", row(number(s.second_trace.standard_error), unit, "its standard error"));
-  group.set("second_trace_probes",
-            row(count(s.second_trace.count), "probes", "that second_trace_se and frobenius2_se come from; 1: exact"));
-  group.set("frobenius2", row(number(s.norm2.mean), "squared nats per unit^4", "squared Frobenius norm"));
-  group.set("frobenius2_se", row(number(s.norm2.standard_error), "squared nats per unit^4", "its standard error"));
-  group.set("dimension", row(count(s.density.size), "1", "number of quantizable parameters"));
-  add_density_rows(s.density, group, unit);
+  ends(f.lambda, f.lambda_smallest, p.values);
+  ends(f.lambda_residual, f.lambda_smallest_residual, p.residuals);
+  ends(f.lambda_bound, f.lambda_smallest_bound, p.error_bounds);
+  set_row(group, f.ritz_min, {p.ritz_min});
+  set_row(group, f.orthogonality, {p.orthogonality});
+  set_row(group, f.lanczos_steps, {p.steps});
+  set_row(group, f.lanczos_products, {p.products});
+  set_row(group, f.lanczos_stop, {int(p.stop)});
+  set_row(group, f.trace, {s.traces[0].mean});
+  set_row(group, f.trace_se, {s.traces[0].standard_error});
+  set_row(group, f.trace_probes, {s.traces[0].count});
+  set_row(group, f.second_trace, {s.second_trace.mean});
+  set_row(group, f.second_trace_se, {s.second_trace.standard_error});
+  set_row(group, f.second_trace_probes, {s.second_trace.count});
+  set_row(group, f.frobenius2, {s.norm2.mean});
+  set_row(group, f.frobenius2_se, {s.norm2.standard_error});
+  set_row(group, f.dimension, {s.density.size});
+  add_density_rows(s.density, group);
   std::vector<std::string> names;
   Doubles values, limits, passed;
   std::int64_t failed = 0;
@@ -200,11 +189,11 @@ void add_spectrum_rows(const Spectrum& s, const MeasureSpec& spec, Dataset& grou
     passed.push_back(is_measured ? double(c.passed) : std::nan(""));
     failed += is_measured && !c.passed;
   }
-  group.set("certificate", vector_variable("certificate", names, "1", "kind of certificate, see SCHEMA.md"));
-  group.set("certificate_value", row("certificate", values, "1", "its worst value; NaN where it was not measured"));
-  group.set("certificate_limit", row("certificate", limits, "1", "the limit that value was held against"));
-  group.set("certificate_passed", row("certificate", passed, "1", "1 passed, 0 failed, NaN not measured"));
-  group.set("certificates_failed", row(count(failed), "1", "kinds of certificate that failed"));
+  set(group, f.certificate, names);
+  set_row(group, f.certificate_value, values);
+  set_row(group, f.certificate_limit, limits);
+  set_row(group, f.certificate_passed, passed);
+  set_row(group, f.certificates_failed, {failed});
 }
 
 }  // namespace hone::experiments

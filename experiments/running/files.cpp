@@ -7,6 +7,7 @@
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/record/run_file.hpp"
+#include "sim/record/schema.hpp"
 
 namespace fs = std::filesystem;
 
@@ -69,7 +70,7 @@ bool is_finished(const fs::path& folder, const RunSpec& run, std::string& damage
 std::optional<std::string> finished_outcome(const fs::path& folder, const RunSpec& run) {
   std::string damage;
   if (!is_finished(folder, run, damage)) return std::nullopt;
-  return std::get<std::string>(read_run_file(finished_path(folder, run)).group("manifest").attribute("outcome"));
+  return value_of(read_run_file(finished_path(folder, run)).group(schema::manifest.group), schema::manifest.outcome);
 }
 
 std::vector<SavedState> saved_states(const fs::path& folder, const RunSpec& run) {

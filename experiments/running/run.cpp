@@ -106,12 +106,13 @@ class Run {
   bool resume(const fs::path& path) {
     try {
       RunFile file = read_run_file(path);
-      if (std::get<std::string>(file.group("manifest").attribute("corpus_sha256")) != source_.sha256)
+      schema::expect_written_by_this_version(file);
+      if (value_of(file.group(schema::manifest.group), schema::manifest.corpus_sha256) != source_.sha256)
         throw FormatError(fmt::format("{}: was trained on another text of data.{}", path.string(), spec_.data.name));
       TrainState<float> state = state_from_dataset<float>(file.group("state"), options_, objective_.layout().size());
       done_ = std::get<std::int64_t>(file.group("state").attribute("checkpoints_done"));
       state_ = std::move(state);
-      for (const char* name : {"state", "manifest", "options"}) file.groups.erase(name);
+      for (const char* name : {"state", schema::manifest.group, schema::options.group}) file.groups.erase(name);
       file_ = std::move(file);
       return true;
     } catch (const Error& error) {
@@ -148,16 +149,13 @@ class Run {
   }
 
   void note(const StepRecord& r) {
-    using Ints = std::vector<std::int64_t>;
-    using Doubles = std::vector<double>;
     Dataset point;
-    point.set("step", vector_variable("step", Ints{r.step}, "updates", "updates done"));
-    point.set("tokens",
-              vector_variable("step", Ints{r.step * tokens_per_step(spec_)}, "tokens", "training tokens seen"));
-    point.set("loss_nats", vector_variable("step", Doubles{r.loss_nats}, "nats", "training loss of the batch"));
-    point.set("lr", vector_variable("step", Doubles{r.lr}, "1", "learning rate"));
-    point.set("grad_norm", vector_variable("step", Doubles{r.gradient_norm}, "nats per unit", "before clipping"));
-    file_.groups["series"].append(point, "step");
+    set(point, schema::series.step, {r.step});
+    set(point, schema::series.tokens, {r.step * tokens_per_step(spec_)});
+    set(point, schema::series.loss_nats, {r.loss_nats});
+    set(point, schema::series.lr, {r.lr});
+    set(point, schema::series.grad_norm, {r.gradient_norm});
+    file_.groups[schema::series.group].append(point, schema::axis::step);
   }
 
   void measure_all(int number) {
@@ -226,9 +224,9 @@ class Run {
     MeanEstimate loss{unknown, unknown};
     if (!is_full(objective)) loss = low_loss(theta, objective);
     Dataset point;
-    point.set("loss_nats", row(std::vector{loss.mean}, "nats", "mean held-out loss at the precision of training"));
-    point.set("loss_se_nats", row(std::vector{loss.standard_error}, "nats", "its standard error over windows"));
-    point.set("before_nats", row(std::vector{before}, "nats", "the same where the branch left, before it was trained"));
+    set_row(point, schema::qat.loss_nats, {loss.mean});
+    set_row(point, schema::qat.loss_se_nats, {loss.standard_error});
+    set_row(point, schema::qat.before_nats, {before});
     return point;
   }
 
@@ -247,8 +245,8 @@ class Run {
     context_.progress.begin_part(label(), flops);
     Rows groups = timed(spent, flops, [&] { return instruments_.measure(latent(theta), moment); });
     context_.progress.end_part(label());
-    if (!groups.empty() && trains_low()) groups["qat"] = low_precision_row(theta, objective, before);
-    for (const auto& [name, rows] : groups) file_.groups[name].append(rows, "checkpoint");
+    if (!groups.empty() && trains_low()) groups[schema::qat.group] = low_precision_row(theta, objective, before);
+    for (const auto& [name, rows] : groups) file_.groups[name].append(rows, schema::axis::checkpoint);
     std::error_code ignored;
     fs::remove(journal, ignored);
     return !groups.empty();
@@ -310,14 +308,14 @@ class Run {
         watch((share - done) * schemes_flops(spec_, model_.layout().size()), "scheme " + scheme);
         done = share;
       });
-      file_.groups["schemes"] = scheme_rows(entries, input);
+      Dataset& schemes = file_.groups[schema::schemes.group] = scheme_rows(entries, input);
       const std::string warning =
           calibration_warning(calibration_shortage(entries, model_.layout()), input, "quantize.calibration_windows");
       if (!warning.empty()) {
         context_.progress.say(fmt::format("{}: {}", spec_.id(), warning));
-        file_.groups["schemes"].set_attribute("calibration_warning", warning);
+        set(schemes, schema::schemes.calibration_warning, warning);
       }
-      file_.groups["scheme_blocks"] = scheme_block_rows(entries);
+      file_.groups[schema::scheme_blocks.group] = scheme_block_rows(entries);
     }
   }
 
@@ -354,8 +352,9 @@ class Run {
     for (const auto& [name, source] : sources_)
       if (!source.sha256.empty()) facts.inputs[name] = source.sha256;
     describe_run(file, spec_, facts, context_.threads);
-    file.groups["manifest"].set_attribute("command", context_.command);
-    file.groups["manifest"].set_attribute("outcome", outcome_);
+    Dataset& manifest = file.groups[schema::manifest.group];
+    set(manifest, schema::manifest.command, context_.command);
+    set(manifest, schema::manifest.outcome, outcome_);
   }
 
   const RunSpec& spec_;

@@ -7,6 +7,7 @@
 
 #include "sim/base/instruction_class.hpp"
 #include "sim/record/git_id.hpp"  // made at build time by git_id.cmake
+#include "sim/record/schema.hpp"
 
 namespace hone {
 
@@ -28,22 +29,24 @@ std::string cpu_model(const std::string& cpuinfo) {
   return "unknown";
 }
 
-std::map<std::string, Attribute> manifest_attributes(const BuildInfo& build, std::uint64_t seed, int threads,
-                                                     const std::map<std::string, std::string>& input_sha256) {
+Dataset manifest_group(const BuildInfo& build, std::uint64_t seed, int threads,
+                       const std::map<std::string, std::string>& input_sha256) {
   std::ostringstream cpuinfo;
   if (std::ifstream in("/proc/cpuinfo"); in) cpuinfo << in.rdbuf();
-  std::map<std::string, Attribute> attributes{{"hone_version", build.version},
-                                              {"git_id", build.git_id},
-                                              {"git_dirty", std::int64_t{build.is_dirty}},
-                                              {"compiler", build.compiler},
-                                              {"flags", build.flags},
-                                              {"march", build.march},
-                                              {"isa", std::string(name_of(instruction_class()))},
-                                              {"seed", fmt::format("{}", seed)},
-                                              {"threads", std::int64_t{threads}},
-                                              {"cpu_model", cpu_model(cpuinfo.str())}};
-  for (const auto& [name, digest] : input_sha256) attributes["input_sha256." + name] = digest;
-  return attributes;
+  Dataset group("manifest");
+  constexpr const schema::Manifest& f = schema::manifest;
+  set(group, f.hone_version, build.version);
+  set(group, f.git_id, build.git_id);
+  set(group, f.git_dirty, build.is_dirty);
+  set(group, f.compiler, build.compiler);
+  set(group, f.flags, build.flags);
+  set(group, f.march, build.march);
+  set(group, f.isa, std::string(name_of(instruction_class())));
+  set(group, f.seed, fmt::format("{}", seed));
+  set(group, f.threads, threads);
+  set(group, f.cpu_model, cpu_model(cpuinfo.str()));
+  for (const auto& [name, digest] : input_sha256) group.set_attribute("input_sha256." + name, digest);
+  return group;
 }
 
 }  // namespace hone

@@ -26,10 +26,9 @@ BuildInfo this_build();
 /// "model name" of the first processor in a text like /proc/cpuinfo, or "unknown".
 std::string cpu_model(const std::string& cpuinfo);
 
-/// Attributes of group /manifest: hone_version, git_id, git_dirty, compiler, flags, march, isa (the instruction class of
-/// this process), seed (decimal text, so that all 64 bits survive), threads, cpu_model, and input_sha256.NAME for each
-/// input.
-std::map<std::string, Attribute> manifest_attributes(const BuildInfo& build, std::uint64_t seed, int threads,
-                                                     const std::map<std::string, std::string>& input_sha256);
+/// Group /manifest with the build, this process's instruction class, the seed (as decimal text, so that all 64 bits
+/// survive), the threads, the processor, and input_sha256.NAME for each input.
+Dataset manifest_group(const BuildInfo& build, std::uint64_t seed, int threads,
+                       const std::map<std::string, std::string>& input_sha256);
 
 }  // namespace hone

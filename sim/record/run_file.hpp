@@ -11,8 +11,8 @@
 
 namespace hone {
 
-/// Version of the schema that this hone writes; it reads this one and none above.
-inline constexpr std::int64_t run_schema_version = 1;
+/// Version of the schema that this hone writes; it reads this one and those below.
+inline constexpr std::int64_t run_schema_version = 2;
 
 /// Content of a run file. Attributes `schema`, `schema_version` and `Conventions` belong to the
 /// file and never appear here; without `title` the file bears the title "hone run".

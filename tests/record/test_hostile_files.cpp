@@ -138,7 +138,7 @@ TEST_CASE("hostile: another schema or a newer version -> FormatError with a hint
     return answer_to(sealed([&](const h5::Object& file) { write_version(file, version); }));
   };
   CHECK(with_version(std::int64_t{1}) == "readable");
-  CHECK(mentions(with_version(std::int64_t{2}), "'schema_version' is 2 and this hone reads up to 1; use the newer"));
+  CHECK(mentions(with_version(std::int64_t{3}), "'schema_version' is 3 and this hone reads up to 2; use the newer"));
   CHECK(mentions(with_version(std::int64_t{0}), "no positive int64"));
   CHECK(mentions(with_version("1"), "no positive int64"));
   CHECK(mentions(answer_to(sealed([](const h5::Object& file) { h5::write_attribute(file, "schema", "other"); })),

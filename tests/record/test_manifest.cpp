@@ -39,7 +39,7 @@ TEST_CASE("manifest: this build names its version, compiler, flags and commit") 
 
 TEST_CASE("manifest: attributes hold build, seed of 64 bits, threads, CPU, instruction class and inputs") {
   const BuildInfo build{"1.2.3", "abc", true, "GNU 12", "-O3", "native"};
-  const auto attributes = manifest_attributes(build, 18446744073709551615u, 2, {{"corpus", "feed"}});
+  const auto attributes = manifest_group(build, 18446744073709551615u, 2, {{"corpus", "feed"}}).attributes();
   const std::map<std::string, Attribute> expected{{"hone_version", "1.2.3"},
                                                   {"git_id", "abc"},
                                                   {"git_dirty", std::int64_t{1}},

@@ -28,8 +28,8 @@ path = sys.argv[1]
 
 with h5py.File(path, "r") as f:
     assert f.attrs["schema"] == "hone.run" and f.attrs["title"] == "example"
-    assert f.attrs["schema_version"] == 1 and f.attrs["schema_version"].shape == ()
-    assert f.attrs["Conventions"] == "hone.run-1" and len(f.attrs["study"]) == 100000
+    assert f.attrs["schema_version"] == 2 and f.attrs["schema_version"].shape == ()
+    assert f.attrs["Conventions"] == "hone.run-2" and len(f.attrs["study"]) == 100000
     ptq = f["ptq"]
     assert ptq["delta_nats"].dtype == "<f8" and ptq["delta_nats"].dims[1][0].name == "/ptq/bits"
     assert h5py.h5ds.is_attached(ptq["delta_nats"].id, ptq["bits"].id, 1)

@@ -8,6 +8,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/record/run_file.hpp"
+#include "sim/record/schema.hpp"
 #include "theory/rows/column.hpp"
 
 namespace hone::theory {
@@ -33,31 +34,144 @@ Enum named(const Enum (&all)[count], const char* what, std::string_view name, co
   throw FormatError(fmt::format("{}: {} = \"{}\", expected one of {}; run the study again", source, what, name, known));
 }
 
+/// A number or a text of a row, and the field that holds it.
+template <class Row>
+struct NumberOf {
+  FieldFacts field;
+  double Row::*member;
+};
+template <class Row>
+struct TextOf {
+  Field<std::string> field;
+  std::string Row::*member;
+};
+
+/// How the rows of a kind lie in a run file: one for each entry of the group along `axes`. A field of fewer axes, or of
+/// another group, repeats.
+template <class Row>
+struct Layout {
+  const char* group;
+  std::vector<std::string> axes;
+  std::vector<NumberOf<Row>> numbers;
+  std::vector<TextOf<Row>> texts{};
+};
+
+Layout<PtqRow> ptq_layout() {
+  constexpr const schema::Ptq& f = schema::ptq;
+  return {f.group,
+          {schema::axis::checkpoint, schema::axis::bits},
+          {{f.bits, &PtqRow::P},
+           {schema::checkpoints.lr, &PtqRow::lr},
+           {schema::checkpoints.loss_nats, &PtqRow::loss},
+           {f.delta_nats, &PtqRow::delta},
+           {f.delta_se_nats, &PtqRow::delta_se},
+           {f.predicted_nats, &PtqRow::predicted},
+           {f.predicted_se_nats, &PtqRow::predicted_se},
+           {schema::curvature.trace_probes, &PtqRow::predicted_probes},
+           {f.gradient_nats, &PtqRow::gradient},
+           {f.quadratic_nats, &PtqRow::quadratic},
+           {f.mean_step2, &PtqRow::mean_step2}}};
+}
+
+Layout<SharpnessRow> sharpness_layout() {
+  constexpr const schema::Curvature& f = schema::curvature;
+  return {f.group,
+          {schema::axis::checkpoint},
+          {{f.trace, &SharpnessRow::trace},
+           {f.trace_se, &SharpnessRow::trace_se},
+           {schema::checkpoints.weight_norm2, &SharpnessRow::weight_norm2}}};
+}
+
+Layout<FactorialRow> factorial_layout() {
+  constexpr const schema::Factorial& f = schema::factorial;
+  return {f.group,
+          {schema::axis::checkpoint, schema::axis::cell},
+          {{f.w_bits, &FactorialRow::w_bits},
+           {f.a_bits, &FactorialRow::a_bits},
+           {f.kv_bits, &FactorialRow::kv_bits},
+           {f.delta_nats, &FactorialRow::delta},
+           {f.delta_se_nats, &FactorialRow::delta_se}}};
+}
+
+Layout<NoiseRow> noise_layout() {
+  constexpr const schema::Noise& f = schema::noise;
+  return {f.group,
+          {schema::axis::checkpoint, schema::axis::subspace, schema::axis::amplitude},
+          {{f.energy, &NoiseRow::energy},
+           {f.delta_nats, &NoiseRow::delta},
+           {f.delta_se_nats, &NoiseRow::delta_se},
+           {f.predicted_nats, &NoiseRow::predicted},
+           {f.residual_share, &NoiseRow::residual_share},
+           {f.null_share, &NoiseRow::null_share},
+           {f.curvature_share, &NoiseRow::curvature_share},
+           {f.curvature_null_share, &NoiseRow::curvature_null_share}},
+          {{f.subspace, &NoiseRow::subspace}}};
+}
+
+Layout<LossRow> loss_layout() {
+  constexpr const schema::Checkpoints& f = schema::checkpoints;
+  return {f.group, {schema::axis::checkpoint}, {{f.loss_nats, &LossRow::loss}, {f.loss_se_nats, &LossRow::loss_se}}};
+}
+
+Layout<ShiftRow> shift_layout() {
+  constexpr const schema::Shift& f = schema::shift;
+  return {f.group,
+          {schema::axis::checkpoint, schema::axis::bits},
+          {{f.bits, &ShiftRow::P},
+           {f.loss_nats, &ShiftRow::loss},
+           {f.delta_nats, &ShiftRow::delta},
+           {f.delta_se_nats, &ShiftRow::delta_se}}};
+}
+
+/// The schemes belong to the last checkpoint of the trunk.
+Layout<SchemeRow> scheme_layout() {
+  constexpr const schema::Schemes& f = schema::schemes;
+  return {f.group,
+          {schema::axis::entry},
+          {{f.bits, &SchemeRow::P},
+           {f.delta_nats, &SchemeRow::delta},
+           {f.delta_se_nats, &SchemeRow::delta_se},
+           {f.gradient_nats, &SchemeRow::gradient},
+           {f.quadratic_nats, &SchemeRow::quadratic}},
+          {{f.scheme, &SchemeRow::scheme}}};
+}
+
+/// The entries of a field in an array over `axes`.
+class Projection {
+ public:
+  Projection(const FieldFacts& field, const std::vector<std::string>& axes) {
+    for (const std::string& dim : field.dim_names())
+      axis_of_.push_back(std::size_t(std::find(axes.begin(), axes.end(), dim) - axes.begin()));
+  }
+  Place operator()(const Place& entry) const {
+    Place place{};
+    for (std::size_t i = 0; i < axis_of_.size(); ++i) place[i] = entry[axis_of_[i]];
+    return place;
+  }
+
+ private:
+  std::vector<std::size_t> axis_of_;
+};
+
 /// One run under reading: its checkpoints, and access to the groups that hang on them.
 class Reader {
  public:
   Reader(const RunFile& run, std::string source) : run_(run), source_(std::move(source)) {
-    const Dataset& manifest = run.group("manifest");
-    const Dataset& points = run.group("checkpoints");
+    const Dataset& manifest = run.group(schema::manifest.group);
+    constexpr const schema::Checkpoints& f = schema::checkpoints;
+    const Dataset& points = run.group(f.group);
     Subject subject;
-    subject.run = text(manifest, "run_id");
-    subject.architecture = architecture_of(text(manifest, "architecture"), source_);
+    subject.run = text(manifest, schema::manifest.run_id);
+    subject.architecture = architecture_of(text(manifest, schema::manifest.architecture), source_);
     subject.seed = seed_of(manifest);
     subject.N = model_params_of(manifest);
     read_recipe(subject, manifest);
-    const std::vector<std::string> dims{"checkpoint"};
-    const Column tokens(points, "tokens", dims, source_ + ": /checkpoints");
-    if (!tokens.is_present())
-      throw FormatError(fmt::format("{}: group /checkpoints has no variable tokens; run the study again", source_));
-    lr_ = Column(points, "lr", dims, source_);
-    loss_ = Column(points, "loss_nats", dims, source_);
-    loss_se_ = Column(points, "loss_se_nats", dims, source_);
-    weight_norm2_ = Column(points, "weight_norm2", dims, source_);
-    const Column branched(points, "branched_at", dims, source_);
-    const auto& variants = points.strings("variant");
-    if (!points.has("kind"))
-      throw FormatError(fmt::format("{}: group /checkpoints has no variable kind; run the study again", source_));
-    const auto& kind_names = points.strings("kind");
+    for (const FieldFacts& needed : {FieldFacts(f.tokens), FieldFacts(f.kind)})
+      if (!points.has(needed.name))
+        throw FormatError(
+            fmt::format("{}: group /checkpoints has no variable {}; run the study again", source_, needed.name));
+    const Column tokens(run, f.tokens, source_), branched(run, f.branched_at, source_);
+    const std::vector<std::string>&variants = values_of(points, f.variant), &kind_names = values_of(points, f.kind);
     for (std::size_t i = 0; i < variants.size(); ++i) {
       subject.D = tokens.at(i);
       subject.variant = variants[i];
@@ -69,197 +183,86 @@ class Reader {
     }
   }
 
-  /// Losses at the precision of training: /qat where it is low.
-  void append_losses(Table& table) const {
-    const Dataset* qat = group("qat");
-    Column low, low_se;
-    if (qat != nullptr) {
-      expect_checkpoints(*qat, "qat");
-      low = Column(*qat, "loss_nats", {"checkpoint"}, source_ + ": /qat");
-      low_se = Column(*qat, "loss_se_nats", {"checkpoint"}, source_ + ": /qat");
+  /// Appends the rows of a group in the order of its axes; finish(row, entry) adds what no field says.
+  template <class Row, class Finish>
+  void append(std::vector<Row>& rows, const Layout<Row>& layout, Finish&& finish) const {
+    const Dataset* group = group_of(run_, layout.group);
+    if (!group) return;
+    const bool is_by_checkpoint = layout.axes[0] == schema::axis::checkpoint;
+    const Subject* last = last_of_trunk();
+    if (is_by_checkpoint) expect_checkpoints(*group, layout.group);
+    if (!is_by_checkpoint && !last) return;
+    std::vector<std::pair<Column, Projection>> columns;
+    for (const auto& number : layout.numbers) {
+      columns.emplace_back(Column(run_, number.field, source_), Projection(number.field, layout.axes));
+      const Dataset* other = group_of(run_, number.field.group);
+      if (is_by_checkpoint && other && columns.back().first.is_present() && number.field.dims[0] == layout.axes[0])
+        expect_checkpoints(*other, number.field.group);
     }
-    for (std::size_t i = 0; i < subjects_.size(); ++i) {
-      LossRow row;
-      static_cast<Subject&>(row) = subjects_[i];
-      const bool is_full = row.is_full_precision();
-      row.loss = is_full ? loss_.at(i) : low.at(i);
-      row.loss_se = is_full ? loss_se_.at(i) : low_se.at(i);
-      table.losses.push_back(row);
-    }
+    Place lengths{1, 1, 1}, at{};
+    for (std::size_t i = 0; i < layout.axes.size(); ++i) lengths[i] = std::size_t(group->length(layout.axes[i]));
+    for (at[0] = 0; at[0] < lengths[0]; ++at[0])
+      for (at[1] = 0; at[1] < lengths[1]; ++at[1])
+        for (at[2] = 0; at[2] < lengths[2]; ++at[2]) {
+          Row row;
+          static_cast<Subject&>(row) = is_by_checkpoint ? subjects_[at[0]] : *last;
+          for (std::size_t i = 0; i < columns.size(); ++i)
+            row.*layout.numbers[i].member = columns[i].first.at(columns[i].second(at));
+          for (const auto& text : layout.texts)
+            row.*text.member = values_of(*group, text.field)[Projection(text.field, layout.axes)(at)[0]];
+          finish(row, at);
+          rows.push_back(row);
+        }
   }
 
-  void append_ptq(Table& table) const {
-    const Dataset* ptq = group("ptq");
-    if (ptq == nullptr) return;
-    const std::vector<std::string> dims{"checkpoint", "bits"};
-    const auto column = [&](const char* name) { return Column(*ptq, name, dims, source_ + ": /ptq"); };
-    const Column bits(*ptq, "bits", {"bits"}, source_ + ": /ptq");
-    const Column delta = column("delta_nats"), delta_se = column("delta_se_nats"), predicted = column("predicted_nats"),
-                 predicted_se = column("predicted_se_nats"), gradient = column("gradient_nats"),
-                 quadratic = column("quadratic_nats"), step2 = column("mean_step2");
-    const Dataset* curvature = group("curvature");
-    Column probes;
-    if (curvature != nullptr) probes = Column(*curvature, "trace_probes", {"checkpoint"}, source_ + ": /curvature");
-    const auto count = static_cast<std::size_t>(ptq->length("bits"));
-    expect_checkpoints(*ptq, "ptq");
-    for (std::size_t i = 0; i < subjects_.size(); ++i)
-      for (std::size_t j = 0; j < count; ++j) {
-        PtqRow row;
-        static_cast<Subject&>(row) = subjects_[i];
-        row.P = bits.at(j);
-        row.lr = lr_.at(i);
-        row.loss = loss_.at(i);
-        row.delta = delta.at(i, j);
-        row.delta_se = delta_se.at(i, j);
-        row.predicted = predicted.at(i, j);
-        row.predicted_se = predicted_se.at(i, j);
-        row.predicted_probes = probes.at(i);
-        row.gradient = gradient.at(i, j);
-        row.quadratic = quadratic.at(i, j);
-        row.mean_step2 = step2.at(i, j);
-        table.ptq.push_back(row);
-      }
+  template <class Row>
+  void append(std::vector<Row>& rows, const Layout<Row>& layout) const {
+    append(rows, layout, [](Row&, const Place&) {});
+  }
+
+  /// Losses at the precision of training: /qat where it is low.
+  void append_losses(Table& table) const {
+    if (const Dataset* qat = group_of(run_, schema::qat.group)) expect_checkpoints(*qat, schema::qat.group);
+    const Column low(run_, schema::qat.loss_nats, source_), low_se(run_, schema::qat.loss_se_nats, source_);
+    append(table.losses, loss_layout(), [&](LossRow& row, const Place& at) {
+      if (row.is_full_precision()) return;
+      row.loss = low.at(at);
+      row.loss_se = low_se.at(at);
+    });
   }
 
   /// expects this run's rows of table.ptq, from `first_ptq` on, to be there already
   void append_sharpness(Table& table, std::size_t first_ptq) const {
-    const Dataset* curvature = group("curvature");
-    if (curvature == nullptr) return;
-    const std::string where = source_ + ": /curvature";
-    const Column trace(*curvature, "trace", {"checkpoint"}, where);
-    const Column trace_se(*curvature, "trace_se", {"checkpoint"}, where);
-    const Column frobenius2(*curvature, "frobenius2", {"checkpoint"}, where);
-    const Column lambda(*curvature, "lambda", {"checkpoint", "rank"}, where);
-    const std::size_t ranks = lambda.is_present() ? static_cast<std::size_t>(curvature->length("rank")) : 0;
-    expect_checkpoints(*curvature, "curvature");
-    for (std::size_t i = 0; i < subjects_.size(); ++i) {
-      SharpnessRow row;
-      static_cast<Subject&>(row) = subjects_[i];
-      row.trace = trace.at(i);
-      row.trace_se = trace_se.at(i);
+    const Dataset* group = group_of(run_, schema::curvature.group);
+    const Column frobenius2(run_, schema::curvature.frobenius2, source_),
+        lambda(run_, schema::curvature.lambda, source_);
+    const std::size_t ranks = lambda.is_present() ? std::size_t(group->length(schema::axis::rank)) : 0;
+    append(table.sharpness, sharpness_layout(), [&](SharpnessRow& row, const Place& at) {
       row.lambda_max = nan;
       for (std::size_t j = 0; j < ranks; ++j)  // the order of ranks is the recorder's business
-        row.lambda_max = std::fmax(row.lambda_max, lambda.at(i, j));
-      row.frobenius = std::sqrt(frobenius2.at(i));
-      row.weight_norm2 = weight_norm2_.at(i);
-      row.weighted_trace = weighted_trace(table, first_ptq, i);
-      table.sharpness.push_back(row);
-    }
-  }
-
-  void append_factorial(Table& table) const {
-    const Dataset* factorial = group("factorial");
-    if (factorial == nullptr) return;
-    const std::string where = source_ + ": /factorial";
-    const Column w(*factorial, "w_bits", {"cell"}, where), a(*factorial, "a_bits", {"cell"}, where),
-        kv(*factorial, "kv_bits", {"cell"}, where);
-    const Column delta(*factorial, "delta_nats", {"checkpoint", "cell"}, where);
-    const Column delta_se(*factorial, "delta_se_nats", {"checkpoint", "cell"}, where);
-    const auto count = static_cast<std::size_t>(factorial->length("cell"));
-    expect_checkpoints(*factorial, "factorial");
-    for (std::size_t i = 0; i < subjects_.size(); ++i)
-      for (std::size_t j = 0; j < count; ++j) {
-        FactorialRow row;
-        static_cast<Subject&>(row) = subjects_[i];
-        row.w_bits = w.at(j);
-        row.a_bits = a.at(j);
-        row.kv_bits = kv.at(j);
-        row.delta = delta.at(i, j);
-        row.delta_se = delta_se.at(i, j);
-        table.factorial.push_back(row);
-      }
+        row.lambda_max = std::fmax(row.lambda_max, lambda.at(at[0], j));
+      row.frobenius = std::sqrt(frobenius2.at(at));
+      row.weighted_trace = weighted_trace(table, first_ptq, at[0]);
+    });
   }
 
   void append_shift(Table& table) const {
-    const Dataset* shift = group("shift");
-    if (shift == nullptr) return;
-    const std::string where = source_ + ": /shift";
-    const std::vector<std::string> dims{"checkpoint", "bits"};
-    const Column bits(*shift, "bits", {"bits"}, where), loss(*shift, "loss_nats", {"checkpoint"}, where);
-    const Column delta(*shift, "delta_nats", dims, where), delta_se(*shift, "delta_se_nats", dims, where);
-    const std::string data = shift->attributes().contains("data") ? text(*shift, "data") : "";
-    expect_checkpoints(*shift, "shift");
-    const auto count = static_cast<std::size_t>(shift->length("bits"));
-    for (std::size_t i = 0; i < subjects_.size(); ++i)
-      for (std::size_t j = 0; j < count; ++j) {
-        ShiftRow row;
-        static_cast<Subject&>(row) = subjects_[i];
-        row.shifted_data = data;
-        row.P = bits.at(j);
-        row.loss = loss.at(i);
-        row.delta = delta.at(i, j);
-        row.delta_se = delta_se.at(i, j);
-        table.shift.push_back(row);
-      }
-  }
-
-  /// The schemes belong to the last checkpoint of the trunk.
-  void append_schemes(Table& table) const {
-    const Dataset* schemes = group("schemes");
-    const auto last =
-        std::find_if(subjects_.rbegin(), subjects_.rend(), [](const Subject& s) { return s.kind == Kind::trunk; });
-    if (schemes == nullptr || last == subjects_.rend()) return;
-    const std::string where = source_ + ": /schemes";
-    const auto column = [&](const char* name) { return Column(*schemes, name, {"entry"}, where); };
-    const Column bits = column("bits"), delta = column("delta_nats"), delta_se = column("delta_se_nats"),
-                 gradient = column("gradient_nats"), quadratic = column("quadratic_nats");
-    const auto& names = schemes->strings("scheme");
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      SchemeRow row;
-      static_cast<Subject&>(row) = *last;
-      row.scheme = names[i];
-      row.P = bits.at(i);
-      row.delta = delta.at(i);
-      row.delta_se = delta_se.at(i);
-      row.gradient = gradient.at(i);
-      row.quadratic = quadratic.at(i);
-      table.schemes.push_back(row);
-    }
-  }
-
-  void append_noise(Table& table) const {
-    const Dataset* noise = group("noise");
-    if (noise == nullptr) return;
-    const std::string where = source_ + ": /noise";
-    const std::vector<std::string> dims{"checkpoint", "subspace", "amplitude"};
-    const Column energy(*noise, "energy", {"checkpoint", "amplitude"}, where);
-    const Column delta(*noise, "delta_nats", dims, where), delta_se(*noise, "delta_se_nats", dims, where),
-        predicted(*noise, "predicted_nats", dims, where);
-    const Column residual(*noise, "residual_share", {"checkpoint"}, where);
-    const Column null(*noise, "null_share", {"checkpoint"}, where);
-    const Column curvature(*noise, "curvature_share", {"checkpoint"}, where);
-    const Column curvature_null(*noise, "curvature_null_share", {"checkpoint"}, where);
-    const auto& subspaces = noise->strings("subspace");
-    const auto amplitudes = static_cast<std::size_t>(noise->length("amplitude"));
-    expect_checkpoints(*noise, "noise");
-    for (std::size_t i = 0; i < subjects_.size(); ++i)
-      for (std::size_t j = 0; j < subspaces.size(); ++j)
-        for (std::size_t k = 0; k < amplitudes; ++k) {
-          NoiseRow row;
-          static_cast<Subject&>(row) = subjects_[i];
-          row.subspace = subspaces[j];
-          row.energy = energy.at(i, k);
-          row.delta = delta.at(i, j, k, amplitudes);
-          row.delta_se = delta_se.at(i, j, k, amplitudes);
-          row.predicted = predicted.at(i, j, k, amplitudes);
-          row.residual_share = residual.at(i);
-          row.null_share = null.at(i);
-          row.curvature_share = curvature.at(i);
-          row.curvature_null_share = curvature_null.at(i);
-          table.noise.push_back(row);
-        }
+    const Dataset* group = group_of(run_, schema::shift.group);
+    const std::string data =
+        group && group->attributes().contains(schema::shift.data.name) ? text(*group, schema::shift.data) : "";
+    append(table.shift, shift_layout(), [&](ShiftRow& row, const Place&) { row.shifted_data = data; });
   }
 
  private:
-  std::string text(const Dataset& group, const std::string& name) const {
-    if (const auto* value = std::get_if<std::string>(&group.attribute(name))) return *value;
-    throw FormatError(
-        fmt::format("{}: attribute {} of /manifest is a number, expected text; run the study again", source_, name));
+  std::string text(const Dataset& group, const Fact<std::string>& fact) const {
+    if (const auto* value = std::get_if<std::string>(&group.attribute(fact.name))) return *value;
+    throw FormatError(fmt::format("{}: attribute {} of /{} is a number, expected text; run the study again", source_,
+                                  fact.name, fact.group));
   }
 
   /// Seeds are recorded as an integer or as decimal text, so that all 64 bits survive.
   std::int64_t seed_of(const Dataset& manifest) const {
-    const Attribute& value = manifest.attribute("seed");
+    const Attribute& value = manifest.attribute(schema::manifest.seed.name);
     if (const auto* integer = std::get_if<std::int64_t>(&value)) return *integer;
     if (const auto* digits = std::get_if<std::string>(&value)) {
       std::uint64_t seed = 0;
@@ -272,71 +275,75 @@ class Reader {
 
   /// Model name and recipe, where they are recorded.
   void read_recipe(Subject& subject, const Dataset& manifest) const {
-    if (manifest.attributes().contains("model_name")) subject.model = text(manifest, "model_name");
-    subject.schedule = option_text("model.schedule", "");
-    subject.arm = option_text("model.arm", "main");
-    subject.data = option_text("model.data", "");
-    subject.peak_lr = option_number("model.lr", 0);
-    subject.batch = option_number("train.batch", 0);
-    subject.weight_decay = option_number("train.weight_decay", 0);
-    subject.horizon = option_number("model.tokens", 0);
+    constexpr const schema::Options& f = schema::options;
+    if (manifest.attributes().contains(schema::manifest.model_name.name))
+      subject.model = text(manifest, schema::manifest.model_name);
+    subject.schedule = option(f.model_schedule.name, std::string());
+    subject.arm = option(f.model_arm.name, std::string("main"));
+    subject.data = option(f.model_data.name, std::string());
+    subject.peak_lr = option(f.model_lr.name, 0.0);
+    subject.batch = option(f.train_batch.name, 0.0);
+    subject.weight_decay = option(f.train_weight_decay.name, 0.0);
+    subject.horizon = option(f.model_tokens.name, 0.0);
   }
 
-  /// The options of the branch that a checkpoint ends: "branch1.", or nothing.
+  /// The section of the branch that a checkpoint ends: "branch1", or nothing.
   std::string branch_of(const Subject& subject) const {
     if (subject.kind == Kind::trunk || subject.kind == Kind::average) return "";
-    for (int i = 1; !option_text(fmt::format("branch{}.name", i), "").empty(); ++i)
-      if (option_text(fmt::format("branch{}.name", i), "") == subject.variant) return fmt::format("branch{}.", i);
-    return "";
+    for (int i = 1;; ++i) {
+      const std::string section = fmt::format("branch{}", i);
+      const std::string name = option(section + ".name", std::string());
+      if (name == subject.variant) return section;
+      if (name.empty()) return "";
+    }
   }
 
   /// Length of its branch and precision of its training: that of the branch, or that of the model for what the recorder
   /// marked.
   void read_branch(Subject& subject) const {
+    constexpr const schema::Options& f = schema::options;
     const std::string branch = branch_of(subject);
-    if (!branch.empty()) subject.branch_tokens = option_number(branch + "tokens", 0);
+    if (!branch.empty()) subject.branch_tokens = option(in_section(f.model_tokens, branch), 0.0);
     const bool is_of_model = subject.variant.rfind("qat_", 0) == 0;
-    const std::string section = is_of_model ? "model." : subject.kind == Kind::lowered ? branch : "";
+    const std::string section = is_of_model ? "model" : subject.kind == Kind::lowered ? branch : "";
     if (section.empty()) return;
-    subject.train_w_bits = option_number(section + "train_weight_bits", 16);
-    subject.train_a_bits = option_number(section + "train_activation_bits", 16);
-    subject.train_kv_bits = option_number(section + "train_kv_bits", 16);
-    subject.method = option_text(section + "method", "");
+    subject.train_w_bits = option(in_section(f.model_train_weight_bits, section), 16.0);
+    subject.train_a_bits = option(in_section(f.model_train_activation_bits, section), 16.0);
+    subject.train_kv_bits = option(in_section(f.model_train_kv_bits, section), 16.0);
+    subject.method = option(in_section(f.model_method, section), std::string());
   }
 
-  std::string option_text(const std::string& name, const std::string& otherwise) const {
-    const Dataset* options = group("options");
-    if (options == nullptr || !options->attributes().contains(name)) return otherwise;
-    const auto* value = std::get_if<std::string>(&options->attribute(name));
-    return value == nullptr ? otherwise : *value;
-  }
-
-  double option_number(const std::string& name, double otherwise) const {
-    const Dataset* options = group("options");
-    if (options == nullptr || !options->attributes().contains(name)) return otherwise;
+  /// An option of the run; `otherwise` where it is absent or of another type. Integers are numbers too.
+  template <class T>
+  T option(const std::string& name, T otherwise) const {
+    const Dataset* options = group_of(run_, schema::options.group);
+    if (!options || !options->attributes().contains(name)) return otherwise;
     const Attribute& value = options->attribute(name);
-    if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
-    const auto* real = std::get_if<double>(&value);
-    return real == nullptr ? otherwise : *real;
+    if constexpr (std::is_same_v<T, double>)
+      if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
+    const auto* found = std::get_if<T>(&value);
+    return found ? *found : otherwise;
   }
 
   double model_params_of(const Dataset& manifest) const {
-    const Attribute& value = manifest.attribute("model_params");
+    const Attribute& value = manifest.attribute(schema::manifest.model_params.name);
     if (const auto* integer = std::get_if<std::int64_t>(&value)) return static_cast<double>(*integer);
     if (const auto* real = std::get_if<double>(&value)) return *real;
     throw FormatError(fmt::format(
         "{}: attribute model_params of /manifest is text, expected a number; run the study again", source_));
   }
 
-  const Dataset* group(const std::string& name) const {
-    const auto found = run_.groups.find(name);
-    return found == run_.groups.end() ? nullptr : &found->second;
+  const Subject* last_of_trunk() const {
+    const auto last =
+        std::find_if(subjects_.rbegin(), subjects_.rend(), [](const Subject& s) { return s.kind == Kind::trunk; });
+    return last == subjects_.rend() ? nullptr : &*last;
   }
 
   void expect_checkpoints(const Dataset& group, const std::string& name) const {
-    if (group.length("checkpoint") != static_cast<std::int64_t>(subjects_.size()))
+    const std::int64_t count = group.length(schema::axis::checkpoint);
+    if (count != static_cast<std::int64_t>(subjects_.size()))
       throw FormatError(fmt::format("{}: group /{} has {} checkpoints, /checkpoints has {}; run the study again",
-                                    source_, name, group.length("checkpoint"), subjects_.size()));
+                                    source_, name, count, subjects_.size()));
   }
 
   /// The step-weighted trace at the least usable bits of checkpoint i; NaN when not measured.
@@ -355,7 +362,6 @@ class Reader {
   const RunFile& run_;
   std::string source_;
   std::vector<Subject> subjects_;
-  Column lr_, loss_, loss_se_, weight_norm2_;
 };
 
 }  // namespace
@@ -384,13 +390,13 @@ Architecture architecture_of(std::string_view name, const std::string& source) {
 void append_run(Table& table, const RunFile& run, const std::string& source) {
   const Reader reader(run, source);
   const std::size_t first_ptq = table.ptq.size();
-  reader.append_ptq(table);
+  reader.append(table.ptq, ptq_layout());
   reader.append_sharpness(table, first_ptq);
-  reader.append_factorial(table);
-  reader.append_noise(table);
+  reader.append(table.factorial, factorial_layout());
+  reader.append(table.noise, noise_layout());
   reader.append_losses(table);
   reader.append_shift(table);
-  reader.append_schemes(table);
+  reader.append(table.schemes, scheme_layout());
 }
 
 Table collect(const std::vector<std::filesystem::path>& paths) {

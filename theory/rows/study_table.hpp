@@ -22,4 +22,7 @@ void append_rows(Dataset& table, const RunFile& run, const std::string& file, co
 /// expects  a table that append_rows filled
 std::string to_csv(const Dataset& table);
 
+/// The columns as a table of SCHEMA.md.
+std::string table_as_markdown();
+
 }  // namespace hone::theory

@@ -166,7 +166,7 @@ class HostileFiles(StudyCase):
             return change
 
         cases = [
-            (lambda f: f.attrs.modify("schema_version", 2), "schema_version = 2"),
+            (lambda f: f.attrs.modify("schema_version", 3), "schema_version = 3"),
             (lambda f: f["manifest"].attrs.pop("run_id"), "no attribute run_id"),
             (lambda f: f["manifest"].attrs.modify("model_params", 0), "model_params = 0"),
             (replace("ptq/delta_nats", np.zeros(16)), "/ptq/delta_nats has 1 dimensions"),
