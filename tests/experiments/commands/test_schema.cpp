@@ -17,10 +17,10 @@ TEST_CASE("schema: SCHEMA.md and schema.json of the figures are what the program
   const size_t split = text.find(table);
   REQUIRE(split != std::string::npos);
   const std::string documented = read_text(source + "/sim/record/SCHEMA.md");
-  CHECK_MESSAGE(documented.find(text.substr(0, split)) != std::string::npos, "run `hone schema` and renew SCHEMA.md");
-  CHECK_MESSAGE(documented.ends_with(text.substr(split + table.size())), "run `hone schema` and renew SCHEMA.md");
+  CHECK_MESSAGE(documented.find(text.substr(0, split)) != std::string::npos, "run .ci/renew_schema");
+  CHECK_MESSAGE(documented.ends_with(text.substr(split + table.size())), "run .ci/renew_schema");
   CHECK_MESSAGE(read_text(source + "/experiments/figures/schema.json") == experiments::schema_json(),
-                "run `hone schema --json` and renew experiments/figures/schema.json");
+                "run .ci/renew_schema");
   CHECK(hone_says({"schema"}).out == text);
   CHECK(hone_says({"schema", "--json"}).out == experiments::schema_json());
 }
