@@ -7,6 +7,7 @@
 #include "experiments/instruments/specimen.hpp"
 #include "experiments/study/build.hpp"
 #include "sim/base/mean.hpp"
+#include "sim/curvature/directional.hpp"
 #include "sim/curvature/finite_difference.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
@@ -31,23 +32,45 @@ std::vector<double> first_order(const Bench<Model>& bench, const std::vector<dou
   return products;
 }
 
+/// The first-order term of each rounding error on each evaluation window.
+template <template <class> class Model>
+std::vector<std::vector<double>> window_slopes(const Bench<Model>& bench, const AlignedVector<float>& theta,
+                                               const std::vector<AlignedVector<float>>& rounded) {
+  std::vector<AlignedVector<float>> errors = rounded;
+  for (AlignedVector<float>& e : errors)
+    for (size_t i = 0; i < e.size(); ++i) e[i] -= theta[i];
+  auto slopes =
+      example_slopes(bench.model, theta.data(), errors, bench.source.evaluation, bench.curvature_options(0).chunks);
+  bench.watch(double(1 + 2 * rounded.size()) * bench.evaluation_flops(bench.source.evaluation), "gradient", Work::done);
+  return slopes;
+}
+
+/// Standard error of the mean of losses - reference - slopes.
+double remainder_error(std::vector<double> losses, const std::vector<double>& reference,
+                       const std::vector<double>& slopes) {
+  for (size_t w = 0; w < losses.size(); ++w) losses[w] -= slopes[w];
+  return paired_difference(losses, reference).standard_error;
+}
+
 template <template <class> class Model>
 class DamageInstrument : public Instrument<Model> {
  public:
   std::string group() const override { return schema::Ptq::group; }
   double flops(const RunSpec& run, Index parameters) const override {
-    return double(run.quantize.bits.size()) * evaluation_flops(run, parameters);
+    return double(4 + 3 * run.quantize.bits.size()) * evaluation_flops(run, parameters);
   }
   void add_rows(Specimen<Model>& specimen, Dataset& group) override {
     const std::vector<AlignedVector<float>>& rounded = specimen.quantized();
     const Curvature& found = specimen.curvature();
     const std::vector<double> linear = first_order(specimen.bench, specimen.wide, specimen.errors());
-    std::vector<double> delta, delta_se, predicted, predicted_se, step2, mse, stored;
+    const auto slopes = window_slopes(specimen.bench, specimen.theta, rounded);
+    std::vector<double> remainder_se, delta, delta_se, predicted, predicted_se, step2, mse, stored;
     const double count = double(specimen.bench.positions.size());
     for (size_t i = 0; i < rounded.size(); ++i) {
       const Quantizer q = weight_quantizer(specimen.bench.run.quantize, int(specimen.bench.run.quantize.bits[i]));
-      const MeanEstimate d =
-          paired_difference(specimen.bench.losses(rounded[i].data(), Precision{}), specimen.reference);
+      const std::vector<double> losses = specimen.bench.losses(rounded[i].data(), Precision{});
+      const MeanEstimate d = paired_difference(losses, specimen.reference);
+      remainder_se.push_back(remainder_error(losses, specimen.reference, slopes[i]));
       delta.push_back(d.mean), delta_se.push_back(d.standard_error);
       predicted.push_back(found.predicted[i].mean), predicted_se.push_back(found.predicted[i].standard_error);
       step2.push_back(
@@ -69,6 +92,7 @@ class DamageInstrument : public Instrument<Model> {
       return std::vector<double>(all.begin(), all.begin() + std::ptrdiff_t(rounded.size()));
     };
     set_row(group, f.gradient_nats, per_width(linear));
+    set_row(group, f.remainder_se_nats, remainder_se);
     set_row(group, f.quadratic_nats, per_width(found.quadratic));
     set_row(group, f.mean_step2, step2);
     set_row(group, f.mse, mse);

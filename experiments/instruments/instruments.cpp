@@ -4,6 +4,7 @@
 #include "experiments/instruments/factorial.hpp"
 #include "experiments/instruments/loss.hpp"
 #include "experiments/instruments/noise.hpp"
+#include "experiments/instruments/preconditioned.hpp"
 #include "experiments/instruments/shift.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
@@ -15,6 +16,7 @@ std::vector<std::unique_ptr<Instrument<Model>>> all_instruments() {
   std::vector<std::unique_ptr<Instrument<Model>>> all;
   all.push_back(loss_instrument<Model>());
   all.push_back(spectrum_instrument<Model>());
+  all.push_back(preconditioned_instrument<Model>());
   all.push_back(damage_instrument<Model>());
   all.push_back(factorial_instrument<Model>());
   all.push_back(shift_instrument<Model>());

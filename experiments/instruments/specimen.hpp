@@ -7,6 +7,7 @@
 
 #include "experiments/instruments/bench.hpp"
 #include "experiments/instruments/curvature.hpp"
+#include "sim/train/optimizer.hpp"
 
 namespace hone::experiments {
 
@@ -17,7 +18,8 @@ struct Moment {
   std::string variant;           ///< trunk | ema | lawa | the name of a branch
   std::string kind;              ///< trunk | average | cooldown | tuned | lowered
   double lr = 0;
-  bool is_last = false;  ///< the end of the trunk
+  bool is_last = false;                              ///< the end of the trunk
+  const OptimizerState<float>* optimizer = nullptr;  ///< that led here; null for averages and imported weights
 };
 
 template <template <class> class Model>

@@ -161,8 +161,8 @@ class Run {
   void measure_all(int number) {
     const std::int64_t step = state_.step(), tokens = step * tokens_per_step(spec_);
     const bool is_last = size_t(number) == checkpoint_steps(spec_).size();
-    if (!add_rows(state_.theta,
-                  {step, tokens, tokens, variant("trunk"), "trunk", options_.schedule(step - 1), is_last})) {
+    if (!add_rows(state_.theta, {step, tokens, tokens, variant("trunk"), "trunk", options_.schedule(step - 1), is_last,
+                                 &state_.optimizer})) {
       outcome_ = fmt::format("diverged: held-out loss is not finite after update {}", step);
       return;
     }
@@ -200,8 +200,9 @@ class Run {
     const std::int64_t per_step = tokens_per_step(spec_);
     const std::string name = kind == std::string("lowered") ? spec.name : variant(spec.name.c_str());
     if (summary.stop == TrainStop::reached &&
-        add_rows(branch.theta, {end, end * per_step, start * per_step, name, kind, schedule(end - 1)}, objective,
-                 before))
+        add_rows(branch.theta,
+                 {end, end * per_step, start * per_step, name, kind, schedule(end - 1), false, &branch.optimizer},
+                 objective, before))
       return;
     const std::string what = fmt::format("{} branch at update {} diverged; it has no row", name, state_.step());
     file_.attributes[fmt::format("lost_{}_{}", name, state_.step())] = what;

@@ -154,7 +154,8 @@ struct MeasureSpec {
   std::int64_t dense_max = 1000;     ///< up to this many parameters the whole matrix is formed: every eigenvalue exact
   std::int64_t windows = 4;  ///< parts of the curvature windows whose traces show the sampling, 4 or more; 0: none
   std::int64_t slq_probes = 2, slq_steps = 40, trace_probes = 12;
-  std::int64_t cache_mib = 2048;  ///< memory for activations kept between Hessian products
+  std::int64_t preconditioned_steps = 24;  ///< Hessian products for the sharpness in Adam's coordinates; 0: none
+  std::int64_t cache_mib = 2048;           ///< memory for activations kept between Hessian products
 
   template <class V>
   void fields(V& v) {
@@ -166,7 +167,8 @@ struct MeasureSpec {
     v("windows", windows, Range{0, 64});
     v("lanczos_steps", lanczos_steps, Range{2, 5000}), v("lanczos_tolerance", lanczos_tolerance, Range{1e-14, 0.5});
     v("slq_probes", slq_probes, Range{2, 1000}), v("slq_steps", slq_steps, Range{2, 2000});
-    v("trace_probes", trace_probes, Range{2, 10000}), v("cache_mib", cache_mib, Range{0, 1 << 30});
+    v("trace_probes", trace_probes, Range{2, 10000});
+    v("preconditioned_steps", preconditioned_steps, Range{0, 1000}), v("cache_mib", cache_mib, Range{0, 1 << 30});
   }
 };
 

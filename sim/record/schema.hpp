@@ -102,7 +102,8 @@ struct Series {
 struct Checkpoints {
   static constexpr const char* group = "checkpoints";
   static constexpr const char* about =
-      "The rows of /qat, /ptq, /shift, /curvature, /factorial and /noise along `checkpoint` are those of this table, "
+      "The rows of /qat, /ptq, /shift, /curvature, /preconditioned, /factorial and /noise along `checkpoint` are those "
+      "of this table, "
       "in "
       "its order. For a model trained at low precision they describe its latent weights, without learned steps.";
   HONE_FIELD(int64_t, step, {axis::checkpoint}, "updates", "optimizer updates done, those of a branch included");
@@ -156,6 +157,8 @@ struct Ptq {
   HONE_FIELD(double, predicted_se_nats, {axis::checkpoint, axis::bits}, "nats", "its standard error over probes");
   HONE_FIELD(double, gradient_nats, {axis::checkpoint, axis::bits}, "nats",
              "g'e: gradient on the windows of delta_nats times quantization error");
+  HONE_FIELD(double, remainder_se_nats, {axis::checkpoint, axis::bits}, "nats",
+             "standard error of delta_nats - gradient_nats over windows, each window less its own first order");
   HONE_FIELD(double, quadratic_nats, {axis::checkpoint, axis::bits}, "nats", "e'He/2 of that error");
   HONE_FIELD(double, mean_step2, {axis::checkpoint, axis::bits}, "1", "mean of step_c² over quantizable weights");
   HONE_FIELD(double, mse, {axis::checkpoint, axis::bits}, "1",
@@ -238,6 +241,20 @@ struct Curvature {
   HONE_FIELD(double, loss_nats, {axis::checkpoint}, "nats", "loss on the windows of the Hessian");
   HONE_FIELD(double, gradient_norm, {axis::checkpoint}, "nats per unit",
              "2-norm of the gradient on the quantizable block");
+};
+
+struct Preconditioned {
+  static constexpr const char* group = "preconditioned";
+  static constexpr const char* about =
+      "Sharpness in the coordinates of Adam: P^-½ H P^-½ with the preconditioner P of the optimizer's state (Cohen et "
+      "al. "
+      "2022). NaN where no state belongs to the parameters, as for averages.";
+  HONE_FIELD(double, lambda_max, {axis::checkpoint}, "1 per learning rate", "largest eigenvalue");
+  HONE_FIELD(double, lambda_max_bound, {axis::checkpoint}, "1 per learning rate",
+             "an eigenvalue lies within this distance");
+  HONE_FIELD(double, stability_threshold, {axis::checkpoint}, "1 per learning rate",
+             "(2 + 2 beta1)/((1 - beta1) lr): above it Adam's step is unstable on a quadratic; "
+             "infinite at a rate of 0");
 };
 
 struct Certificates {
@@ -433,6 +450,7 @@ inline constexpr Qat qat;
 inline constexpr Shift shift;
 inline constexpr Ptq ptq;
 inline constexpr Curvature curvature;
+inline constexpr Preconditioned preconditioned;
 inline constexpr Certificates certificates;
 inline constexpr Factorial factorial;
 inline constexpr Schemes schemes;
