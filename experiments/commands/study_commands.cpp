@@ -18,11 +18,13 @@
 #include "experiments/study/validate.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/gzip.hpp"
 #include "sim/base/hash.hpp"
 #include "sim/record/run_file.hpp"
 #include "sim/record/schema.hpp"
 #include "theory/questions/judge.hpp"
 #include "theory/rows/study_table.hpp"
+#include "theory/rows/tables.hpp"
 
 namespace fs = std::filesystem;
 
@@ -117,7 +119,32 @@ int run_command(CommandOptions options) {
   return s.interrupted ? 130 : s.failed > 0 ? 1 : 0;
 }
 
+/// Verdicts of rows that were published without their run files.
+int judge_tables(const CommandOptions& options) {
+  const Study study = read_study(options.study_file);
+  const std::vector<theory::Verdict> verdicts = theory::judge(theory::from_tables(options.table), study.thresholds);
+  for (const theory::Verdict& v : verdicts) print_verdict(v);
+  if (options.out.empty()) {
+    fmt::print("nothing is written; --out FOLDER keeps verdict.json\n");
+    return 0;
+  }
+  ensure_writable_folder(options.out);
+  write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts));
+  fmt::print("written: {}\n", (options.out / "verdict.json").string());
+  return 0;
+}
+
+/// The rows that the judges read as tables/KIND.csv.gz, so that they can be judged again without the run files.
+void write_tables(const fs::path& folder, const theory::Table& table) {
+  const fs::path tables = folder / "tables";
+  ensure_writable_folder(tables);
+  for (const auto& [name, text] : theory::to_tables(table))
+    write_text_atomically(tables / (name + ".csv.gz"), gzip(text));
+  fmt::print("written: {}\n", tables.string());
+}
+
 int judge_command(CommandOptions options) {
+  if (!options.table.empty()) return judge_tables(options);
   const Study study = load_study(options);
   theory::Table table;
   Dataset rows;
@@ -130,6 +157,7 @@ int judge_command(CommandOptions options) {
   for (const theory::Verdict& v : verdicts) print_verdict(v);
   fmt::print("written: {}\n", (options.out / "verdict.json").string());
   write_table(options.out, study, rows);
+  write_tables(options.out, table);
   return 0;
 }
 
@@ -210,6 +238,14 @@ Action run_options(CLI::App& command, const std::string& line) {
 
 Action judge_options(CLI::App& command, const std::string& line) {
   const auto options = with_study(command, line);
+  command.add_option(
+      "--table", options->table,
+      "judge these rows instead of run files: a folder of tables that hone judge wrote, or a table.csv of "
+      "hone table (also .gz)");
+  command.footer(
+      "examples:\n"
+      "  hone judge experiments/studies/demo.toml\n"
+      "  hone judge experiments/studies/reference.toml --table outputs/reference/table.csv.gz");
   return [options] { return judge_command(*options); };
 }
 

@@ -8,6 +8,7 @@
 
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/gzip.hpp"
 #include "sim/base/utf8.hpp"
 #include "sim/data/markup.hpp"
 
@@ -103,50 +104,9 @@ std::string plain_text(std::string_view raw) {
   return text;
 }
 
-class Inflater {
- public:
-  explicit Inflater(std::string_view packed) {
-    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
-    stream_.avail_in = static_cast<uInt>(packed.size());
-    constexpr int gzip_window = 15 + 16;
-    EXPECTS(inflateInit2(&stream_, gzip_window) == Z_OK, "zlib: no memory for an inflater");
-  }
-  ~Inflater() { inflateEnd(&stream_); }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-  z_stream* get() { return &stream_; }
-
- private:
-  z_stream stream_ = {};
-};
-
 }  // namespace
 
-std::string read_gzip(const fs::path& file) {
-  const std::string packed = read_text(file);
-  const auto damaged = [&](std::string_view fact) {
-    return FormatError(fmt::format("{}: {}; fetch or pack the file again", file.string(), fact));
-  };
-  if (packed.size() > std::numeric_limits<uInt>::max()) throw damaged("larger than 4 GiB");
-  Inflater inflater(packed);
-  z_stream* z = inflater.get();
-  std::string text;
-  std::vector<char> block(1 << 20);
-  bool member_ended = packed.empty();
-  while (z->avail_in > 0 || !member_ended) {
-    if (member_ended) inflateReset(z);
-    z->next_out = reinterpret_cast<Bytef*>(block.data());
-    z->avail_out = static_cast<uInt>(block.size());
-    const int status = inflate(z, Z_NO_FLUSH);
-    if (status == Z_BUF_ERROR) throw damaged("ends in the middle of the packed data");
-    if (status != Z_OK && status != Z_STREAM_END)
-      throw damaged(fmt::format("not a sound gzip file (zlib: {})", z->msg ? z->msg : "bad data"));
-    text.append(block.data(), block.size() - z->avail_out);
-    if (text.size() > largest_unpacked) throw damaged("unpacks to more than 2 GiB");
-    member_ended = status == Z_STREAM_END;
-  }
-  return text;
-}
+std::string read_gzip(const fs::path& file) { return gunzip(read_text(file), file.string()); }
 
 std::string extract_bytes(const fs::path& file) {
   if (!fs::is_regular_file(file))

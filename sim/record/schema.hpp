@@ -85,6 +85,10 @@ struct Options {
   Fact<double> model_train_kv_bits{group, "model.train_kv_bits", "1", "bits of keys and values in training; 16 = full"};
   Fact<double> train_batch{group, "train.batch", "1", "sequences (mlp: examples) per update"};
   Fact<double> train_weight_decay{group, "train.weight_decay", "1", "weight decay"};
+  Fact<int64_t> train_warmup_steps{group, "train.warmup_steps", "updates", "of the warm-up"};
+  Fact<double> train_ema_decay{group, "train.ema_decay", "1", "of the exponential average; 0 where there is none"};
+  Fact<int64_t> train_lawa_window{group, "train.lawa_window", "1", "snapshots in the latest-weight average"};
+  Fact<int64_t> train_lawa_every{group, "train.lawa_every", "updates", "between its snapshots"};
   Fact<Text> quantize_grid{group, "quantize.grid", "1", "grid of weights quantized after training"};
   Fact<Text> quantize_granularity{group, "quantize.granularity", "1", "weights that share a scale"};
 };

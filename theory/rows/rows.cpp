@@ -61,7 +61,6 @@ Layout<PtqRow> ptq_layout() {
   return {f.group,
           {schema::axis::checkpoint, schema::axis::bits},
           {{f.bits, &PtqRow::P},
-           {schema::checkpoints.lr, &PtqRow::lr},
            {schema::checkpoints.loss_nats, &PtqRow::loss},
            {f.delta_nats, &PtqRow::delta},
            {f.delta_se_nats, &PtqRow::delta_se},
@@ -69,6 +68,7 @@ Layout<PtqRow> ptq_layout() {
            {f.predicted_se_nats, &PtqRow::predicted_se},
            {schema::curvature.trace_probes, &PtqRow::predicted_probes},
            {f.gradient_nats, &PtqRow::gradient},
+           {f.remainder_se_nats, &PtqRow::remainder_se},
            {f.quadratic_nats, &PtqRow::quadratic},
            {f.mean_step2, &PtqRow::mean_step2}}};
 }
@@ -79,7 +79,9 @@ Layout<SharpnessRow> sharpness_layout() {
           {schema::axis::checkpoint},
           {{f.trace, &SharpnessRow::trace},
            {f.trace_se, &SharpnessRow::trace_se},
-           {schema::checkpoints.weight_norm2, &SharpnessRow::weight_norm2}}};
+           {schema::checkpoints.weight_norm2, &SharpnessRow::weight_norm2},
+           {schema::preconditioned.lambda_max, &SharpnessRow::preconditioned},
+           {schema::preconditioned.stability_threshold, &SharpnessRow::stability}}};
 }
 
 Layout<FactorialRow> factorial_layout() {
@@ -170,7 +172,8 @@ class Reader {
       if (!points.has(needed.name))
         throw FormatError(
             fmt::format("{}: group /checkpoints has no variable {}; run the study again", source_, needed.name));
-    const Column tokens(run, f.tokens, source_), branched(run, f.branched_at, source_);
+    const Column tokens(run, f.tokens, source_), branched(run, f.branched_at, source_), lr(run, f.lr, source_),
+        step(run, f.step, source_);
     const std::vector<std::string>&variants = values_of(points, f.variant), &kind_names = values_of(points, f.kind);
     for (std::size_t i = 0; i < variants.size(); ++i) {
       subject.D = tokens.at(i);
@@ -178,6 +181,8 @@ class Reader {
       subject.kind = kind_of(kind_names[i], source_ + ": /checkpoints");
       const bool is_branch = subject.kind != Kind::trunk && subject.kind != Kind::average;
       subject.branched_at = branched.is_present() ? branched.at(i) : is_branch ? 0 : subject.D;
+      subject.lr = lr.is_present() ? lr.at(i) : 0;
+      subject.warmup_weight = subject.kind == Kind::average ? warmup_weight(subject.variant, step.at(i)) : 0;
       subjects_.push_back(subject);
       read_branch(subjects_.back());
     }
@@ -311,6 +316,20 @@ class Reader {
     subject.train_a_bits = option(in_section(f.model_train_activation_bits, section), 16.0);
     subject.train_kv_bits = option(in_section(f.model_train_kv_bits, section), 16.0);
     subject.method = option(in_section(f.model_method, section), std::string());
+  }
+
+  /// The share of an average's weight that lies in the warm-up.
+  /// math    ema with decay b at step t, warm-up of w steps: b^(t - w); lawa: of its last snapshots, one each `every`
+  ///         steps, those up to w
+  double warmup_weight(const std::string& variant, double step) const {
+    constexpr const schema::Options& f = schema::options;
+    const double warmup = option(f.train_warmup_steps.name, 0.0);
+    if (variant == "ema" || variant == "qat_ema")
+      return std::pow(option(f.train_ema_decay.name, 0.0), std::max(0.0, step - warmup));
+    const double every = option(f.train_lawa_every.name, 1.0), window = option(f.train_lawa_window.name, 0.0);
+    const double last = std::floor(step / every), first = std::max(1.0, last - window + 1);
+    const double early = std::clamp(std::floor(warmup / every) - first + 1, 0.0, last - first + 1);
+    return early > 0 ? early / (last - first + 1) : 0;
   }
 
   /// An option of the run; `otherwise` where it is absent or of another type. Integers are numbers too.

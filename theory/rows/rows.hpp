@@ -50,6 +50,7 @@ struct Subject {
   std::string model;         ///< name in the study; equal architectures may differ in schedule
   std::string schedule;      ///< of the trunk
   double peak_lr = 0;        ///< peak learning rate
+  double lr = 0;             ///< of the last update; 0 for averages and at the end of a cooldown
   std::string arm = "main";  ///< contrasts of the study leave this arm; older files know no other
   Kind kind = Kind::trunk;
   double branched_at = 0;  ///< tokens of the trunk where the branch left it; D for trunks and averages
@@ -62,7 +63,8 @@ struct Subject {
   double train_w_bits = 16;  ///< precision in training up to this checkpoint; 16 = full
   double train_a_bits = 16;
   double train_kv_bits = 16;
-  std::string method;  ///< of training at low precision: qat | lsq | bitnet; empty at full precision
+  std::string method;        ///< of training at low precision: qat | lsq | bitnet; empty at full precision
+  double warmup_weight = 0;  ///< of an average: the share of its weight that lies in the warm-up
 
   bool is_transformer() const { return architecture == Architecture::transformer; }
   bool is_full_precision() const { return train_w_bits >= 16 && train_a_bits >= 16 && train_kv_bits >= 16; }
@@ -72,17 +74,17 @@ struct Subject {
 /// rows.
 struct PtqRow : Subject {
   double P = 0;
-  double lr = 0;
   double loss = 0;
   double delta = 0;
   double delta_se = 0;
   double predicted = 0;  ///< (1/24) Σ_c Delta_c² tr(H_cc)
   double predicted_se = 0;
   double predicted_probes =
-      std::numeric_limits<double>::quiet_NaN();  ///< behind predicted_se; NaN: the file does not say
-  double gradient = 0;                           ///< g·e of the real rounding error e
-  double quadratic = 0;                          ///< ½ e'He
-  double mean_step2 = 0;                         ///< mean Delta² over the quantized weights
+      std::numeric_limits<double>::quiet_NaN();                    ///< behind predicted_se; NaN: the file does not say
+  double gradient = 0;                                             ///< g·e of the real rounding error e
+  double remainder_se = std::numeric_limits<double>::quiet_NaN();  ///< of delta - gradient; NaN: the file does not say
+  double quadratic = 0;                                            ///< ½ e'He
+  double mean_step2 = 0;                                           ///< mean Delta² over the quantized weights
 };
 
 /// Curvature of one checkpoint.
@@ -92,6 +94,8 @@ struct SharpnessRow : Subject {
   double lambda_max = 0;
   double frobenius = 0;  ///< ‖H‖_F
   double weight_norm2 = 0;
+  double preconditioned = std::numeric_limits<double>::quiet_NaN();  ///< λ_max in Adam's coordinates; NaN: not recorded
+  double stability = std::numeric_limits<double>::quiet_NaN();       ///< above which Adam's step is unstable
   double weighted_trace = 0;  ///< 24 predicted / mean_step2 at the least bits ≥ 3 that were measured
 };
 

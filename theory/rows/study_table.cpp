@@ -11,6 +11,7 @@
 #include "sim/record/run_file.hpp"
 #include "sim/record/schema.hpp"
 #include "theory/rows/column.hpp"
+#include "theory/rows/csv.hpp"
 #include "theory/rows/rows.hpp"
 
 namespace hone::theory {
@@ -251,15 +252,6 @@ const std::vector<TableColumn>& columns() {
   return all;
 }
 
-std::string cell(double value) { return std::isnan(value) ? "" : fmt::format("{}", value); }
-std::string cell(std::int64_t value) { return fmt::format("{}", value); }
-std::string cell(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == text.npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
-
 }  // namespace
 
 void append_rows(Dataset& table, const RunFile& run, const std::string& file, const std::string& sha256) {
@@ -278,18 +270,9 @@ std::string table_as_markdown() {
 }
 
 std::string to_csv(const Dataset& table) {
-  const auto count = static_cast<std::size_t>(table.length("row"));
-  std::vector<std::string> lines(count + 1);
-  for (const TableColumn& column : columns()) {
-    const char* separator = &column == &columns().front() ? "" : ",";
-    lines[0].append(separator).append(column.name);
-    std::visit(
-        [&](const auto& values) {
-          for (std::size_t i = 0; i < count; ++i) lines[i + 1].append(separator).append(cell(values[i]));
-        },
-        table.at(column.name).values);
-  }
-  return fmt::format("{}\n", fmt::join(lines, "\n"));
+  std::vector<std::string> names;
+  for (const TableColumn& column : columns()) names.emplace_back(column.name);
+  return to_csv(table, "row", names);
 }
 
 }  // namespace hone::theory

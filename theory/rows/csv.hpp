@@ -1,0 +1,53 @@
+// Comma-separated values (RFC 4180): columns with names in the first line.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hone {
+class Dataset;
+}
+
+namespace hone::theory {
+
+/// A table of texts, with where it came from for messages.
+class Csv {
+ public:
+  /// errors  FormatError naming the source and the line: an open quote, a line of another length, two columns of one
+  ///         name, no line at all
+  Csv(std::string_view text, std::string source);
+
+  std::size_t rows() const { return cells_.size(); }
+  const std::string& source() const { return source_; }
+  bool has(const std::string& name) const { return column_or_end(name) < names_.size(); }
+  /// errors  FormatError listing the columns there are
+  std::size_t column(const std::string& name) const;
+  const std::string& text(std::size_t row, std::size_t column) const { return cells_[row][column]; }
+  /// The cell as a number; NaN where it is empty.
+  /// errors  FormatError naming the line, the column and the cell
+  double number(std::size_t row, std::size_t column) const;
+  /// The same as an integer.
+  std::int64_t integer(std::size_t row, std::size_t column) const;
+
+ private:
+  std::size_t column_or_end(const std::string& name) const;
+  std::string place(std::size_t row, std::size_t column) const;
+
+  std::string source_;
+  std::vector<std::string> names_;
+  std::vector<std::vector<std::string>> cells_;
+  std::vector<std::size_t> lines_;  ///< of each row in the text
+};
+
+/// Reads NAME.csv or NAME.csv.gz.
+/// errors  IoError, FormatError
+Csv read_csv(const std::filesystem::path& path);
+
+/// Columns of one dimension as CSV, in the order given: a line of names, then the rows; lines end in \n. Numbers have the
+/// fewest digits that give the same float64 back; NaN is an empty cell.
+/// expects  every name is a column of the table
+std::string to_csv(const Dataset& table, const std::string& dim, const std::vector<std::string>& names);
+
+}  // namespace hone::theory

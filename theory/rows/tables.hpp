@@ -1,0 +1,22 @@
+// The rows of a study as files that need no run file: one CSV table per kind. They hold everything that the judges read.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "theory/rows/rows.hpp"
+
+namespace hone::theory {
+
+/// The tables as CSV texts by name: damage, curvature, factorial, noise, losses, shift, schemes; those without rows are
+/// left out. Each row begins with the columns of its subject.
+/// ensures  from_tables of these files gives back the same rows, bit for bit
+std::map<std::string, std::string> to_tables(const Table& table);
+
+/// The rows of a folder with such tables, NAME.csv or NAME.csv.gz, or of the one file that `hone table` writes, which
+/// holds damage, traces and losses only.
+/// errors  IoError; FormatError naming the file, the line, the column and the cell
+Table from_tables(const std::filesystem::path& path);
+
+}  // namespace hone::theory
