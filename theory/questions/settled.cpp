@@ -1,0 +1,56 @@
+#include "theory/questions/settled.hpp"
+
+#include <set>
+#include <tuple>
+
+namespace hone::theory {
+namespace {
+
+constexpr double full_rate = 0.999;         ///< of the peak, from which a constant rate counts as reached
+constexpr double warmup_weight_max = 0.05;  ///< of an average
+
+using Checkpoint = std::tuple<std::string, double>;  // run and tokens of its trunk
+
+/// Checkpoints of trunks that are still warming up.
+std::set<Checkpoint> warming(const Table& table) {
+  std::set<Checkpoint> found;
+  const auto add = [&](const auto& rows) {
+    for (const Subject& s : rows)
+      if (s.kind == Kind::trunk && !has_warmed_up(s)) found.insert({s.run, s.D});
+  };
+  add(table.ptq), add(table.sharpness), add(table.losses);
+  return found;
+}
+
+}  // namespace
+
+bool has_warmed_up(const Subject& s) {
+  if (s.kind == Kind::average) return s.warmup_weight <= warmup_weight_max;
+  const bool is_constant = s.schedule.empty() || s.schedule == "constant";
+  const bool is_known = s.peak_lr > 0 && s.lr > 0;
+  return s.kind != Kind::trunk || !is_constant || !is_known || s.lr >= full_rate * s.peak_lr;
+}
+
+SettledRows settle(const Table& table) {
+  SettledRows settled;
+  const std::set<Checkpoint> early = warming(table);
+  std::set<std::tuple<std::string, std::string, double>> dropped;
+  const auto keep = [&](const auto& rows, auto& kept) {
+    for (const auto& row : rows) {
+      const bool left_early = row.kind != Kind::trunk && early.contains({row.run, row.branched_at});
+      if (has_warmed_up(row) && !left_early)
+        kept.push_back(row);
+      else
+        dropped.insert({row.run, row.variant, row.D});
+    }
+  };
+  keep(table.ptq, settled.table.ptq), keep(table.sharpness, settled.table.sharpness);
+  keep(table.factorial, settled.table.factorial), keep(table.noise, settled.table.noise);
+  keep(table.losses, settled.table.losses), keep(table.shift, settled.table.shift);
+  keep(table.schemes, settled.table.schemes);
+  settled.in_warmup = static_cast<int>(table.ptq.size() - settled.table.ptq.size());
+  settled.checkpoints_in_warmup = static_cast<int>(dropped.size());
+  return settled;
+}
+
+}  // namespace hone::theory
