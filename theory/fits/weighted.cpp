@@ -11,6 +11,19 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
+/// y less the weighted mean of its group, in the order of the rows.
+std::vector<double> less_group_means(const std::vector<double>& y, const std::vector<double>& sigma,
+                                     const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows) {
+  std::vector<double> sum, weight, centred;
+  for (const std::size_t i : rows) {
+    if (group[i] >= sum.size()) sum.resize(group[i] + 1), weight.resize(group[i] + 1);
+    const double w = 1 / (sigma[i] * sigma[i]);
+    sum[group[i]] += w * y[i], weight[group[i]] += w;
+  }
+  for (const std::size_t i : rows) centred.push_back(y[i] - sum[group[i]] / weight[group[i]]);
+  return centred;
+}
+
 }  // namespace
 
 double combined_sigma(std::initializer_list<double> standard_errors, double scatter) {
@@ -87,6 +100,34 @@ double slope_within(const std::vector<double>& x, const std::vector<double>& y, 
     spread += w * x[i] * x[i];
   }
   return xx > 1e-20 * spread ? xy / xx : nan;
+}
+
+std::vector<double> regress_within(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
+                                   const std::vector<double>& sigma, const std::vector<std::size_t>& group,
+                                   const std::vector<std::size_t>& rows) {
+  std::vector<std::vector<double>> centred;
+  for (const auto& column : columns) centred.push_back(less_group_means(column, sigma, group, rows));
+  const std::vector<double> target = less_group_means(y, sigma, group, rows);
+  std::vector<double> own_sigma;
+  for (const std::size_t i : rows) own_sigma.push_back(sigma[i]);
+  // The constant of the centred regression is 0 up to rounding.
+  std::vector<double> found = regress(centred, target, own_sigma, all_indices(rows.size()));
+  found.erase(found.begin());
+  return found;
+}
+
+double r_squared_within(const std::vector<std::vector<double>>& columns, const std::vector<double>& coefficients,
+                        const std::vector<double>& y, const std::vector<double>& sigma,
+                        const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows) {
+  std::vector<double> error = less_group_means(y, sigma, group, rows);
+  double total = 0, left = 0;
+  for (std::size_t k = 0; k < rows.size(); ++k) total += std::pow(error[k] / sigma[rows[k]], 2);
+  for (std::size_t j = 0; j < columns.size(); ++j) {
+    const std::vector<double> x = less_group_means(columns[j], sigma, group, rows);
+    for (std::size_t k = 0; k < rows.size(); ++k) error[k] -= coefficients[j] * x[k];
+  }
+  for (std::size_t k = 0; k < rows.size(); ++k) left += std::pow(error[k] / sigma[rows[k]], 2);
+  return 1 - left / total;
 }
 
 double weighted_mean(const std::vector<double>& y, const std::vector<double>& sigma,

@@ -30,6 +30,18 @@ std::vector<double> regress(const std::vector<std::vector<double>>& columns, con
 double slope_within(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& sigma,
                     const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows);
 
+/// Coefficients of weighted least squares on several columns within groups, each group with its own constant: NaN when
+/// rank-deficient.
+/// shapes  columns[j][row]; one coefficient per column
+std::vector<double> regress_within(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,
+                                   const std::vector<double>& sigma, const std::vector<std::size_t>& group,
+                                   const std::vector<std::size_t>& rows);
+
+/// 1 - Σ w e²/Σ w (y - mean of its group)² of that regression; 0 for no column.
+double r_squared_within(const std::vector<std::vector<double>>& columns, const std::vector<double>& coefficients,
+                        const std::vector<double>& y, const std::vector<double>& sigma,
+                        const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows);
+
 /// Σ w y / Σ w with w = 1/sigma²; NaN for no rows.
 double weighted_mean(const std::vector<double>& y, const std::vector<double>& sigma,
                      const std::vector<std::size_t>& rows);

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "theory/questions/q10_plateau.hpp"
 #include "theory/questions/q1_q2_growth.hpp"
 #include "theory/questions/q3_prediction.hpp"
 #include "theory/questions/q4_directions.hpp"
@@ -11,10 +12,11 @@
 #include "theory/questions/q6_composition.hpp"
 #include "theory/questions/q7_forms.hpp"
 #include "theory/questions/q8_precision.hpp"
+#include "theory/questions/q9_ratio.hpp"
 
 namespace hone::theory {
 
-/// All eight verdicts in order.
+/// All verdicts in order, over the rows past the warm-up.
 std::vector<Verdict> judge(const Table& table, const Thresholds& thresholds);
 
 }  // namespace hone::theory

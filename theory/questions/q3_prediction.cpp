@@ -6,62 +6,121 @@
 #include "sim/base/error.hpp"
 #include "theory/questions/findings.hpp"
 #include "theory/questions/q3_mediators.hpp"
+#include "theory/questions/regime.hpp"
 
 namespace hone::theory {
 namespace {
 
 using Sample = std::vector<std::size_t>;
 
-/// R² of the weighted regression of ln delta on ln predicted.
-double r_squared(const PredictionRows& p, const std::vector<double>& line) {
-  const Sample all = all_indices(p.rows.size());
-  const double mean = weighted_mean(p.log_delta, p.sigma, all);
-  double residual = 0, total = 0;
-  for (const std::size_t i : all) {
-    const double w = 1 / (p.sigma[i] * p.sigma[i]);
-    const double error = p.log_delta[i] - line[0] - line[1] * p.log_predicted[i];
-    residual += w * error * error;
-    total += w * (p.log_delta[i] - mean) * (p.log_delta[i] - mean);
+/// Groups that share a constant: bit widths, or sizes and bit widths. Between widths the prediction differs by the
+/// arithmetic of the grid, which is no evidence on curvature.
+struct Groups {
+  std::vector<std::size_t> by_bits, by_size_and_bits;
+
+  explicit Groups(const PredictionRows& p) {
+    std::map<double, std::size_t> bits;
+    std::map<std::pair<double, double>, std::size_t> both;
+    for (const PtqRow& r : p.rows) {
+      by_bits.push_back(bits.try_emplace(r.P, bits.size()).first->second);
+      by_size_and_bits.push_back(both.try_emplace({r.N, r.P}, both.size()).first->second);
+    }
   }
-  return 1 - residual / total;
+};
+
+/// What the prediction says of the damage over some rows.
+struct PredictionFit {
+  Interval slope, slope_within_size, slope_pooled;  ///< of ln delta on ln prediction
+  Interval tokens, tokens_within_size;              ///< exponent of D at fixed prediction
+  Interval ratio;                                   ///< measured over predicted
+  double r2 = NAN;                                  ///< within bit widths
+};
+
+PredictionFit fit_prediction(const PredictionRows& p, const Thresholds& thresholds) {
+  const Groups groups(p);
+  std::vector<double> log_d, log_ratio;
+  for (std::size_t i = 0; i < p.rows.size(); ++i) {
+    log_d.push_back(std::log(p.rows[i].D));
+    log_ratio.push_back(p.log_delta[i] - p.log_predicted[i]);
+  }
+  const auto within = [&](const std::vector<std::vector<double>>& columns, const std::vector<std::size_t>& group,
+                          const Sample& rows) { return regress_within(columns, p.log_delta, p.sigma, group, rows); };
+  const auto statistic = [&](const Sample& rows) {
+    return std::vector<double>{within({p.log_predicted}, groups.by_bits, rows)[0],
+                               within({p.log_predicted}, groups.by_size_and_bits, rows)[0],
+                               regress({p.log_predicted}, p.log_delta, p.sigma, rows)[1],
+                               within({p.log_predicted, log_d}, groups.by_bits, rows)[1],
+                               within({p.log_predicted, log_d}, groups.by_size_and_bits, rows)[1],
+                               std::exp(weighted_mean(log_ratio, p.sigma, rows))};
+  };
+  const auto found = jackknife(p.keys, statistic, interval_options(thresholds));
+  const double r2 = r_squared_within({p.log_predicted}, {found[0].estimate}, p.log_delta, p.sigma, groups.by_bits,
+                                     all_indices(p.rows.size()));
+  return {found[0], found[1], found[2], found[3], found[4], found[5], r2};
 }
 
-/// d ln delta/d ln D within (N, P) and its four parts; delta is without its first-order term. One design serves all five
-/// slopes, and the parts add up to ln delta (up to a constant) in every row, hence the slopes add up too.
-void add_split(Verdict& v, const PredictionRows& p, const Thresholds& thresholds) {
+/// The findings of a fit; `part` is "" or "late.".
+void add_prediction_fit(Verdict& v, const PredictionFit& fit, const std::string& part, const std::string& words) {
+  if (!part.empty()) add_finding(v, {part + "slope", "slope within bit widths" + words}, fit.slope);
+  add_finding(v, {part + "slope.within_size", "slope within sizes and bit widths" + words}, fit.slope_within_size);
+  add_finding(v, {part + "slope.pooled", "slope with one constant for all bit widths" + words}, fit.slope_pooled);
+  add_finding(v, {part + "residual_gamma_d", "exponent of D at fixed prediction, within bit widths" + words},
+              fit.tokens);
+  add_finding(
+      v,
+      {part + "residual_gamma_d.within_size", "exponent of D at fixed prediction, within sizes and bit widths" + words},
+      fit.tokens_within_size);
+  add_finding(v, {part + "ratio", "measured over predicted damage" + words}, fit.ratio);
+  add_finding(v, {part + "r2", "R2 within bit widths" + words}, fit.r2);
+}
+
+/// d ln delta/d ln D within (N, P) and its five parts; delta is without its first-order term. One design serves all six
+/// slopes, and the parts add up to ln delta (up to a constant) in every row, hence the slopes add up too. The parts are
+/// not invariant under rescaling of normalized weights: W -> cW leaves the function, multiplies step² by c² and divides
+/// tr H by c².
+void add_split(Verdict& v, const PredictionRows& p, const std::vector<SharpnessRow>& sharpness, const std::string& part,
+               const std::string& words, const Thresholds& thresholds) {
+  std::map<std::tuple<std::string, std::string, double>, double> trace_at;
+  for (const SharpnessRow& r : sharpness) trace_at[{r.run, r.variant, r.D}] = r.trace;
   std::vector<RowKey> keys;
   std::vector<double> log_d, sigma;
-  std::vector<std::vector<double>> parts(5);
+  std::vector<std::vector<double>> parts(6);
   std::vector<std::size_t> group;
   std::map<std::pair<double, double>, std::size_t> groups;
   for (std::size_t i = 0; i < p.rows.size(); ++i) {
     const PtqRow& r = p.rows[i];
-    if (!(r.quadratic > 0) || !(r.mean_step2 > 0) || !std::isfinite(r.quadratic * r.mean_step2)) continue;
+    const auto at = trace_at.find({r.run, r.variant, r.D});
+    const double trace = at == trace_at.end() ? NAN : at->second;
+    if (!(r.quadratic > 0) || !(r.mean_step2 > 0) || !(trace > 0) || !std::isfinite(r.quadratic * r.mean_step2 * trace))
+      continue;
     keys.push_back(p.keys[i]);
     log_d.push_back(std::log(r.D));
     sigma.push_back(p.sigma[i]);
     group.push_back(groups.try_emplace({r.N, r.P}, groups.size()).first->second);
-    const double log_step2 = std::log(r.mean_step2), log_quadratic = std::log(r.quadratic);
+    const double log_step2 = std::log(r.mean_step2), log_quadratic = std::log(r.quadratic), log_trace = std::log(trace);
     parts[0].push_back(p.log_delta[i]);
-    parts[1].push_back(p.log_predicted[i] - log_step2);
+    parts[1].push_back(log_trace);
     parts[2].push_back(log_step2);
-    parts[3].push_back(log_quadratic - p.log_predicted[i]);
-    parts[4].push_back(p.log_delta[i] - log_quadratic);
+    parts[3].push_back(p.log_predicted[i] - log_trace - log_step2);
+    parts[4].push_back(log_quadratic - p.log_predicted[i]);
+    parts[5].push_back(p.log_delta[i] - log_quadratic);
   }
-  add_control(v, Control::growth_split, !keys.empty());
+  if (part.empty()) add_control(v, Control::growth_split, !keys.empty());
   if (keys.empty()) return;
   const auto slopes = [&](const Sample& rows) {
     std::vector<double> values;
-    for (const auto& part : parts) values.push_back(slope_within(log_d, part, sigma, group, rows));
+    for (const auto& column : parts) values.push_back(slope_within(log_d, column, sigma, group, rows));
     return values;
   };
   const auto intervals = jackknife(keys, slopes, interval_options(thresholds));
   const Name names[] = {{"growth", "d ln delta/d ln D"},
-                        {"growth.trace", "d ln delta/d ln D: weighted trace"},
+                        {"growth.trace", "d ln delta/d ln D: tr H"},
                         {"growth.step", "d ln delta/d ln D: squared step"},
+                        {"growth.channels", "d ln delta/d ln D: weight of channels"},
                         {"growth.alignment", "d ln delta/d ln D: alignment"},
                         {"growth.higher", "d ln delta/d ln D: higher order"}};
-  for (std::size_t k = 0; k < intervals.size(); ++k) add_finding(v, names[k], intervals[k]);
+  for (std::size_t k = 0; k < intervals.size(); ++k)
+    add_finding(v, {part + names[k].key, names[k].label + words}, intervals[k]);
 }
 
 /// Σ delta / Σ predicted at each number of bits over all trunk rows, negative damages and first-order terms included,
@@ -140,6 +199,20 @@ void add_plain_slope(Verdict& v, const Table& table, const Thresholds& threshold
   add_finding(v, {"slope.without_first_order", "slope with it taken out of the same rows"}, intervals[1]);
 }
 
+/// The same numbers over the late regime alone; a sentence on it.
+std::string add_late(Verdict& v, const Table& table, const PredictionRows& p, const Thresholds& thresholds) {
+  const LateRegime regime(table, thresholds);
+  add_finding(v, {"late.knee", "tokens at the knee of the trace", "tokens"}, regime.knee_tokens());
+  const PredictionRows late = prediction_columns(late_rows(p.rows, regime), thresholds);
+  add_finding(v, {"late.rows", "rows of the late regime, " + regime.words()}, double(late.rows.size()));
+  if (count_cells(late.keys) < thresholds.cells_min) return "";
+  const PredictionFit fit = fit_prediction(late, thresholds);
+  add_prediction_fit(v, fit, "late.", ", late");
+  add_split(v, late, table.sharpness, "late.", ", late", thresholds);
+  return fmt::format(" In the late regime ({}) the slope is {}, and D^{} is left.", regime.words(), in_words(fit.slope),
+                     in_words(fit.tokens));
+}
+
 }  // namespace
 
 Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
@@ -147,7 +220,7 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
       open_verdict("Q3", "Does sharpness explain the damage?",
                    "the damage, its first-order term of mean zero taken out, is proportional to the zero-parameter "
                    "prediction from curvature and step size",
-                   {"slope", "slope of ln damage on ln prediction"}, prediction_rule(), thresholds);
+                   {"slope", "slope of ln damage on ln prediction within bit widths"}, prediction_rule(), thresholds);
   Dropped dropped;
   const PredictionRows p = prediction_rows(table, thresholds, dropped);
   v.n = static_cast<int>(p.rows.size());
@@ -160,36 +233,22 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
         v.n, cells, cells_min);
     return v;
   }
-  std::vector<double> log_d, log_ratio;
-  for (std::size_t i = 0; i < p.rows.size(); ++i) {
-    log_d.push_back(std::log(p.rows[i].D));
-    log_ratio.push_back(p.log_delta[i] - p.log_predicted[i]);
-  }
-  const auto statistic = [&](const Sample& rows) {
-    const auto line = regress({p.log_predicted}, p.log_delta, p.sigma, rows);
-    const auto plane = regress({p.log_predicted, log_d}, p.log_delta, p.sigma, rows);
-    return std::vector<double>{line[1], plane[2], std::exp(weighted_mean(log_ratio, p.sigma, rows)), line[0]};
-  };
-  const auto intervals = jackknife(p.keys, statistic, interval_options(thresholds));
-  const Interval &slope = intervals[0], &exponent = intervals[1];
-  set_estimate(v, slope);
-  add_finding(v, {"residual_gamma_d", "exponent of D at fixed prediction"}, exponent);
-  add_finding(v, {"intercept", "intercept", "ln"}, intervals[3]);
-  add_finding(v, {"ratio", "measured over predicted damage"}, intervals[2]);
-  add_finding(v, {"r2", "R2"}, r_squared(p, {intervals[3].estimate, slope.estimate}));
+  const PredictionFit fit = fit_prediction(p, thresholds);
+  set_estimate(v, fit.slope);
+  add_prediction_fit(v, fit, "", "");
   add_control(v, Control::no_row_lost, dropped.not_positive == 0);
+  add_control(v, Control::residual_exponent, std::isfinite(fit.tokens.low));
   add_ratio_by_bits(v, table, thresholds);
   add_plain_slope(v, table, thresholds);
-  add_control(v, Control::residual_exponent, std::isfinite(exponent.low));
-  add_split(v, p, thresholds);
+  add_split(v, p, table.sharpness, "", "", thresholds);
+  const std::string late = add_late(v, table, p, thresholds);
   const std::string best = add_mediators(v, table, p, thresholds);
 
   v.prose = fmt::format(
-      "ln damage rises with ln prediction at slope {} over {} rows; at fixed prediction it still "
-      "goes as D^{}; measured over "
-      "predicted is {}.{}",
-      in_words(slope), v.n, in_words(exponent), in_words(intervals[2]), best);
-  v.outcome = prediction_rule()(slope, thresholds);
+      "Within each bit width ln damage rises with ln prediction at slope {} over {} rows. At fixed prediction it still "
+      "goes as D^{}. Measured over predicted damage is {}.{}{}",
+      in_words(fit.slope), v.n, in_words(fit.tokens), in_words(fit.ratio), late, best);
+  v.outcome = prediction_rule()(fit.slope, thresholds);
   return v;
 }
 

@@ -50,6 +50,21 @@ Outcome decide_precision(const PrecisionEvidence& e, const T& t) {
   return is_within_trained(e) && stands(e, t) ? Outcome::supported : Outcome::inconclusive;
 }
 
+Outcome decide_ratio(const RatioEvidence& e, const T& t) {
+  const double band = t.q9_equivalence;
+  if (is_outside(e.trace, -band, band) || is_outside(e.damage, -band, band)) return Outcome::refuted;
+  return is_inside(e.trace, -band, band) && is_inside(e.damage, -band, band) ? Outcome::supported
+                                                                             : Outcome::inconclusive;
+}
+
+Outcome decide_plateau(const PlateauEvidence& e, const T& t) {
+  const double band = t.q10_equivalence;
+  if (is_inside(e.exponent, -band, band) || e.exponent.low > t.q10_exponent_max || is_outside(e.departure, -band, band))
+    return Outcome::refuted;
+  return e.exponent.high < t.q10_exponent_max && is_inside(e.departure, -band, band) ? Outcome::supported
+                                                                                     : Outcome::inconclusive;
+}
+
 }  // namespace
 
 Outcome outcome_of(GrowthReason reason) {
@@ -201,6 +216,30 @@ const Rule<PrecisionEvidence>& precision_rule() {
       "inconclusive otherwise",
       {&T::q8_drift, &T::form_folds, &T::loss_scatter, &T::q6_channel_length, &T::cells_min},
       decide_precision};
+  return rule;
+}
+
+const Rule<RatioEvidence>& ratio_rule() {
+  static const Rule<RatioEvidence> rule{"one exponent for tokens and parameters",
+                                        "supported: intervals of gamma_D - gamma_N of the trace and of the damage "
+                                        "inside ± q9_equivalence; refuted: one of "
+                                        "them disjoint from it; inconclusive otherwise",
+                                        {&T::q9_equivalence, &T::late_loss, &T::ptq_bits_min, &T::ptq_bits_max,
+                                         &T::ptq_min_snr, &T::fit_scatter, &T::cells_min},
+                                        decide_ratio};
+  return rule;
+}
+
+const Rule<PlateauEvidence>& plateau_rule() {
+  static const Rule<PlateauEvidence> rule{
+      "the plateau follows lr/sqrt(batch)",
+      "supported: interval of the exponent of lr/sqrt(batch) below q10_exponent_max, and lr and batch with exponents "
+      "of "
+      "their own agree with it: the first plus twice the second inside ± q10_equivalence; refuted: interval of the "
+      "exponent above q10_exponent_max or inside ± q10_equivalence, or that sum disjoint from ± q10_equivalence; "
+      "inconclusive otherwise",
+      {&T::q10_exponent_max, &T::q10_equivalence, &T::q10_slope},
+      decide_plateau};
   return rule;
 }
 

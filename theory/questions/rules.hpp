@@ -2,6 +2,7 @@
 // judges, the power analysis and the planted worlds call the same ones.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -98,6 +99,17 @@ bool stands(const PrecisionEvidence& evidence, const Thresholds& thresholds);
 /// The optimum lies between the fewest bits that were trained and 16.
 bool is_within_trained(const PrecisionEvidence& evidence);
 
+/// By how much the exponent of tokens exceeds that of parameters.
+struct RatioEvidence {
+  Interval trace{NAN, NAN, NAN, 0}, damage{NAN, NAN, NAN, 0};
+};
+
+/// What the trace on its plateau follows.
+struct PlateauEvidence {
+  Interval exponent;   ///< of lr/√batch
+  Interval departure;  ///< exponent of lr plus twice that of the batch
+};
+
 const GrowthRule& damage_growth_rule();           ///< Q1
 const GrowthRule& sharpness_growth_rule();        ///< Q2
 const IntervalRule& prediction_rule();            ///< Q3
@@ -106,5 +118,7 @@ const Rule<CauseEvidence>& cause_rule();          ///< Q5
 const IntervalRule& composition_rule();           ///< Q6
 const Rule<FormsEvidence>& forms_rule();          ///< Q7
 const Rule<PrecisionEvidence>& precision_rule();  ///< Q8
+const Rule<RatioEvidence>& ratio_rule();          ///< Q9
+const Rule<PlateauEvidence>& plateau_rule();      ///< Q10
 
 }  // namespace hone::theory

@@ -57,7 +57,9 @@ int count_trajectories(const std::vector<RowKey>& keys) {
 }
 
 PtqRow without_first_order(PtqRow row) {
-  if (std::isfinite(row.gradient)) row.delta -= row.gradient, row.gradient = 0;
+  if (!std::isfinite(row.gradient)) return row;
+  row.delta -= row.gradient, row.gradient = 0;
+  if (std::isfinite(row.remainder_se)) row.delta_se = row.remainder_se;
   return row;
 }
 

@@ -72,8 +72,8 @@ std::vector<PtqRow> select_damage(const std::vector<PtqRow>& rows, const Wanted&
 /// The damage less its first-order term g'e, which is what the prediction ½ tr(HΣ) is about. g'e of the one error that
 /// was made is measured on the windows of the damage; over many roundings it is near 0 from 3 bits on (Q3 lists its
 /// sums), so taking it out moves no expectation and removes most of the noise (a control variate). Rows in which it was
-/// not measured stay as they are. delta_se stays that of the damage and is an upper bound: it holds the window noise of
-/// g'e too.
+/// not measured stay as they are. delta_se becomes the error of the difference where it was recorded; elsewhere it stays
+/// that of the damage, an upper bound: it holds the window noise of g'e too.
 PtqRow without_first_order(PtqRow row);
 
 /// The same rows without their first-order terms, selected by the prediction instead of the damage: selection on the

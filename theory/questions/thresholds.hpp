@@ -23,6 +23,7 @@ struct Thresholds {
   double form_folds = 10;
   double loss_scatter = 0.01;
   double form_margin = 0.8;
+  double late_loss = 0;
   double q1_gamma_d_min = 0, q1_equivalence = 0.1;
   double q2_gamma_d_min = 0, q2_equivalence = 0.1;
   double q3_tolerance = 0.1;
@@ -30,6 +31,8 @@ struct Thresholds {
   double q5_tolerance = 0.15, q5_exponent_tolerance = 0.1;
   double q6_tolerance = 0.1, q6_balance = 0.2, q6_breakdown = 0.05, q6_channel_length = 64;
   double q8_drift = 0.5;
+  double q9_equivalence = 0.1;
+  double q10_exponent_max = -0.5, q10_equivalence = 0.2, q10_slope = 0.5;
 
   bool operator==(const Thresholds&) const = default;
 
@@ -61,6 +64,8 @@ struct Thresholds {
       "scatter in ln units of losses that is added in quadrature to their standard error");
     v("form_margin", t.form_margin, distance,
       "held-out error of the saturating over the power form that refutes growth");
+    v("late_loss", t.late_loss, distance,
+      "loss in nats below which a checkpoint is late; 0: after the knee of the trace over tokens");
     v("q1_gamma_d_min", t.q1_gamma_d_min, exponent, "growth exponent of the damage above which it grows");
     v("q1_equivalence", t.q1_equivalence, distance,
       "half-width of the band around q1_gamma_d_min that counts as no growth");
@@ -81,6 +86,13 @@ struct Thresholds {
       "channel length in the predicted noise of absmax rounding");
     v("q8_drift", t.q8_drift, Bounds{0, 16},
       "change of the optimal precision, in bits per decade of compute or of tokens, that counts as none");
+    v("q9_equivalence", t.q9_equivalence, distance, "distance from 0 of gamma_D - gamma_N that counts as none");
+    v("q10_exponent_max", t.q10_exponent_max, exponent,
+      "exponent of lr/sqrt(batch) below which they set the trace on the plateau");
+    v("q10_equivalence", t.q10_equivalence, distance,
+      "distance from 0 of an exponent on the plateau that counts as none");
+    v("q10_slope", t.q10_slope, distance,
+      "slope of ln trace in ln D between the last two checkpoints up to which a run is on its plateau");
   }
 };
 
