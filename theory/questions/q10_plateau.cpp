@@ -55,21 +55,22 @@ std::map<std::string, Trunk> trunks_of(const Table& table, double bits) {
   return trunks;
 }
 
-/// Data that the main arm is trained on: another text has another level.
-std::set<std::string> main_data(const Table& table) {
-  std::set<std::string> data;
+/// Data and weight decay of the main arm: under others the trace has another level.
+std::set<std::pair<std::string, double>> main_settings(const Table& table) {
+  std::set<std::pair<std::string, double>> settings;
   for (const SharpnessRow& r : table.sharpness)
-    if (r.is_transformer() && is_main_trunk(r)) data.insert(r.data);
-  return data;
+    if (r.is_transformer() && is_main_trunk(r)) settings.insert({r.data, r.weight_decay});
+  return settings;
 }
 
 /// Levels at the most tokens that every plateau trunk of the size has reached; sizes with one setting only say nothing.
 std::vector<Level> levels_of(const Table& table, const Thresholds& thresholds) {
-  const std::set<std::string> data = main_data(table);
+  const auto peers = main_settings(table);
   std::map<double, std::vector<const Trunk*>> by_size;
   const std::map<std::string, Trunk> trunks = trunks_of(table, std::max(4.0, thresholds.ptq_bits_min));
   for (const auto& [run, t] : trunks)
-    if (data.contains(t.last.data) && std::abs(t.last_slope) <= thresholds.q10_slope) by_size[t.last.N].push_back(&t);
+    if (peers.contains({t.last.data, t.last.weight_decay}) && std::abs(t.last_slope) <= thresholds.q10_slope)
+      by_size[t.last.N].push_back(&t);
   std::vector<Level> levels;
   for (const auto& [size, members] : by_size) {
     double common = INFINITY;

@@ -148,15 +148,98 @@ void add_traces(Verdict& v, const std::vector<SharpnessRow>& sharpness, const Ar
                               interval_options(thresholds)));
 }
 
-/// Slope of ln delta on ln predicted beside ln D: what the prediction does at equal tokens, over the main trunk.
+/// Slope of ln delta on ln predicted beside ln D within bit widths: what the prediction does at equal tokens, over the
+/// main trunk.
 double slope_at_equal_tokens(const PredictionRows& p) {
   std::vector<double> log_d;
-  for (const PtqRow& r : p.rows) log_d.push_back(std::log(r.D));
-  return regress({p.log_predicted, log_d}, p.log_delta, p.sigma, all_indices(p.rows.size()))[1];
+  std::vector<std::size_t> group;
+  std::map<double, std::size_t> groups;
+  for (const PtqRow& r : p.rows) {
+    log_d.push_back(std::log(r.D));
+    group.push_back(groups.try_emplace(r.P, groups.size()).first->second);
+  }
+  return regress_within({p.log_predicted, log_d}, p.log_delta, p.sigma, group, all_indices(p.rows.size()))[0];
 }
 
-CauseEvidence evidence_of(const std::vector<Trial>& trials, const TokenExponents& tokens, double slope) {
-  CauseEvidence e{{}, tokens.rest, tokens.rest_together};
+/// How ln damage answers to ln prediction over the rows of all contrasts with the trunk.
+struct Dose {
+  Interval response;          ///< ln damage per ln prediction, no change for no change
+  Interval slope, intercept;  ///< with a constant
+  double r2 = NAN;
+  int rows = 0;
+};
+
+Dose dose_response(const std::vector<Contrast>& contrasts, const Thresholds& thresholds) {
+  std::vector<RowKey> keys;
+  std::vector<PtqRow> rows;
+  std::vector<double> x, y, sigma;
+  for (const Contrast& c : contrasts) {
+    if (c.changes.contains(Change::rotation)) continue;  // other rows: its prediction is that of one error
+    rows.insert(rows.end(), c.rows.begin(), c.rows.end());
+    x.insert(x.end(), c.predicted.begin(), c.predicted.end()), y.insert(y.end(), c.delta.begin(), c.delta.end());
+    sigma.insert(sigma.end(), c.sigma.begin(), c.sigma.end());
+  }
+  Dose dose;
+  dose.rows = static_cast<int>(rows.size());
+  dose.response = dose.slope = dose.intercept = {NAN, NAN, NAN, 0};
+  if (rows.empty()) return dose;
+  const auto statistic = [&](const Sample& sample) {
+    double xx = 0, xy = 0;
+    for (const std::size_t i : sample) {
+      const double w = 1 / (sigma[i] * sigma[i]);
+      xx += w * x[i] * x[i], xy += w * x[i] * y[i];
+    }
+    const auto line = regress({x}, y, sigma, sample);
+    return std::vector<double>{xx > 0 ? xy / xx : NAN, line[1], line[0]};
+  };
+  const auto found = jackknife(keys_of(rows), statistic, interval_options(thresholds));
+  dose.response = found[0], dose.slope = found[1], dose.intercept = found[2];
+  const std::vector<std::size_t> one(rows.size(), 0);
+  dose.r2 = r_squared_within({x}, {dose.slope.estimate}, y, sigma, one, all_indices(rows.size()));
+  return dose;
+}
+
+void add_dose(Verdict& v, const Dose& dose) {
+  add_finding(v, {"dose.rows", "rows of all contrasts"}, dose.rows);
+  add_finding(v, {"dose.slope", "slope of the change of ln damage on that of ln prediction, with a constant"},
+              dose.slope);
+  add_finding(v, {"dose.intercept", "change of ln damage where the prediction does not change", "ln"}, dose.intercept);
+  add_finding(v, {"dose.r2", "R2 of that line"}, dose.r2);
+}
+
+/// How each contrast moves with tokens, and where it ends: an average over tokens would hide a change of sign.
+void add_courses(Verdict& v, const std::vector<Contrast>& contrasts, const Thresholds& thresholds) {
+  for (const Contrast& c : contrasts) {
+    if (c.rows.empty()) continue;
+    std::vector<double> log_d;
+    std::vector<std::size_t> group;
+    std::map<std::pair<double, double>, std::size_t> groups;
+    std::map<double, double> most;  // tokens by size
+    for (const PtqRow& r : c.rows) {
+      log_d.push_back(std::log(r.D));
+      group.push_back(groups.try_emplace({r.N, r.P}, groups.size()).first->second);
+      most[r.N] = std::max(most[r.N], r.D);
+    }
+    const auto statistic = [&](const Sample& sample) {
+      Sample last;
+      for (const std::size_t i : sample)
+        if (c.rows[i].D >= 0.99 * most[c.rows[i].N]) last.push_back(i);
+      return std::vector<double>{slope_within(log_d, c.delta, c.sigma, group, sample),
+                                 slope_within(log_d, c.predicted, c.sigma, group, sample),
+                                 weighted_mean(c.delta, c.sigma, last), weighted_mean(c.predicted, c.sigma, last)};
+    };
+    const auto found = jackknife(keys_of(c.rows), statistic, interval_options(thresholds));
+    add_finding(v, {"course.damage." + c.key, "slope in ln D of ln delta, " + c.name + " - trunk"}, found[0]);
+    add_finding(v, {"course.predicted." + c.key, "slope in ln D of ln predicted, " + c.name + " - trunk"}, found[1]);
+    add_finding(v, {"last.damage." + c.key, "ln delta at the most tokens, " + c.name + " - trunk", "ln"}, found[2]);
+    add_finding(v, {"last.predicted." + c.key, "ln predicted at the most tokens, " + c.name + " - trunk", "ln"},
+                found[3]);
+  }
+}
+
+CauseEvidence evidence_of(const std::vector<Trial>& trials, const TokenExponents& tokens, double slope,
+                          const Dose& dose) {
+  CauseEvidence e{{}, dose.response, tokens.rest, tokens.rest_together};
   for (const Trial& t : trials)
     e.contrasts.push_back({t.residual,
                            t.residual_together,
@@ -166,8 +249,8 @@ CauseEvidence evidence_of(const std::vector<Trial>& trials, const TokenExponents
 
 /// Sets outcome, estimate and prose.
 void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExponents& tokens, double slope,
-                  const Thresholds& thresholds) {
-  const CauseEvidence evidence = evidence_of(trials, tokens, slope);
+                  const Dose& dose, const Thresholds& thresholds) {
+  const CauseEvidence evidence = evidence_of(trials, tokens, slope, dose);
   const Trial* farthest = &trials[0];
   std::string departed;
   for (std::size_t i = 0; i < trials.size(); ++i) {
@@ -176,13 +259,18 @@ void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExpon
     if (has_departed(evidence.contrasts[i], thresholds))
       departed += fmt::format("{}{} by {}", departed.empty() ? "" : ", ", t.name, in_words(t.residual));
   }
-  set_estimate(v, farthest->residual);
+  set_estimate(v, dose.response);
+  add_finding(v, {"largest_residual", "the change of ln damage at fixed prediction that is farthest from 0", "ln"},
+              farthest->residual);
   v.outcome = cause_rule()(evidence, thresholds);
   v.prose = fmt::format(
-      "Of {} contrasts at equal tokens, {} departs most from what its prediction says: ln damage changes by {}, ln "
-      "prediction by {}, {} is left unexplained. Over all arms damage goes as D^{}, at fixed prediction as D^{}.",
-      trials.size(), farthest->name, in_words(farthest->damage), in_words(farthest->moved),
-      in_words(farthest->residual), in_words(tokens.damage), in_words(tokens.rest));
+      "Over {} rows of all arms ln damage changes by {} per change of ln prediction. Of {} contrasts at equal tokens, "
+      "{} "
+      "departs most from what its prediction says: ln damage changes by {}, ln prediction by {}, {} is left "
+      "unexplained. "
+      "Over all arms damage goes as D^{}, at fixed prediction as D^{}.",
+      dose.rows, in_words(dose.response), trials.size(), farthest->name, in_words(farthest->damage),
+      in_words(farthest->moved), in_words(farthest->residual), in_words(tokens.damage), in_words(tokens.rest));
   if (!departed.empty()) v.prose += " Beyond the tolerance: " + departed + ".";
   if (follows_tokens(evidence, thresholds)) v.prose += " At fixed prediction the damage still follows the tokens.";
   if (!has_moved(evidence, thresholds))
@@ -196,8 +284,7 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
       "Q5", "Cause or correlate: at equal tokens, does the damage follow its prediction?",
       "what moves the prediction moves the damage, its measured first-order term taken out, alike, and tokens add "
       "nothing at fixed prediction",
-      {"largest_residual", "the change of ln damage at fixed prediction that is farthest from 0", "ln"}, cause_rule(),
-      thresholds);
+      {"dose", "change of ln damage per change of ln prediction at equal tokens"}, cause_rule(), thresholds);
   Dropped dropped, ignored;  // rows of the main trunk are counted once
   const std::vector<PtqRow> selected = comparable_rows(table, thresholds, dropped);
   const double slope = slope_at_equal_tokens(prediction_rows(table, thresholds, ignored));
@@ -214,6 +301,9 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
     return v;
   }
   const std::vector<Trial> trials = run_trials(v, contrasts, slope, thresholds);
+  const Dose dose = dose_response(contrasts, thresholds);
+  add_dose(v, dose);
+  add_courses(v, contrasts, thresholds);
   add_trial_controls(v, trials);
   add_traces(v, table.sharpness, names, thresholds);
   const auto exponents = token_exponents(prediction_columns(selected, thresholds), names, slope, thresholds,
@@ -225,7 +315,7 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
         thresholds.cells_min, thresholds.trajectories_min);
     return v;
   }
-  decide_cause(v, trials, exponents[0], slope, thresholds);
+  decide_cause(v, trials, exponents[0], slope, dose, thresholds);
   return v;
 }
 

@@ -28,13 +28,13 @@ constexpr const char* growth_sentence =
     "inconclusive otherwise";
 
 Outcome decide_cause(const CauseEvidence& e, const T& t) {
-  bool all_inside = is_inside(e.exponent, -t.q5_exponent_tolerance, t.q5_exponent_tolerance), departed = false;
-  for (const ContrastEvidence& c : e.contrasts) {
-    all_inside = all_inside && is_inside(c.residual, -t.q5_tolerance, t.q5_tolerance);
-    departed = departed || has_departed(c, t);
-  }
-  if (departed || follows_tokens(e, t)) return Outcome::refuted;
-  return all_inside && has_moved(e, t) ? Outcome::supported : Outcome::inconclusive;
+  const bool departed = std::any_of(e.contrasts.begin(), e.contrasts.end(),
+                                    [&](const ContrastEvidence& c) { return has_departed(c, t); });
+  const double band = t.q5_slope_tolerance;
+  if (departed || follows_tokens(e, t) || is_outside(e.dose, 1 - band, 1 + band)) return Outcome::refuted;
+  const bool answers = is_inside(e.dose, 1 - band, 1 + band),
+             is_all = is_inside(e.exponent, -t.q5_exponent_tolerance, t.q5_exponent_tolerance);
+  return answers && is_all && has_moved(e, t) ? Outcome::supported : Outcome::inconclusive;
 }
 
 Outcome decide_forms(const FormsEvidence& e, const T&) {
@@ -170,13 +170,16 @@ const IntervalRule& direction_rule() {
 const Rule<CauseEvidence>& cause_rule() {
   static const Rule<CauseEvidence> rule{
       "damage follows its prediction at equal tokens",
-      "supported: all intervals of ln delta at fixed prediction inside ± q5_tolerance, the exponent of D at fixed "
-      "prediction inside ± q5_exponent_tolerance, and some contrast moved the prediction beyond q5_tolerance, so that "
-      "a damage that ignored it would have shown; refuted: one of these intervals disjoint from its band when all hold "
-      "together at the level (Bonferroni); contrasts below cells_min or trajectories_min decide nothing; inconclusive "
-      "otherwise",
-      {&T::q5_tolerance, &T::q5_exponent_tolerance, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr,
-       &T::fit_scatter, &T::cells_min, &T::trajectories_min},
+      "supported: the change of ln delta per change of ln prediction over all arms inside 1 ± q5_slope_tolerance, the "
+      "exponent of D at fixed prediction inside ± q5_exponent_tolerance, and some contrast moved the prediction beyond "
+      "q5_tolerance, so that a damage that ignored it would have shown; refuted: that change disjoint from its band, "
+      "or "
+      "the change of ln delta at fixed prediction of one contrast disjoint from ± q5_tolerance, or that exponent "
+      "disjoint from its band, the last two when all hold together at the level (Bonferroni); contrasts below "
+      "cells_min "
+      "or trajectories_min decide nothing; inconclusive otherwise",
+      {&T::q5_slope_tolerance, &T::q5_tolerance, &T::q5_exponent_tolerance, &T::ptq_bits_min, &T::ptq_bits_max,
+       &T::ptq_min_snr, &T::fit_scatter, &T::cells_min, &T::trajectories_min},
       decide_cause};
   return rule;
 }

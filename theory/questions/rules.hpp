@@ -70,6 +70,7 @@ struct ContrastEvidence {
 };
 struct CauseEvidence {
   std::vector<ContrastEvidence> contrasts;
+  Interval dose;               ///< change of ln damage per change of ln prediction, over all arms
   Interval exponent;           ///< of D at fixed prediction, over all arms
   Interval exponent_together;  ///< the same, holding together with the contrasts
 };

@@ -28,11 +28,11 @@ struct Thresholds {
   double q2_gamma_d_min = 0, q2_equivalence = 0.1;
   double q3_tolerance = 0.1;
   double q4_tolerance = 0.1;
-  double q5_tolerance = 0.15, q5_exponent_tolerance = 0.1;
+  double q5_tolerance = 0.15, q5_exponent_tolerance = 0.1, q5_slope_tolerance = 0.1;
   double q6_tolerance = 0.1, q6_balance = 0.2, q6_breakdown = 0.05, q6_channel_length = 64;
   double q8_drift = 0.5;
   double q9_equivalence = 0.1;
-  double q10_exponent_max = -0.5, q10_equivalence = 0.2, q10_slope = 0.5;
+  double q10_exponent_max = -0.5, q10_equivalence = 0.2, q10_slope = 1;
 
   bool operator==(const Thresholds&) const = default;
 
@@ -76,6 +76,8 @@ struct Thresholds {
     v("q4_tolerance", t.q4_tolerance, distance,
       "excess over 1 of the residual's share in the top directions over its null");
     v("q5_tolerance", t.q5_tolerance, distance, "distance from 0 of the change of ln damage at fixed prediction");
+    v("q5_slope_tolerance", t.q5_slope_tolerance, distance,
+      "distance from 1 of the change of ln damage per change of ln prediction");
     v("q5_exponent_tolerance", t.q5_exponent_tolerance, distance,
       "distance from 0 of the exponent of D at fixed prediction");
     v("q6_tolerance", t.q6_tolerance, distance, "distance from 0 of the interaction relative to the sum");
