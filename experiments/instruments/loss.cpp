@@ -24,7 +24,8 @@ class LossInstrument : public Instrument<Model> {
     group.set("step", row(Ints{specimen.moment.step}, "updates", "updates done, cooldown included"));
     group.set("tokens", row(Ints{specimen.moment.tokens}, "tokens", "training tokens seen (examples for an mlp)"));
     group.set("variant", row(Strings{specimen.moment.variant}, "1", "trunk, ema, lawa, or the name of a branch"));
-    group.set("kind", row(Strings{specimen.moment.kind}, "1", "trunk, average, cooldown, tuned or lowered"));
+    group.set("kind", row(Strings{std::string(theory::name_of(specimen.moment.kind))}, "1",
+                          "trunk, average, cooldown, tuned or lowered"));
     group.set("branched_at", row(Ints{specimen.moment.branched_at}, "tokens", "of the trunk where a branch left it"));
     group.set("lr", row(Doubles{specimen.moment.lr}, "1", "learning rate of the last update"));
     group.set("loss_nats", row(Doubles{loss.mean}, "nats", "mean held-out loss at full precision"));
