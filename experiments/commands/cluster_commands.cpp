@@ -11,9 +11,10 @@
 #include "experiments/cluster/slurm.hpp"
 #include "experiments/cluster/slurm_numbers.hpp"
 #include "experiments/running/executor.hpp"
+#include "experiments/running/files.hpp"
 #include "experiments/running/progress.hpp"
-#include "experiments/running/run.hpp"
 #include "experiments/running/study_folder.hpp"
+#include "experiments/study/build.hpp"
 #include "experiments/study/places.hpp"
 #include "experiments/study/reader.hpp"
 #include "experiments/study/sources.hpp"
@@ -75,9 +76,8 @@ TaskResources resources_of(const SubmitOptions& submit, const std::vector<Submis
 /// Runs that are neither finished nor in the queue.
 std::vector<RunSpec> missing_runs(const Study& study, const fs::path& folder, const Queue& queue) {
   std::vector<RunSpec> missing;
-  std::string damage;
   for (RunSpec& run : plan_runs(study))
-    if (!is_finished(folder, run, damage) && !queue.task_of.contains(run.id())) missing.push_back(std::move(run));
+    if (!finished_outcome(folder, run) && !queue.task_of.contains(run.id())) missing.push_back(std::move(run));
   return missing;
 }
 
@@ -147,9 +147,8 @@ int submit_runs(const Study& study, const CommandOptions& options, const SubmitO
 
 std::string state_of(const RunSpec& run, const fs::path& folder, const Queue& queue, std::string& detail) {
   std::string damage;
-  if (is_finished(folder, run, damage)) {
-    const std::string outcome = *finished_outcome(folder, run);
-    if (outcome != "complete") detail = outcome;
+  if (const auto outcome = finished_outcome(folder, run, &damage)) {
+    if (!outcome->is_complete()) detail = outcome_text(*outcome);
     return "done";
   }
   const auto states = saved_states(folder, run);

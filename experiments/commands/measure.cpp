@@ -220,7 +220,8 @@ int measure_checkpoint(const MeasureOptions& options) {
   fs::path journal = result.path();
   journal += ".products";
   instruments.set_journal(journal);
-  Rows rows = instruments.measure(imported.theta, {.variant = "imported", .kind = "trunk", .is_last = true});
+  Rows rows =
+      instruments.measure(imported.theta, {.variant = "imported", .kind = theory::Kind::trunk, .is_last = true});
   if (rows.empty())
     throw FormatError(fmt::format("{}: the loss on {} is not finite; is it the checkpoint's own tokenizer?",
                                   options.checkpoint.string(), stream.name));

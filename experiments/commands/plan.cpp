@@ -9,9 +9,10 @@
 #include "experiments/instruments/cost.hpp"
 #include "experiments/instruments/instruments.hpp"
 #include "experiments/running/executor.hpp"
+#include "experiments/running/files.hpp"
 #include "experiments/running/progress.hpp"
-#include "experiments/running/run.hpp"
 #include "experiments/running/time.hpp"
+#include "experiments/study/build.hpp"
 #include "experiments/study/sources.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
@@ -77,7 +78,7 @@ std::vector<PlannedLine> lines_of(const Study& study, const fs::path& folder, in
     if (!memory.contains(run.model.name)) memory[run.model.name] = memory_of(run, threads);
     line.memory = memory[run.model.name];
     std::string damage;
-    line.is_done = is_finished(folder, run, damage);
+    line.is_done = finished_outcome(folder, run, &damage).has_value();
     line.state = line.is_done                         ? "done"
                  : !damage.empty()                    ? "damaged, to do again"
                  : !saved_states(folder, run).empty() ? "partly done"

@@ -10,8 +10,8 @@
 
 #include "experiments/commands/python.hpp"
 #include "experiments/running/executor.hpp"
+#include "experiments/running/files.hpp"
 #include "experiments/running/progress.hpp"
-#include "experiments/running/run.hpp"
 #include "experiments/running/study_folder.hpp"
 #include "experiments/study/places.hpp"
 #include "experiments/study/reader.hpp"

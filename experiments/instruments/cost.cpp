@@ -1,10 +1,8 @@
 #include "experiments/instruments/cost.hpp"
 
-#include "experiments/instruments/decode_table.hpp"
 #include "experiments/instruments/instruments.hpp"
-#include "experiments/instruments/scheme_table.hpp"
+#include "experiments/instruments/trunk_end.hpp"
 #include "experiments/study/build.hpp"
-#include "experiments/study/decode_policy.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
 
@@ -49,23 +47,21 @@ double moment_flops(const RunSpec& run, Index parameters) {
                                  : instruments_flops<Transformer>(run, parameters);
 }
 
-double schemes_flops(const RunSpec& run, Index parameters) {
-  if (run.model.kind == "mlp") return 0;
-  const double window = 2.0 * double(parameters) * double(run.model.context);
-  const double entries = double(run.quantize.schemes.size() * run.quantize.scheme_bits.size());
-  return entries * window *
-         (4.0 * double(run.measure.evaluation_windows) + 8.0 * double(run.measure.curvature_windows) +
-          2.0 * double(run.quantize.calibration_windows));
-}
-
 namespace {
 
-double decoding_flops(const RunSpec& run, Index parameters) {
-  if (run.model.kind == "mlp" || !run.decode.is_on()) return 0;
-  return decode_flops(fitted_to(run.decode, transformer_options(run.model, run.data.vocabulary)), parameters);
+template <template <class> class Model>
+double studies_flops(const RunSpec& run, Index parameters) {
+  double flops = 0;
+  for (const auto& study : trunk_end_studies<Model>())
+    if (study.is_on(run)) flops += study.flops(run, parameters);
+  return flops;
 }
 
 }  // namespace
+
+double trunk_end_flops(const RunSpec& run, Index parameters) {
+  return run.model.kind == "mlp" ? studies_flops<Mlp>(run, parameters) : studies_flops<Transformer>(run, parameters);
+}
 
 RunWork work_until(const RunSpec& run, std::int64_t updates, std::int64_t checkpoints) {
   RunWork work;
@@ -87,7 +83,7 @@ RunWork work_until(const RunSpec& run, std::int64_t updates, std::int64_t checkp
 RunWork work_of(const RunSpec& run) {
   const auto steps = checkpoint_steps(run);
   RunWork work = work_until(run, steps.back(), std::int64_t(steps.size()));
-  work.measuring_flops += schemes_flops(run, work.parameters) + decoding_flops(run, work.parameters);
+  work.measuring_flops += trunk_end_flops(run, work.parameters);
   return work;
 }
 

@@ -18,9 +18,8 @@ double training_flops(const RunSpec& run, Index parameters);
 /// All instruments at one checkpoint, when the Lanczos run takes all its steps.
 double moment_flops(const RunSpec& run, Index parameters);
 
-/// The table of schemes at the end of a run: two evaluations and a Hessian product per entry, and as much again for what
-/// the schemes do themselves.
-double schemes_flops(const RunSpec& run, Index parameters);
+/// The optional studies of the trained trunk.
+double trunk_end_flops(const RunSpec& run, Index parameters);
 
 /// Flops of one Hessian product over one window (mlp: example), in the precision of the study.
 double window_product_flops(const RunSpec& run, Index parameters);

@@ -22,7 +22,7 @@ class LossInstrument : public Instrument<Model> {
     set_row(group, f.step, {specimen.moment.step});
     set_row(group, f.tokens, {specimen.moment.tokens});
     set_row(group, f.variant, {specimen.moment.variant});
-    set_row(group, f.kind, {specimen.moment.kind});
+    set_row(group, f.kind, {std::string(theory::name_of(specimen.moment.kind))});
     set_row(group, f.branched_at, {specimen.moment.branched_at});
     set_row(group, f.lr, {specimen.moment.lr});
     set_row(group, f.loss_nats, {loss.mean});

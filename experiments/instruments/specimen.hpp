@@ -8,6 +8,7 @@
 #include "experiments/instruments/bench.hpp"
 #include "experiments/instruments/curvature.hpp"
 #include "sim/train/optimizer.hpp"
+#include "theory/rows/rows.hpp"
 
 namespace hone::experiments {
 
@@ -16,7 +17,7 @@ struct Moment {
   std::int64_t step = 0, tokens = 0;
   std::int64_t branched_at = 0;  ///< tokens of the trunk where a branch left; elsewhere `tokens`
   std::string variant;           ///< trunk | ema | lawa | the name of a branch
-  std::string kind;              ///< trunk | average | cooldown | tuned | lowered
+  theory::Kind kind = theory::Kind::trunk;
   double lr = 0;
   bool is_last = false;                              ///< the end of the trunk
   const OptimizerState<float>* optimizer = nullptr;  ///< that led here; null for averages and imported weights

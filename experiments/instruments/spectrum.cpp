@@ -5,9 +5,9 @@
 
 #include "experiments/instruments/rows.hpp"
 #include "sim/base/error.hpp"
+#include "sim/curvature/certificate.hpp"
 #include "sim/curvature/dense.hpp"
 #include "sim/curvature/density_reading.hpp"
-#include "sim/curvature/self_check.hpp"
 
 namespace hone::experiments {
 namespace {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "experiments/instruments/cost.hpp"
+#include "experiments/running/files.hpp"
 #include "experiments/running/run.hpp"
 #include "experiments/running/study_folder.hpp"
 #include "experiments/study/places.hpp"
@@ -49,7 +50,7 @@ std::vector<RunSpec> pending_runs(const std::vector<RunSpec>& runs, const fs::pa
   std::vector<RunSpec> pending;
   for (const RunSpec& run : runs) {
     std::string damage;
-    if (is_finished(folder, run, damage)) {
+    if (finished_outcome(folder, run, &damage)) {
       ++skipped;
       remove_work(folder, run);
     } else {
@@ -94,12 +95,12 @@ ExecuteSummary execute_runs(const std::string& title, const std::vector<RunSpec>
       const std::string label = label_of(run);
       progress.begin(label, run_cost(run));
       try {
-        const std::string outcome = execute_run(run, context);
+        const RunOutcome outcome = execute_run(run, context);
         const std::lock_guard guard_counts(lock);
         ++summary.finished;
         progress.say(fmt::format("{} finished ({} of {}){}", run.id(), summary.finished + summary.skipped,
                                  pending.size() + size_t(summary.skipped),
-                                 outcome == "complete" ? "" : ", " + outcome));
+                                 outcome.is_complete() ? "" : ", " + outcome_text(outcome)));
       } catch (const Interrupted&) {
         stop_requested = true;
       } catch (const std::exception& error) {

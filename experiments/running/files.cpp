@@ -55,22 +55,17 @@ fs::path journal_path(const fs::path& folder, const RunSpec& run, std::int64_t u
   return folder / "work" / fmt::format("{}.{}.{}.products", run.id(), updates, variant);
 }
 
-bool is_finished(const fs::path& folder, const RunSpec& run, std::string& damage) {
+std::optional<RunOutcome> finished_outcome(const fs::path& folder, const RunSpec& run, std::string* damage) {
   const fs::path path = finished_path(folder, run);
-  if (!fs::exists(path)) return false;
+  if (!fs::exists(path)) return std::nullopt;
   try {
-    (void)read_run_file(path);
-    return true;
+    const RunFile file = read_run_file(path);
+    return parse_outcome(value_of(file.group(schema::manifest.group), schema::manifest.outcome),
+                         path.string() + ": /manifest");
   } catch (const Error& error) {
-    damage = error.what();
-    return false;
+    if (damage) *damage = error.what();
+    return std::nullopt;
   }
-}
-
-std::optional<std::string> finished_outcome(const fs::path& folder, const RunSpec& run) {
-  std::string damage;
-  if (!is_finished(folder, run, damage)) return std::nullopt;
-  return value_of(read_run_file(finished_path(folder, run)).group(schema::manifest.group), schema::manifest.outcome);
 }
 
 std::vector<SavedState> saved_states(const fs::path& folder, const RunSpec& run) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/running/outcome.hpp"
 #include "experiments/study/study.hpp"
 
 namespace hone::experiments {
@@ -25,11 +26,10 @@ std::filesystem::path saved_path(const std::filesystem::path& folder, const RunS
 std::filesystem::path journal_path(const std::filesystem::path& folder, const RunSpec& run, std::int64_t updates,
                                    const std::string& variant);
 
-/// True when the finished file is there and whole; `damage` says what is wrong with one that is there and is not.
-bool is_finished(const std::filesystem::path& folder, const RunSpec& run, std::string& damage);
-
-/// The outcome that the finished file records; nothing without a whole one.
-std::optional<std::string> finished_outcome(const std::filesystem::path& folder, const RunSpec& run);
+/// The outcome that the finished file records; nothing without a whole one. `damage`, if given, says what is wrong with
+/// one that is there and is not whole.
+std::optional<RunOutcome> finished_outcome(const std::filesystem::path& folder, const RunSpec& run,
+                                           std::string* damage = nullptr);
 
 /// The saved states of a run, the furthest first.
 std::vector<SavedState> saved_states(const std::filesystem::path& folder, const RunSpec& run);

@@ -7,7 +7,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
 #include "sim/data/extract.hpp"
-#include "sim/data/split.hpp"
+#include "sim/data/permutation.hpp"
 
 namespace fs = std::filesystem;
 

@@ -7,7 +7,6 @@
 #include "sim/base/hash.hpp"
 #include "sim/data/labelled_csv.hpp"
 #include "sim/data/permutation.hpp"
-#include "sim/data/split.hpp"
 
 namespace fs = std::filesystem;
 

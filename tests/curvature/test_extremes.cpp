@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "sim/base/error.hpp"
-#include "sim/curvature/self_check.hpp"
+#include "sim/curvature/certificate.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/operators.hpp"
 

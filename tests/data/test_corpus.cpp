@@ -8,7 +8,7 @@
 #include "sim/base/utf8.hpp"
 #include "sim/data/corpus.hpp"
 #include "sim/data/extract.hpp"
-#include "sim/data/split.hpp"
+#include "sim/data/permutation.hpp"
 #include "sim/data/tokenizer.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -12,7 +12,7 @@
 #include <map>
 #include <set>
 
-#include "experiments/running/run.hpp"
+#include "experiments/running/files.hpp"
 #include "experiments/study/reader.hpp"
 
 namespace fs = std::filesystem;
