@@ -5,8 +5,6 @@
 #include <array>
 #include <vector>
 
-#include "sim/base/error.hpp"
-
 namespace hone {
 namespace {
 
