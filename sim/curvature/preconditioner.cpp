@@ -25,4 +25,7 @@ double stability_threshold(const OptimizerOptions& options, double lr) {
   return options.kind == OptimizerKind::adamw ? plain / (1 - options.beta1) : plain;
 }
 
+template Vector<double> adam_preconditioner<float>(const OptimizerOptions&, const OptimizerState<float>&);
+template Vector<double> adam_preconditioner<double>(const OptimizerOptions&, const OptimizerState<double>&);
+
 }  // namespace hone
