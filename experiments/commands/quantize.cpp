@@ -170,6 +170,7 @@ void add_quantize_options(CLI::App& command, QuantizeOptions& o) {
       "  rtn mse gptq guided lnq awq                    at every width of --bits\n"
       "  mixed-trace mixed-fisher mixed-fisher-rows mixed-output mixed-share    widths by matrix, --bits on average\n"
       "  nf4 nf4-dq fp8 mxfp4 mxfp6 mxfp8 nvfp4 ternary round to nearest in that format\n"
+      "  e3m4 and the like                              minifloats of these exponent and mantissa bits, scaled by row\n"
       "examples:\n"
       "  hone quantize stories260K.bin --text story.txt\n"
       "  hone quantize pythia-14m --text book.txt --schemes rtn gptq rotate+gptq --bits 4 3 --group 64 "

@@ -1,6 +1,7 @@
 #include "experiments/study/scheme.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <limits>
 
 #include "experiments/study/build.hpp"
@@ -50,6 +51,11 @@ Quantizer quantizer_of(const NamedFormat& f) {
   return q;
 }
 
+/// Whether a name is written as a minifloat's, such as e3m4; format_from_name says whether there is one.
+bool is_minifloat_name(const std::string& name) {
+  return name.size() >= 4 && name[0] == 'e' && std::isdigit(static_cast<unsigned char>(name[1])) && name[2] == 'm';
+}
+
 bool take_prefix(std::string& text, const std::string& prefix) {
   if (!text.starts_with(prefix)) return false;
   text.erase(0, prefix.size());
@@ -85,6 +91,11 @@ Scheme scheme_from_name(const std::string& name) {
       scheme.rule = RoundingRule::format, scheme.format = quantizer_of(f);
       return scheme;
     }
+  if (is_minifloat_name(rule)) {
+    scheme.rule = RoundingRule::format,
+    scheme.format = quantizer_of({nullptr, format_from_name(rule), ScaleKind::real, 0});
+    return scheme;
+  }
   throw OptionError(
       fmt::format("quantize.schemes: \"{}\" is unknown; did you mean \"{}\"? (hone quantize --help lists them)", name,
                   nearest_name(name, scheme_names())));

@@ -3,8 +3,8 @@
 //   coordinates   (none) | smooth+ (SmoothQuant) | rotate+ (QuaRot)
 //   rules         rtn | mse | gptq | guided | lnq | awq, at every width of a ladder
 //                 mixed-trace | mixed-fisher | mixed-fisher-rows | mixed-output | mixed-share: widths under a budget
-//                 nf4 | nf4-dq (QLoRA's scales) | fp8 | mxfp4 | mxfp6 | mxfp8 | nvfp4 | ternary: round to nearest in
-//                 that format, one width
+//                 nf4 | nf4-dq (QLoRA's scales) | fp8 | mxfp4 | mxfp6 | mxfp8 | nvfp4 | ternary | a minifloat by its
+//                 bits, such as e3m4, with a scale per row: round to nearest in that format, one width
 #pragma once
 
 #include <string>
@@ -43,7 +43,7 @@ struct Scheme {
   std::vector<std::int64_t> widths(const std::vector<std::int64_t>& ladder, const ParamLayout& layout) const;
 };
 
-/// errors  OptionError naming the nearest known scheme
+/// errors  OptionError naming the nearest known scheme, or the minifloats that there are
 Scheme scheme_from_name(const std::string& name);
 std::vector<std::string> scheme_names();
 

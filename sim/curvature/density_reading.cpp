@@ -103,37 +103,6 @@ CdfBand cdf(const SpectralDensity& d, const Vector<double>& x, double coverage) 
   return band;
 }
 
-MagnitudeMasses magnitude_masses(const SpectralDensity& d, const Vector<double>& edges, double coverage) {
-  EXPECTS(edges.size() >= 2 && edges[0] > 0, "magnitudes: {} edges, the first must be positive", edges.size());
-  const Index bins = edges.size() - 1;
-  MagnitudeMasses m;
-  m.edges = edges;
-  m.positive.resize(bins), m.positive_half_width.resize(bins);
-  m.negative.resize(bins), m.negative_half_width.resize(bins);
-  for (Index b = 0; b < bins; ++b) {
-    const double low = edges[b], high = edges[b + 1];
-    EXPECTS(low < high, "magnitudes: edge {} = {}, edge {} = {}; they must ascend", b, low, b + 1, high);
-    const MeanEstimate plus = share_of(d, [=](double x) { return x >= low && x < high; });
-    const MeanEstimate minus = share_of(d, [=](double x) { return -x >= low && -x < high; });
-    m.positive[b] = plus.mean, m.positive_half_width[b] = half_width(plus, coverage);
-    m.negative[b] = minus.mean, m.negative_half_width[b] = half_width(minus, coverage);
-  }
-  const double lowest = edges[0], highest = edges[bins];
-  const MeanEstimate inside = share_of(d, [=](double x) { return std::abs(x) < lowest; });
-  const MeanEstimate beyond = share_of(d, [=](double x) { return std::abs(x) >= highest; });
-  m.inside = inside.mean, m.inside_half_width = half_width(inside, coverage);
-  m.beyond = beyond.mean, m.beyond_half_width = half_width(beyond, coverage);
-  return m;
-}
-
-Vector<double> logarithmic_edges(double lowest, double highest, int per_decade) {
-  EXPECTS(lowest > 0 && lowest < highest && std::isfinite(highest) && per_decade >= 1,
-          "logarithmic edges: {} to {}, {} per decade", lowest, highest, per_decade);
-  std::vector<double> edges = {lowest};
-  while (edges.back() < highest) edges.push_back(lowest * std::pow(10, double(edges.size()) / per_decade));
-  return Eigen::Map<const Vector<double>>(edges.data(), Index(edges.size()));
-}
-
 MeanEstimate trace_of(const SpectralDensity& d) { return moment_of(d, d.first_moment, 1); }
 MeanEstimate frobenius_norm2_of(const SpectralDensity& d) { return moment_of(d, d.second_moment, 2); }
 

@@ -23,23 +23,6 @@ struct CdfBand {
 /// source   Chebyshev-Markov-Stieltjes: Szegő, Orthogonal Polynomials, section 3.41
 CdfBand cdf(const SpectralDensity& density, const Vector<double>& x, double coverage = 0.95);
 
-/// Share of eigenvalues by magnitude: bin b holds edges[b] ≤ |x| < edges[b+1], positive and negative apart.
-struct MagnitudeMasses {
-  Vector<double> edges;
-  Vector<double> positive, positive_half_width;  ///< t interval over probes; +inf for one probe
-  Vector<double> negative, negative_half_width;
-  double inside = 0, inside_half_width = 0;  ///< |x| < edges[0]
-  double beyond = 0, beyond_half_width = 0;  ///< |x| ≥ edges[last]
-};
-
-/// expects  edges ascending and positive, at least two
-/// ensures  all masses sum to 1
-MagnitudeMasses magnitude_masses(const SpectralDensity& density, const Vector<double>& edges, double coverage = 0.95);
-
-/// Edges lowest·10^(i/per_decade) up to at least `highest`.
-/// expects  0 < lowest < highest, per_decade ≥ 1
-Vector<double> logarithmic_edges(double lowest, double highest, int per_decade);
-
 /// tr A and ‖A‖_F² from the moments of the probes, free of further products; +inf error for one probe.
 /// math     Σ_k λ_k + (n-k)·mean v'Av;  Σ_k λ_k² + (n-k)·mean ‖PAv‖², which leaves out 2‖PAU‖_F² of inexact pairs
 MeanEstimate trace_of(const SpectralDensity& density);

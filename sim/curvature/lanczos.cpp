@@ -57,10 +57,4 @@ Lanczos::Ritz Lanczos::ritz() const {
   return ritz;
 }
 
-double orthogonality_loss(const Lanczos& l) {
-  const auto v = l.basis.leftCols(l.steps);
-  const Basis gram = v.transpose() * v;
-  return (gram - Basis::Identity(l.steps, l.steps)).cwiseAbs().maxCoeff();
-}
-
 }  // namespace hone

@@ -37,7 +37,4 @@ Lanczos start_lanczos(const Vector<double>& start, int capacity);
 /// source   Parlett, The Symmetric Eigenvalue Problem, ch. 13; "twice is enough" (Giraud et al. 2005)
 void extend(Lanczos& lanczos, const LinearOperator& op, int steps);
 
-/// max |V'V - I|: certificate C1a.
-double orthogonality_loss(const Lanczos& lanczos);
-
 }  // namespace hone

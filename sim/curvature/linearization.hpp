@@ -89,7 +89,6 @@ class Linearization {
   /// Single products, for callers that need no operator.
   /// shapes  v, result (P)
   void hessian_product(const Vector<double>& v, Vector<double>& result) { hessian().apply(v, result); }
-  void ggn_product(const Vector<double>& v, Vector<double>& result) { ggn().apply(v, result); }
 
  private:
   enum class Kind { hessian, ggn, empirical_fisher, sampled_fisher };

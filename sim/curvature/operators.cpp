@@ -97,17 +97,6 @@ LinearOperator shifted(LinearOperator op, double s) {
   return operator_of({size, std::move(op), keep, finish});
 }
 
-LinearOperator deflated(LinearOperator op, Basis u, Vector<double> lambda) {
-  EXPECTS(u.rows() == op.size && u.cols() == lambda.size(), "deflated: vectors {} x {}, {} values, operator of size {}",
-          u.rows(), u.cols(), lambda.size(), op.size);
-  const Index size = op.size;
-  const auto finish = [u = std::move(u), lambda = std::move(lambda)](const Vector<double>& v, Vector<double>& product) {
-    const Vector<double> parts = lambda.cwiseProduct(u.transpose() * v);
-    product.noalias() -= u * parts;
-  };
-  return operator_of({size, std::move(op), keep, finish});
-}
-
 LinearOperator projected(LinearOperator op, Basis u) {
   EXPECTS(u.rows() == op.size, "projected: vectors of {}, operator of size {}", u.rows(), op.size);
   const Index size = op.size;

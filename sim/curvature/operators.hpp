@@ -1,5 +1,5 @@
 // Symmetric matrices known by their products, as values: they are handed to the solvers, and composed from parts by
-// free functions (restricted, scaled, shifted, deflated, projected, added). This file does not depend on a model.
+// free functions (restricted, scaled, shifted, projected, added). This file does not depend on a model.
 #pragma once
 
 #include <functional>
@@ -37,11 +37,6 @@ LinearOperator scaled(LinearOperator op, Vector<double> d);
 
 /// A + s I.
 LinearOperator shifted(LinearOperator op, double s);
-
-/// A - U diag(λ) U': known eigenpairs moved to eigenvalue 0, the others left where they are.
-/// shapes   U (size, k) orthonormal, λ (k)
-/// cost     4·size·k flops more per product
-LinearOperator deflated(LinearOperator op, Basis u, Vector<double> lambda);
 
 /// (I - UU') A (I - UU'): nothing of span U is left, even where U is not invariant under A.
 /// shapes   U (size, k) orthonormal

@@ -25,16 +25,6 @@ double stability_threshold(const OptimizerOptions& options, double lr) {
   return options.kind == OptimizerKind::adamw ? plain / (1 - options.beta1) : plain;
 }
 
-Vector<double> rounding_scale(const std::vector<double>& step2) {
-  Vector<double> d(Index(step2.size()));
-  for (Index i = 0; i < d.size(); ++i) {
-    const double s2 = step2[size_t(i)];
-    EXPECTS(s2 >= 0 && std::isfinite(s2), "rounding_scale: squared step {} of parameter {}", s2, i);
-    d[i] = std::sqrt(s2 / 12);
-  }
-  return d;
-}
-
 template Vector<double> adam_preconditioner<float>(const OptimizerOptions&, const OptimizerState<float>&);
 template Vector<double> adam_preconditioner<double>(const OptimizerOptions&, const OptimizerState<double>&);
 

@@ -1,4 +1,4 @@
-// Diagonals for scaled(): the coordinates in which an optimizer or a quantizer sees the curvature.
+// Diagonal for scaled(): the coordinates in which an optimizer sees the curvature.
 #pragma once
 
 #include <vector>
@@ -25,11 +25,5 @@ Vector<double> adam_preconditioner(const OptimizerOptions& options, const Optimi
 /// expects  lr > 0
 /// source   Cohen et al. 2022, prop. 1; without momentum Cohen et al. 2021 (arXiv:2103.00065)
 double stability_threshold(const OptimizerOptions& options, double lr);
-
-/// d_i = step_i/√12: a direction of unit length in these coordinates is one standard deviation of rounding error, and
-/// ½ tr(D H D) the damage that independent errors would do.
-/// shapes  step2 (P) squared steps of the quantizer, 0 where nothing is rounded
-/// errors  ContractError when a squared step is negative or not finite
-Vector<double> rounding_scale(const std::vector<double>& step2);
 
 }  // namespace hone

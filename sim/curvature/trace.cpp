@@ -121,14 +121,6 @@ TraceEstimate frobenius_norm2(const LinearOperator& op, const TraceOptions& o, c
   return estimate_of(samples);
 }
 
-Certificate certify_squares(const Vector<double>& known_values, const MeanEstimate& norm2) {
-  const double sum = known_values.squaredNorm();
-  const double width = half_width(norm2, three_sigma);
-  return certify("C3c",
-                 "sum of known theta^2 over the squared Frobenius norm; limit 1 + half of its 99.73 % t interval",
-                 sum == 0 ? 0 : sum / norm2.mean, 1 + (width == 0 ? 0 : width / norm2.mean) + 1e-12);
-}
-
 AdaptiveTrace adaptive_trace(const LinearOperator& op, const AdaptiveTraceOptions& o, const Eigenpairs* known) {
   EXPECTS(o.relative_half_width > 0, "adaptive trace: relative half width {}", o.relative_half_width);
   EXPECTS(o.probes_max >= fewest_probes, "adaptive trace: at most {} probes, at least {} are needed", o.probes_max,

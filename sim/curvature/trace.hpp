@@ -73,11 +73,6 @@ DiagonalEstimate diagonal_estimate(const LinearOperator& op, const TraceOptions&
 /// ‖A‖_F² = E‖Az‖².
 TraceEstimate frobenius_norm2(const LinearOperator& op, const TraceOptions& options, const Eigenpairs* known = nullptr);
 
-/// C3c: Σ λ_k² of known eigenvalues over ‖A‖_F², at most 1 + half of the relative t interval that
-/// leaves out what 3 standard errors of many samples leave out.
-/// expects  `norm2` measured without those pairs, else the certificate is meaningless
-Certificate certify_squares(const Vector<double>& known_values, const MeanEstimate& norm2);
-
 enum class TraceStop {
   target_met,        ///< half width of the t interval ≤ target·|mean|
   probes_exhausted,  ///< probes_max reached before that

@@ -137,25 +137,6 @@ std::vector<double> levels(Format format) {
   return out;
 }
 
-std::vector<double> decode_table(Format format) {
-  if (format == Format::nf4) return levels(format);
-  std::vector<double> table;
-  if (format == Format::bnb_fp4) {
-    for (const double sign : {1.0, -1.0})
-      for (const double v : bnb_fp4_twelfths) table.push_back(sign * v / 12);
-    return table;
-  }
-  const MinifloatShape shape = shape_of(format);
-  const int patterns = 1 << (shape.exponent_bits + shape.mantissa_bits), top = top_magnitude(format);
-  for (const double sign : {1.0, -1.0})
-    for (int magnitude = 0; magnitude < patterns; ++magnitude) {
-      const bool is_infinity = magnitude == top + 1 && reserves_top_exponent(format);
-      const double special = is_infinity ? infinity : std::numeric_limits<double>::quiet_NaN();
-      table.push_back(sign * (magnitude <= top ? decode_magnitude(shape, magnitude) : special));
-    }
-  return table;
-}
-
 double storage_bits(Format format) {
   if (is_minifloat(format)) return 1 + exponent_bits(format) + mantissa_bits(format);
   EXPECTS(format != Format::integer, "format: the bits of integer codes are a choice of the quantizer");

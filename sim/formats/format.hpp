@@ -66,10 +66,6 @@ int top_code(Format format);
 /// expects  format is not integer; minifloats with E < 8
 std::vector<double> levels(Format format);
 
-/// The value of every bit pattern 0 … 2^bits - 1: sign, exponent, mantissa; index order for lists.
-/// expects  a minifloat of at most 16 bits, nf4 or bnb_fp4
-std::vector<double> decode_table(Format format);
-
 /// Bits that one element takes without its scale.
 /// math     log2(3) for ternary
 /// expects  format is not integer

@@ -239,7 +239,6 @@ std::string_view name_of(OutlierAbsmax rule) { return find_name(outlier_absmax_n
 std::string_view name_of(Granularity granularity) { return find_name(granularity_names, granularity); }
 
 Grid grid_from_name(std::string_view name) { return find_value(grid_names, "grid", name); }
-Rounding rounding_from_name(std::string_view name) { return find_value(rounding_names, "rounding", name); }
 OutlierAbsmax outlier_absmax_from_name(std::string_view name) {
   return find_value(outlier_absmax_names, "outlier_absmax", name);
 }

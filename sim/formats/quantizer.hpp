@@ -70,7 +70,6 @@ std::string_view name_of(Granularity granularity);
 std::string_view name_of(OutlierAbsmax rule);
 /// errors  OptionError naming the nearest known name
 Grid grid_from_name(std::string_view name);
-Rounding rounding_from_name(std::string_view name);
 Granularity granularity_from_name(std::string_view name);
 OutlierAbsmax outlier_absmax_from_name(std::string_view name);
 

@@ -35,7 +35,6 @@ double normal_mass(double a, double b) {
 
 std::string_view name_of(ScaleRule rule) { return find_name(rule_names, rule); }
 std::string_view name_of(ScaleKind kind) { return find_name(kind_names, kind); }
-ScaleRule scale_rule_from_name(std::string_view name) { return find_value(rule_names, "rule", name); }
 ScaleKind scale_kind_from_name(std::string_view name) { return find_value(kind_names, "scale", name); }
 
 double gaussian_error(const std::vector<double>& levels, double step) {

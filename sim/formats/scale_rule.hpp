@@ -39,7 +39,6 @@ inline bool is_real(ScaleKind kind) {
 std::string_view name_of(ScaleRule rule);
 std::string_view name_of(ScaleKind kind);
 /// errors  OptionError naming the nearest known name
-ScaleRule scale_rule_from_name(std::string_view name);
 ScaleKind scale_kind_from_name(std::string_view name);
 
 /// Mean squared error of a standard normal on the grid step·levels, each value going to the nearest level.

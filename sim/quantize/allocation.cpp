@@ -177,43 +177,4 @@ Allocation allocate_by_share(const std::vector<AllocationItem>& items, const std
   return allocation_of(items, choices);
 }
 
-std::vector<double> water_filling(const std::vector<Index>& counts, const std::vector<double>& sensitivities,
-                                  double average_bits, double low, double high) {
-  EXPECTS(counts.size() == sensitivities.size() && !counts.empty(), "water filling: {} counts, {} sensitivities",
-          counts.size(), sensitivities.size());
-  EXPECTS(low <= average_bits && average_bits <= high, "water filling: {} bits outside [{}, {}]", average_bits, low,
-          high);
-  double total = 0, top = 0, dead = 0;  // weights in all, greatest sensitivity, weights of sensitivity 0
-  for (size_t i = 0; i < counts.size(); ++i) {
-    EXPECTS(counts[i] >= 1 && std::isfinite(sensitivities[i]) && sensitivities[i] >= 0,
-            "water filling: item {} has {} weights of sensitivity {}; sound_sensitivities takes measured ones", i,
-            counts[i], sensitivities[i]);
-    total += double(counts[i]);
-    if (sensitivities[i] == 0) dead += double(counts[i]);
-    top = std::max(top, sensitivities[i]);
-  }
-  if (top == 0) return std::vector<double>(counts.size(), average_bits);
-  // What is left for the weights of sensitivity 0 when all others are as wide as may be.
-  const double rest = average_bits * total - high * (total - dead);
-  if (dead > 0 && rest > low * dead) {
-    std::vector<double> widths;
-    for (double sensitivity : sensitivities) widths.push_back(sensitivity > 0 ? high : rest / dead);
-    return widths;
-  }
-  const auto width = [&](double sensitivity, double log2_level) {
-    return sensitivity > 0 ? std::clamp((std::log2(sensitivity) - log2_level) / 2, low, high) : low;
-  };
-  // The mean width falls as the level of the water rises; 2200 covers every ratio of two doubles.
-  double dry = std::log2(top) - 2200 - 2 * high, flooded = std::log2(top) - 2 * low;
-  for (int i = 0; i < 200; ++i) {
-    const double middle = (dry + flooded) / 2;
-    double sum = 0;
-    for (size_t l = 0; l < counts.size(); ++l) sum += double(counts[l]) * width(sensitivities[l], middle);
-    (sum >= average_bits * total ? dry : flooded) = middle;
-  }
-  std::vector<double> widths;
-  for (double sensitivity : sensitivities) widths.push_back(width(sensitivity, dry));
-  return widths;
-}
-
 }  // namespace hone

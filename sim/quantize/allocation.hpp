@@ -1,7 +1,6 @@
 // Bits under a budget: which matrix, or which group of rows, gets how many. Scores come in as numbers (a trace, a
 // Fisher sum, a measured loss), so that one solver serves them all and they can be compared on one budget.
-//   source  HAWQ-V2 (Dong et al. 2020): Σ Ω_l(b_l) minimal under Σ bits ≤ budget; reverse water-filling: Cover and
-//           Thomas, section 10.3
+//   source  HAWQ-V2 (Dong et al. 2020): Σ Ω_l(b_l) minimal under Σ bits ≤ budget
 #pragma once
 
 #include <cstdint>
@@ -61,13 +60,5 @@ Allocation allocate_exactly(const std::vector<AllocationItem>& items, std::int64
 /// errors   as allocate_exactly
 Allocation allocate_by_share(const std::vector<AllocationItem>& items, const std::vector<double>& scores,
                              std::int64_t budget_bits);
-
-/// Real-valued widths that minimize Σ n_l v_l 4^(-b_l) at Σ n_l b_l = average·Σ n_l within [low, high].
-/// math     b_l = clip(½ log2(v_l/λ)); without active bounds b̄ + ½ log2(v_l / geometric mean). Items of v_l = 0 have
-///          the limit v_l → 0+: `low` until all others are at `high`, and what is left then, in equal widths
-/// units    v_l: loss rise per weight at 0 bits, for example step²-free curvature times variance
-/// expects  equal sizes, n_l ≥ 1, v_l ≥ 0, low ≤ average ≤ high
-std::vector<double> water_filling(const std::vector<Index>& counts, const std::vector<double>& sensitivities,
-                                  double average_bits, double low, double high);
 
 }  // namespace hone

@@ -98,31 +98,6 @@ struct GuidedLane {
 
 Index row_group(Index rows, Index groups, Index k) { return k * rows / groups; }
 
-std::vector<Matrix<double>> guided_grams(ConstMatRef<double> x, ConstMatRef<double> g, Index groups) {
-  EXPECTS(x.rows() == g.rows() && x.rows() > 0 && groups >= 1 && groups <= g.cols(),
-          "guided grams: X {} x {}, G {} x {}, {} groups", x.rows(), x.cols(), g.rows(), g.cols(), groups);
-  std::vector<Matrix<double>> grams;
-  for (Index k = 0; k < groups; ++k) {
-    const Vector<double> weights =
-        token_weights<double>(g, row_group(g.cols(), groups, k), row_group(g.cols(), groups, k + 1));
-    const Matrix<double> weighted = weights.asDiagonal() * x;
-    GramSum<double> sum(x.cols());
-    sum.add(weighted);
-    grams.push_back(sum.scaled(1 / double(x.rows())));
-  }
-  return grams;
-}
-
-double guided_error(ConstMatRef<double> d, const std::vector<Matrix<double>>& grams) {
-  const Index groups = static_cast<Index>(grams.size());
-  double sum = 0;
-  for (Index k = 0; k < groups; ++k) {
-    const Index first = row_group(d.rows(), groups, k);
-    sum += gram_error(d.middleRows(first, row_group(d.rows(), groups, k + 1) - first), grams[static_cast<size_t>(k)]);
-  }
-  return sum;
-}
-
 GptqResult gptq_guided(ConstMatRef<double> w, const std::vector<Matrix<double>>& grams, const GptqOptions& options) {
   const Index groups = static_cast<Index>(grams.size());
   EXPECTS(groups >= 1 && groups <= w.rows(), "gptq_guided: {} Gram matrices for {} rows", groups, w.rows());

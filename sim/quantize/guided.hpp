@@ -17,14 +17,6 @@ namespace hone {
 /// First row of group k of `groups` nearly equal groups of `rows` rows; row_group(rows, groups, groups) is `rows`.
 Index row_group(Index rows, Index groups, Index k);
 
-/// F_k = (1/n) Σ_t mean_{j in k}(G_tj²) x_t x_tᵀ for groups of consecutive outputs.
-/// expects  1 ≤ groups ≤ O
-/// ensures  with groups = O: Σ_j d_jᵀ F_j d_j = ‖G ⊙ (X Dᵀ)‖²/n
-std::vector<Matrix<double>> guided_grams(ConstMatRef<double> x, ConstMatRef<double> g, Index groups);
-
-/// Σ_k tr(D_k F_k D_kᵀ), D_k the rows of group k.
-double guided_error(ConstMatRef<double> d, const std::vector<Matrix<double>>& grams);
-
 /// GPTQ with one H for each group of rows; the dead columns and the damping of the worst group are reported.
 /// errors  OptionError as gptq, and for tensor granularity: its step would be shared by rows that are worked apart
 GptqResult gptq_guided(ConstMatRef<double> w, const std::vector<Matrix<double>>& grams, const GptqOptions& options);
@@ -38,6 +30,8 @@ struct GuidedOptions {
 };
 
 /// The guided Gram matrices of one weight.
+/// math     F_k = (1/n) Σ_t mean_{j in k}(G_tj²) x_t x_tᵀ for groups k of consecutive outputs; with a group for each
+///          output Σ_j d_jᵀ F_j d_j = ‖G ⊙ (X Dᵀ)‖²/n
 struct GuidedStatistics {
   std::string block;
   std::vector<Matrix<double>> grams;

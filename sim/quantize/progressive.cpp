@@ -110,8 +110,6 @@ double PrecisionSchedule::average_bits() const {
   return double(std::accumulate(bits.begin(), bits.end(), std::int64_t(0))) / double(bits.size());
 }
 
-bool PrecisionSchedule::is_non_increasing() const { return std::is_sorted(bits.rbegin(), bits.rend()); }
-
 PrecisionSchedule step_down(const std::vector<int>& bits, const std::vector<Index>& switches, Index length) {
   const bool is_falling = std::is_sorted(bits.rbegin(), bits.rend()) && !bits.empty();
   const bool is_inside = switches.empty() || (switches.front() >= 0 && switches.back() <= length);

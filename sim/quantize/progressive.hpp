@@ -64,7 +64,6 @@ struct PrecisionSchedule {
 
   /// Mean over the generated tokens, Σ b(t)/T; the prompt does not count.
   double average_bits() const;
-  bool is_non_increasing() const;
 };
 
 /// bits[i] from token switches[i-1] to token switches[i]: one more width than switches.

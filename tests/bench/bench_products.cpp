@@ -75,7 +75,7 @@ void product(benchmark::State& state) {
   Linearization<Transformer<S>> linear(*s.model, theta.data(), s.data, {{256, s.threads}});
   const Vector<double> v = Vector<double>::Ones(linear.size());
   Vector<double> result;
-  const auto apply = [&] { kind == Kind::hessian ? linear.hessian_product(v, result) : linear.ggn_product(v, result); };
+  const auto apply = [&] { kind == Kind::hessian ? linear.hessian_product(v, result) : linear.ggn().apply(v, result); };
   for (auto _ : state) apply();
   const double seconds = best_seconds(apply, 5);
   report(state, seconds, s.flops(kind == Kind::hessian ? 12 : 8), gemm_flops<S>(s.threads));

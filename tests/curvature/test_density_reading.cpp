@@ -57,39 +57,6 @@ TEST_CASE("cdf: the exact function of the probe lies within the quadrature bound
   }
 }
 
-TEST_CASE("magnitudes: hand case; zero and values beyond the edges are not lost") {
-  const SpectralDensity d = exact_density(Vector<double>{{-2, -0.5, 0, 0.05, 0.1, 3, -40, 100}});
-  const MagnitudeMasses m = magnitude_masses(d, logarithmic_edges(0.1, 10, 1));
-  REQUIRE(m.edges.size() == 3);
-  CHECK_NEAR(m.edges[2], 10, 1e-14, 0);
-  CHECK(m.positive[0] == 0.125);
-  CHECK(m.positive[1] == 0.125);
-  CHECK(m.negative[0] == 0.125);
-  CHECK(m.negative[1] == 0.125);
-  CHECK(m.inside == 0.25);
-  CHECK(m.beyond == 0.25);
-  CHECK(m.positive_half_width.maxCoeff() == 0);
-  CHECK_THROWS_AS(magnitude_masses(d, Vector<double>{{1, 1}}), ContractError);
-  CHECK_THROWS_AS(logarithmic_edges(0, 1, 3), ContractError);
-}
-
-TEST_CASE("magnitudes: masses of a measured density sum to 1 and meet the exact ones within their bands") {
-  Vector<double> spectrum(150);
-  for (Index i = 0; i < 150; ++i) spectrum[i] = (i % 3 ? 1 : -1) * std::pow(10, -3 + 4.0 * double(i) / 149);
-  const test::SpectralCase c(spectrum, 3);
-  const Vector<double> edges = logarithmic_edges(2e-3, 8, 1);
-  const MagnitudeMasses m = magnitude_masses(spectral_density(c.op, {.probes = 12, .steps = 149}), edges, 0.9999);
-  const MagnitudeMasses exact = magnitude_masses(exact_density(spectrum), edges);
-  CHECK_NEAR(m.positive.sum() + m.negative.sum() + m.inside + m.beyond, 1, 1e-13, 0);
-  for (Index b = 0; b < m.positive.size(); ++b) {
-    CHECK_NEAR(m.positive[b], exact.positive[b], 0, m.positive_half_width[b]);
-    CHECK_NEAR(m.negative[b], exact.negative[b], 0, m.negative_half_width[b]);
-  }
-  CHECK_NEAR(m.inside, exact.inside, 0, m.inside_half_width);
-  CHECK_NEAR(m.beyond, exact.beyond, 0, m.beyond_half_width);
-  CHECK(exact.negative.maxCoeff() > 0.05);
-}
-
 TEST_CASE("W1: hand cases, symmetry, order of the points and unequal totals") {
   using V = Vector<double>;
   const PointMasses at0{V{{0}}, V{{1}}}, at3{V{{3}}, V{{1}}}, both{V{{3, 0}}, V{{0.25, 0.75}}};

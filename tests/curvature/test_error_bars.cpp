@@ -43,14 +43,5 @@ TEST_CASE("error bars: 95 % intervals of both traces and the norm hold the truth
   }
 }
 
-TEST_CASE("error bars: a certificate from few probes is held against the quantile of these few") {
-  const Vector<double> known = Vector<double>::Constant(1, 10);  // theta^2 = 100
-  const MeanEstimate two{60, 20, 2}, many{60, 20, 400};
-  CHECK(certify_squares(known, two).passed);  // 100 lies within 60 ± 235 · 20
-  CHECK(certify_squares(known, many).passed == (100 <= 60 + 3 * 20 * 1.001));
-  CHECK_FALSE(certify_squares(known, MeanEstimate{60, 12, 400}).passed);
-  CHECK(certify_squares(known, MeanEstimate{60, 12, 4}).passed);
-}
-
 }  // namespace
 }  // namespace hone

@@ -9,18 +9,13 @@
 namespace hone {
 namespace {
 
-struct TinyCase {
-  TransformerOptions options = test::tiny_llama();
-  Transformer<double> model{options};
-  TokenBatch data = test::random_tokens(options, 7, 1);
-  Vector<double> theta = test::random_parameters(model.layout(), 2);
-  Vector<double> v = test::normals(theta.size(), 3);
+struct DifferenceCase : test::TinyCase {
   Linearization<Transformer<double>> linear{model, theta.data(), data, {{10, 1}}};
   GradientFunction gradient = gradient_function(model, data, {10, 1});
 };
 
 TEST_CASE("C0c: the Hessian product agrees with differences of the gradient to 1e-8 [transformer, 3 directions]") {
-  TinyCase c;
+  DifferenceCase c;
   for (std::uint32_t i = 0; i < 3; ++i) {
     const Certificate found =
         finite_difference_check(c.linear.hessian(), c.gradient, c.theta, test::normals(c.theta.size(), 30 + i));
@@ -31,7 +26,7 @@ TEST_CASE("C0c: the Hessian product agrees with differences of the gradient to 1
 }
 
 TEST_CASE("C0c: the float Hessian product agrees with differences of the double gradient to 1e-4") {
-  TinyCase c;
+  DifferenceCase c;
   const Transformer<float> single(c.options);
   Linearization<Transformer<float>> in_float(single, c.theta.data(), c.data, {{10, 1}});
   const Certificate found = finite_difference_check(in_float.hessian(), c.gradient, c.theta, c.v, {.limit = 1e-4});
@@ -41,7 +36,7 @@ TEST_CASE("C0c: the float Hessian product agrees with differences of the double 
 }
 
 TEST_CASE("C0c: fails on the Gauss-Newton product, on a Hessian that is off by 1e-7, and on NaN") {
-  TinyCase c;
+  DifferenceCase c;
   const LinearOperator h = c.linear.hessian();
   CHECK_FALSE(finite_difference_check(c.linear.ggn(), c.gradient, c.theta, c.v).passed);
   const Certificate off = finite_difference_check(linear_combination({{1 + 1e-7, h}}), c.gradient, c.theta, c.v);
@@ -56,7 +51,7 @@ TEST_CASE("C0c: fails on the Gauss-Newton product, on a Hessian that is off by 1
 }
 
 TEST_CASE("C0c: does not depend on the length of v [1e-9 and 1e9]") {
-  TinyCase c;
+  DifferenceCase c;
   for (double length : {1e-9, 1e9})
     CHECK(finite_difference_check(c.linear.hessian(), c.gradient, c.theta, length * c.v).passed);
 }
@@ -66,7 +61,7 @@ TEST_CASE("noise_floor: of a known perturbation, of float products (1e-9 to 1e-5
   const LinearOperator op = test::operator_of(a);
   CHECK_NEAR(noise_floor(linear_combination({{1 + 1e-3, op}}), op, test::normals(9, 6)), 1e-3, 1e-10, 0);
   CHECK(std::isnan(noise_floor(linear_combination({{NAN, op}}), op, test::normals(9, 6))));
-  TinyCase c;
+  DifferenceCase c;
   const Transformer<float> single(c.options);
   Linearization<Transformer<float>> in_float(single, c.theta.data(), c.data, {{10, 1}});
   const double floor = noise_floor(in_float.hessian(), c.linear.hessian(), c.v);

@@ -1,28 +1,15 @@
 // Two tiny models against two libraries that know nothing of hone or of each other, curvlinops and
 // hessian-eigenthings, in float64. The files are written by experiments/peers/make_golden.py.
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "sim/curvature/dense.hpp"
 #include "sim/curvature/extremes.hpp"
 #include "sim/curvature/linearization.hpp"
+#include "tests/support/json_values.hpp"
 #include "tests/support/near.hpp"
 
 namespace hone::test {
 namespace {
 
 using nlohmann::json;
-
-json load_golden(const std::string& name) {
-  std::ifstream file(std::string(HONE_GOLDEN) + "/spectra/" + name + ".json");
-  REQUIRE(file.good());
-  return json::parse(file);
-}
-
-Vector<double> vector_of(const json& numbers) {
-  const auto values = numbers.get<std::vector<double>>();
-  return ConstVecView<double>(values.data(), Index(values.size()));
-}
 
 /// Each to 1e-8 of its own size.
 void check_eigenvalues(const Vector<double>& a, const json& wanted) {
@@ -118,19 +105,19 @@ VectorBatch vectors_of(const json& golden) {
 TEST_SUITE_BEGIN("golden");
 
 TEST_CASE("golden: a transformer's curvature equals that of curvlinops and hessian-eigenthings [1576 parameters]") {
-  const json golden = load_golden("transformer_2_8");
+  const json golden = load_golden("spectra/transformer_2_8.json");
   const Transformer<double> model(transformer_options(golden["model"]));
   check_against(model, tokens_of(golden), golden);
 }
 
 TEST_CASE("golden: the solver finds both ends of a transformer's spectra as two libraries have them") {
-  const json golden = load_golden("transformer_2_8");
+  const json golden = load_golden("spectra/transformer_2_8.json");
   const Transformer<double> model(transformer_options(golden["model"]));
   check_solver(model, tokens_of(golden), golden);
 }
 
 TEST_CASE("golden: an MLP's curvature and spectra equal those of curvlinops and hessian-eigenthings") {
-  const json golden = load_golden("mlp_8_12_12_4");
+  const json golden = load_golden("spectra/mlp_8_12_12_4.json");
   const Mlp<double> model({.widths = golden["model"]["widths"].get<std::vector<Index>>()});
   check_against(model, vectors_of(golden), golden);
   check_solver(model, vectors_of(golden), golden);

@@ -12,6 +12,12 @@ Basis random_symmetric(Index n, std::uint32_t number) {
   return 0.5 * (g + g.transpose());
 }
 
+/// max |V'V - I|.
+double orthogonality_loss(const Lanczos& l) {
+  const Basis v = l.basis.leftCols(l.steps);
+  return (v.transpose() * v - Basis::Identity(l.steps, l.steps)).cwiseAbs().maxCoeff();
+}
+
 TEST_CASE("lanczos: A V = V T + beta v e' and V'V = I [random symmetric, n <= 60, 12 draws]") {
   for (std::uint32_t i = 0; i < 12; ++i) {
     const Index n = 5 + 5 * Index(i);

@@ -12,14 +12,7 @@ namespace hone {
 namespace {
 
 using test::relative_error;
-
-struct TinyCase {
-  TransformerOptions options = test::tiny_llama();
-  Transformer<double> model{options};
-  TokenBatch data = test::random_tokens(options, 7, 1);
-  Vector<double> theta = test::random_parameters(model.layout(), 2);
-  Vector<double> v = test::normals(theta.size(), 3);
-};
+using test::TinyCase;
 
 Vector<double> product(const LinearOperator& op, const Vector<double>& v) {
   Vector<double> result;

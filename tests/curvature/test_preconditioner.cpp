@@ -69,16 +69,5 @@ TEST_CASE("preconditioned sharpness: the project's own updates shrink 2 % below 
   }
 }
 
-TEST_CASE("rounding_scale: half the trace of D H D is the damage of independent rounding errors, Σ step²/24 H_ii") {
-  const Basis h = test::matrix_with_spectrum(Vector<double>::LinSpaced(6, 0.5, 4), 7);
-  const std::vector<double> step2 = {0.1, 0.02, 0, 0.4, 0.3, 0.001};
-  double damage = 0;
-  for (Index i = 0; i < 6; ++i) damage += step2[size_t(i)] / 24 * h(i, i);
-  const Basis seen = test::dense(scaled(test::operator_of(h), rounding_scale(step2)));
-  CHECK_NEAR(seen.trace() / 2, damage, 1e-14, 0);
-  CHECK_THROWS_AS(rounding_scale({-1e-3}), ContractError);
-  CHECK_THROWS_AS(rounding_scale({NAN}), ContractError);
-}
-
 }  // namespace
 }  // namespace hone

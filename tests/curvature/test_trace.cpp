@@ -131,7 +131,7 @@ TEST_CASE("diagonal: entries within 5 of their own standard errors, which theory
   CHECK((diagonal_estimate(c.op, {.probes = 1}).standard_error.array() == INFINITY).all());
 }
 
-TEST_CASE("Frobenius norm: within 4 standard errors, deflated and not; known squares never exceed it") {
+TEST_CASE("Frobenius norm: within 4 standard errors, deflated and not") {
   const test::SpectralCase c(test::bulk_and_outliers(70, 4), 16);
   const Eigenpairs pairs = c.last(4);
   const TraceEstimate plain = frobenius_norm2(c.op, {.probes = 100});
@@ -139,9 +139,6 @@ TEST_CASE("Frobenius norm: within 4 standard errors, deflated and not; known squ
   CHECK_NEAR(plain.mean, c.spectrum.squaredNorm(), 0, 4 * plain.standard_error);
   CHECK_NEAR(deflated.mean, c.spectrum.squaredNorm(), 0, 4 * deflated.standard_error);
   CHECK(deflated.standard_error < 0.01 * plain.standard_error);
-  CHECK(certify_squares(pairs.values, plain).passed);
-  CHECK_FALSE(certify_squares(3 * pairs.values, plain).passed);
-  CHECK(certify_squares(Vector<double>::Zero(2), MeanEstimate{0, 0, 5}).passed);
 }
 
 TEST_CASE("adaptive: meets its target, stops by the interval, and never before 8 probes") {

@@ -1,14 +1,19 @@
-// Judges the run files that are named, or without any a study whose answer is known: its damage is its prediction.
+// Prints the verdicts of a verdicts.json, or judges the run files that are named, or without any a study whose answer is
+// known: its damage is its prediction.
 #include <cmath>
 #include <cstdio>
 
+#include "sim/base/atomic_file.hpp"
 #include "theory/questions/judge.hpp"
 #include "theory/solvable/synthetic_rows.hpp"
 
 int main(int count, char** names) {
   using namespace hone::theory;
   Table table;
-  if (count > 1) {
+  std::vector<Verdict> verdicts;
+  if (count == 2 && std::string_view(names[1]).ends_with(".json")) {
+    verdicts = verdicts_from_json(hone::read_text(names[1]), names[1]);
+  } else if (count > 1) {
     table = collect({names + 1, names + count});
   } else {
     table.ptq = planted_ptq(SyntheticGrid{}, PlantedLaw{});
@@ -16,7 +21,8 @@ int main(int count, char** names) {
   }
 
   bool is_explained = false;
-  for (const Verdict& v : judge(table, Thresholds{})) {
+  if (verdicts.empty()) verdicts = judge(table, Thresholds{});
+  for (const Verdict& v : verdicts) {
     const std::string outcome(outcome_name(v.outcome));
     std::printf("%s %-12s %6.3f (%.3f to %.3f)  %s\n", v.id.c_str(), outcome.c_str(), v.estimate, v.low, v.high,
                 v.question.c_str());

@@ -21,6 +21,7 @@ int main() {
 
   const hone::TokenBatch windows = source.evaluation_windows(16, 64);
   hone::Linearization linear(model, state.theta.data(), windows, {});
+  std::printf("loss %.4f nats per token, of the source itself %.4f\n", linear.loss_nats(), source.best_loss_nats(16));
   double ratio = 0;
   for (const int bits : {8, 6, 4, 3}) {
     const hone::Quantizer quantizer{.bits = bits, .grid = hone::Grid::restricted};

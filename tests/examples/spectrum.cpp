@@ -21,7 +21,10 @@ int main() {
   // README]
 
   std::printf("g'Hg/g'g %.3f; trace %.3f ± %.3f\n", v.dot(product) / v.squaredNorm(), trace.mean, trace.standard_error);
+  const auto fine = hone::adaptive_trace(linear.hessian(), {.relative_half_width = 0.15}, &top);
+  std::printf("trace to 15 %%: %.3f ± %.3f after %d probes\n", fine.estimate.mean, fine.half_width,
+              static_cast<int>(fine.estimate.products));
   for (hone::Index i = 0; i < top.values.size(); ++i)
     std::printf("eigenvalue %.6f, error at most %.1e\n", top.values[i], top.error_bounds[i]);
-  return top.stop == hone::ExtremesStop::converged && trace.mean > top.values[0] ? 0 : 1;
+  return hone::all_passed(top.certificates) && fine.stop == hone::TraceStop::target_met ? 0 : 1;
 }

@@ -16,10 +16,6 @@
 namespace hone::test {
 namespace {
 
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  return normals(rows * cols, number).reshaped<Eigen::RowMajor>(rows, cols);
-}
-
 Matrix<double> quantized(Matrix<double> m, const Quantizer& q, std::vector<double>* steps = nullptr) {
   fake_quantize<double>(m, q, m.rows(), steps);
   return m;
@@ -192,7 +188,7 @@ TEST_CASE("validate: contradictions between format, scale, rule and granularity 
   CHECK_NOTHROW((Quantizer{.bits = 1, .grid = Grid::float_min}.validate("w")));
   CHECK_NOTHROW((Quantizer{.bits = 16, .grid = Grid::full, .scale = ScaleKind::e8m0}.validate("w")));
   CHECK(scale_kind_from_name("e8m0") == ScaleKind::e8m0);
-  CHECK_THROWS_WITH_AS(scale_rule_from_name("mean"), doctest::Contains("did you mean"), OptionError);
+  CHECK_THROWS_WITH_AS(scale_kind_from_name("fp17"), doctest::Contains("did you mean"), OptionError);
 }
 
 TEST_CASE("scales: zeros, denormals and the largest floats are defined under every scale, NaN refused") {

@@ -10,6 +10,7 @@
 #include "sim/import/tokenizers/characters.hpp"
 #include "tests/fuzz/naive_pattern.hpp"
 #include "tests/fuzz/target.hpp"
+#include "tests/support/utf8_of.hpp"
 
 namespace hone::fuzz {
 namespace {
@@ -142,7 +143,7 @@ NaiveEncode naive_byte_level_bpe(const std::filesystem::path& file) {
   char32_t next = 256;
   for (char32_t b = 0; b < 256; ++b) {
     const bool is_plain = (b > ' ' && b < 0x7F) || (b > 0xA0 && b != 0xAD);
-    rules.spelling[b] = utf8_of(is_plain ? b : next++);
+    rules.spelling[b] = test::utf8_of(is_plain ? b : next++);
   }
   rules.add_cut(object["pre_tokenizer"]);
   return [rules](std::string_view text) { return rules.encode(text); };

@@ -7,6 +7,7 @@
 #include "sim/import/tokenizers/normalizer.hpp"
 #include "sim/import/tokenizers/text_tokenizer.hpp"
 #include "tests/import/stored.hpp"
+#include "tests/support/utf8_of.hpp"
 
 namespace hone::test {
 namespace {

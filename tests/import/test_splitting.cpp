@@ -5,6 +5,7 @@
 #include "sim/import/tokenizers/pre_tokenizer.hpp"
 #include "tests/import/stored.hpp"
 #include "tests/support/draws.hpp"
+#include "tests/support/utf8_of.hpp"
 
 namespace hone::test {
 namespace {

@@ -1,12 +1,9 @@
-// Layers whose quantization couples inputs and weights, or tokens of one batch: LLM.int8() and shared block scales;
-// and the packing of codes.
+// Layers whose quantization couples inputs and weights, or tokens of one batch: LLM.int8() and shared block scales.
 #include <doctest/doctest.h>
-#include <rapidcheck.h>
 
 #include <cmath>
 
 #include "sim/formats/llm_int8.hpp"
-#include "sim/formats/packing.hpp"
 #include "sim/formats/shared_scale.hpp"
 #include "tests/support/json_values.hpp"
 #include "tests/support/near.hpp"
@@ -162,21 +159,6 @@ TEST_CASE("shared scales: zeros, a short last block and NaN are defined") {
   CHECK(l.w.leftCols(5).isZero(0));
   l.x(3, 31) = NAN;
   CHECK_THROWS_AS(shared_scales<double>(l.x, l.w, 4, 5, Balance::raw), ContractError);
-}
-
-TEST_CASE("packing: unpacking gives the codes back, in the bytes that the bits per weight promise") {
-  CHECK(rc::check([] {
-    const int bits = *rc::gen::element(1, 2, 3, 4, 5, 8);
-    const int code_min = *rc::gen::element(0, -(1 << (bits - 1)));
-    const auto codes = *rc::gen::container<std::vector<int>>(rc::gen::inRange(code_min, code_min + (1 << bits)));
-    const std::vector<std::uint8_t> bytes = pack_codes(codes, bits, code_min);
-    RC_ASSERT(bytes.size() == (codes.size() * static_cast<size_t>(bits) + 7) / 8);
-    RC_ASSERT(unpack_codes(bytes, codes.size(), bits, code_min) == codes);
-  }));
-  CHECK(pack_codes({1, 2, 3}, 4, 0) == std::vector<std::uint8_t>{0x21, 0x03});
-  CHECK_THROWS_AS(pack_codes({4}, 2, 0), ContractError);
-  CHECK_THROWS_AS(pack_codes({-3}, 2, -2), ContractError);
-  CHECK_THROWS_AS(unpack_codes({0}, 3, 4, 0), ContractError);
 }
 
 }  // namespace

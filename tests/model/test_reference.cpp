@@ -1,12 +1,10 @@
 // Stored float64 cases of another implementation (PyTorch): logits, loss, gradient, curvature
 // products, AdamW.
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "sim/model/mlp.hpp"
 #include "sim/model/objective.hpp"
 #include "sim/model/transformer.hpp"
 #include "sim/train/optimizer.hpp"
+#include "tests/support/json_values.hpp"
 #include "tests/support/model_passes.hpp"
 #include "tests/support/near.hpp"
 
@@ -15,40 +13,22 @@ namespace {
 
 using nlohmann::json;
 
-json load_case(const std::string& name) {
-  std::ifstream file(std::string(HONE_GOLDEN) + "/models/" + name + ".json");
-  REQUIRE(file.good());
-  return json::parse(file);
-}
-
-/// A JSON array of any depth as one vector, row-major.
-void append_numbers(const json& from, std::vector<double>& to) {
-  if (from.is_number()) return to.push_back(from.get<double>());
-  for (const json& part : from) append_numbers(part, to);
-}
-
-Vector<double> numbers(const json& from) {
-  std::vector<double> flat;
-  append_numbers(from, flat);
-  return ConstVecView<double>(flat.data(), Index(flat.size()));
-}
-
 template <class Model>
 void check_passes(const Model& model, const typename Model::Data& data, const json& reference) {
-  const Vector<double> theta = numbers(reference["theta"]);
+  const Vector<double> theta = vector_of(reference["theta"]);
   REQUIRE(theta.size() == model.layout().size());
   ModelPasses<Model> passes(model, data);
   const Vector<double> gradient = passes.gradient(theta);
-  CHECK(relative_error(gradient, numbers(reference["grad"])) <= 1e-11);
+  CHECK(relative_error(gradient, vector_of(reference["grad"])) <= 1e-11);
   CHECK_NEAR(passes.loss(theta), reference["loss"].get<double>(), 1e-13, 0.0);
   const auto& logits = passes.acts().logits;
   const Vector<double> z = ConstVecView<double>(logits.data, logits.size());
-  CHECK(relative_error(z, numbers(reference["logits"])) <= 1e-12);
+  CHECK(relative_error(z, vector_of(reference["logits"])) <= 1e-12);
   for (size_t i = 0; i < reference["V"].size(); ++i) {
     CAPTURE(i);
-    const Vector<double> v = numbers(reference["V"][i]);
-    CHECK(relative_error(passes.hessian_product(theta, v), numbers(reference["HV"][i])) <= 1e-11);
-    CHECK(relative_error(passes.ggn_product(theta, v), numbers(reference["GV"][i])) <= 1e-11);
+    const Vector<double> v = vector_of(reference["V"][i]);
+    CHECK(relative_error(passes.hessian_product(theta, v), vector_of(reference["HV"][i])) <= 1e-11);
+    CHECK(relative_error(passes.ggn_product(theta, v), vector_of(reference["GV"][i])) <= 1e-11);
   }
 }
 
@@ -67,13 +47,13 @@ void check_adamw(const Model& model, const typename Model::Data& data, const jso
   layout.add("all", -1, Role::matrix, 1, model.layout().size());
   OptimizerState<double> state = make_state<double>(options, layout);
   Objective<Model> objective(model, {});
-  Vector<double> theta = numbers(reference["theta"]), gradient(theta.size());
+  Vector<double> theta = vector_of(reference["theta"]), gradient(theta.size());
   for (size_t step = 0; step < 5; ++step) {
     CHECK_NEAR(objective.gradient(theta.data(), data, gradient.data()), stored["losses"][step].get<double>(), 1e-11,
                0.0);
     update(options, layout, stored["lr"], theta.data(), gradient.data(), state);
   }
-  CHECK(relative_error(theta, numbers(reference["adamw5_theta"])) <= 1e-10);
+  CHECK(relative_error(theta, vector_of(reference["adamw5_theta"])) <= 1e-10);
   CHECK_NEAR(objective.value(theta.data(), data), stored["losses"][5].get<double>(), 1e-11, 0.0);
 }
 
@@ -100,7 +80,7 @@ TransformerOptions llama_options(const json& reference) {
 }
 
 VectorBatch vectors_of(const json& reference) {
-  const Vector<double> x = numbers(reference["x"]);
+  const Vector<double> x = vector_of(reference["x"]);
   VectorBatch batch;
   batch.examples = reference["batch"];
   batch.inputs = reference["sizes"].front();
@@ -111,7 +91,7 @@ VectorBatch vectors_of(const json& reference) {
 }
 
 void check_mlp(const std::string& name, Activation activation) {
-  const json reference = load_case(name);
+  const json reference = load_golden("models/" + name + ".json");
   const Mlp<double> model({.widths = reference["sizes"].get<std::vector<Index>>(),
                            .activation = activation,
                            .loss = MlpLoss::softmax_xent,
@@ -126,7 +106,7 @@ TEST_SUITE_BEGIN("model");
 TEST_CASE(
     "transformer: logits, loss, derivatives and 5 AdamW updates equal PyTorch's [2 layers, width "
     "8]") {
-  const json reference = load_case("llama_2_8_2_half");
+  const json reference = load_golden("models/llama_2_8_2_half.json");
   const Transformer<double> model(llama_options(reference));
   const TokenBatch data = tokens_of(reference);
   check_passes(model, data, reference);

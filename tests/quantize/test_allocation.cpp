@@ -208,53 +208,5 @@ TEST_CASE("allocation: a budget below the smallest widths is refused with both n
   CHECK_THROWS_AS(allocate_by_share(items, {1, 2}, 39), OptionError);
 }
 
-TEST_CASE("water_filling: without active bounds the widths follow the geometric mean") {
-  const std::vector<Index> counts{100, 50, 850};
-  const std::vector<double> v{4, 0.3, 17};
-  double log_mean = 0;
-  for (size_t i = 0; i < 3; ++i) log_mean += double(counts[i]) / 1000 * std::log2(v[i]);
-  const auto widths = water_filling(counts, v, 4, -50, 50);
-  for (size_t i = 0; i < 3; ++i) CHECK_NEAR(widths[i], 4 + (std::log2(v[i]) - log_mean) / 2, 1e-12, 0);
-}
-
-TEST_CASE("water_filling: items of sensitivity zero take what the others cannot, and the budget is met") {
-  const std::vector<Index> counts{100, 50, 850};
-  for (double average : {2.0, 3.0, 5.0, 7.5, 8.0}) {
-    const auto widths = water_filling(counts, {0, 3, 0}, average, 2, 8);
-    double bits = 0;
-    for (size_t i = 0; i < 3; ++i) bits += double(counts[i]) * widths[i];
-    CHECK_NEAR(bits / 1000, average, 1e-12, 0);
-    CHECK(widths[0] == widths[2]);
-    // The limit of small positive sensitivities.
-    const auto limit = water_filling(counts, {1e-200, 3, 1e-200}, average, 2, 8);
-    for (size_t i = 0; i < 3; ++i) CHECK_NEAR(widths[i], limit[i], 1e-9, 0);
-  }
-}
-
-TEST_CASE("water_filling: bounds hold, the budget is met, and no shift of bits between two items helps") {
-  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
-    std::vector<Index> counts;
-    std::vector<double> v;
-    for (std::uint64_t i = 0; i < 7; ++i) {
-      counts.push_back(1 + Index(300 * uniform({seed, Domain::test, 3}, i)));
-      v.push_back(i == 3 ? 0.0 : std::exp(6 * normal({seed, Domain::test, 4}, i)));
-    }
-    const auto widths = water_filling(counts, v, 3.3, 2, 8);
-    double bits = 0, total = 0;
-    for (size_t i = 0; i < 7; ++i) {
-      CHECK(widths[i] >= 2);
-      CHECK(widths[i] <= 8);
-      bits += double(counts[i]) * widths[i], total += double(counts[i]);
-    }
-    CHECK_NEAR(bits / total, 3.3, 1e-12, 0);
-    for (size_t i = 0; i < 7; ++i)
-      for (size_t j = 0; j < 7; ++j) {
-        if (widths[i] >= 8 - 1e-9 || widths[j] <= 2 + 1e-9) continue;
-        // Slope of the loss per bit: n v 4^-b / n. More bits for i at the expense of j must not pay.
-        CHECK(v[i] * std::pow(4, -widths[i]) <= v[j] * std::pow(4, -widths[j]) * (1 + 1e-9));
-      }
-  }
-}
-
 }  // namespace
 }  // namespace hone::test

@@ -28,11 +28,6 @@ struct Inputs {
   std::vector<double> mean_abs;
 };
 
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  const Vector<double> values = normals(rows * cols, number);
-  return ConstMatView<double>(values.data(), rows, cols);
-}
-
 std::vector<Quantizer> quantizers() {
   return {{.bits = 3},
           {.bits = 4, .grid = Grid::asymmetric},

@@ -15,11 +15,6 @@
 namespace hone::test {
 namespace {
 
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  const Vector<double> values = normals(rows * cols, number);
-  return ConstMatView<double>(values.data(), rows, cols);
-}
-
 Matrix<double> correlated_gram(Index cols, Index tokens, std::uint32_t number) {
   const Matrix<double> x = gaussian(tokens, cols / 4, number) * gaussian(cols / 4, cols, number + 1) +
                            0.3 * gaussian(tokens, cols, number + 2);

@@ -9,6 +9,7 @@
 #include "sim/quantize/rotation.hpp"
 #include "sim/quantize/smoothing.hpp"
 #include "sim/train/trainer.hpp"
+#include "tests/quantize/guided_grams.hpp"
 #include "tests/support/model_passes.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/tiny_models.hpp"

@@ -16,11 +16,6 @@
 namespace hone::test {
 namespace {
 
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  const Vector<double> values = normals(rows * cols, number);
-  return ConstMatView<double>(values.data(), rows, cols);
-}
-
 /// Gram matrix of `tokens` inputs with strongly correlated channels.
 Matrix<double> correlated_gram(Index cols, Index tokens, std::uint32_t number) {
   const Matrix<double> mix = gaussian(cols / 4 + 1, cols, number), x = gaussian(tokens, cols / 4 + 1, number + 1);

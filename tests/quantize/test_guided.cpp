@@ -7,16 +7,12 @@
 #include <cmath>
 
 #include "sim/base/error.hpp"
+#include "tests/quantize/guided_grams.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/tiny_models.hpp"
 
 namespace hone::test {
 namespace {
-
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  const Vector<double> values = normals(rows * cols, number);
-  return ConstMatView<double>(values.data(), rows, cols);
-}
 
 /// Adjoints whose size differs between outputs and between tokens, as those of a trained model do.
 Matrix<double> uneven_adjoints(Index tokens, Index outputs, std::uint32_t number) {
@@ -24,6 +20,17 @@ Matrix<double> uneven_adjoints(Index tokens, Index outputs, std::uint32_t number
   const Matrix<double> size = gaussian(tokens, outputs, number + 1);
   for (Index j = 0; j < outputs; ++j) g.col(j).array() *= (1.5 * size.col((j / 4) * 4).array()).exp();
   return g;
+}
+
+/// Σ_k tr(D_k F_k D_kᵀ), D_k the rows of group k.
+double guided_error(const Matrix<double>& d, const std::vector<Matrix<double>>& grams) {
+  const Index groups = Index(grams.size());
+  double sum = 0;
+  for (Index k = 0; k < groups; ++k) {
+    const Index first = row_group(d.rows(), groups, k);
+    sum += gram_error(d.middleRows(first, row_group(d.rows(), groups, k + 1) - first), grams[size_t(k)]);
+  }
+  return sum;
 }
 
 TEST_CASE("guided: with one group for each output the error is the weighted change of the outputs") {

@@ -15,7 +15,12 @@ inline Vector<double> normals(Index size, std::uint32_t number) {
   return out;
 }
 
-/// The same in aligned memory of any scalar.
+/// A (rows, cols) matrix of them, row by row.
+inline Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
+  return normals(rows * cols, number).reshaped<Eigen::RowMajor>(rows, cols);
+}
+
+/// The same as normals in aligned memory of any scalar.
 template <class S>
 AlignedVector<S> aligned_normals(Index size, std::uint32_t number) {
   AlignedVector<S> out(static_cast<size_t>(size));

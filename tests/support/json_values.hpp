@@ -1,4 +1,4 @@
-// Oracle vectors of tests/golden/quant: JSON files, and their arrays as matrices.
+// Oracle values of tests/golden: JSON files, and their arrays as matrices and vectors.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,11 +10,12 @@
 
 namespace hone::test {
 
-/// tests/golden/quant/NAME.
+/// tests/golden/NAME.
 /// expects  HONE_GOLDEN is defined, as hone_test does
-inline nlohmann::json load_quant(const std::string& name) {
-  return nlohmann::json::parse(read_text(std::string(HONE_GOLDEN "/quant/") + name));
+inline nlohmann::json load_golden(const std::string& name) {
+  return nlohmann::json::parse(read_text(std::string(HONE_GOLDEN "/") + name));
 }
+inline nlohmann::json load_quant(const std::string& name) { return load_golden("quant/" + name); }
 
 /// A list of rows of equal length.
 inline Matrix<double> matrix_of(const nlohmann::json& rows) {
@@ -28,6 +29,13 @@ inline Matrix<double> matrix_of(const nlohmann::json& rows) {
 inline void flatten(const nlohmann::json& value, std::vector<double>& out) {
   if (!value.is_array()) return out.push_back(value.get<double>());
   for (const nlohmann::json& item : value) flatten(item, out);
+}
+
+/// All of them as one vector.
+inline Vector<double> vector_of(const nlohmann::json& value) {
+  std::vector<double> flat;
+  flatten(value, flat);
+  return ConstVecView<double>(flat.data(), static_cast<Index>(flat.size()));
 }
 
 }  // namespace hone::test

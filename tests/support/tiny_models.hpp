@@ -59,4 +59,13 @@ inline Vector<double> random_parameters(const ParamLayout& layout, std::uint32_t
   return theta;
 }
 
+/// A model with data, a point and a direction.
+struct TinyCase {
+  TransformerOptions options = tiny_llama();
+  Transformer<double> model{options};
+  TokenBatch data = random_tokens(options, 7, 1);
+  Vector<double> theta = random_parameters(model.layout(), 2);
+  Vector<double> v = normals(theta.size(), 3);
+};
+
 }  // namespace hone::test

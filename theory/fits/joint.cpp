@@ -47,6 +47,16 @@ double differentiate(LawKind kind, const double* parameters, int size, const Poi
   return out.a;
 }
 
+/// Response of a law (see formulas.hpp) and its derivatives by the law's parameters.
+/// shapes  derivatives has one entry per parameter of the law
+double response_gradient(LawKind kind, const double* parameters, const Point& point, double* derivatives) {
+  const int size = static_cast<int>(law(kind).parameters.size());
+  constexpr int few = 6, some = 11;  // laws of damage or sharpness alone; of training bits
+  if (size <= few) return differentiate<few>(kind, parameters, size, point, derivatives);
+  if (size <= some) return differentiate<some>(kind, parameters, size, point, derivatives);
+  return differentiate<parameters_max>(kind, parameters, size, point, derivatives);
+}
+
 /// The residuals of all rows as one block, with derivatives by the solver's block of free parameters.
 /// math    u(r) of r = (measured - response)/sigma, such that u² is Huber's rho(r²): u = r up to the scale h, beyond it
 ///         sign(r) √(2h|r| - h²) with slope h/|u|. One block of all rows spares the solver a call, an allocation and a
@@ -107,6 +117,13 @@ class RowsCost : public ceres::CostFunction {
   double huber_;
 };
 
+struct Attempt {
+  std::vector<double> parameters;
+  double cost = 0;
+  Stop stop = Stop::failed;
+  int iterations = 0;
+};
+
 /// The cost of an attempt in which every parameter is held.
 Attempt without_free(const RowsCost& rows, const Layout& layout) {
   std::vector<double> residuals(static_cast<std::size_t>(rows.num_residuals()));
@@ -133,26 +150,8 @@ void silence_ceres() {
   }();
 }
 
-}  // namespace
-
-double response_gradient(LawKind kind, const double* parameters, const Point& point, double* derivatives) {
-  const int size = static_cast<int>(law(kind).parameters.size());
-  constexpr int few = 6, some = 11;  // laws of damage or sharpness alone; of training bits
-  if (size <= few) return differentiate<few>(kind, parameters, size, point, derivatives);
-  if (size <= some) return differentiate<some>(kind, parameters, size, point, derivatives);
-  return differentiate<parameters_max>(kind, parameters, size, point, derivatives);
-}
-
-std::vector<double> gradient(LawKind kind, const std::vector<double>& parameters, const Point& point) {
-  EXPECTS(parameters.size() == law(kind).parameters.size(), "gradient: {} has {} parameters, {} given", law(kind).name,
-          law(kind).parameters.size(), parameters.size());
-  std::vector<double> result(parameters.size());
-  const double at = response_gradient(kind, parameters.data(), point, result.data());
-  if (law(kind).scale == Scale::log)
-    for (double& d : result) d *= std::exp(at);
-  return result;
-}
-
+/// Minimizes the cost from one start, which is moved into the bounds first.
+/// expects start has one entry per parameter; held is empty or has one entry per parameter
 Attempt solve_from(const JointProblem& problem, const FitOptions& options, std::vector<double> start) {
   silence_ceres();
   for (std::size_t g = 0; g < start.size(); ++g)
@@ -189,8 +188,6 @@ Attempt solve_from(const JointProblem& problem, const FitOptions& options, std::
     attempt.stop = summary.termination_type == ceres::CONVERGENCE ? Stop::converged : Stop::iterations_used_up;
   return attempt;
 }
-
-namespace {
 
 /// d(ln prediction)/d(parameter 0) where that is the same number everywhere, else 0.
 double constant_sign(LawKind kind) {
@@ -294,6 +291,16 @@ int checked_rows(const JointProblem& problem, const FitOptions& options) {
 }
 
 }  // namespace
+
+std::vector<double> gradient(LawKind kind, const std::vector<double>& parameters, const Point& point) {
+  EXPECTS(parameters.size() == law(kind).parameters.size(), "gradient: {} has {} parameters, {} given", law(kind).name,
+          law(kind).parameters.size(), parameters.size());
+  std::vector<double> result(parameters.size());
+  const double at = response_gradient(kind, parameters.data(), point, result.data());
+  if (law(kind).scale == Scale::log)
+    for (double& d : result) d *= std::exp(at);
+  return result;
+}
 
 JointProblem one_law(LawKind kind, const std::vector<Observation>& rows) {
   JointProblem problem{law(kind).parameters, {{kind, rows, {}}}};

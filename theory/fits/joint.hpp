@@ -52,21 +52,4 @@ std::size_t place_of(const JointProblem& problem, const std::string& name);
 /// cost    starts·iterations·rows law evaluations
 Solution fit_joint(const JointProblem& problem, const FitOptions& options);
 
-// The nonlinear solver behind fits of one law and joint fits.
-
-/// Response of a law (see formulas.hpp) and its derivatives by the law's parameters.
-/// shapes  derivatives has one entry per parameter of the law
-double response_gradient(LawKind kind, const double* parameters, const Point& point, double* derivatives);
-
-struct Attempt {
-  std::vector<double> parameters;
-  double cost = 0;
-  Stop stop = Stop::failed;
-  int iterations = 0;
-};
-
-/// Minimises the cost from one start, which is moved into the bounds first.
-/// expects start has one entry per parameter; held is empty or has one entry per parameter
-Attempt solve_from(const JointProblem& problem, const FitOptions& options, std::vector<double> start);
-
 }  // namespace hone::theory

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/math/quadrature/gauss.hpp>
 #include <boost/math/quadrature/gauss_kronrod.hpp>
-#include <boost/math/tools/roots.hpp>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -142,32 +141,8 @@ UniformNoise uniform_noise(double sigma_over_step) {
   return {1 + 12 / (pi * pi) * theta_series(sigma_over_step, -1, 2), 2 * theta_series(sigma_over_step, -1, 0)};
 }
 
-double least_sigma_over_step(double share) {
-  EXPECTS(share >= 1e-12 && share <= 0.9, "least_sigma_over_step: share {}, expected 1e-12..0.9", share);
-  const auto excess = [share](double x) { return 1 - uniform_noise(x).mse_ratio - share; };
-  const auto [low, high] =
-      boost::math::tools::bisect(excess, 0.01, 2.0, [](double a, double b) { return b - a < 1e-12; });
-  return (low + high) / 2;
-}
-
-double stochastic_rounding_mse(double fraction) {
-  EXPECTS(fraction >= 0 && fraction <= 1, "stochastic_rounding_mse: fraction {}", fraction);
-  return fraction * (1 - fraction);
-}
-
 double stochastic_rounding_gaussian_mse(double sigma_over_step) {
-  return stochastic_rounding_mse_mean - theta_series(sigma_over_step, 1, 2) / (pi * pi);
-}
-
-DitherError dither_error(Dither dither, double fraction) {
-  EXPECTS(fraction >= 0 && fraction <= 1, "dither_error: fraction {}", fraction);
-  switch (dither) {
-    case Dither::none: return {std::nearbyint(fraction) - fraction, 0};
-    case Dither::subtractive: return {0, 1.0 / 12};
-    case Dither::rectangular: return {0, stochastic_rounding_mse(fraction)};
-    case Dither::triangular: return {0, 0.25};
-  }
-  return {};
+  return 1.0 / 6 - theta_series(sigma_over_step, 1, 2) / (pi * pi);
 }
 
 double step2_ratio(int bits, Grid grid) {

@@ -1,5 +1,5 @@
-// Theory of rounding noise: the error of Gaussian weights that are rounded to a grid, without any network. damage.hpp has
-// the effect of a given noise on a loss, quantizers.hpp the errors of the best grids.
+// Theory of rounding noise: the error of Gaussian weights that are rounded to a grid, without any network. feedback.hpp
+// has the gain of GPTQ over it, quantizers.hpp the errors of the best grids.
 //   s standard deviation of the input   b bits   Delta step   Qp = 2^(b-1) - 1   n channel length
 #pragma once
 
@@ -57,40 +57,11 @@ struct UniformNoise {
 /// cost    about 1.4·Delta/s terms
 UniformNoise uniform_noise(double sigma_over_step);
 
-/// The least s/Delta from which on the uniform-noise model overstates E e² by no more than a share.
-/// math    the root of 1 - uniform_noise(x).mse_ratio = share; near √(-ln(pi² share/12)/(2 pi²))
-/// expects 1e-12 ≤ share ≤ 0.9
-double least_sigma_over_step(double share);
-
-/// Mean squared error of stochastic rounding at fraction f between two levels, in units of Delta².
-/// math    f (1 - f), at most 1/4; averaged over f it is stochastic_rounding_mse_mean
-double stochastic_rounding_mse(double fraction);
-inline constexpr double stochastic_rounding_mse_mean = 1.0 / 6;  ///< twice that of rounding to nearest
-
-/// The same averaged over a Gaussian input on an unclipped grid, in units of Delta².
-/// math    1/6 - pi⁻² Σ k⁻² q^(k²), q = exp(-2 pi² s²/Delta²): the Fourier series of f (1 - f); Delta s √(2/pi) - s²
-///         where s << Delta
+/// Mean squared error of stochastic rounding of a Gaussian input on an unclipped grid, in units of Delta².
+/// math    E f (1 - f) = 1/6 - pi⁻² Σ k⁻² q^(k²), q = exp(-2 pi² s²/Delta²): f the fraction of a step above the level
+///         below; 1/6, twice that of rounding to nearest, where s >> Delta, and Delta s √(2/pi) - s² where s << Delta
 /// expects sigma_over_step ≥ 0.001
 double stochastic_rounding_gaussian_mse(double sigma_over_step);
-
-/// What is added to an input before it is rounded to nearest.
-enum class Dither {
-  none,
-  subtractive,  ///< uniform over one step, taken off again after rounding
-  rectangular,  ///< uniform over one step, left in: the same as stochastic rounding
-  triangular,   ///< the sum of two such, left in
-};
-
-/// Mean and variance of output minus input at fraction f between two levels, in units of Delta and Delta².
-struct DitherError {
-  double mean = 0;
-  double variance = 0;
-};
-
-/// math    none (0 or 1 nearer f) - f, 0; subtractive 0, 1/12; rectangular 0, f (1 - f); triangular 0, 1/4
-/// expects 0 ≤ fraction ≤ 1
-/// source  Lipshitz, Wannamaker & Vanderkooy 1992
-DitherError dither_error(Dither dither, double fraction);
 
 /// Delta² at `bits` over Delta² at `bits + 1` for extremes that stay.
 /// math    restricted, full, no_clip ((2^b - 1)/(2^(b-1) - 1))²; midrise, asymmetric ((2^(b+1) - 1)/(2^b - 1))²;

@@ -59,6 +59,22 @@ void measure_damage(PtqRow& row, const Pilot& pilot, double log_delta, Draws& dr
   row.delta = std::exp(log_delta) + draws.normal(like.delta_se);
 }
 
+/// A row for each checkpoint and width of the runs; set(row, y) fills it from a y of the exponential law with its scatter.
+template <class Set>
+std::vector<PtqRow> draw_rows(const GroupedFit& fit, const std::vector<PlannedRun>& runs, Draws& draws, Set&& set) {
+  std::vector<PtqRow> rows;
+  visit_checkpoints(runs, fit.scatter, draws, [&](const PlannedRun& run, double tokens, double shared) {
+    for (const double P : run.bits) {
+      PtqRow row = row_of<PtqRow>(run, tokens);
+      row.P = P;
+      const double law = fit.value(regressors(LawKind::ptq_exponential, point_of(run.N, tokens, P)));
+      set(row, law + shared + draws.normal(fit.scatter.row.sd));
+      rows.push_back(row);
+    }
+  });
+  return rows;
+}
+
 std::vector<GroupedRow> grouped(LawKind kind, const std::vector<PtqRow>& rows, double PtqRow::*value,
                                 double PtqRow::*se) {
   std::vector<std::string> runs;
@@ -126,31 +142,15 @@ Pilot pilot_of(const Table& table, const Thresholds& thresholds) {
 }
 
 std::vector<PtqRow> draw_damage(const Pilot& pilot, const std::vector<PlannedRun>& runs, std::uint64_t world) {
-  std::vector<PtqRow> rows;
   Draws draws(world);
-  visit_checkpoints(runs, pilot.damage.scatter, draws, [&](const PlannedRun& run, double tokens, double shared) {
-    for (const double P : run.bits) {
-      PtqRow row = row_of<PtqRow>(run, tokens);
-      row.P = P;
-      const double law = pilot.damage.value(regressors(LawKind::ptq_exponential, point_of(run.N, tokens, P)));
-      measure_damage(row, pilot, law + shared + draws.normal(pilot.damage.scatter.row.sd), draws);
-      rows.push_back(row);
-    }
-  });
-  return rows;
+  return draw_rows(pilot.damage, runs, draws,
+                   [&](PtqRow& row, double log_delta) { measure_damage(row, pilot, log_delta, draws); });
 }
 
 std::vector<PtqRow> draw_predicted(const Pilot& pilot, const std::vector<PlannedRun>& runs, std::uint64_t world) {
-  std::vector<PtqRow> rows;
   Draws draws(world);
-  visit_checkpoints(runs, pilot.predicted.scatter, draws, [&](const PlannedRun& run, double tokens, double shared) {
-    for (const double P : run.bits) {
-      PtqRow row = row_of<PtqRow>(run, tokens);
-      row.P = P;
-      const double law = pilot.predicted.value(regressors(LawKind::ptq_exponential, point_of(run.N, tokens, P)));
-      row.predicted = std::exp(law + shared + draws.normal(pilot.predicted.scatter.row.sd));
-      rows.push_back(row);
-    }
+  std::vector<PtqRow> rows = draw_rows(pilot.predicted, runs, draws, [](PtqRow& row, double log_prediction) {
+    row.predicted = std::exp(log_prediction);
   });
   std::size_t next = 0;
   visit_checkpoints(runs, pilot.ratio.scatter, draws, [&](const PlannedRun& run, double, double shared) {

@@ -5,8 +5,6 @@
 #include <array>
 #include <vector>
 
-#include "sim/base/error.hpp"
-
 namespace hone {
 namespace {
 
@@ -102,14 +100,6 @@ Character character_at(std::string_view text, size_t at) {
   const char32_t least = length == 4 ? 0x10000 : length == 3 ? 0x800 : 0x80;
   if (!is_valid || value < least || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return {0xFFFD, 1};
   return {value, length, class_of(value)};
-}
-
-std::string utf8_of(char32_t c) {
-  EXPECTS(c <= 0x10FFFF, "utf8_of: code point {}", std::uint32_t(c));
-  if (c < 0x80) return {char(c)};
-  if (c < 0x800) return {char(0xC0 | c >> 6), char(0x80 | (c & 63))};
-  if (c < 0x10000) return {char(0xE0 | c >> 12), char(0x80 | (c >> 6 & 63)), char(0x80 | (c & 63))};
-  return {char(0xF0 | c >> 18), char(0x80 | (c >> 12 & 63)), char(0x80 | (c >> 6 & 63)), char(0x80 | (c & 63))};
 }
 
 }  // namespace hone

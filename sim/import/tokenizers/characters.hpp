@@ -36,8 +36,4 @@ bool is_numeric(char32_t code_point);
 /// words.
 bool is_word_character(char32_t code_point);
 
-/// UTF-8 of one code point.
-/// expects  a code point up to U+10FFFF
-std::string utf8_of(char32_t code_point);
-
 }  // namespace hone

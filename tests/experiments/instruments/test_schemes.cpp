@@ -59,6 +59,16 @@ TEST_CASE("schemes: every listed name is read back as itself and an unknown one 
   CHECK_THROWS_WITH_AS(scheme_from_name("rotate+gtpq"), doctest::Contains("did you mean \"rotate+gptq\""), OptionError);
 }
 
+TEST_CASE("schemes: a minifloat is read by its bits, e4m3 as the scheme fp8, and one that hone lacks is refused") {
+  const Quantizer by_bits = scheme_from_name("e4m3").format, by_name = scheme_from_name("fp8").format;
+  CHECK(by_bits.format == by_name.format);
+  CHECK(by_bits.granularity == by_name.granularity);
+  CHECK(by_bits.scale == by_name.scale);
+  CHECK(scheme_from_name("rotate+e3m4").format.format == minifloat(3, 4));
+  CHECK(scheme_from_name("rotate+e3m4").coordinates == Coordinates::rotated);
+  CHECK_THROWS_WITH_AS(scheme_from_name("e9m4"), doctest::Contains("take e2-e8 and m0-m10"), OptionError);
+}
+
 TEST_CASE("schemes: rtn is quantize_weights, bit for bit") {
   Setting s;
   const auto entries = s.measure({"rtn"});

@@ -5,7 +5,7 @@
 #include "sim/base/error.hpp"
 #include "tests/support/near.hpp"
 #include "tests/theory/planted/laws.hpp"
-#include "theory/fits/profile.hpp"
+#include "theory/fits/joint.hpp"
 
 using namespace hone;
 using namespace hone::theory;
@@ -192,65 +192,5 @@ TEST_SUITE("joint fit") {
     CHECK_NEAR(o.log_sigma, 0.05, 1e-15, 0);
     CHECK(target_of(Scale::raw, o).sigma == 0.1);
     CHECK(target_of(Scale::raw, Observation{{1, 1, 4}, 0, 0.3, 0, 0}).sigma == 0.3);
-  }
-}
-
-TEST_SUITE("profile") {
-  TEST_CASE("profile_interval: for a log-linear law of squares it is estimate ± 1.96 standard errors") {
-    const auto rows = planted_rows(LawKind::ptq_exponential, {-3, 0.5, 0.35, 1.6}, 0.05, 7);
-    const FitSummary s = fit_linear(LawKind::ptq_exponential, rows, {});
-    const auto intervals = profile_intervals(s, rows, {.fit = {.huber_scale = 1e6}});
-    for (std::size_t j = 0; j < 4; ++j) {
-      CHECK(intervals[j].is_identified());
-      CHECK_NEAR(intervals[j].high - s.parameters[j], 1.959964 * s.standard_errors[j], 1e-4, 0);
-      CHECK_NEAR(s.parameters[j] - intervals[j].low, 1.959964 * s.standard_errors[j], 1e-4, 0);
-    }
-  }
-
-  TEST_CASE("profile_interval: the only free parameter of a fit has the same interval") {
-    const auto rows = planted_rows(LawKind::ptq_calibration, {1.5, 1.7}, 0.05, 7);
-    const FitOptions options{.huber_scale = 1e6, .held = {1.5, NAN}};
-    const FitSummary s = fit(LawKind::ptq_calibration, rows, options);
-    const auto interval = profile_interval(one_law(LawKind::ptq_calibration, rows), s, 1, {.fit = options});
-    CHECK_NEAR(interval.high - s.parameters[1], 1.959964 * s.standard_errors[1], 1e-4, 0);
-  }
-
-  TEST_CASE("profile_interval: a plateau that the rows never reach has an open upper end and a closed lower one") {
-    std::vector<Observation> rows = planted_rows(LawKind::sharpness_power, {0, 0.5, 0.5}, 0.05, 2);
-    const FitSummary s = fit(LawKind::sharpness_saturating, rows, {});
-    const auto interval = profile_interval(one_law(LawKind::sharpness_saturating, rows), s, 2, {});
-    CHECK(interval.is_high_open);
-    CHECK_FALSE(interval.is_low_open);
-    CHECK_FALSE(interval.is_identified());
-    CHECK(interval.high == law(LawKind::sharpness_saturating).parameters[2].high);
-  }
-
-  TEST_CASE("profile_interval: a held parameter and one that no row depends on are open on both sides") {
-    auto rows = planted_rows(LawKind::sharpness_power, {1, 0.5, 0.3}, 0.05, 1);
-    std::erase_if(rows, [](const Observation& o) { return o.point.N != 1e5; });
-    const FitSummary s = fit(LawKind::sharpness_power, rows, {});
-    const JointProblem problem = one_law(LawKind::sharpness_power, rows);
-    const auto unknown = profile_interval(problem, s, 2, {});
-    CHECK((unknown.is_low_open && unknown.is_high_open));
-    const FitSummary held = fit(LawKind::sharpness_power, rows, {.held = {NAN, NAN, 0.3}});
-    CHECK_FALSE(profile_interval(problem, held, 2, {}).is_identified());
-    CHECK(profile_interval(problem, held, 1, {}).is_identified());
-    CHECK_THROWS_AS(profile_interval(problem, FitSummary{}, 0, {}), ContractError);
-  }
-
-  TEST_CASE("profile_interval: 95 % intervals of a nonlinear exponent hold it in 90 to 99 of 100 samples") {
-    int held = 0;
-    const std::vector<double> p{1, 0.3, std::log(300.0), 0.8};
-    for (std::uint64_t seed = 0; seed < 100; ++seed) {
-      std::vector<Observation> rows;
-      for (const Observation& o : planted_rows(LawKind::sharpness_saturating, p, 0.05, seed))
-        if (o.point.P == 3) rows.push_back(o);
-      const FitOptions options{.huber_scale = 1e6, .start = p};
-      const FitSummary s = fit(LawKind::sharpness_saturating, rows, options);
-      const auto i = profile_interval(one_law(LawKind::sharpness_saturating, rows), s, 3, {.fit = options});
-      held += i.low <= 0.8 && i.high >= 0.8;
-    }
-    CHECK(held >= 90);
-    CHECK(held <= 99);
   }
 }

@@ -20,14 +20,12 @@ TEST_SUITE_BEGIN("laws");
 namespace hone::theory {
 namespace {
 
+using test::gaussian;
+
 Vector<double> powers(Index count, double exponent) {
   Vector<double> x(count);
   for (Index k = 0; k < count; ++k) x(k) = std::pow(k + 1.0, -exponent);
   return x;
-}
-
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  return test::normals(rows * cols, number).reshaped<Eigen::RowMajor>(rows, cols);
 }
 
 VectorBatch batch_of(const Matrix<double>& x, const Vector<double>& y) {

@@ -22,9 +22,7 @@ TEST_SUITE_BEGIN("laws");
 namespace hone::theory {
 namespace {
 
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  return test::normals(rows * cols, number).reshaped<Eigen::RowMajor>(rows, cols);
-}
+using test::gaussian;
 
 /// `cols` orthonormal columns in `rows` dimensions.
 Matrix<double> orthonormal(Index rows, Index cols, std::uint32_t number) {

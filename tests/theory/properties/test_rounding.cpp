@@ -10,7 +10,7 @@
 #include "sim/quantize/gptq.hpp"
 #include "tests/support/draws.hpp"
 #include "tests/support/near.hpp"
-#include "theory/noise/damage.hpp"
+#include "theory/noise/feedback.hpp"
 #include "theory/noise/quantizers.hpp"
 #include "theory/noise/rounding.hpp"
 
@@ -19,9 +19,7 @@ TEST_SUITE_BEGIN("laws");
 namespace hone::theory {
 namespace {
 
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  return test::normals(rows * cols, number).reshaped<Eigen::RowMajor>(rows, cols);
-}
+using test::gaussian;
 
 /// Laplace values: channels with the heavy tails that rotations are meant for.
 Matrix<double> heavy_tailed(Index rows, Index cols, std::uint32_t number) {
@@ -138,7 +136,7 @@ TEST_CASE("rounding: weights and inputs of a linear map compose as (1 + nu_w)(1 
       return (a * b.transpose() - out).squaredNorm() * scale;
     };
     const double joint = noise(qw, qx);
-    ratios.push_back(joint / composed_noise({nu_w, nu_x}));
+    ratios.push_back(joint / ((1 + nu_w) * (1 + nu_x) - 1));
     interactions.push_back((joint - noise(qw, x) - noise(w, qx)) / (nu_w * nu_x));
   }
   // Nearest rounding shrinks by |E[xe]| = 0.3 % of s² here, which the outputs see once per factor.

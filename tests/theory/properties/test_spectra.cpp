@@ -18,9 +18,7 @@ TEST_SUITE_BEGIN("laws");
 namespace hone::theory {
 namespace {
 
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  return test::normals(rows * cols, number).reshaped<Eigen::RowMajor>(rows, cols);
-}
+using test::gaussian;
 
 /// The measured distribution function meets the law's within its own band; eigenvalues are so rigid that the matrix
 /// itself is off by ln(n)/n at most.

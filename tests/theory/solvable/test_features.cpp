@@ -15,14 +15,12 @@ using namespace hone::theory;
 
 namespace {
 
+using test::gaussian;
+
 Vector<double> powers(Index count, double exponent) {
   Vector<double> x(count);
   for (Index k = 0; k < count; ++k) x(k) = std::pow(k + 1.0, -exponent);
   return x;
-}
-
-Matrix<double> gaussian(Index rows, Index cols, std::uint32_t number) {
-  return test::normals(rows * cols, number).reshaped<Eigen::RowMajor>(rows, cols);
 }
 
 template <class F>
