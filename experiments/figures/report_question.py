@@ -14,7 +14,9 @@ OUTCOME_WORDS = {
 GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curvature"},
                "Q4": {"noise"}, "Q5": {"ptq", "curvature", "schemes"},
                "Q6": {"factorial", "checkpoints"}, "Q7": {"ptq", "checkpoints"},
-               "Q8": {"qat", "checkpoints"}}
+               "Q8": {"qat", "checkpoints"},
+               "Q9": {"ptq", "curvature", "preconditioned", "checkpoints"},
+               "Q10": {"ptq", "curvature", "checkpoints"}}
 
 
 def badge(verdict):

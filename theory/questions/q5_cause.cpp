@@ -174,7 +174,6 @@ Dose dose_response(const std::vector<Contrast>& contrasts, const Thresholds& thr
   std::vector<PtqRow> rows;
   std::vector<double> x, y, sigma;
   for (const Contrast& c : contrasts) {
-    if (c.changes.contains(Change::rotation)) continue;  // other rows: its prediction is that of one error
     rows.insert(rows.end(), c.rows.begin(), c.rows.end());
     x.insert(x.end(), c.predicted.begin(), c.predicted.end()), y.insert(y.end(), c.delta.begin(), c.delta.end());
     sigma.insert(sigma.end(), c.sigma.begin(), c.sigma.end());

@@ -54,8 +54,8 @@ TEST_SUITE("planted") {
   }
 
   TEST_CASE(
-      "verdicts: directions, prediction, cooling and composition come out as planted in 36 of 40 campaigns or more") {
-    check_outcomes(contrast_tables({40, hardware_threads()}).outcomes, 0.9);
+      "verdicts: directions, prediction, cooling and composition come out as planted in 32 of 40 campaigns or more") {
+    check_outcomes(contrast_tables({40, hardware_threads()}).outcomes, 0.8);
   }
 
   TEST_CASE("verdicts: growth comes out as planted in at least two of three campaigns") {

@@ -137,11 +137,11 @@ std::vector<World> prediction_worlds() {
            [](std::uint64_t s) { return bent(s, 0.8); }},
           {"damage is the prediction, two sizes, one seed, fourfold noise", "Q3", judge_prediction,
            Outcome::inconclusive, NAN, [](std::uint64_t s) { return trunk(small_grid(s), noisy_law(0.5)); }},
-          {"cooling moves both alike", "Q5", judge_cause, Outcome::supported, 0,
+          {"cooling moves both alike", "Q5", judge_cause, Outcome::supported, 1,
            [](std::uint64_t s) { return cooled(grid_of(s), rough_law_of(0.5), 0.6, 0.6); }},
-          {"driven by the schedule: cooling moves the damage alone", "Q5", judge_cause, Outcome::refuted, 0.6,
+          {"driven by the schedule: cooling moves the damage alone", "Q5", judge_cause, Outcome::refuted, NAN,
            [](std::uint64_t s) { return cooled(grid_of(s), rough_law_of(0.5), 0.6, 0); }},
-          {"cooling moves nothing", "Q5", judge_cause, Outcome::inconclusive, 0,
+          {"cooling moves nothing", "Q5", judge_cause, Outcome::inconclusive, NAN,
            [](std::uint64_t s) { return cooled(grid_of(s), rough_law_of(0.5), 0, 0); }}};
 }
 

@@ -197,11 +197,13 @@ TEST_SUITE("questions") {
     const double total = number(v, "q3.growth");
     const double curvature = number(v, "q3.growth.trace");
     const double step = number(v, "q3.growth.step");
+    const double channels = number(v, "q3.growth.channels");
     const double alignment = number(v, "q3.growth.alignment");
     const double higher = number(v, "q3.growth.higher");
-    CHECK_NEAR(curvature + step + alignment + higher, total, 1e-10, 0);
+    CHECK_NEAR(curvature + step + channels + alignment + higher, total, 1e-10, 0);
     CHECK_NEAR(step, 0.6, 1e-9, 0);
     CHECK_NEAR(curvature, 0.2, 0, 0.03);
+    CHECK_NEAR(channels, 0, 0, 0.03);
     CHECK_NEAR(alignment, 0.07, 0, 0.02);
     CHECK_NEAR(higher, -0.07, 0, 0.02);
   }
@@ -354,9 +356,9 @@ TEST_SUITE("questions") {
     CHECK_FALSE(control(judge_prediction(table, Thresholds{}), Control::mediators));
   }
 
-  TEST_CASE("judge: no rows at all give eight inconclusive verdicts with a reason") {
+  TEST_CASE("judge: no rows at all give an inconclusive verdict to every question with a reason") {
     const auto verdicts = judge({}, Thresholds{});
-    REQUIRE(verdicts.size() == 8);
+    REQUIRE(verdicts.size() == 10);
     for (const Verdict& v : verdicts) {
       CHECK(v.outcome == Outcome::inconclusive);
       CHECK(v.prose.find("Nothing can be said") != std::string::npos);
@@ -364,7 +366,7 @@ TEST_SUITE("questions") {
     }
   }
 
-  TEST_CASE("judge: rows of nothing but NaN give eight inconclusive verdicts") {
+  TEST_CASE("judge: rows of nothing but NaN give inconclusive verdicts") {
     Table table = planted({});
     for (PtqRow& r : table.ptq) r.delta = r.predicted = NAN;
     for (SharpnessRow& r : table.sharpness) r.trace = r.lambda_max = r.weighted_trace = NAN;

@@ -1,0 +1,97 @@
+#include "theory/questions/settled.hpp"
+
+#include "tests/support/near.hpp"
+#include "tests/theory/planted/tables.hpp"
+#include "theory/questions/regime.hpp"
+
+using namespace hone;
+using namespace hone::theory;
+
+namespace {
+
+/// The planted table with a recorded recipe, its first tokens at a fraction of the peak rate.
+Table warming(double share_of_peak) {
+  Table table = planted({});
+  const auto record = [&](auto& rows) {
+    for (auto& r : rows) {
+      r.schedule = "constant", r.peak_lr = 3e-3;
+      r.lr = r.D < 2e6 ? share_of_peak * r.peak_lr : r.peak_lr;
+    }
+  };
+  record(table.ptq), record(table.sharpness);
+  return table;
+}
+
+}  // namespace
+
+TEST_SUITE("questions") {
+  TEST_CASE("settled: checkpoints below 0.999 of the peak rate are dropped from every list, those at it stay") {
+    const Table early = warming(0.5);
+    const SettledRows settled = settle(early);
+    CHECK(settled.table.ptq.size() == early.ptq.size() * 4 / 5);
+    CHECK(settled.table.sharpness.size() == early.sharpness.size() * 4 / 5);
+    CHECK(settled.in_warmup == int(early.ptq.size()) / 5);
+    CHECK(settled.checkpoints_in_warmup > 0);
+    for (const PtqRow& r : settled.table.ptq) CHECK(r.D >= 2e6);
+    CHECK(settle(warming(0.9995)).in_warmup == 0);
+    CHECK(settle(planted({})).in_warmup == 0);  // a rate that is not known
+  }
+
+  TEST_CASE("settled: a schedule that decays is judged at its end, so that its rate says nothing of a warm-up") {
+    Table table = warming(0.5);
+    for (PtqRow& r : table.ptq) r.schedule = "cosine";
+    for (SharpnessRow& r : table.sharpness) r.schedule = "cosine";
+    CHECK(settle(table).in_warmup == 0);
+  }
+
+  TEST_CASE("settled: averages that still hold the warm-up, and branches that left in it, are dropped") {
+    Subject average;
+    average.kind = Kind::average;
+    average.warmup_weight = 0.04;
+    CHECK(has_warmed_up(average));
+    average.warmup_weight = 0.06;
+    CHECK_FALSE(has_warmed_up(average));
+    Table table = warming(0.5);
+    PtqRow branch = table.ptq.front();
+    branch.kind = Kind::cooldown, branch.variant = "cooled", branch.lr = 0;
+    branch.branched_at = branch.D, branch.D *= 1.2;
+    table.ptq.push_back(branch);
+    for (const PtqRow& r : settle(table).table.ptq) CHECK(r.kind == Kind::trunk);
+  }
+
+  TEST_CASE("settled: rows of the warm-up change no verdict") {
+    Table table = warming(0.5);
+    for (PtqRow& r : table.ptq)
+      if (r.D < 2e6) r.delta *= 50;
+    for (SharpnessRow& r : table.sharpness)
+      if (r.D < 2e6) r.trace *= 50;
+    const auto spoiled = judge(table, Thresholds{}), clean = judge(warming(0.5), Thresholds{});
+    REQUIRE(spoiled.size() == clean.size());
+    for (size_t i = 0; i < clean.size(); ++i) {
+      CHECK(spoiled[i].outcome == clean[i].outcome);
+      CHECK(spoiled[i].prose == clean[i].prose);
+    }
+    CHECK(find_finding(clean[0], "q1.dropped.in_warmup")->estimate > 0);
+  }
+
+  TEST_CASE("regime: the knee of the trace is the planted one, and the loss decides where the study gives one") {
+    Table table = planted({.run_noise = 0.01});
+    for (SharpnessRow& r : table.sharpness) r.trace = std::pow(std::min(r.D, 1e7), 0.8);
+    const LateRegime by_knee(table, Thresholds{});
+    CHECK(by_knee.is_found());
+    CHECK_NEAR(by_knee.knee_tokens(), 1e7, 1e-9, 0);
+    for (const PtqRow& r : table.ptq) CHECK(by_knee.contains(r) == (r.D >= 1e7));
+    for (PtqRow& r : table.ptq) r.loss = r.D < 5e7 ? 2 : 1;
+    Thresholds thresholds;
+    thresholds.late_loss = 1.8;
+    const LateRegime by_loss(table, thresholds);
+    CHECK(std::isnan(by_loss.knee_tokens()));
+    for (const PtqRow& r : table.ptq) CHECK(by_loss.contains(r) == (r.D >= 5e7));
+  }
+
+  TEST_CASE("regime: a trace that rises on as one power has no late regime of its own") {
+    Table table = planted({});
+    for (SharpnessRow& r : table.sharpness) r.trace = std::pow(r.D, 0.5);
+    CHECK_FALSE(LateRegime(table, Thresholds{}).is_found());
+  }
+}
