@@ -40,8 +40,13 @@ const char* outcome_mark(theory::Outcome outcome) {
 }
 
 void print_verdict(const theory::Verdict& v) {
-  fmt::print("{} {:<12} {:.3f} [{:.3f}, {:.3f}]  {}\n   {}\n", v.id, outcome_mark(v.outcome), v.estimate, v.low, v.high,
-             v.question, v.prose);
+  const bool is_near = v.distance_se < 1;
+  fmt::print(
+      "{} {}\n   {}\n   hypothesis {}{}: {}\n   {} {:.3f} [{:.3f}, {:.3f}]{}\n   {}\n", v.id, v.question, v.answer,
+      outcome_mark(v.outcome), is_near ? ", on the threshold" : "", v.hypothesis, v.estimate_label, v.estimate, v.low,
+      v.high,
+      std::isfinite(v.distance_se) ? fmt::format(", {:.1f} standard errors from its threshold", v.distance_se) : "",
+      v.prose);
 }
 
 /// Calls `visit` with the path and the content of each finished run that holds checkpoints; complains when there are

@@ -20,9 +20,9 @@ from schema import (COORDINATES, DIMENSIONS, MANIFEST_NEEDED, SCHEMA_VERSION, TE
 
 SEAL_PREFIX = b"\nhone.sha256="
 SEAL_DIGITS = 64
-VERDICT_FIELDS = ("id", "question", "hypothesis", "outcome", "prose", "estimate", "low", "high",
+VERDICT_FIELDS = ("id", "question", "hypothesis", "outcome", "answer", "prose", "estimate", "low", "high",
                   "level", "n", "rule", "thresholds", "controls", "findings", "estimate_key",
-                  "estimate_label", "unit")
+                  "estimate_label", "unit", "distance_se")
 OUTCOMES = ("supported", "refuted", "inconclusive")
 MAIN_ARM = "main"  # the runs that verdicts take their main rows from; the others are contrasts
 MAIN_KINDS = ("trunk", "average", "cooldown")

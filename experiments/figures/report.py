@@ -12,12 +12,6 @@ import report_question
 import report_runs
 import schemes
 
-END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
-
-
-def first_sentence(prose):
-    return END_OF_SENTENCE.split(prose, maxsplit=1)[0]
-
 
 def summary(study):
     """All verdicts in one table that becomes a list on a phone."""
@@ -27,7 +21,7 @@ def summary(study):
         lines.append([f"<a href='#{name}'>{name}. {text(verdict['question'])}</a>",
                       report_question.badge(verdict),
                       report_question.short_estimate(verdict),
-                      text(report_question.capitalized(first_sentence(verdict["prose"])))])
+                      text(verdict["answer"])])
     if not lines:
         return "<p>No question was judged.</p>"
     levels = {v["level"] for v in study.verdicts.values() if is_number(v["level"])}

@@ -35,6 +35,18 @@ def estimate_words(verdict):
     return f"{number(verdict['estimate'])} ({known}{level})"
 
 
+def distance_words(verdict):
+    if not is_number(verdict["distance_se"]):
+        return ""
+    return f"; {number(verdict['distance_se'], 2)} standard errors from its threshold"
+
+
+def on_threshold(verdict):
+    """A number within one standard error of its threshold may fall on either side next time."""
+    near = is_number(verdict["distance_se"]) and verdict["distance_se"] < 1
+    return ", on the threshold" if near else ""
+
+
 def short_estimate(verdict):
     """Three digits and the interval in brackets, for the table of verdicts."""
     if not is_number(verdict["estimate"]):
@@ -106,9 +118,12 @@ def section(study, verdict, figures, elsewhere):
         f"<section class='question {text(verdict['outcome'])}' id='{text(verdict['id'])}'>"
         f"<p class=over>{badge(verdict)} <a class=back href='#verdicts'>all verdicts</a></p>"
         f"<h2>{text(verdict['id'])}. {text(verdict['question'])}</h2>"
-        f"<p class=answer>{text(capitalized(verdict['prose']))}</p>"
-        f"<p><b>Estimate:</b> {estimate_words(verdict)}, from {text(verdict['n'])} rows.</p>"
-        f"<p><b>Hypothesis:</b> {text(verdict['hypothesis'])}.</p>"
+        f"<p class=answer>{text(verdict['answer'])}</p>"
+        f"<p>{text(capitalized(verdict['prose']))}</p>"
+        f"<p><b>Hypothesis:</b> {text(verdict['hypothesis'])}: {text(verdict['outcome'])}"
+        f"{on_threshold(verdict)}.</p>"
+        f"<p><b>Estimate:</b> {estimate_words(verdict)}, from {text(verdict['n'])} rows"
+        f"{distance_words(verdict)}.</p>"
         f"<p><b>Rule:</b> {text(verdict['rule'])}.</p>"
         f"<h4>Thresholds, fixed before the run</h4>{thresholds(verdict)}"
         f"{figures}{see_also}<h3>Numbers</h3>{numbers(verdict)}"

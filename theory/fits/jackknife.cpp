@@ -37,7 +37,8 @@ Interval interval_of(double estimate, const std::vector<double>& values, double 
   }
   if (values.size() < 2 || result.failures > 0 || !std::isfinite(estimate)) return result;
   const boost::math::students_t student(count - 1);
-  const double reach = boost::math::quantile(student, (1 + level) / 2) * std::sqrt((count - 1) / count * squares);
+  result.standard_error = std::sqrt((count - 1) / count * squares);
+  const double reach = boost::math::quantile(student, (1 + level) / 2) * result.standard_error;
   result.low = estimate - reach;
   result.high = estimate + reach;
   return result;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "theory/fits/fit.hpp"
@@ -39,6 +40,7 @@ struct Interval {
   double low = 0;
   double high = 0;
   int failures = 0;  ///< trajectories without which the number was not finite
+  double standard_error = std::numeric_limits<double>::quiet_NaN();  ///< behind the interval; NaN: not known
 };
 
 /// Delete-one-trajectory jackknife with Student's t.

@@ -23,6 +23,7 @@ Verdict open_verdict(std::string id, std::string question, std::string hypothesi
   v.unit = std::move(estimate.unit);
   v.estimate = v.low = v.high = NAN;
   v.level = thresholds.level;
+  v.answer = "The rows of this study say nothing about it.";
   v.rule = std::move(sentence);
   v.thresholds = recorded(thresholds, list);
   return v;
@@ -49,6 +50,10 @@ void set_estimate(Verdict& verdict, const Interval& interval) {
   verdict.estimate = interval.estimate;
   verdict.low = interval.low;
   verdict.high = interval.high;
+  for (const double bound : verdict.bounds) {
+    const double distance = std::abs(interval.estimate - bound) / interval.standard_error;
+    if (!(distance >= verdict.distance_se)) verdict.distance_se = distance;
+  }
   add_finding(verdict, {"failures", "trajectories without which there is no estimate"}, interval.failures);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 
 #include "theory/questions/rules.hpp"
 #include "theory/questions/selection.hpp"
@@ -29,8 +30,18 @@ Verdict open_verdict(std::string id, std::string question, std::string hypothesi
 template <class Evidence>
 Verdict open_verdict(std::string id, std::string question, std::string hypothesis, Name estimate,
                      const Rule<Evidence>& rule, const Thresholds& thresholds) {
-  return open_verdict(std::move(id), std::move(question), std::move(hypothesis), std::move(estimate), rule.sentence,
-                      rule.thresholds, thresholds);
+  Verdict v = open_verdict(std::move(id), std::move(question), std::move(hypothesis), std::move(estimate),
+                           rule.sentence, rule.thresholds, thresholds);
+  v.bounds = rule.bounds(thresholds);
+  return v;
+}
+
+/// Sets outcome and answer by the rule.
+template <class Evidence>
+void decide(Verdict& v, const Rule<Evidence>& rule, const std::type_identity_t<Evidence>& evidence,
+            const Thresholds& thresholds) {
+  v.outcome = rule(evidence, thresholds);
+  v.answer = rule.answer(v.outcome);
 }
 
 void add_control(Verdict& verdict, Control control, bool was_run);

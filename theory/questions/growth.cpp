@@ -33,17 +33,21 @@ void measure_shape(Growth& growth, const std::vector<Observation>& rows, const T
     const double of_square = slope_within(x, square, sigma, group, sample);
     const double of_y = slope_within(x, y, sigma, group, sample);
     std::vector<double> u(x.size()), w(x.size());  // both with the linear part taken out
-    std::vector<std::size_t> last;
+    std::vector<std::size_t> last, early, late;
     for (const std::size_t i : sample) {
+      if (x[i] <= 1e-9) early.push_back(i);
+      if (x[i] >= -1e-9) late.push_back(i);
       u[i] = square[i] - of_square * x[i];
       w[i] = y[i] - of_y * x[i];
       if (is_last[i]) last.push_back(i);
     }
-    return std::vector<double>{slope_within(u, w, sigma, group, sample), slope_within(x, y, sigma, group, last)};
+    return std::vector<double>{slope_within(u, w, sigma, group, sample), slope_within(x, y, sigma, group, last),
+                               slope_within(x, y, sigma, group, late) - slope_within(x, y, sigma, group, early)};
   };
   const auto intervals = jackknife(keys_of(rows), shape, interval_options(thresholds));
   growth.bend = intervals[0];
   growth.last = intervals[1];
+  growth.change = intervals[2];
 }
 
 const char* why_unusable(const Growth& growth) {
@@ -73,6 +77,7 @@ void add_fit_findings(Verdict& v, const Growth& growth) {
   add_finding(v, {"condition", "condition number"}, growth.fit.condition);
   add_finding(v, {"last_exponent", "exponent between the last two checkpoints"}, growth.last);
   add_finding(v, {"quadratic", "quadratic term in ln D"}, growth.bend);
+  add_finding(v, {"change", "exponent of the second half of ln D minus that of the first"}, growth.change);
 }
 
 /// The largest D/N up to which the given share of its range in logs is fitted.
@@ -95,7 +100,7 @@ double size_limit(const std::vector<Observation>& rows) {
 GrowthEvidence evidence_of(const Growth& growth, const Thresholds& thresholds) {
   const bool saturates =
       growth.of_rival.failures == 0 && growth.of_rival.rmse_log < thresholds.form_margin * growth.of_power.rmse_log;
-  return {growth.parameters[1], saturates, growth.bend.high < 0};
+  return {growth.parameters[1], saturates, growth.bend.high < 0, growth.change};
 }
 
 /// How the sentence on the exponent ends.
@@ -123,8 +128,28 @@ std::string reason_in_words(GrowthReason reason, const Growth& growth, double mi
     case GrowthReason::flat: return fmt::format(": no growth within {:g} of {:g}.", equivalence, minimum);
     case GrowthReason::open:
       return fmt::format(": the interval holds {:g} but is too wide to exclude growth.", minimum);
+    case GrowthReason::unsteady:
+      return fmt::format(
+          ": it grows, but whether as one power is not shown. From the first to the second half of ln D the exponent "
+          "changes by {}.",
+          in_words(growth.change));
   }
   return "";
+}
+
+/// The answer to the question in one sentence.
+std::string plain_answer(GrowthReason reason) {
+  switch (reason) {
+    case GrowthReason::grows: return "Yes, as one power of the tokens.";
+    case GrowthReason::bends: return "It grows, but not as one power: the growth slows down with tokens.";
+    case GrowthReason::saturates: return "It grows, but levels off in tokens per parameter.";
+    case GrowthReason::shrinks: return "No, it shrinks.";
+    case GrowthReason::flat: return "No, it stays as it is.";
+    case GrowthReason::unsteady: return "It grows; this study does not decide whether as one power.";
+    case GrowthReason::no_interval:
+    case GrowthReason::open: break;
+  }
+  return "This study does not decide it.";
 }
 
 }  // namespace
@@ -161,6 +186,7 @@ void decide_growth(Verdict& v, const Growth& growth, const std::string& what, co
   set_estimate(v, g);
   const GrowthEvidence evidence = evidence_of(growth, thresholds);
   v.outcome = rule(evidence, thresholds);
+  v.answer = plain_answer(rule.reason(evidence, thresholds));
   v.prose = fmt::format("{} goes as D^{} over {} rows in {} cells", what, in_words(g), v.n, growth.cells) +
             reason_in_words(rule.reason(evidence, thresholds), growth, thresholds.*rule.minimum,
                             thresholds.*rule.equivalence);

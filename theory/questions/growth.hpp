@@ -13,10 +13,11 @@ namespace hone::theory {
 /// A power law of tokens and its rival on the same rows.
 struct Growth {
   LawKind power = LawKind::ptq_exponential, rival = LawKind::ptq_saturating;
-  FitSummary fit;                    ///< of the power law
-  std::vector<Interval> parameters;  ///< of the power law, in its order
-  Interval bend{NAN, NAN, NAN, 0};   ///< half the change of the local exponent per e-fold of tokens
-  Interval last{NAN, NAN, NAN, 0};   ///< exponent between the last two token counts of each size
+  FitSummary fit;                     ///< of the power law
+  std::vector<Interval> parameters;   ///< of the power law, in its order
+  Interval bend{NAN, NAN, NAN, 0};    ///< half the change of the local exponent per e-fold of tokens
+  Interval change{NAN, NAN, NAN, 0};  ///< exponent of the second half of ln D minus that of the first
+  Interval last{NAN, NAN, NAN, 0};    ///< exponent between the last two token counts of each size
   HeldOut of_power, of_rival;
   FormContrast contrast;  ///< mean squared held-out error, power minus rival
   int cells = 0;

@@ -159,7 +159,7 @@ Verdict judge_plateau(const Table& table, const Thresholds& thresholds) {
   add_rival(v, c, {"lr_over_batch", "lr/batch"}, per_example);
   add_rival(v, c, {"tokens", "tokens"}, tokens);
   add_rival(v, c, {"loss", "loss"}, c.loss);
-  v.outcome = plateau_rule()(PlateauEvidence{found[0], found[3]}, thresholds);
+  decide(v, plateau_rule(), PlateauEvidence{found[0], found[3]}, thresholds);
   v.prose = fmt::format(
       "On the plateau the trace goes as (lr/sqrt(batch))^{} over {} trunks; lr alone has the exponent {}, the batch "
       "{}.",

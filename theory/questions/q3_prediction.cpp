@@ -248,7 +248,7 @@ Verdict judge_prediction(const Table& table, const Thresholds& thresholds) {
       "Within each bit width ln damage rises with ln prediction at slope {} over {} rows. At fixed prediction it still "
       "goes as D^{}. Measured over predicted damage is {}.{}{}",
       in_words(fit.slope), v.n, in_words(fit.tokens), in_words(fit.ratio), late, best);
-  v.outcome = prediction_rule()(fit.slope, thresholds);
+  decide(v, prediction_rule(), fit.slope, thresholds);
   return v;
 }
 

@@ -138,7 +138,7 @@ Verdict judge_directions(const Table& table, const Thresholds& thresholds) {
   const Interval share =
       mean_interval(keys, ratio, std::vector<double>(ratio.size(), 1.0), interval_options(thresholds));
   set_estimate(v, share);
-  v.outcome = direction_rule()(share, thresholds);
+  decide(v, direction_rule(), share, thresholds);
   const Finding* top = find_finding(v, "q4.ratio.top");
   v.prose = fmt::format(
       "The rounding error's share in the top directions is {} times that of a random direction "

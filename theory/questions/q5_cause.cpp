@@ -261,7 +261,7 @@ void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExpon
   set_estimate(v, dose.response);
   add_finding(v, {"largest_residual", "the change of ln damage at fixed prediction that is farthest from 0", "ln"},
               farthest->residual);
-  v.outcome = cause_rule()(evidence, thresholds);
+  decide(v, cause_rule(), evidence, thresholds);
   v.prose = fmt::format(
       "Over {} rows of all arms ln damage changes by {} per change of ln prediction. Of {} contrasts at equal tokens, "
       "{} "

@@ -122,7 +122,7 @@ Verdict judge_composition(const Table& table, const Thresholds& thresholds) {
   }
   const Interval relative = interaction_interval(rows, &Interaction::damage, thresholds);
   set_estimate(v, relative);
-  v.outcome = composition_rule()(relative, thresholds);
+  decide(v, composition_rule(), relative, thresholds);
   v.prose = fmt::format(
       "The damage of both together differs from the sum of each by {} of that sum (positive: more "
       "than the sum), over {} checkpoint cells, where each site has at least {:g} of the sum.{}{}",

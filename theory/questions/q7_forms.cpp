@@ -177,7 +177,7 @@ void decide_forms(Verdict& v, const std::vector<FormScore>& scores, const Thresh
     return;
   }
   set_estimate(v, best->contrast.difference);
-  v.outcome = forms_rule()(evidence, thresholds);
+  decide(v, forms_rule(), evidence, thresholds);
   v.prose = fmt::format(
       "Held out, the squared step with powers of D and N errs by {:.3g} in ln damage, its best rival ({}) by {:.3g}; "
       "the mean squared error of the first exceeds that of the second by {}.",

@@ -256,7 +256,7 @@ std::array<Interval, 2> add_token_drift(Verdict& v, const TrainingFit& fit, cons
 void decide_precision(Verdict& v, const PrecisionRows& all, const PrecisionEvidence& evidence,
                       const Thresholds& thresholds) {
   const auto& [bits, least, drift, token_drift, token_drift_both] = evidence;
-  v.outcome = precision_rule()(evidence, thresholds);
+  decide(v, precision_rule(), evidence, thresholds);
   v.prose = std::isfinite(bits.estimate)
                 ? fmt::format("Compute is spent best at {} bits in training", in_words(bits))
                 : std::string("The fitted law has no optimum between 0 bits and full precision");

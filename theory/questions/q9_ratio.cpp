@@ -139,7 +139,7 @@ Verdict judge_ratio(const Table& table, const Thresholds& thresholds) {
     if (has_spread(q.late) && count_cells(q.late.keys) >= thresholds.cells_min)
       add_exponents(v, {"late." + q.name.key, q.name.label + ", late"}, exponents_of(q.late, options));
   }
-  v.outcome = ratio_rule()(evidence, thresholds);
+  decide(v, ratio_rule(), evidence, thresholds);
   v.prose = fmt::format(
       "The exponent of tokens exceeds that of parameters by {} for the trace and by {} for the damage; for a function "
       "of "

@@ -16,7 +16,9 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-/// Tokens at the knee of ln tr H; NaN where no knee improves on one line.
+constexpr double least_bend = 0.1;  ///< by which the slope must fall for a knee
+
+/// Tokens at the knee of ln tr H; NaN where there is none.
 double knee_of(const std::vector<SharpnessRow>& all) {
   std::vector<double> x, y, sigma;
   std::vector<std::size_t> group;
@@ -34,7 +36,7 @@ double knee_of(const std::vector<SharpnessRow>& all) {
     std::vector<double> beyond;
     for (const double at : x) beyond.push_back(std::max(0.0, at - std::log(candidate)));
     const auto slopes = regress_within({x, beyond}, y, sigma, group, rows);
-    if (!std::isfinite(slopes[1]) || !(slopes[1] < 0)) continue;
+    if (!std::isfinite(slopes[1]) || !(slopes[1] < -least_bend)) continue;
     const double explained = r_squared_within({x, beyond}, slopes, y, sigma, group, rows);
     if (explained > best) best = explained, knee = candidate;
   }

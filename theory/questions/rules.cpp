@@ -22,8 +22,13 @@ double band_margin(double truth, double centre, double tolerance) {
   return std::abs(tolerance - std::abs(truth - centre));
 }
 
+/// The ends of a band.
+std::vector<double> around(double centre, double tolerance) { return {centre - tolerance, centre + tolerance}; }
+
 constexpr const char* growth_sentence =
-    "supported: interval above the minimum; refuted: interval below it, or holding it within the equivalence band, or "
+    "supported: interval above the minimum, and the exponent of the second half of ln D minus that of the first inside "
+    "± "
+    "growth_equivalence; refuted: interval below it, or holding it within the equivalence band, or "
     "the local exponent falls (interval of the quadratic term below 0), or the saturating form wins held out; "
     "inconclusive otherwise";
 
@@ -75,6 +80,7 @@ Outcome outcome_of(GrowthReason reason) {
     case GrowthReason::shrinks:
     case GrowthReason::flat: return Outcome::refuted;
     case GrowthReason::no_interval:
+    case GrowthReason::unsteady:
     case GrowthReason::open: break;
   }
   return Outcome::inconclusive;
@@ -84,7 +90,11 @@ GrowthReason GrowthRule::reason(const GrowthEvidence& e, const T& t) const {
   const Interval& g = e.exponent;
   const double least = t.*minimum, band = t.*equivalence;
   if (!std::isfinite(g.low) || !std::isfinite(g.high)) return GrowthReason::no_interval;
-  if (g.low > least) return e.saturates ? GrowthReason::saturates : e.bends ? GrowthReason::bends : GrowthReason::grows;
+  if (g.low > least) {
+    if (e.saturates || e.bends) return e.saturates ? GrowthReason::saturates : GrowthReason::bends;
+    const bool is_steady = is_inside(e.change, -t.growth_equivalence, t.growth_equivalence);
+    return is_steady ? GrowthReason::grows : GrowthReason::unsteady;
+  }
   if (g.high < least) return GrowthReason::shrinks;
   return is_inside(g, least - band, least + band) ? GrowthReason::flat : GrowthReason::open;
 }
@@ -121,8 +131,11 @@ const GrowthRule& damage_growth_rule() {
   static const GrowthRule rule{
       {"growth of the damage",
        growth_sentence,
-       {&T::q1_gamma_d_min, &T::q1_equivalence, &T::form_margin, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr,
-        &T::fit_scatter, &T::cells_min, &T::reach_share},
+       "Yes, as one power of the tokens.",
+       "No, not as one power of the tokens.",
+       [](const T& t) { return std::vector{t.q1_gamma_d_min}; },
+       {&T::q1_gamma_d_min, &T::q1_equivalence, &T::growth_equivalence, &T::form_margin, &T::ptq_bits_min,
+        &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min, &T::reach_share},
        [](const GrowthEvidence& e, const T& t) { return outcome_of(damage_growth_rule().reason(e, t)); }},
       &T::q1_gamma_d_min,
       &T::q1_equivalence};
@@ -133,7 +146,11 @@ const GrowthRule& sharpness_growth_rule() {
   static const GrowthRule rule{
       {"growth of the trace",
        growth_sentence,
-       {&T::q2_gamma_d_min, &T::q2_equivalence, &T::form_margin, &T::fit_scatter, &T::cells_min, &T::reach_share},
+       "Yes, as one power of the tokens.",
+       "No, not as one power of the tokens.",
+       [](const T& t) { return std::vector{t.q2_gamma_d_min}; },
+       {&T::q2_gamma_d_min, &T::q2_equivalence, &T::growth_equivalence, &T::form_margin, &T::fit_scatter, &T::cells_min,
+        &T::reach_share},
        [](const GrowthEvidence& e, const T& t) { return outcome_of(sharpness_growth_rule().reason(e, t)); }},
       &T::q2_gamma_d_min,
       &T::q2_equivalence};
@@ -145,6 +162,9 @@ const IntervalRule& prediction_rule() {
       {"slope near 1",
        "supported: interval of the slope inside 1 ± q3_tolerance; refuted: disjoint from it; "
        "inconclusive otherwise",
+       "Yes: within a bit width the damage goes in proportion to its prediction from curvature and step size.",
+       "No: the damage does not go in proportion to its prediction from curvature and step size.",
+       [](const T& t) { return around(1, t.q3_tolerance); },
        {&T::q3_tolerance, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min},
        [](const Interval& i, const T& t) { return decide_band(i, 1, t.q3_tolerance); }},
       [](const T& t) { return fmt::format("1 ± {:g}", t.q3_tolerance); },
@@ -157,6 +177,9 @@ const IntervalRule& direction_rule() {
       {"share above that of a random error",
        "supported: interval of share over null above 1 + q4_tolerance; refuted: below it; "
        "inconclusive otherwise",
+       "Yes: more than a random error.",
+       "No: not more than a random error.",
+       [](const T& t) { return std::vector{1 + t.q4_tolerance}; },
        {&T::q4_tolerance, &T::fit_scatter, &T::cells_min},
        [](const Interval& i, const T& t) {
          const double bar = 1 + t.q4_tolerance;
@@ -178,6 +201,9 @@ const Rule<CauseEvidence>& cause_rule() {
       "disjoint from its band, the last two when all hold together at the level (Bonferroni); contrasts below "
       "cells_min "
       "or trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: what changes the predicted damage changes the damage by as much, and tokens add little.",
+      "No: something moves the damage apart from its prediction.",
+      [](const T& t) { return around(1, t.q5_slope_tolerance); },
       {&T::q5_slope_tolerance, &T::q5_tolerance, &T::q5_exponent_tolerance, &T::ptq_bits_min, &T::ptq_bits_max,
        &T::ptq_min_snr, &T::fit_scatter, &T::cells_min, &T::trajectories_min},
       decide_cause};
@@ -191,6 +217,9 @@ const IntervalRule& composition_rule() {
                                   "disjoint from it; inconclusive otherwise. A combination of bits breaks down where "
                                   "its interval is disjoint from "
                                   "± q6_breakdown",
+                                  "Yes, quantized after training they cost the sum of each alone.",
+                                  "No, quantized together after training they do not cost the sum of each alone.",
+                                  [](const T& t) { return around(0, t.q6_tolerance); },
                                   {&T::q6_tolerance, &T::q6_balance, &T::q6_breakdown, &T::q6_channel_length,
                                    &T::ptq_bits_min, &T::ptq_min_snr, &T::fit_scatter, &T::loss_scatter, &T::cells_min},
                                   [](const Interval& i, const T& t) { return decide_band(i, 0, t.q6_tolerance); }},
@@ -205,6 +234,9 @@ const Rule<FormsEvidence>& forms_rule() {
       "supported: the squared step has the least held-out error of all forms, and the intervals of its mean squared "
       "held-out error minus those of the two published laws of bits, exponential and power, lie below 0; refuted: that "
       "interval of any rival lies above 0; all intervals hold together at the level; inconclusive otherwise",
+      "The squared step of the grid, times powers of tokens and parameters.",
+      "Not the squared step: another form predicts rows better that it has not seen.",
+      [](const T&) { return std::vector{0.0}; },
       {&T::form_folds, &T::reach_share, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter,
        &T::loss_scatter, &T::cells_min},
       decide_forms};
@@ -217,19 +249,25 @@ const Rule<PrecisionEvidence>& precision_rule() {
       "supported: interval of the optimal bits between the fewest bits trained and 16, those of the drift with compute "
       "and with tokens inside ± q8_drift; refuted: interval above 16, or that of a drift disjoint from ± q8_drift; "
       "inconclusive otherwise",
+      "Yes, and it stays as compute and tokens grow.",
+      "No: it moves with compute or tokens, or lies above 16 bits.",
+      [](const T&) { return std::vector{full_bits}; },
       {&T::q8_drift, &T::form_folds, &T::loss_scatter, &T::q6_channel_length, &T::cells_min},
       decide_precision};
   return rule;
 }
 
 const Rule<RatioEvidence>& ratio_rule() {
-  static const Rule<RatioEvidence> rule{"one exponent for tokens and parameters",
-                                        "supported: intervals of gamma_D - gamma_N of the trace and of the damage "
-                                        "inside ± q9_equivalence; refuted: one of "
-                                        "them disjoint from it; inconclusive otherwise",
-                                        {&T::q9_equivalence, &T::late_loss, &T::ptq_bits_min, &T::ptq_bits_max,
-                                         &T::ptq_min_snr, &T::fit_scatter, &T::cells_min},
-                                        decide_ratio};
+  static const Rule<RatioEvidence> rule{
+      "one exponent for tokens and parameters",
+      "supported: intervals of gamma_D - gamma_N of the trace and of the damage inside ± q9_equivalence; refuted: one "
+      "of them disjoint from it; inconclusive otherwise",
+      "Yes: tokens and parameters have one exponent.",
+      "No: tokens and parameters have exponents of their own.",
+      [](const T& t) { return around(0, t.q9_equivalence); },
+      {&T::q9_equivalence, &T::late_loss, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter,
+       &T::cells_min},
+      decide_ratio};
   return rule;
 }
 
@@ -241,6 +279,9 @@ const Rule<PlateauEvidence>& plateau_rule() {
       "their own agree with it: the first plus twice the second inside ± q10_equivalence; refuted: interval of the "
       "exponent above q10_exponent_max or inside ± q10_equivalence, or that sum disjoint from ± q10_equivalence; "
       "inconclusive otherwise",
+      "The learning rate over the square root of the batch.",
+      "Not the learning rate over the square root of the batch.",
+      [](const T& t) { return std::vector{t.q10_exponent_max}; },
       {&T::q10_exponent_max, &T::q10_equivalence, &T::q10_slope},
       decide_plateau};
   return rule;

@@ -15,12 +15,19 @@ namespace hone::theory {
 /// A rule on evidence of some kind.
 template <class Evidence>
 struct Rule {
-  std::string name;          ///< "slope near 1"
-  std::string sentence;      ///< how the outcome follows, as the verdict prints it
-  ThresholdList thresholds;  ///< those that the rule and the selection of its rows read
+  std::string name;                                    ///< "slope near 1"
+  std::string sentence;                                ///< how the outcome follows, as the verdict prints it
+  std::string supported, refuted;                      ///< the answer to the question in each case
+  std::vector<double> (*bounds)(const Thresholds& t);  ///< of the judged number, at which the outcome changes
+  ThresholdList thresholds;                            ///< those that the rule and the selection of its rows read
   Outcome (*decide)(const Evidence& evidence, const Thresholds& thresholds) = nullptr;
 
   Outcome operator()(const Evidence& evidence, const Thresholds& t) const { return decide(evidence, t); }
+  std::string answer(Outcome outcome) const {
+    return outcome == Outcome::supported ? supported
+           : outcome == Outcome::refuted ? refuted
+                                         : "This study does not decide it.";
+  }
 };
 
 /// A rule on one interval, with what a planner must know of it.
@@ -33,9 +40,10 @@ struct IntervalRule : Rule<Interval> {
 
 /// What the growth of a number over tokens came to.
 struct GrowthEvidence {
-  Interval exponent;       ///< of D
-  bool saturates = false;  ///< a form that levels off in D/N predicts left-out cells better by form_margin
-  bool bends = false;      ///< the local exponent falls: interval of the quadratic term below 0
+  Interval exponent;            ///< of D
+  bool saturates = false;       ///< a form that levels off in D/N predicts left-out cells better by form_margin
+  bool bends = false;           ///< the local exponent falls: interval of the quadratic term below 0
+  Interval change{0, 0, 0, 0};  ///< of the local exponent from the first to the second half of ln D
 };
 
 /// Why growth has its outcome.
@@ -47,6 +55,7 @@ enum class GrowthReason {
   shrinks,      ///< refuted
   flat,         ///< refuted
   open,         ///< inconclusive
+  unsteady,     ///< inconclusive: it grows, but one exponent early and late is not shown
 };
 Outcome outcome_of(GrowthReason reason);
 

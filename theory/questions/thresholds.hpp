@@ -24,6 +24,7 @@ struct Thresholds {
   double loss_scatter = 0.01;
   double form_margin = 0.8;
   double late_loss = 0;
+  double growth_equivalence = 0.3;
   double q1_gamma_d_min = 0, q1_equivalence = 0.1;
   double q2_gamma_d_min = 0, q2_equivalence = 0.1;
   double q3_tolerance = 0.1;
@@ -66,6 +67,8 @@ struct Thresholds {
       "held-out error of the saturating over the power form that refutes growth");
     v("late_loss", t.late_loss, distance,
       "loss in nats below which a checkpoint is late; 0: after the knee of the trace over tokens");
+    v("growth_equivalence", t.growth_equivalence, distance,
+      "change of the growth exponent over the tokens that counts as none");
     v("q1_gamma_d_min", t.q1_gamma_d_min, exponent, "growth exponent of the damage above which it grows");
     v("q1_equivalence", t.q1_equivalence, distance,
       "half-width of the band around q1_gamma_d_min that counts as no growth");

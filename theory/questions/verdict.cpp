@@ -40,6 +40,7 @@ Json to_object(const Verdict& v) {
          {"question", v.question},
          {"hypothesis", v.hypothesis},
          {"outcome", outcome_name(v.outcome)},
+         {"answer", v.answer},
          {"prose", v.prose},
          {"estimate_key", v.estimate_key},
          {"estimate_label", v.estimate_label},
@@ -48,6 +49,8 @@ Json to_object(const Verdict& v) {
          {"low", number(v.low)},
          {"high", number(v.high)},
          {"level", number(v.level)},
+         {"bounds", v.bounds},
+         {"distance_se", number(v.distance_se)},
          {"n", v.n},
          {"rule", v.rule}};
   o["thresholds"] = o["controls"] = o["findings"] = Json::array();
@@ -71,7 +74,10 @@ Verdict from_object(const Json& o, const std::string& source) {
   v.question = o.at("question");
   v.hypothesis = o.at("hypothesis");
   v.outcome = outcome_of(o.at("outcome"), source);
+  v.answer = o.at("answer");
   v.prose = o.at("prose");
+  v.bounds = o.at("bounds").get<std::vector<double>>();
+  v.distance_se = number_of(o, "distance_se");
   v.estimate_key = o.at("estimate_key");
   v.estimate_label = o.at("estimate_label");
   v.unit = o.at("unit");

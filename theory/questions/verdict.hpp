@@ -2,6 +2,7 @@
 // the controls that were and were not run. Figures and reports read verdicts and compute no statistics.
 #pragma once
 
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +46,10 @@ struct Verdict {
   std::string rule;                   ///< how the interval and the thresholds give the outcome
   std::vector<Threshold> thresholds;  ///< those that the rule uses
   Outcome outcome = Outcome::inconclusive;
-  std::string prose;  ///< one to three sentences with the numbers
+  std::string answer;          ///< to the question, in one plain sentence without numbers
+  std::vector<double> bounds;  ///< of the judged number, at which the outcome changes
+  double distance_se = NAN;    ///< of the estimate from the nearest of them, in standard errors; NaN: not known
+  std::string prose;           ///< one to three sentences with the numbers
   std::vector<ControlState> controls;
   int n = 0;  ///< rows used
   std::vector<Finding> findings;

@@ -277,7 +277,8 @@ def verdict(name, outcome, key, estimate, half, findings):
     known = estimate is not None
     return {"id": name, "question": f"Question {name}, with <tags> & signs?",
             "hypothesis": "the damage grows as a power of the tokens at fixed model size",
-            "outcome": outcome, "prose": f"Prose of {name}: the interval lies above 0.",
+            "outcome": outcome, "answer": f"Answer to {name}.", "distance_se": 3.2 if known else None,
+            "prose": f"Prose of {name}: the interval lies above 0.",
             "estimate_key": f"{name.lower()}.{key}", "estimate_label": key, "unit": "1",
             "estimate": estimate, "low": estimate - half if known else None,
             "high": estimate + half if known else None, "level": 0.95, "n": 90,
@@ -364,7 +365,9 @@ def verdicts(with_constants):
             verdict("Q5", "inconclusive", "largest_residual", None, 0, []),
             verdict("Q6", "refuted", "interaction", 0.13, 0.02, interactions()),
             verdict("Q7", "supported", "best_rival_difference", -0.1, 0.05, factors()),
-            verdict("Q8", "inconclusive", "optimal_bits", 6.2, 1.1, precisions())]
+            verdict("Q8", "inconclusive", "optimal_bits", 6.2, 1.1, precisions()),
+            verdict("Q9", "refuted", "trace.difference", 0.8, 0.2, []),
+            verdict("Q10", "inconclusive", "exponent", -0.95, 0.3, [])]
 
 
 def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_constants=False):

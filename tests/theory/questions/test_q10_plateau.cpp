@@ -70,6 +70,9 @@ TEST_SUITE("questions") {
     CHECK(judge_plateau(table, Thresholds{}).n == 18);
     for (SharpnessRow& r : table.sharpness)
       if (r.batch == 8) r.data = "other";
-    CHECK(judge_plateau(table, Thresholds{}).n == 0);  // one batch is left, which says nothing of batches
+    const Verdict v = judge_plateau(table, Thresholds{});
+    CHECK(v.n == 9);  // one batch is left, which says nothing of batches
+    CHECK(v.outcome == Outcome::inconclusive);
+    CHECK(v.prose.find("Nothing can be said") != std::string::npos);
   }
 }
