@@ -51,7 +51,7 @@ class Sections(StudyCase):
 
     def test_questions_come_from_the_verdict_file_whatever_their_names(self):
         def add(verdicts):
-            verdicts.append(verdicts[0] | {"id": "Q99", "prose": "so be it. More.", "findings": [
+            verdicts.append(verdicts[0] | {"id": "Q99", "answer": "So be it.", "findings": [
                 {"key": "q99.odd", "label": "<odd> & new", "estimate": 2.0, "low": 1.0, "high": 3.0,
                  "unit": "1"}]})
         page = report.report_html(self.verdict_file(add), {}, {})
