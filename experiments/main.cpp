@@ -20,6 +20,7 @@ using namespace hone::experiments;
 
 const Command commands[] = {
     {"plan", "list the runs with their cost and state, and what the study can show", plan_options},
+    {"register", "freeze questions, rules, thresholds, seeds and runs before the first run", register_options},
     {"run", "train and measure every run that is not finished", run_options},
     {"judge", "fit, test against the study's thresholds, write verdict.json", judge_options},
     {"table", "one row per run, checkpoint and bits: table.h5 and table.csv", table_options},

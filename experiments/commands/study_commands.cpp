@@ -12,6 +12,7 @@
 #include "experiments/running/executor.hpp"
 #include "experiments/running/files.hpp"
 #include "experiments/running/progress.hpp"
+#include "experiments/running/registration.hpp"
 #include "experiments/running/study_folder.hpp"
 #include "experiments/study/places.hpp"
 #include "experiments/study/reader.hpp"
@@ -158,11 +159,21 @@ int judge_command(CommandOptions options) {
     append_file(rows, options.out, path, run);
   });
   const std::vector<theory::Verdict> verdicts = theory::judge(table, study.thresholds);
-  write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts));
+  const std::string registration = registration_state(options.out, study);
+  write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts, registration));
   for (const theory::Verdict& v : verdicts) print_verdict(v);
+  fmt::print("registration: {}\n", registration);
   fmt::print("written: {}\n", (options.out / "verdict.json").string());
   write_table(options.out, study, rows);
   write_tables(options.out, table);
+  return 0;
+}
+
+int register_command(CommandOptions options) {
+  const Study study = load_study(options);
+  register_study(options.out, study);
+  fmt::print("registered: {} runs, {} seeds, rules and thresholds as they stand\nwritten: {}\n",
+             plan_runs(study).size(), study.seeds.size(), (options.out / "registration.json").string());
   return 0;
 }
 
@@ -252,6 +263,15 @@ Action judge_options(CLI::App& command, const std::string& line) {
       "  hone judge experiments/studies/demo.toml\n"
       "  hone judge experiments/studies/reference.toml --table outputs/reference/table.csv.gz");
   return [options] { return judge_command(*options); };
+}
+
+Action register_options(CLI::App& command, const std::string& line) {
+  const auto options = with_study(command, line);
+  command.footer(
+      "examples:\n"
+      "  hone register my.toml && hone run my.toml      hone judge then says: registered before the first run\n"
+      "registration.json holds questions, rules, thresholds, seeds and runs; every run file carries its hash");
+  return [options] { return register_command(*options); };
 }
 
 Action table_options(CLI::App& command, const std::string& line) {

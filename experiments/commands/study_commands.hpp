@@ -27,10 +27,11 @@ Study load_study(CommandOptions& options);
 
 /// Each returns the exit code, 0 for success.
 /// errors  those of load_study; IoError and FormatError of the files that it reads and writes
-int run_command(CommandOptions options);     ///< executes what is not done
-int judge_command(CommandOptions options);   ///< HDF5 -> verdict.json and the table, and prints the verdicts
-int table_command(CommandOptions options);   ///< HDF5 -> table.h5 and table.csv, a row per run, checkpoint and bits
-int report_command(CommandOptions options);  ///< HDF5 + verdict.json -> figures and report.html
+int run_command(CommandOptions options);       ///< executes what is not done
+int judge_command(CommandOptions options);     ///< HDF5 -> verdict.json and the table, and prints the verdicts
+int register_command(CommandOptions options);  ///< freezes rules, thresholds, seeds and runs: registration.json
+int table_command(CommandOptions options);     ///< HDF5 -> table.h5 and table.csv, a row per run, checkpoint and bits
+int report_command(CommandOptions options);    ///< HDF5 + verdict.json -> figures and report.html
 int inspect_command(const std::filesystem::path& file, const std::string& group);  ///< prints a run file
 
 /// Options that belong to every subcommand on a study.
@@ -39,6 +40,7 @@ void add_worker_options(CLI::App& command, CommandOptions& options);
 
 Action run_options(CLI::App& command, const std::string& line);
 Action judge_options(CLI::App& command, const std::string& line);
+Action register_options(CLI::App& command, const std::string& line);
 Action table_options(CLI::App& command, const std::string& line);
 Action report_options(CLI::App& command, const std::string& line);
 Action inspect_options(CLI::App& command, const std::string& line);

@@ -19,7 +19,8 @@ struct RunContext {
   Progress& progress;
   const std::atomic<bool>& stop;  ///< set by Ctrl-C; the run saves itself and throws Interrupted
   int threads = 1;
-  std::string command;  ///< as typed, for the manifest
+  std::string command;       ///< as typed, for the manifest
+  std::string registration;  ///< SHA-256 of the study's registration; empty: none
 };
 
 /// The run in lines of progress, "small-lr0.001 s1".

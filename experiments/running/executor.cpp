@@ -10,6 +10,7 @@
 
 #include "experiments/instruments/cost.hpp"
 #include "experiments/running/files.hpp"
+#include "experiments/running/registration.hpp"
 #include "experiments/running/run.hpp"
 #include "experiments/running/study_folder.hpp"
 #include "experiments/study/places.hpp"
@@ -86,12 +87,13 @@ ExecuteSummary execute_runs(const std::string& title, const std::vector<RunSpec>
   Progress progress(title, total);
   for (const std::string& damage : damages) progress.say(fmt::format("{}; this run will be made again", damage));
   CorpusShelf shelf(cache_folder());
+  const std::string registration = registration_hash(options.folder);
   std::atomic<size_t> next{0};
   std::mutex lock;
   const auto work = [&] {
     for (size_t i = next++; i < pending.size() && !stop_requested; i = next++) {
       const RunSpec& run = pending[i];
-      const RunContext context{options.folder, shelf, progress, stop_requested, threads, options.command};
+      const RunContext context{options.folder, shelf, progress, stop_requested, threads, options.command, registration};
       const std::string label = label_of(run);
       progress.begin(label, run_cost(run));
       try {

@@ -48,6 +48,7 @@ void describe_run(RunFile& file, const RunSpec& spec, const RunFacts& facts, con
   set(manifest, f.data_epochs, facts.epochs);
   set(manifest, f.entropy_rate_nats, facts.entropy_rate_nats);
   set(manifest, f.command, context.command);
+  if (!context.registration.empty()) set(manifest, f.registration_sha256, context.registration);
   set(manifest, f.outcome, outcome_text(outcome));
   for (const auto& [name, value] : spec.options()) options.set_attribute(name, value);
   file.groups[f.group] = std::move(manifest);

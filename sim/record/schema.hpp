@@ -62,6 +62,8 @@ struct Manifest {
   HONE_FACT(int64_t, data_epochs, "1", "passes over the training data at the last batch");
   HONE_FACT(double, entropy_rate_nats, "nats", "entropy of the source; NaN where it is not known");
   HONE_FACT(Text, outcome, "1", "`complete`, or why the run ended early");
+  HONE_FACT(Text, registration_sha256, "1",
+            "of the study's registration.json; absent where the study was not registered before the run");
   HONE_FACT(Text, checkpoint, "1", "path of the checkpoint as given");
   HONE_FACT(Text, format, "1", "of the checkpoint");
   HONE_FACT(Text, tokenizer, "1", "kind, size of the vocabulary and hash");

@@ -287,4 +287,15 @@ const Rule<PlateauEvidence>& plateau_rule() {
   return rule;
 }
 
+std::vector<RuleOfQuestion> all_rules() {
+  const auto named = [](const char* question, const auto& rule) {
+    return RuleOfQuestion{question, rule.name, rule.sentence};
+  };
+  return {named("Q1", damage_growth_rule()), named("Q2", sharpness_growth_rule()),
+          named("Q3", prediction_rule()),    named("Q4", direction_rule()),
+          named("Q5", cause_rule()),         named("Q6", composition_rule()),
+          named("Q7", forms_rule()),         named("Q8", precision_rule()),
+          named("Q9", ratio_rule()),         named("Q10", plateau_rule())};
+}
+
 }  // namespace hone::theory

@@ -120,6 +120,13 @@ struct PlateauEvidence {
   Interval departure;  ///< exponent of lr plus twice that of the batch
 };
 
+/// What a rule says, for registrations.
+struct RuleOfQuestion {
+  std::string question, name, sentence;
+};
+/// Every rule in the order of the questions.
+std::vector<RuleOfQuestion> all_rules();
+
 const GrowthRule& damage_growth_rule();           ///< Q1
 const GrowthRule& sharpness_growth_rule();        ///< Q2
 const IntervalRule& prediction_rule();            ///< Q3

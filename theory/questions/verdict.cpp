@@ -126,8 +126,8 @@ std::string key_word(std::string_view text) {
   return word;
 }
 
-std::string to_json(const std::vector<Verdict>& verdicts) {
-  Json all{{"schema", schema}, {"verdicts", Json::array()}};
+std::string to_json(const std::vector<Verdict>& verdicts, const std::string& registration) {
+  Json all{{"schema", schema}, {"registration", registration}, {"verdicts", Json::array()}};
   for (const Verdict& v : verdicts) all["verdicts"].push_back(to_object(v));
   return all.dump(2) + "\n";
 }

@@ -62,8 +62,8 @@ const Finding* find_finding(const Verdict& verdict, std::string_view key);
 std::string key_word(std::string_view text);
 
 /// JSON text of verdicts, schema 2 (sim/record/SCHEMA.md): {"schema": 2, "verdicts": [...]}; numbers that are not finite
-/// become null.
-std::string to_json(const std::vector<Verdict>& verdicts);
+/// become null. `registration` says how the study stands to its registration.
+std::string to_json(const std::vector<Verdict>& verdicts, const std::string& registration = "not registered");
 
 /// Verdicts from such a text; null becomes NaN.
 /// errors  FormatError naming the source, the field and the fix

@@ -1,0 +1,99 @@
+#include "experiments/running/registration.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "experiments/running/files.hpp"
+#include "experiments/running/study_folder.hpp"
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
+#include "sim/record/run_file.hpp"
+#include "sim/record/schema.hpp"
+#include "theory/questions/rules.hpp"
+
+namespace fs = std::filesystem;
+
+namespace hone::experiments {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int schema_of_registration = 1;
+
+fs::path path_of(const fs::path& folder) { return folder / "registration.json"; }
+
+Json registration_of(const Study& study) {
+  Json all{{"schema", schema_of_registration}, {"study", study.name}, {"seeds", study.seeds}};
+  std::string every;
+  for (const theory::RuleOfQuestion& rule : theory::all_rules()) {
+    all["rules"].push_back({{"question", rule.question}, {"name", rule.name}, {"sentence", rule.sentence}});
+    every += rule.question + rule.sentence + "\n";
+  }
+  all["rules_sha256"] = sha256(every);
+  study.thresholds.fields(
+      [&](const char* name, const double& value, theory::Bounds, const char*) { all["thresholds"][name] = value; });
+  all["runs"] = Json::array();
+  for (const RunSpec& run : plan_runs(study)) all["runs"].push_back(run.id());
+  return all;
+}
+
+Json read_registration(const fs::path& folder) {
+  try {
+    Json found = Json::parse(read_text(path_of(folder)));
+    if (found.at("schema") == schema_of_registration) return found;
+  } catch (const nlohmann::json::exception&) {
+  }
+  throw FormatError(fmt::format("{}: is no registration of schema {}; restore the file that hone register wrote",
+                                path_of(folder).string(), schema_of_registration));
+}
+
+/// Finished runs of the study that were made under another registration, or none.
+int unregistered_runs(const fs::path& folder, const Study& study, const std::string& hash) {
+  int count = 0;
+  for (const RunSpec& run : plan_runs(study)) {
+    if (!finished_outcome(folder, run)) continue;
+    const RunFile file = read_run_file(finished_path(folder, run));
+    const auto& manifest = file.group(schema::manifest.group).attributes();
+    const auto found = manifest.find(schema::manifest.registration_sha256.name);
+    count += found == manifest.end() || found->second != Attribute(hash);
+  }
+  return count;
+}
+
+}  // namespace
+
+std::string registration_text(const Study& study) { return registration_of(study).dump(1) + "\n"; }
+
+void register_study(const fs::path& folder, const Study& study) {
+  const std::string text = registration_text(study);
+  if (fs::exists(path_of(folder)) && read_text(path_of(folder)) != text)
+    throw OptionError(fmt::format("{}: registers something else; restore the study, or choose another --out",
+                                  path_of(folder).string()));
+  if (!fs::exists(path_of(folder)) && has_measured(folder))
+    throw OptionError(
+        fmt::format("{}: runs are measured already; a registration comes before the first run, so choose "
+                    "another --out",
+                    folder.string()));
+  claim_folder(folder, study);
+  write_text_atomically(path_of(folder), text);
+}
+
+std::string registration_hash(const fs::path& folder) {
+  return fs::exists(path_of(folder)) ? sha256_of_file(path_of(folder)) : "";
+}
+
+std::string registration_state(const fs::path& folder, const Study& study) {
+  if (!fs::exists(path_of(folder))) return "not registered";
+  const Json then = read_registration(folder), now = registration_of(study);
+  std::vector<std::string> changes;
+  for (const char* field : {"rules", "thresholds", "seeds", "runs"})
+    if (then.at(field) != now.at(field)) changes.push_back(fmt::format("other {}", field));
+  if (const int count = unregistered_runs(folder, study, registration_hash(folder)); count > 0)
+    changes.push_back(fmt::format("{} runs were made without it", count));
+  if (changes.empty()) return "registered before the first run";
+  return fmt::format("registered, but since then: {}", fmt::join(changes, ", "));
+}
+
+}  // namespace hone::experiments

@@ -1,0 +1,29 @@
+// The registration of a study: questions, rules, thresholds, seeds and runs, frozen in a file before the first run. Run
+// files carry its hash, so that a verdict can say whether it was decided by rules that were fixed before any data.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "experiments/study/study.hpp"
+
+namespace hone::experiments {
+
+/// registration.json of the study as it stands: its seeds, the ids of its runs, every threshold, every rule with its
+/// sentence, and the hash of all rules.
+std::string registration_text(const Study& study);
+
+/// Writes registration.json into the folder of the study, and claims the folder for it.
+/// errors  OptionError when runs are measured already, or another registration is there
+void register_study(const std::filesystem::path& folder, const Study& study);
+
+/// SHA-256 of the folder's registration.json; "" where there is none.
+std::string registration_hash(const std::filesystem::path& folder);
+
+/// How a study stands to its registration, for people: "registered before the first run", "not registered", or
+/// "registered, but since then: ..." with what changed.
+/// errors  FormatError when registration.json is no registration
+std::string registration_state(const std::filesystem::path& folder, const Study& study);
+
+}  // namespace hone::experiments

@@ -1,0 +1,54 @@
+#include <doctest/doctest.h>
+
+#include "sim/base/atomic_file.hpp"
+#include "sim/base/hash.hpp"
+#include "sim/record/schema.hpp"
+#include "tests/experiments/program.hpp"
+
+namespace fs = std::filesystem;
+
+TEST_SUITE_BEGIN("experiments");
+
+namespace hone::test {
+
+TEST_CASE("register: a study that was registered and run as it was says so, and its runs carry the hash") {
+  const Workplace place(tiny_text());
+  const Said said = place.says("register");
+  REQUIRE_MESSAGE(said.code == 0, said.err);
+  const std::string text = read_text(place.out() / "registration.json");
+  for (const char* part : {"\"rules_sha256\"", "\"q3_tolerance\": 0.1", "\"question\": \"Q10\"", "\"seeds\""})
+    CHECK_MESSAGE(mentions(text, part), part);
+  for (const auto& run : place.runs()) CHECK(mentions(text, run.id()));
+  REQUIRE(place.says("register").code == 0);  // again, unchanged
+  REQUIRE(place.says("run", alone).code == 0);
+  CHECK(value_of(place.read(0).group("manifest"), schema::manifest.registration_sha256) ==
+        sha256_of_file(place.out() / "registration.json"));
+  CHECK(mentions(place.says("judge").out, "registration: registered before the first run"));
+  CHECK(mentions(read_text(place.out() / "verdict.json"), "\"registration\": \"registered before the first run\""));
+}
+
+TEST_CASE("register: a study without registration says so, and one that was run first cannot register") {
+  const Workplace place(tiny_text());
+  REQUIRE(place.says("run", alone).code == 0);
+  CHECK(mentions(place.says("judge").out, "registration: not registered"));
+  const Said late = place.says("register");
+  CHECK(late.code == 2);
+  CHECK_MESSAGE(mentions(late.err, "runs are measured already"), late.err);
+  CHECK(!fs::exists(place.out() / "registration.json"));
+}
+
+TEST_CASE("register: what changed after the registration is named") {
+  const Workplace place(tiny_text());
+  REQUIRE(place.says("register").code == 0);
+  REQUIRE(place.says("run", alone).code == 0);
+  const fs::path file = place.out() / "registration.json";
+  const std::string text = read_text(file);
+  place.write("out/registration.json", replaced(text, "\"q3_tolerance\": 0.1", "\"q3_tolerance\": 0.2"));
+  const Said said = place.says("judge");
+  CHECK_MESSAGE(mentions(said.out, "registered, but since then: other thresholds, 1 runs were made without it"),
+                said.out);
+  place.write("out/registration.json", "{}");
+  CHECK(mentions(place.says("judge").err, "is no registration of schema 1"));
+}
+
+}  // namespace hone::test
