@@ -118,8 +118,8 @@ double max_value(Format format) {
 
 int top_code(Format format) {
   if (is_minifloat(format)) return top_magnitude(format);
-  if (format == Format::nf4) return 15;
-  return format == Format::bnb_fp4 ? 7 : static_cast<int>(max_value(format));
+  if (codes_are_places(format)) return list_of(format).count - 1;
+  return is_listed(format) ? list_of(format).count / 2 : static_cast<int>(max_value(format));
 }
 
 std::vector<double> levels(Format format) {

@@ -51,6 +51,8 @@ struct ValueList {
                                               ///< goes down on nf4 and to the smaller magnitude on bnb_fp4
 };
 inline bool is_listed(Format format) { return format == Format::nf4 || format == Format::bnb_fp4; }
+/// Whether codes are places in the list, as where it is not symmetric; else they are signed magnitudes.
+inline bool codes_are_places(Format format) { return format == Format::nf4; }
 /// expects  is_listed(format)
 const ValueList& list_of(Format format);
 

@@ -159,7 +159,7 @@ S symmetric_step(S absmax, const Quantizer& q, std::optional<double> tensor_absm
 template <class S>
 StepRange element_range(S absmax, const Quantizer& q, std::optional<double> tensor_absmax) {
   const double top = q.format == Format::integer ? largest_element(q) : top_code(q.format);
-  StepRange range{.code_min = q.format == Format::nf4 ? 0 : -top, .code_max = top};
+  StepRange range{.code_min = codes_are_places(q.format) ? 0 : -top, .code_max = top};
   range.step = static_cast<double>(symmetric_step(absmax, q, tensor_absmax));
   if (is_minifloat(q.format) || is_listed(q.format)) range.format = q.format;
   return range;

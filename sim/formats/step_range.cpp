@@ -151,7 +151,9 @@ decltype(auto) with_element(const StepRange& range, Body&& body) {
 /// The code of the value that stands for a group without a step.
 template <class S>
 S code_of_constant(const StepRange& range) {
-  return static_cast<S>(range.format == Format::nf4 ? 7 : range.zero_point);
+  if (!codes_are_places(range.format)) return static_cast<S>(range.zero_point);
+  const auto& value = list_of(range.format).value;
+  return static_cast<S>(std::find(value.begin(), value.end(), 0.0) - value.begin());
 }
 
 }  // namespace

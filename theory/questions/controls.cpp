@@ -64,7 +64,7 @@ constexpr Words words[] = {
 constexpr bool is_in_order() {
   for (std::size_t i = 0; i < std::size(words); ++i)
     if (static_cast<std::size_t>(words[i].control) != i) return false;
-  return std::size(words) == static_cast<std::size_t>(Control::full_precision_peers) + 1;
+  return std::size(words) == static_cast<std::size_t>(Control::count);
 }
 static_assert(is_in_order(), "the table of controls follows the enum");
 

@@ -61,13 +61,14 @@ enum class Control {
   growing_budgets,
   information_scale,
   full_precision_peers,
+  count,  ///< how many there are; stays last
 };
 
 /// Stable name of a control in verdict.json.
 std::string_view key_of(Control control);
 /// What it is, for people.
 std::string_view label_of(Control control);
-/// All controls in the order of the enum.
+/// All controls in the order of the enum, without `count`.
 const std::vector<Control>& all_controls();
 
 }  // namespace hone::theory

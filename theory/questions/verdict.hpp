@@ -33,7 +33,7 @@ struct Finding {
 };
 
 struct Verdict {
-  std::string id;            ///< Q1 … Q8
+  std::string id;            ///< Q1, Q2 …
   std::string question;      ///< in plain words
   std::string hypothesis;    ///< what `supported` would mean
   std::string estimate_key;  ///< of the number that the rule judges: "q3.slope"
