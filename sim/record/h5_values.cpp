@@ -223,6 +223,29 @@ void write_array(const Object& group, const std::string& name, const std::vector
       values);
 }
 
+namespace {
+
+/// HDF5 keeps some 150 bytes for each chunk that it reads, and hone writes chunks of 4 KiB and more: many small ones fill
+/// the memory from a small file.
+void expect_large_chunks(const Object& dataset, const std::vector<hsize_t>& extents, std::int64_t count) {
+  const Object list = read_handle(H5Dget_create_plist(dataset.id()), H5Pclose, dataset, "has no layout");
+  if (H5Pget_layout(list.id()) != H5D_CHUNKED) return;
+  std::vector<hsize_t> chunk(extents.size());
+  expect_read(H5Pget_chunk(list.id(), static_cast<int>(chunk.size()), chunk.data()) == static_cast<int>(chunk.size()),
+              dataset, "has chunks without a shape");
+  constexpr std::int64_t entries_least = 64, chunks_free = 16;
+  std::int64_t chunks = 1;
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    expect_read(chunk[i] > 0, dataset, "has chunks of no length");
+    const auto along = static_cast<std::int64_t>(extents[i] / chunk[i] + (extents[i] % chunk[i] != 0));
+    expect_read(!__builtin_mul_overflow(chunks, along, &chunks), dataset, "has more chunks than can be counted");
+  }
+  expect_read(chunks <= chunks_free + count / entries_least, dataset,
+              fmt::format("holds {} entries in {} chunks, far smaller ones than hone writes", count, chunks));
+}
+
+}  // namespace
+
 Array read_array(const Object& dataset, std::int64_t& entries_left) {
   const Object space = read_handle(H5Dget_space(dataset.id()), H5Sclose, dataset, "has no shape");
   const Object type = read_handle(H5Dget_type(dataset.id()), H5Tclose, dataset, "has no type");
@@ -242,6 +265,7 @@ Array read_array(const Object& dataset, std::int64_t& entries_left) {
   expect_read(count <= entries_left / cost, dataset,
               fmt::format("claims {} entries, far more than a file of this size holds", count));
   entries_left -= cost * count;
+  expect_large_chunks(dataset, extents, count);
 
   Array array{{extents.begin(), extents.end()}, {}};
   if (is_text)

@@ -64,9 +64,8 @@ void write_texts_of(const h5::Object& group, const std::string& name) {
 }
 
 /// A chunked dataset of `type` that claims `entries` and stores none of them.
-void claim(const h5::Object& group, hsize_t entries, hid_t type = H5T_IEEE_F64LE) {
+void claim(const h5::Object& group, hsize_t entries, hid_t type = H5T_IEEE_F64LE, hsize_t chunk = 100) {
   const hid_t space = H5Screate_simple(1, &entries, nullptr), list = H5Pcreate(H5P_DATASET_CREATE);
-  const hsize_t chunk = 100;
   H5Pset_chunk(list, 1, &chunk);
   H5Dclose(H5Dcreate2(group.id(), "x", type, space, H5P_DEFAULT, list, H5P_DEFAULT));
   H5Pclose(list);
@@ -152,6 +151,15 @@ TEST_CASE(
   CHECK(
       mentions(answer_to(sealed_group([&](const h5::Object& g) { claim(g, tera); })), "claims 1099511627776 entries"));
   CHECK(answer_to(sealed_group([&](const h5::Object& g) { claim(g, 1000); })) == "readable");
+}
+
+TEST_CASE("hostile: a great many small chunks -> FormatError, for HDF5 keeps something for each of them") {
+  const auto claim_chunks = [](hsize_t chunk) {
+    return answer_to(sealed_group([&](const h5::Object& g) { claim(g, 100'000, H5T_IEEE_F64LE, chunk); }));
+  };
+  CHECK(mentions(claim_chunks(1), "/g/x: holds 100000 entries in 100000 chunks, far smaller ones than hone writes"));
+  CHECK(mentions(claim_chunks(63), "in 1588 chunks"));
+  CHECK(claim_chunks(64) == "readable");
 }
 
 TEST_CASE("hostile: texts take more of a file than numbers do, and so fewer can be claimed") {
