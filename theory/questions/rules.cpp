@@ -39,7 +39,7 @@ Outcome decide_cause(const CauseEvidence& e, const T& t) {
   if (departed || follows_tokens(e, t) || is_outside(e.dose, 1 - band, 1 + band)) return Outcome::refuted;
   const bool answers = is_inside(e.dose, 1 - band, 1 + band),
              is_all = is_inside(e.exponent, -t.q5_exponent_tolerance, t.q5_exponent_tolerance);
-  return answers && is_all && has_moved(e, t) ? Outcome::supported : Outcome::inconclusive;
+  return answers && is_all ? Outcome::supported : Outcome::inconclusive;
 }
 
 Outcome decide_forms(const FormsEvidence& e, const T&) {
@@ -193,9 +193,9 @@ const IntervalRule& direction_rule() {
 const Rule<CauseEvidence>& cause_rule() {
   static const Rule<CauseEvidence> rule{
       "damage follows its prediction at equal tokens",
-      "supported: the change of ln delta per change of ln prediction over all arms inside 1 ± q5_slope_tolerance, the "
-      "exponent of D at fixed prediction inside ± q5_exponent_tolerance, and some contrast moved the prediction beyond "
-      "q5_tolerance, so that a damage that ignored it would have shown; refuted: that change disjoint from its band, "
+      "supported: the change of ln delta per change of ln prediction over all arms inside 1 ± q5_slope_tolerance, and "
+      "the "
+      "exponent of D at fixed prediction inside ± q5_exponent_tolerance; refuted: that change disjoint from its band, "
       "or "
       "the change of ln delta at fixed prediction of one contrast disjoint from ± q5_tolerance, or that exponent "
       "disjoint from its band, the last two when all hold together at the level (Bonferroni); contrasts below "

@@ -1,5 +1,6 @@
 // Worlds whose answer is known, through the judges themselves.
 #include <cmath>
+#include <string>
 
 #include "sim/base/rng.hpp"
 #include "tests/theory/planted/judged.hpp"
@@ -28,6 +29,50 @@ Table levelling(std::uint64_t seed) {
   return table;
 }
 
+/// Damage and trace that rise as a power up to 2 M tokens, whatever the size, and stay there.
+Table stopping(std::uint64_t seed) {
+  Table table = trunk(grid_of(seed), law_of(0));
+  const auto level = [](const Subject& s) { return std::pow(std::min(s.D, 2e6) / 1e6, 0.8); };
+  for (PtqRow& r : table.ptq) scale(r, level(r), level(r));
+  for (SharpnessRow& r : table.sharpness) r.trace *= level(r), r.weighted_trace *= level(r);
+  return table;
+}
+
+/// Damage over prediction that falls with the bits, from 1.2 at 3 bits to 0.95 at 6, as it does where higher orders end.
+Table falling_ratio(std::uint64_t seed) {
+  Table table = trunk(grid_of(seed), rough_law_of(0.5));
+  for (PtqRow& r : table.ptq) scale(r, 1.2 - 0.25 * (r.P - 3) / 3, 1);
+  return table;
+}
+
+/// Damage and trace as powers of tokens and parameters, all of it in the trace.
+Table of_exponents(std::uint64_t seed, double gamma_d, double gamma_n) {
+  PlantedLaw law = law_of(gamma_d);
+  law.gamma_n = gamma_n, law.curvature_share = 1;
+  law.run_noise /= 4, law.trajectory_noise /= 4, law.drift /= 4;
+  return trunk(grid_of(seed), law);
+}
+
+/// Traces of constant-rate trunks that have risen to a level of their learning rate and batch.
+Table plateaus(std::uint64_t seed, double of_lr, double of_batch, double noise) {
+  Table table;
+  std::uint64_t draw = 0;
+  for (const double lr : {1e-3, 3e-3, 6e-3})
+    for (const double batch : {8.0, 32.0})
+      for (int s = 1; s <= 3; ++s) {
+        const double offset = noise * normal(Stream{seed, Domain::synthetic, 0xF1A7}, draw++);
+        for (const double d : {2.5e5, 1e6, 4e6}) {
+          SharpnessRow r;
+          r.run = "r" + std::to_string(draw), r.architecture = Architecture::transformer, r.variant = "trunk";
+          r.seed = s, r.N = 55e3, r.D = d, r.schedule = "constant", r.peak_lr = r.lr = lr, r.batch = batch;
+          r.arm = lr == 3e-3 && batch == 32 ? "main" : "other";
+          r.trace = std::exp(of_lr * std::log(lr) + of_batch * std::log(batch) + offset - (d < 1e6 ? 2 : 0));
+          table.sharpness.push_back(r);
+        }
+      }
+  return table;
+}
+
 /// Cooled branches at the trunk's tokens: ln delta and ln prediction moved, and noise of their own.
 Table cooled(const SyntheticGrid& grid, const PlantedLaw& law, double delta, double predicted) {
   Table table = trunk(grid, law);
@@ -43,6 +88,16 @@ Table cooled(const SyntheticGrid& grid, const PlantedLaw& law, double delta, dou
     rows.push_back(r);
   }
   table.ptq.insert(table.ptq.end(), rows.begin(), rows.end());
+  return table;
+}
+
+/// Branches that lie below the trunk at few tokens and above it at many, in damage and prediction alike.
+Table crossing(std::uint64_t seed) {
+  Table table = cooled(grid_of(seed), rough_law_of(0.5), 0, 0);
+  for (PtqRow& r : table.ptq) {
+    const double shift = std::exp(0.5 * std::log(r.D / 2e6));
+    if (r.kind == Kind::cooldown) scale(r, shift, shift);
+  }
   return table;
 }
 
@@ -122,23 +177,41 @@ std::vector<World> growth_worlds() {
                         [](std::uint64_t s) { return trunk(grid_of(s), rough_law_of(0)); }});
     }
     worlds.push_back({"levels off at 30 tokens per parameter", q, judge, Outcome::refuted, NAN, levelling});
+    worlds.push_back({"rises to 2 M tokens, whatever the size", q, judge, Outcome::refuted, NAN, stopping});
     worlds.push_back({"driven by the schedule: flat at constant rate, jumps when cooled", q, judge, Outcome::refuted, 0,
                       [](std::uint64_t s) { return cooled(grid_of(s), law_of(0), 0.6, 0.6); }});
     worlds.push_back({"power law, two sizes, one seed, fourfold noise", q, judge, Outcome::inconclusive, NAN,
                       [](std::uint64_t s) { return trunk(small_grid(s), noisy_law(0.5)); }});
   }
+  worlds.push_back({"a function of D/N", "Q9", judge_ratio, Outcome::supported, 0,
+                    [](std::uint64_t s) { return of_exponents(s, 0.5, 0.5); }});
+  worlds.push_back({"a function of D", "Q9", judge_ratio, Outcome::refuted, 0.5,
+                    [](std::uint64_t s) { return of_exponents(s, 0.5, 0); }});
+  worlds.push_back({"a function of D/N, two sizes, one seed, fourfold noise", "Q9", judge_ratio, Outcome::inconclusive,
+                    NAN, [](std::uint64_t s) { return trunk(small_grid(s), noisy_law(0.5)); }});
   return worlds;
+}
+
+std::vector<World> plateau_worlds() {
+  return {{"the level follows lr/sqrt(batch)", "Q10", judge_plateau, Outcome::supported, -1,
+           [](std::uint64_t s) { return plateaus(s, -1, 0.5, 0.02); }},
+          {"the level follows lr alone", "Q10", judge_plateau, Outcome::refuted, NAN,
+           [](std::uint64_t s) { return plateaus(s, -1, 0, 0.05); }},
+          {"the level follows lr/sqrt(batch), great scatter", "Q10", judge_plateau, Outcome::inconclusive, NAN,
+           [](std::uint64_t s) { return plateaus(s, -1, 0.5, 1.5); }}};
 }
 
 std::vector<World> prediction_worlds() {
   return {{"damage is the prediction", "Q3", judge_prediction, Outcome::supported, 1,
            [](std::uint64_t s) { return trunk(grid_of(s), rough_law_of(0.5)); }},
+          {"damage over prediction falls with the bits", "Q3", judge_prediction, Outcome::supported, 1, falling_ratio},
           {"damage is its power 0.8", "Q3", judge_prediction, Outcome::refuted, 0.8,
            [](std::uint64_t s) { return bent(s, 0.8); }},
           {"damage is the prediction, two sizes, one seed, fourfold noise", "Q3", judge_prediction,
            Outcome::inconclusive, NAN, [](std::uint64_t s) { return trunk(small_grid(s), noisy_law(0.5)); }},
           {"cooling moves both alike", "Q5", judge_cause, Outcome::supported, 1,
            [](std::uint64_t s) { return cooled(grid_of(s), rough_law_of(0.5), 0.6, 0.6); }},
+          {"the change of both alike turns over with tokens", "Q5", judge_cause, Outcome::supported, 1, crossing},
           {"driven by the schedule: cooling moves the damage alone", "Q5", judge_cause, Outcome::refuted, NAN,
            [](std::uint64_t s) { return cooled(grid_of(s), rough_law_of(0.5), 0.6, 0); }},
           {"cooling moves nothing", "Q5", judge_cause, Outcome::inconclusive, NAN,
@@ -159,7 +232,7 @@ std::vector<World> composition_worlds() {
 VerdictTables growth_tables(const WorldOptions& options) { return tables_of({growth_worlds()}, options); }
 
 VerdictTables contrast_tables(const WorldOptions& options) {
-  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds()}, options);
+  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), plateau_worlds()}, options);
 }
 
 }  // namespace hone::theory
