@@ -49,7 +49,6 @@ Table everything() {
   Table table = planted({}, grid);
   add_losses(table, grid, 1e-3);
   for (PtqRow& r : table.ptq) r.loss = planted_loss(r.N, r.D, 1);
-  for (SharpnessRow& r : table.sharpness) r.loss = planted_loss(r.N, r.D, 1);
   for (const double bits : {2.0, 3.0, 4.0, 6.0})
     for (const double n : {3e4, 1e5})
       for (const double d : grid.D)
