@@ -25,16 +25,16 @@ struct Range {
 
 /// One claim, failure mode, open question or recipe step.
 struct Claim {
-  std::string_view key;         ///< "kumar.ptq_power": who says it, then words of lower-case letters and digits
-  std::string_view source;      ///< the text that states it
-  std::string_view place;       ///< section of the text
-  std::string_view claim;       ///< in one sentence
-  std::string_view refuted_by;  ///< what would refute it, in one sentence
-  std::string_view question;    ///< id of the question that answers it, empty where none does
+  std::string_view key = {};         ///< "kumar.ptq_power": who says it, then words of lower-case letters and digits
+  std::string_view source = {};      ///< the text that states it
+  std::string_view place = {};       ///< section of the text
+  std::string_view claim = {};       ///< in one sentence
+  std::string_view refuted_by = {};  ///< what would refute it, in one sentence
+  std::string_view question = {};    ///< id of the question that answers it, empty where none does
   Reading reading = Reading::agrees;
-  std::string_view finding;  ///< key of the number that `inside` and `outside` read; empty for the other readings
-  Range range;               ///< of that number
-  std::string_view missing;  ///< without a question: what an answer lacks; with a finding: the rows that give it
+  std::string_view finding = {};  ///< key of the number that `inside` and `outside` read; empty for the other readings
+  Range range = {};               ///< of that number
+  std::string_view missing = {};  ///< without a question: what an answer lacks; with a finding: the rows that give it
 };
 
 }  // namespace hone::theory

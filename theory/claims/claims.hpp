@@ -21,8 +21,8 @@ enum class ClaimState {
   not_covered    ///< no question covers it
 };
 
-constexpr std::array all_claim_states{ClaimState::confirmed, ClaimState::contradicted, ClaimState::open,
-                                      ClaimState::not_measured, ClaimState::not_covered};
+inline constexpr std::array all_claim_states{ClaimState::confirmed, ClaimState::contradicted, ClaimState::open,
+                                             ClaimState::not_measured, ClaimState::not_covered};
 
 /// "confirmed", "not_measured": the word of claims.json.
 std::string_view state_name(ClaimState state);
