@@ -36,9 +36,10 @@ ClaimState decided(bool is_so, bool is_not, bool is_measured) {
 
 /// A bound at the limit of an open range does not lie within it: an interval of exactly 0 is no sign of a number below 0.
 ClaimState by_range(const Claim& claim, const Finding& f) {
-  const bool is_within = f.low > claim.range.from && f.high<claim.range.to, is_disjoint = f.low> claim.range.to ||
-                         f.high < claim.range.from,
-             is_measured = std::isfinite(f.estimate);
+  const auto [from, to] = claim.range;
+  const bool is_within = f.low > from && f.high < to;
+  const bool is_disjoint = f.low > to || f.high < from;
+  const bool is_measured = std::isfinite(f.estimate);
   return claim.reading == Reading::inside ? decided(is_within, is_disjoint, is_measured)
                                           : decided(is_disjoint, is_within, is_measured);
 }
