@@ -22,7 +22,7 @@ const Command commands[] = {
     {"plan", "list the runs with their cost and state, and what the study can show", plan_options},
     {"register", "freeze questions, rules, thresholds, seeds and runs before the first run", register_options},
     {"run", "train and measure every run that is not finished", run_options},
-    {"judge", "fit, test against the study's thresholds, write verdict.json", judge_options},
+    {"judge", "fit, test against the study's thresholds, write verdict.json and claims.json", judge_options},
     {"table", "one row per run, checkpoint and bits: table.h5 and table.csv", table_options},
     {"report", "draw the figures and write report.html", report_options},
     {"inspect", "print what a run file holds", inspect_options},

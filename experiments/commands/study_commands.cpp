@@ -23,6 +23,7 @@
 #include "sim/base/hash.hpp"
 #include "sim/record/run_file.hpp"
 #include "sim/record/schema.hpp"
+#include "theory/claims/claims.hpp"
 #include "theory/questions/judge.hpp"
 #include "theory/rows/study_table.hpp"
 #include "theory/rows/tables.hpp"
@@ -48,6 +49,19 @@ void print_verdict(const theory::Verdict& v) {
       v.high,
       std::isfinite(v.distance_se) ? fmt::format(", {:.1f} standard errors from its threshold", v.distance_se) : "",
       v.prose);
+}
+
+void print_answers(const std::vector<theory::Verdict>& verdicts) {
+  for (const theory::Verdict& v : verdicts) print_verdict(v);
+  fmt::print("claims: {}\n", theory::count_claims(theory::answer_claims(verdicts)));
+}
+
+/// verdict.json, and claims.json, which holds the published claims beside them.
+void write_answers(const fs::path& folder, const std::string& verdict_text,
+                   const std::vector<theory::Verdict>& verdicts) {
+  write_text_atomically(folder / "verdict.json", verdict_text);
+  write_text_atomically(folder / "claims.json", theory::claims_to_json(theory::answer_claims(verdicts)));
+  for (const char* name : {"verdict.json", "claims.json"}) fmt::print("written: {}\n", (folder / name).string());
 }
 
 /// Calls `visit` with the path and the content of each finished run that holds checkpoints; complains when there are
@@ -129,14 +143,13 @@ int run_command(CommandOptions options) {
 int judge_tables(const CommandOptions& options) {
   const Study study = read_study(options.study_file);
   const std::vector<theory::Verdict> verdicts = theory::judge(theory::from_tables(options.table), study.thresholds);
-  for (const theory::Verdict& v : verdicts) print_verdict(v);
+  print_answers(verdicts);
   if (options.out.empty()) {
-    fmt::print("nothing is written; --out FOLDER keeps verdict.json\n");
+    fmt::print("nothing is written; --out FOLDER keeps verdict.json and claims.json\n");
     return 0;
   }
   ensure_writable_folder(options.out);
-  write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts));
-  fmt::print("written: {}\n", (options.out / "verdict.json").string());
+  write_answers(options.out, theory::to_json(verdicts), verdicts);
   return 0;
 }
 
@@ -160,10 +173,9 @@ int judge_command(CommandOptions options) {
   });
   const std::vector<theory::Verdict> verdicts = theory::judge(table, study.thresholds);
   const std::string registration = registration_state(options.out, study);
-  write_text_atomically(options.out / "verdict.json", theory::to_json(verdicts, registration));
-  for (const theory::Verdict& v : verdicts) print_verdict(v);
+  print_answers(verdicts);
   fmt::print("registration: {}\n", registration);
-  fmt::print("written: {}\n", (options.out / "verdict.json").string());
+  write_answers(options.out, theory::to_json(verdicts, registration), verdicts);
   write_table(options.out, study, rows);
   write_tables(options.out, table);
   return 0;

@@ -28,7 +28,7 @@ Study load_study(CommandOptions& options);
 /// Each returns the exit code, 0 for success.
 /// errors  those of load_study; IoError and FormatError of the files that it reads and writes
 int run_command(CommandOptions options);       ///< executes what is not done
-int judge_command(CommandOptions options);     ///< HDF5 -> verdict.json and the table, and prints the verdicts
+int judge_command(CommandOptions options);     ///< HDF5 -> verdict.json, claims.json, the table; prints verdicts
 int register_command(CommandOptions options);  ///< freezes rules, thresholds, seeds and runs: registration.json
 int table_command(CommandOptions options);     ///< HDF5 -> table.h5 and table.csv, a row per run, checkpoint and bits
 int report_command(CommandOptions options);    ///< HDF5 + verdict.json -> figures and report.html

@@ -3,8 +3,8 @@
 
     make_report.py STUDY_DIR
 
-reads STUDY_DIR/runs/*.h5, verdict.json and study.toml; writes figures/*.svg, figures/*.png and
-report.html there. Everything it writes is byte-identical when run again.
+reads STUDY_DIR/runs/*.h5, verdict.json, claims.json where it exists, and study.toml; writes
+figures/*.svg, figures/*.png and report.html there. Everything it writes is byte-identical when run again.
 """
 
 import argparse

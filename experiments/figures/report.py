@@ -1,5 +1,5 @@
-"""The report of a study as one HTML file without scripts or outside resources: verdicts first,
-then a section for each question."""
+"""The report of a study as one HTML file without scripts or outside resources: published claims and
+verdicts first, then a section for each question."""
 
 import re
 
@@ -8,6 +8,7 @@ from records import is_number
 from report_style import CSS
 import certificates
 import decode
+import report_claims
 import report_question
 import report_runs
 import schemes
@@ -92,6 +93,7 @@ def report_html(study, drawings, absent):
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
         f"<title>{text(study.name)}: report</title><style>{CSS}</style></head><body><main>"
         f"<h1>{text(study.title or study.name)}</h1>{lead(study)}{certificates.warning(study)}"
+        f"{report_claims.section(study)}"
         f"<section id=verdicts><h2>Verdicts</h2>{summary(study)}{overview}</section>"
         f"{question_sections(study, drawings)}"
         f"<section id=further><h2>Training, and what belongs to no question</h2>{further}{left_out}"

@@ -42,6 +42,7 @@ th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
 .summary th { white-space: normal; }
 .num { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .numbers td:first-child { min-width: 11rem; }
+.claims td:first-child, .claims .said { min-width: 14rem; }
 .summary { width: 100%; font-size: .95rem; } .summary .asked { font-weight: 600; }
 .summary .asked a { text-decoration: none; } .summary td.estimate { min-width: 8.5rem; }
 .hash, .value, pre, code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; }

@@ -47,12 +47,13 @@ const std::map<std::string, Stages>& allowed_stages() {
     add("theory/precision", {"theory/fits", "theory/noise"});
     add("theory/solvable", {"theory/rows", "theory/fits"});
     add("theory/questions", {"theory/rows", "theory/precision"});
+    add("theory/claims", {"theory/questions"});
     add("theory/planner", {"theory/questions"});
     add("experiments/study", {"sim/perturb", "sim/import", "theory/questions"});
     add("experiments/instruments", {"experiments/study"});
     add("experiments/cluster", {"experiments/instruments"});
     add("experiments/running", {"experiments/cluster"});
-    add("experiments/commands", {"experiments/running", "theory/planner"});
+    add("experiments/commands", {"experiments/running", "theory/claims", "theory/planner"});
     add("experiments", {"experiments/commands"});
     add("experiments/peers", {"sim/perturb", "sim/import"});
     return result;

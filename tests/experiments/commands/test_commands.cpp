@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "sim/base/instruction_class.hpp"
 #include "tests/experiments/program.hpp"
+#include "theory/claims/claims.hpp"
 #include "theory/questions/verdict.hpp"
 
 namespace fs = std::filesystem;
@@ -172,6 +175,20 @@ TEST_CASE("judge: a finished quick study has ten verdicts with numbers and thres
   }
   CHECK(verdicts[0].n > 0);
   CHECK(verdicts[1].n == 6);
+}
+
+TEST_CASE("judge: claims.json holds the published claims with answers, and one line counts their states") {
+  const Workplace& place = quick();
+  const Said said = place.says("judge");
+  REQUIRE_MESSAGE(said.code == 0, said.err);
+  const fs::path path = place.out() / "claims.json";
+  CHECK(mentions(said.out, "written: " + path.string()));
+  const auto verdicts = theory::verdicts_from_json(read_text(place.out() / "verdict.json"), "verdict.json");
+  const auto answers = theory::answer_claims(verdicts);
+  CHECK(mentions(said.out, "claims: " + theory::count_claims(answers) + "\n"));
+  CHECK(read_text(path) == theory::claims_to_json(answers));
+  const auto is_measured = [](const theory::ClaimAnswer& a) { return std::isfinite(a.estimate); };
+  CHECK(std::count_if(answers.begin(), answers.end(), is_measured) >= 10);
 }
 
 TEST_CASE("judge: thresholds of the study file reach the verdicts") {

@@ -9,6 +9,7 @@ from study_case import StudyCase, edit  # first: it sets the path of the modules
 import numpy as np
 
 import report
+import report_claims
 import report_question
 import style
 from records import RecordError, read_study, rows
@@ -89,6 +90,63 @@ class Sections(StudyCase):
     def test_controls_not_run_stand_before_those_that_were(self):
         said = report_question.controls(read_study(self.folder).verdict("Q1"))
         self.assertLess(said.index("tokens span 1.5 decades"), said.index("several seeds per cell"))
+
+
+class Claims(StudyCase):
+    def claim(self, state, **fields):
+        return {"key": "page.one", "source": "a page", "place": "top", "claim": "It is so.",
+                "refuted_by": "It is not.", "question": "Q1", "finding": "", "state": state,
+                "answer": "It was seen.", "estimate": 0.5, "low": 0.4, "high": 0.6} | fields
+
+    def page(self, *claims, schema=1):
+        (self.folder / "claims.json").write_text(
+            json.dumps({"schema": schema, "claims": claims}), encoding="utf-8")
+        return report.report_html(read_study(self.folder), {}, {})
+
+    def test_the_report_opens_with_the_claims_and_links_their_questions(self):
+        page = self.page(self.claim("confirmed"), self.claim("open", question="Q77"))
+        self.assertLess(page.index("id=claims"), page.index("id=verdicts"))
+        claims = page[page.index("id=claims"):page.index("id=verdicts")]
+        self.assertIn("2 claims: 1 confirmed, 0 contradicted, 1 open, 0 not measured, "
+                      "0 not covered.", claims)
+        self.assertIn("<a href='#Q1'>Q1</a>", claims)
+        self.assertNotIn("'#Q77'", claims)
+        self.assertIn("0.5 (0.4 to 0.6)", claims)
+
+    def test_text_of_claims_is_escaped(self):
+        page = self.page(self.claim("confirmed", claim="a < b & c", answer="<i>no</i>",
+                                    refuted_by="<b>", source="<s>", place="<p>"))
+        claims = page[page.index("id=claims"):page.index("id=verdicts")]
+        self.assertIn("a &lt; b &amp; c", claims)
+        for mark in ("<i>", "<b>", "<s>", "<p>."):
+            self.assertNotIn(mark, claims)
+
+    def test_claims_without_an_answer_are_folded_by_state(self):
+        page = self.page(self.claim("contradicted", answer="in sight"),
+                         self.claim("not_measured", answer="no rows", estimate=None),
+                         self.claim("not_covered", answer="no study", question="", estimate=None))
+        claims = page[page.index("id=claims"):page.index("id=verdicts")]
+        seen, measured, covered = claims.split("<details>")
+        self.assertIn("in sight", seen)
+        self.assertIn("no rows", measured)
+        self.assertIn("no study", covered)
+
+    def test_without_the_file_the_report_says_how_to_make_it(self):
+        page = report.report_html(read_study(self.folder), {}, {})
+        self.assertNotIn("id=claims", page)
+        self.assertIn("No claims.json: <code>hone judge</code> makes it", page)
+
+    def test_a_damaged_file_is_named_with_the_field_and_the_fix(self):
+        for pattern, claims, schema in (
+                ("claims.json: is no file of claims of schema 1; run `hone judge` again", [], 2),
+                ("field state = maybe, expected confirmed, .*`hone judge` again",
+                 [self.claim("maybe")], 1),
+                ("a claim has no field source; run `hone judge` again", [{"key": "page.one"}], 1)):
+            with self.assertRaisesRegex(RecordError, pattern):
+                self.page(*claims, schema=schema)
+        (self.folder / "claims.json").write_text("{", encoding="utf-8")
+        with self.assertRaisesRegex(RecordError, "claims.json: is no JSON text"):
+            report_claims.section(read_study(self.folder))
 
 
 class Arms(StudyCase):
