@@ -74,7 +74,7 @@ TEST_SUITE("questions") {
     add_cooled(nothing, 0, 0, 0.05);
     CHECK(judge_cause(nothing, Thresholds{}).outcome == Outcome::inconclusive);
     Table ignores = planted({});  // too small a change to tell following from ignoring
-    add_cooled(ignores, 0.08, 0.08, 0.01);
+    add_cooled(ignores, 0.08, 0.08, 0.1);
     CHECK(judge_cause(ignores, Thresholds{}).outcome == Outcome::inconclusive);
     Table scattered = planted({}, {.N = {1e5}, .seeds = 1});
     add_cooled(scattered, 0.4, 0.4, 1);
