@@ -66,6 +66,7 @@ RunSpec run_of(const MeasureOptions& options, const ImportedModel& model, const 
   run.model.name = checkpoint_name(options.checkpoint);
   run.model.context = model.options.positions;
   run.measure = options.measure;
+  run.measure.preconditioned_steps = 0;  // an imported checkpoint has no state of an optimizer
   run.quantize = options.quantize;
   run.noise = options.noise;
   return run;

@@ -1,7 +1,11 @@
 #include "theory/questions/q8_precision.hpp"
 
+#include <math.h>  // the pchip of Boost 1.74 calls isnan without a namespace
+
 #include <algorithm>
+#include <boost/math/interpolators/pchip.hpp>
 #include <iterator>
+#include <limits>
 #include <map>
 
 #include "sim/base/error.hpp"
@@ -114,33 +118,102 @@ void add_information(Verdict& v, const PrecisionRows& all, const Interval& gamma
   add_finding(v, {"gamma_w_z", "gamma_w fitted minus derived, in standard errors"}, c.z);
 }
 
-/// N_eff/N of each training precision from losses beside full precision at equal size, tokens and seed; the latter
-/// interpolated in ln D.
-void add_measured_sizes(Verdict& v, const PrecisionRows& all, const TrainingLaw& law, const Thresholds& thresholds) {
+/// One loss at low precision with its N_eff/N.
+struct MeasuredSize {
+  LossRow row;
+  std::array<double, 3> bits{};  ///< of weights, activations, KV
+  double share = NAN;
+};
+
+/// N_eff/N of each low-precision loss beside full precision at equal size, tokens and seed; the latter interpolated in
+/// ln D.
+std::vector<MeasuredSize> measured_sizes(const PrecisionRows& all, const TrainingLaw& law) {
   std::map<std::pair<double, std::int64_t>, Curve> full;
   for (const LossRow& r : all.rows)
     if (r.is_full_precision()) full[{r.N, r.seed}].add(std::log(r.D), r.loss);
-  struct Shares {
-    std::vector<LossRow> rows;
-    std::vector<double> share;
-  };
-  std::map<std::array<double, 3>, Shares> by_bits;
+  std::vector<MeasuredSize> sizes;
   for (const LossRow& r : all.rows) {
     const auto peer = full.find({r.N, r.seed});
     if (r.is_full_precision() || peer == full.end()) continue;
     const double share = empirical_fraction(law, r.N, r.loss, peer->second.at(std::log(r.D)));
-    if (!std::isfinite(share)) continue;
-    Shares& s = by_bits[{r.train_w_bits, r.train_a_bits, r.train_kv_bits}];
-    s.rows.push_back(r);
-    s.share.push_back(share);
+    if (std::isfinite(share)) sizes.push_back({r, {r.train_w_bits, r.train_a_bits, r.train_kv_bits}, share});
   }
-  add_control(v, Control::full_precision_peers, !by_bits.empty());
-  for (const auto& [bits, s] : by_bits) {
+  return sizes;
+}
+
+/// N_eff/N of one part over its bits.
+using Fractions = boost::math::interpolators::pchip<std::vector<double>>;
+
+/// Bits of most Π f(P)/P over the parts that some run lowers alone to three widths or more.
+/// math    f between its measured sizes by monotone cubics (Fritsch & Carlson 1980), at most 1, and 1 at 16 bits. No form
+///         is assumed; that parts multiply is
+double optimum_of_measured(const std::vector<MeasuredSize>& sizes, const std::vector<std::size_t>& sample) {
+  std::array<std::map<double, std::pair<double, int>>, 3> parts;
+  for (const std::size_t i : sample)
+    for (std::size_t part = 0; part < 3; ++part) {
+      const auto& b = sizes[i].bits;
+      const bool is_alone = b[part] < 16 && b[(part + 1) % 3] >= 16 && b[(part + 2) % 3] >= 16;
+      if (is_alone) parts[part][b[part]].first += sizes[i].share, ++parts[part][b[part]].second;
+    }
+  std::vector<Fractions> curves;
+  double least = 1;
+  for (const auto& points : parts) {
+    if (points.size() < 3) continue;
+    std::vector<double> bits, fraction;
+    for (const auto& [b, sum] : points) bits.push_back(b), fraction.push_back(std::min(1.0, sum.first / sum.second));
+    bits.push_back(16), fraction.push_back(1);
+    least = std::max(least, bits.front());
+    curves.emplace_back(std::move(bits), std::move(fraction));
+  }
+  double best = -1, optimum = NAN;
+  for (double bits = least; !curves.empty() && bits <= 16; bits += 0.05) {
+    double fraction = 1;
+    for (const Fractions& curve : curves) fraction *= curve(bits);
+    if (fraction / bits > best) best = fraction / bits, optimum = bits;
+  }
+  return optimum;
+}
+
+/// Bits of training as a point of the law; 16 and more are full precision.
+Point point_of(const std::array<double, 3>& bits) {
+  const auto part = [](double b) { return b < 16 ? b : std::numeric_limits<double>::infinity(); };
+  Point point;
+  point.P_w = part(bits[0]), point.P_a = part(bits[1]), point.P_kv = part(bits[2]);
+  return point;
+}
+
+/// The sizes that were measured beside those of the fitted curve. Returns how many of them the curve leaves.
+CurveMisfit add_measured_sizes(Verdict& v, const PrecisionRows& all, const TrainingLaw& law,
+                               const Thresholds& thresholds) {
+  const std::vector<MeasuredSize> sizes = measured_sizes(all, law);
+  add_control(v, Control::full_precision_peers, !sizes.empty());
+  CurveMisfit misfit;
+  if (sizes.empty()) return misfit;
+  std::map<std::array<double, 3>, std::vector<std::size_t>> by_bits;
+  std::vector<LossRow> rows;
+  for (std::size_t i = 0; i < sizes.size(); ++i) by_bits[sizes[i].bits].push_back(i), rows.push_back(sizes[i].row);
+  for (const auto& [bits, members] : by_bits) {
     const std::string name = fmt::format("W{:g}A{:g}KV{:g}", bits[0], bits[1], bits[2]);
-    add_finding(v, {"fraction." + key_word(name), fmt::format("N_eff/N measured, {} in training", name)},
-                mean_interval(keys_of(s.rows), s.share, std::vector<double>(s.share.size(), 1.0),
-                              interval_options(thresholds)));
+    std::vector<LossRow> own;
+    std::vector<double> share;
+    for (const std::size_t i : members) own.push_back(sizes[i].row), share.push_back(sizes[i].share);
+    const Interval measured =
+        mean_interval(keys_of(own), share, std::vector<double>(share.size(), 1.0), interval_options(thresholds));
+    add_finding(v, {"fraction." + key_word(name), fmt::format("N_eff/N measured, {} in training", name)}, measured);
+    const double fitted = effective_fraction(law, point_of(bits));
+    add_finding(v, {"fitted_fraction." + key_word(name), fmt::format("N_eff/N of the fitted curve, {}", name)}, fitted);
+    if (!std::isfinite(measured.low)) continue;
+    ++misfit.points;
+    misfit.missed += fitted < measured.low || fitted > measured.high;
   }
+  add_finding(v, {"misfit.missed", "measured N_eff/N whose interval the fitted curve leaves"}, misfit.missed);
+  add_finding(v, {"misfit.points", "measured N_eff/N with an interval"}, misfit.points);
+  const auto optimum = [&](const std::vector<std::size_t>& sample) {
+    return std::vector<double>{optimum_of_measured(sizes, sample)};
+  };
+  add_finding(v, {"optimal_bits.measured", "optimal bits of the measured N_eff, interpolated", "bits"},
+              jackknife(keys_of(rows), optimum, interval_options(thresholds))[0]);
+  return misfit;
 }
 
 /// P* of refits to growing budgets, and its slope in bits per decade; NaN where the study has too few.
@@ -253,9 +326,15 @@ std::array<Interval, 2> add_token_drift(Verdict& v, const TrainingFit& fit, cons
   return {intervals[2], jackknife(keys, statistic, simultaneous_options(thresholds, 2))[2]};
 }
 
+std::string measured_in_words(const Verdict& v) {
+  const Finding* found = find_finding(v, "q8.optimal_bits.measured");
+  if (!found || !std::isfinite(found->estimate)) return "no bits for want of widths";
+  return in_words({found->estimate, found->low, found->high, 0}) + " bits";
+}
+
 void decide_precision(Verdict& v, const PrecisionRows& all, const PrecisionEvidence& evidence,
                       const Thresholds& thresholds) {
-  const auto& [bits, least, drift, token_drift, token_drift_both] = evidence;
+  const auto& [bits, least, drift, token_drift, token_drift_both, misfit] = evidence;
   decide(v, precision_rule(), evidence, thresholds);
   v.prose = std::isfinite(bits.estimate)
                 ? fmt::format("Compute is spent best at {} bits in training", in_words(bits))
@@ -265,6 +344,11 @@ void decide_precision(Verdict& v, const PrecisionRows& all, const PrecisionEvide
     v.prose += fmt::format(" It moves by {} bits per decade of compute.", in_words(drift));
   if (std::isfinite(token_drift.estimate))
     v.prose += fmt::format(" The same models on more tokens move it by {} bits per decade.", in_words(token_drift));
+  if (leaves_its_points(misfit, thresholds))
+    v.prose += fmt::format(
+        " The fitted curve leaves {} of the {} effective sizes that were measured, so that its optimum is not to be "
+        "trusted; the measured sizes, interpolated, put it at {}.",
+        misfit.missed, misfit.points, measured_in_words(v));
   if (!is_within_trained(evidence) && std::isfinite(bits.low))
     v.prose += " The interval is not within the bits that were trained.";
   if (!stands(evidence, thresholds) && !drifts(evidence, thresholds))
@@ -308,10 +392,11 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
   }
   const Interval drift = add_drift(v, fit, all, thresholds);
   const auto token_drifts = add_token_drift(v, fit, all, thresholds);
-  decide_precision(v, all, {optimum.bits, *all.bits.begin(), drift, token_drifts[0], token_drifts[1]}, thresholds);
+  const CurveMisfit misfit = add_measured_sizes(v, all, fit.law(), thresholds);
+  decide_precision(v, all, {optimum.bits, *all.bits.begin(), drift, token_drifts[0], token_drifts[1], misfit},
+                   thresholds);
   add_rivals(v, fit, all, thresholds);
   if (all.is_lowered[0]) add_information(v, all, optimum.parts[0], thresholds);
-  add_measured_sizes(v, all, fit.law(), thresholds);
   return v;
 }
 

@@ -51,7 +51,9 @@ Outcome decide_forms(const FormsEvidence& e, const T&) {
 constexpr double full_bits = 16;
 
 Outcome decide_precision(const PrecisionEvidence& e, const T& t) {
-  if (drifts(e, t) || e.bits.low > full_bits) return Outcome::refuted;
+  if (drifts(e, t)) return Outcome::refuted;
+  if (leaves_its_points(e.misfit, t)) return Outcome::inconclusive;
+  if (e.bits.low > full_bits) return Outcome::refuted;
   return is_within_trained(e) && stands(e, t) ? Outcome::supported : Outcome::inconclusive;
 }
 
@@ -115,6 +117,10 @@ bool has_moved(const CauseEvidence& e, const T& t) {
   return std::any_of(e.contrasts.begin(), e.contrasts.end(), [&](const ContrastEvidence& c) {
     return c.moved.low > t.q5_tolerance || c.moved.high < -t.q5_tolerance;
   });
+}
+
+bool leaves_its_points(const CurveMisfit& misfit, const T& t) {
+  return misfit.missed >= 2 && misfit.missed > t.q8_misfit * misfit.points;
 }
 
 bool drifts(const PrecisionEvidence& e, const T& t) {
@@ -248,11 +254,13 @@ const Rule<PrecisionEvidence>& precision_rule() {
       "an optimum that stays",
       "supported: interval of the optimal bits between the fewest bits trained and 16, those of the drift with compute "
       "and with tokens inside ± q8_drift; refuted: interval above 16, or that of a drift disjoint from ± q8_drift; "
-      "inconclusive otherwise",
+      "inconclusive otherwise, and wherever the fitted curve leaves the intervals of more than q8_misfit of the "
+      "effective "
+      "sizes that were measured",
       "Yes, and it stays as compute and tokens grow.",
       "No: it moves with compute or tokens, or lies above 16 bits.",
       [](const T&) { return std::vector{full_bits}; },
-      {&T::q8_drift, &T::form_folds, &T::loss_scatter, &T::q6_channel_length, &T::cells_min},
+      {&T::q8_drift, &T::q8_misfit, &T::form_folds, &T::loss_scatter, &T::q6_channel_length, &T::cells_min},
       decide_precision};
   return rule;
 }

@@ -95,6 +95,13 @@ struct FormsEvidence {
   int published_beaten = 0;           ///< of the two published laws of bits
 };
 
+/// Effective sizes that were measured, and how many of their intervals the fitted curve leaves.
+struct CurveMisfit {
+  int points = 0, missed = 0;
+};
+/// More than the share that a fitted form may miss, and at least two.
+bool leaves_its_points(const CurveMisfit& misfit, const Thresholds& thresholds);
+
 /// The optimal bits of training and how they move.
 struct PrecisionEvidence {
   Interval bits;
@@ -102,6 +109,7 @@ struct PrecisionEvidence {
   Interval drift;             ///< per decade of compute
   Interval token_drift;       ///< per decade of tokens
   Interval token_drift_both;  ///< the same, holding together with `drift`
+  CurveMisfit misfit{};       ///< of the curve that the optimum is read from
 };
 bool drifts(const PrecisionEvidence& evidence, const Thresholds& thresholds);
 /// Both drifts lie within the threshold.

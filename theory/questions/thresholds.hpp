@@ -31,7 +31,7 @@ struct Thresholds {
   double q4_tolerance = 0.1;
   double q5_tolerance = 0.15, q5_exponent_tolerance = 0.1, q5_slope_tolerance = 0.1;
   double q6_tolerance = 0.1, q6_balance = 0.2, q6_breakdown = 0.05, q6_channel_length = 64;
-  double q8_drift = 0.5;
+  double q8_drift = 0.5, q8_misfit = 0.25;
   double q9_equivalence = 0.1;
   double q10_exponent_max = -0.5, q10_equivalence = 0.2, q10_slope = 1;
 
@@ -91,6 +91,7 @@ struct Thresholds {
       "channel length in the predicted noise of absmax rounding");
     v("q8_drift", t.q8_drift, Bounds{0, 16},
       "change of the optimal precision, in bits per decade of compute or of tokens, that counts as none");
+    v("q8_misfit", t.q8_misfit, share, "share of the measured effective sizes that the curve of an optimum may miss");
     v("q9_equivalence", t.q9_equivalence, distance, "distance from 0 of gamma_D - gamma_N that counts as none");
     v("q10_exponent_max", t.q10_exponent_max, exponent,
       "exponent of lr/sqrt(batch) below which they set the trace on the plateau");

@@ -51,9 +51,27 @@ TEST_SUITE("questions") {
     CHECK(number(v, "q8.gamma_w_derived") < 1.2);
     CHECK(number(v, "q8.gamma_w_ratio") > 1);
     CHECK(control(v, Control::growing_budgets));
+    CHECK(number(v, "q8.misfit.points") == 5);
+    CHECK(number(v, "q8.misfit.missed") <= 1);
+    CHECK_NEAR(number(v, "q8.optimal_bits.measured"), optimum, 0, 0.4);
+    CHECK_NEAR(number(v, "q8.fitted_fraction.w4a16kv16"), number(v, "q8.fraction.w4a16kv16"), 0.03, 0);
     const Finding* drift = find_finding(v, "q8.drift.compute");
     REQUIRE(drift != nullptr);
     CHECK_NEAR(drift->estimate, 0, 0, 0.2);
+  }
+
+  TEST_CASE("Q8: a curve that leaves the sizes that were measured decides nothing, however well it is known") {
+    Table table = trained_low(
+        {2, 3, 4, 6, 8}, [](double) { return 1.2; }, 1.0, 1e-4);
+    for (LossRow& r : table.losses) {  // a step: useless up to 4 bits, full precision from 6 on
+      const double share = r.train_w_bits <= 3 ? 0.3 : r.train_w_bits <= 4 ? 0.4 : 1;
+      if (!r.is_full_precision()) r.loss = planted_loss(r.N, r.D, share);
+    }
+    const Verdict v = judge_precision(table, Thresholds{});
+    CHECK(v.outcome == Outcome::inconclusive);
+    CHECK(number(v, "q8.misfit.missed") >= 2);
+    CHECK_NEAR(number(v, "q8.optimal_bits.measured"), 5.8, 0, 0.5);
+    CHECK(v.prose.find("not to be trusted") != std::string::npos);
   }
 
   TEST_CASE("Q8: where the scale grows with compute no one optimum stands, and drift refutes") {
