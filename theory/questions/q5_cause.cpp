@@ -236,26 +236,22 @@ void add_courses(Verdict& v, const std::vector<Contrast>& contrasts, const Thres
   }
 }
 
-CauseEvidence evidence_of(const std::vector<Trial>& trials, const TokenExponents& tokens, double slope,
-                          const Dose& dose) {
+CauseEvidence evidence_of(const std::vector<Trial>& trials, const TokenExponents& tokens, const Dose& dose) {
   CauseEvidence e{{}, dose.response, tokens.rest, tokens.rest_together};
-  for (const Trial& t : trials)
-    e.contrasts.push_back({t.residual,
-                           t.residual_together,
-                           {slope * t.moved.estimate, slope * t.moved.low, slope * t.moved.high, t.moved.failures}});
+  for (const Trial& t : trials) e.residuals.push_back(t.residual_together);
   return e;
 }
 
 /// Sets outcome, estimate and prose.
-void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExponents& tokens, double slope,
-                  const Dose& dose, const Thresholds& thresholds) {
-  const CauseEvidence evidence = evidence_of(trials, tokens, slope, dose);
+void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExponents& tokens, const Dose& dose,
+                  const Thresholds& thresholds) {
+  const CauseEvidence evidence = evidence_of(trials, tokens, dose);
   const Trial* farthest = &trials[0];
   std::string departed;
   for (std::size_t i = 0; i < trials.size(); ++i) {
     const Trial& t = trials[i];
     if (std::abs(t.residual.estimate) > std::abs(farthest->residual.estimate)) farthest = &t;
-    if (has_departed(evidence.contrasts[i], thresholds))
+    if (has_departed(evidence.residuals[i], thresholds))
       departed += fmt::format("{}{} by {}", departed.empty() ? "" : ", ", t.name, in_words(t.residual));
   }
   set_estimate(v, dose.response);
@@ -272,8 +268,6 @@ void decide_cause(Verdict& v, const std::vector<Trial>& trials, const TokenExpon
       in_words(farthest->moved), in_words(farthest->residual), in_words(tokens.damage), in_words(tokens.rest));
   if (!departed.empty()) v.prose += " Beyond the tolerance: " + departed + ".";
   if (follows_tokens(evidence, thresholds)) v.prose += " At fixed prediction the damage still follows the tokens.";
-  if (!has_moved(evidence, thresholds))
-    v.prose += " No contrast moved the prediction beyond the tolerance, so none put it to a test.";
 }
 
 }  // namespace
@@ -314,7 +308,7 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
         thresholds.cells_min, thresholds.trajectories_min);
     return v;
   }
-  decide_cause(v, trials, exponents[0], slope, dose, thresholds);
+  decide_cause(v, trials, exponents[0], dose, thresholds);
   return v;
 }
 

@@ -33,8 +33,8 @@ constexpr const char* growth_sentence =
     "inconclusive otherwise";
 
 Outcome decide_cause(const CauseEvidence& e, const T& t) {
-  const bool departed = std::any_of(e.contrasts.begin(), e.contrasts.end(),
-                                    [&](const ContrastEvidence& c) { return has_departed(c, t); });
+  const bool departed =
+      std::any_of(e.residuals.begin(), e.residuals.end(), [&](const Interval& r) { return has_departed(r, t); });
   const double band = t.q5_slope_tolerance;
   if (departed || follows_tokens(e, t) || is_outside(e.dose, 1 - band, 1 + band)) return Outcome::refuted;
   const bool answers = is_inside(e.dose, 1 - band, 1 + band),
@@ -105,18 +105,12 @@ std::string GrowthRule::bar(const T& t) const { return fmt::format("above {:g}",
 
 double GrowthRule::margin(double truth, const T& t) const { return std::abs(truth - t.*minimum); }
 
-bool has_departed(const ContrastEvidence& c, const T& t) {
-  return is_outside(c.residual_together, -t.q5_tolerance, t.q5_tolerance);
+bool has_departed(const Interval& residual, const T& t) {
+  return is_outside(residual, -t.q5_tolerance, t.q5_tolerance);
 }
 
 bool follows_tokens(const CauseEvidence& e, const T& t) {
   return is_outside(e.exponent_together, -t.q5_exponent_tolerance, t.q5_exponent_tolerance);
-}
-
-bool has_moved(const CauseEvidence& e, const T& t) {
-  return std::any_of(e.contrasts.begin(), e.contrasts.end(), [&](const ContrastEvidence& c) {
-    return c.moved.low > t.q5_tolerance || c.moved.high < -t.q5_tolerance;
-  });
 }
 
 bool leaves_its_points(const CurveMisfit& misfit, const T& t) {

@@ -71,22 +71,16 @@ struct GrowthRule : Rule<GrowthEvidence> {
   double margin(double truth, const Thresholds& thresholds) const;
 };
 
-/// One contrast at equal tokens, as Q5 decides by it.
-struct ContrastEvidence {
-  Interval residual;           ///< change of ln damage that its prediction leaves
-  Interval residual_together;  ///< the same, holding together with all that can refute
-  Interval moved;              ///< change of ln prediction times the slope of the trunk
-};
+/// What Q5 decides by.
 struct CauseEvidence {
-  std::vector<ContrastEvidence> contrasts;
-  Interval dose;               ///< change of ln damage per change of ln prediction, over all arms
-  Interval exponent;           ///< of D at fixed prediction, over all arms
-  Interval exponent_together;  ///< the same, holding together with the contrasts
+  std::vector<Interval> residuals;  ///< of each contrast: change of ln damage that its prediction leaves; all together
+  Interval dose;                    ///< change of ln damage per change of ln prediction, over all arms
+  Interval exponent;                ///< of D at fixed prediction, over all arms
+  Interval exponent_together;       ///< the same, holding together with the contrasts
 };
-/// A contrast left its band; the exponent left its band; some contrast moved the prediction beyond the tolerance.
-bool has_departed(const ContrastEvidence& contrast, const Thresholds& thresholds);
+/// A contrast left its band; the exponent left its band.
+bool has_departed(const Interval& residual, const Thresholds& thresholds);
 bool follows_tokens(const CauseEvidence& evidence, const Thresholds& thresholds);
-bool has_moved(const CauseEvidence& evidence, const Thresholds& thresholds);
 
 /// The rivals of the form that was named before the run.
 struct FormsEvidence {
