@@ -68,14 +68,13 @@ std::string registration_text(const Study& study) { return registration_of(study
 
 void register_study(const fs::path& folder, const Study& study) {
   const std::string text = registration_text(study);
-  if (fs::exists(path_of(folder)) && read_text(path_of(folder)) != text)
-    throw OptionError(fmt::format("{}: registers something else; restore the study, or choose another --out",
-                                  path_of(folder).string()));
-  if (!fs::exists(path_of(folder)) && has_measured(folder))
-    throw OptionError(
-        fmt::format("{}: runs are measured already; a registration comes before the first run, so choose "
-                    "another --out",
-                    folder.string()));
+  const bool is_there = fs::exists(path_of(folder));
+  if (is_there && read_text(path_of(folder)) == text) return;
+  if (has_measured(folder))
+    throw OptionError(fmt::format("{}: {}; choose another --out", folder.string(),
+                                  is_there
+                                      ? "runs are measured under another registration"
+                                      : "runs are measured already, and a registration comes before the first run"));
   claim_folder(folder, study);
   write_text_atomically(path_of(folder), text);
 }

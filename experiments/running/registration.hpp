@@ -14,8 +14,9 @@ namespace hone::experiments {
 /// sentence, and the hash of all rules.
 std::string registration_text(const Study& study);
 
-/// Writes registration.json into the folder of the study, and claims the folder for it.
-/// errors  OptionError when runs are measured already, or another registration is there
+/// Writes registration.json into the folder of the study, and claims the folder for it. A registration may be corrected
+/// as long as nothing is measured.
+/// errors  OptionError when runs are measured without it, or under another one
 void register_study(const std::filesystem::path& folder, const Study& study);
 
 /// SHA-256 of the folder's registration.json; "" where there is none.

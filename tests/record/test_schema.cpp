@@ -55,33 +55,6 @@ TEST_CASE("schema: a dimension named like a variable is its coordinate, in every
           if (dim == other.name && !other.is_attribute) CHECK(other.dim_names() == std::vector{dim});
 }
 
-TEST_CASE("field: what is set under a field is read under it, with its dims, unit and meaning in the file") {
-  const RunFile file = two_widths();
-  const Dataset& ptq = file.group("ptq");
-  CHECK(values_of(ptq, schema::ptq.bits) == std::vector<std::int64_t>{3, 4});
-  CHECK(values_of(ptq, schema::ptq.delta_nats) == std::vector{0.5, 0.25});
-  const Variable& stored = ptq.at("delta_nats");
-  CHECK(stored.dims == std::vector<std::string>{"checkpoint", "bits"});
-  CHECK(stored.shape == std::vector<std::int64_t>{1, 2});
-  CHECK(stored.unit == "nats");
-  CHECK(stored.meaning == "loss after quantization minus before");
-}
-
-TEST_CASE("field: values that do not fill the rows, or lengths of too few dims, are refused") {
-  Dataset rows;
-  CHECK_THROWS_AS(set(rows, schema::ptq.delta_nats, {1.0, 2.0, 3.0}, {2}), ContractError);
-  CHECK_THROWS_AS(set(rows, schema::ptq.delta_nats, {1.0, 2.0}), ContractError);
-  CHECK(rows.variables().empty());
-}
-
-TEST_CASE("field: an attribute of another type is named with its group") {
-  RunFile file;
-  Dataset& manifest = file.groups["manifest"];
-  manifest.set_attribute("outcome", 3.0);
-  const std::string said = message_of<FormatError>([&] { (void)value_of(manifest, schema::manifest.outcome); });
-  CHECK_MESSAGE(test::mentions(said, "attribute outcome of /manifest is not text"), said);
-}
-
 TEST_CASE("schema: a variable of another unit, dims or type, or of no field, marks a file of another version") {
   CHECK_NOTHROW(schema::expect_written_by_this_version(two_widths()));
   const Variable good = two_widths().group("ptq").at("delta_nats");

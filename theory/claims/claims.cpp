@@ -17,8 +17,6 @@ using Json = nlohmann::ordered_json;
 constexpr int schema = 1;
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-bool reads_outcome(Reading reading) { return reading == Reading::agrees || reading == Reading::opposes; }
-
 /// The number that a claim names, the estimate of the verdict being one of them.
 Finding number_of(const Verdict& v, std::string_view key) {
   const Finding of_rule{v.estimate_key, v.estimate_label, v.estimate, v.low, v.high, v.unit};
@@ -44,10 +42,8 @@ ClaimState by_range(const Claim& claim, const Finding& f) {
                                           : decided(is_disjoint, is_within, is_measured);
 }
 
-ClaimState by_outcome(const Claim& claim, const Verdict& v) {
-  const Outcome wanted = claim.reading == Reading::agrees ? Outcome::supported : Outcome::refuted;
-  return decided(v.outcome == wanted, v.outcome != wanted && v.outcome != Outcome::inconclusive,
-                 std::isfinite(v.estimate));
+ClaimState by_outcome(const Verdict& v) {
+  return decided(v.outcome == Outcome::supported, v.outcome == Outcome::refuted, std::isfinite(v.estimate));
 }
 
 /// "above 0", "below 1", "between 7 and 8"
@@ -69,7 +65,7 @@ std::string answer_in_words(const Claim& claim, ClaimState state, const Verdict&
                ? fmt::format("{} has too few rows in this study for an answer.", v.id)
                : fmt::format("This study has no number {} for {}; it comes from {}.", f.key, v.id, claim.missing);
   const std::string number = std::isfinite(f.estimate) ? words_of(f) : fmt::format("{} has no estimate", v.id);
-  if (reads_outcome(claim.reading)) return fmt::format("{} is {}: {}.", v.id, outcome_name(v.outcome), number);
+  if (claim.reading == Reading::agrees) return fmt::format("{} is {}: {}.", v.id, outcome_name(v.outcome), number);
   return fmt::format("{}; the claim needs it {}{}.", number, claim.reading == Reading::inside ? "" : "not ",
                      words_of(claim.range));
 }
@@ -123,7 +119,7 @@ ClaimAnswer answer_claim(const Claim& claim, const std::vector<Verdict>& verdict
     return {claim,  ClaimState::not_measured, fmt::format("{} was not judged.", claim.question), unknown, unknown,
             unknown};
   const Finding f = number_of(*verdict, claim.finding);
-  const ClaimState state = reads_outcome(claim.reading) ? by_outcome(claim, *verdict) : by_range(claim, f);
+  const ClaimState state = claim.reading == Reading::agrees ? by_outcome(*verdict) : by_range(claim, f);
   return {claim, state, answer_in_words(claim, state, *verdict, f), f.estimate, f.low, f.high};
 }
 

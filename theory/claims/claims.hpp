@@ -37,7 +37,7 @@ struct ClaimAnswer {
 };
 
 /// One claim against the verdicts of a study.
-/// math  `agrees`, `opposes`: the outcome decides; inconclusive is open with a finite estimate, else not measured.
+/// math  `agrees`: the outcome decides; inconclusive is open with a finite estimate, else not measured.
 ///       `inside`, `outside`: the interval of the finding against the open range; a finding without an interval is open,
 ///       one that is absent or not finite is not measured
 ClaimAnswer answer_claim(const Claim& claim, const std::vector<Verdict>& verdicts);

@@ -37,6 +37,19 @@ TEST_CASE("register: a study without registration says so, and one that was run 
   CHECK(!fs::exists(place.out() / "registration.json"));
 }
 
+TEST_CASE("register: a registration may be corrected until the first run is measured, and not after") {
+  const Workplace place(tiny_text());
+  REQUIRE(place.says("register").code == 0);
+  place.write("study.toml", tiny_text() + "[thresholds]\nq3_tolerance = 0.2\n");
+  REQUIRE(place.says("register").code == 0);
+  CHECK(mentions(read_text(place.out() / "registration.json"), "\"q3_tolerance\": 0.2"));
+  REQUIRE(place.says("run", alone).code == 0);
+  place.write("study.toml", tiny_text() + "[thresholds]\nq3_tolerance = 0.3\n");
+  const Said late = place.says("register");
+  CHECK(late.code == 2);
+  CHECK_MESSAGE(mentions(late.err, "measured under another registration"), late.err);
+}
+
 TEST_CASE("register: what changed after the registration is named") {
   const Workplace place(tiny_text());
   REQUIRE(place.says("register").code == 0);

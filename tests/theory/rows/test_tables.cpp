@@ -7,7 +7,6 @@
 #include "tests/support/messages.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/theory/planted/tables.hpp"
-#include "theory/rows/csv.hpp"
 
 using namespace hone;
 using namespace hone::theory;
@@ -63,39 +62,5 @@ TEST_SUITE("rows") {
     folder.write("damage.csv", damage);
     const std::string said = message_of<FormatError>([&] { (void)from_tables(folder.path()); });
     CHECK_MESSAGE(mentions(said, "damage.csv, line 2: mean_step2 = \"many\", expected a number"), said);
-  }
-
-  TEST_CASE("csv: quotes, line ends and empty cells of RFC 4180") {
-    const Csv csv("a,b\r\n\"x, \"\"y\"\"\nz\",1.5\r\n,\n", "t.csv");
-    REQUIRE(csv.rows() == 2);
-    CHECK(csv.text(0, 0) == "x, \"y\"\nz");
-    CHECK(csv.number(0, 1) == 1.5);
-    CHECK(std::isnan(csv.number(1, 1)));
-  }
-
-  TEST_CASE("csv: what is wrong is named with its line") {
-    const auto said = [](const char* text) {
-      return message_of<FormatError>([&] { Csv("a,b\n" + std::string(text), "t.csv"); });
-    };
-    CHECK(mentions(said("1,2,3\n"), "t.csv, line 2: 3 cells, the first line names 2 columns"));
-    CHECK(mentions(said("1,2\n\"x,2\n"), "t.csv, line 3: the quote is never closed"));
-    CHECK(mentions(said("\"x\"y,2\n"), "t.csv, line 2: text after a closing quote"));
-    CHECK(mentions(message_of<FormatError>([] { Csv("a,a\n", "t.csv"); }), "two columns are called \"a\""));
-    CHECK(mentions(message_of<FormatError>([] { Csv("", "t.csv"); }), "is empty"));
-    CHECK(mentions(message_of<FormatError>([] { (void)Csv("a\n1\n", "t.csv").column("b"); }),
-                   "no column \"b\"; it has: a"));
-  }
-
-  TEST_CASE("gzip: texts come back, damaged ones are refused") {
-    std::string text;
-    for (int i = 0; i < 100000; ++i) text += fmt::format("{} ", i * i % 977);
-    for (const std::string& t : {std::string(), std::string("x"), text}) CHECK(gunzip(gzip(t), "x.gz") == t);
-    CHECK(gunzip(gzip("ab") + gzip("cd"), "x.gz") == "abcd");
-    const std::string packed = gzip(text);
-    CHECK(mentions(message_of<FormatError>([&] { (void)gunzip(packed.substr(0, packed.size() / 2), "x.gz"); }),
-                   "x.gz: ends"));
-    std::string spoiled = packed;
-    spoiled[packed.size() / 2] ^= 1;
-    CHECK(mentions(message_of<FormatError>([&] { (void)gunzip(spoiled, "x.gz"); }), "x.gz: not a sound gzip file"));
   }
 }
