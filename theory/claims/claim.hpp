@@ -9,9 +9,9 @@ namespace hone::theory {
 /// How the evidence of a question bears on a claim. The first reads the outcome of the verdict, the others the interval
 /// of one number.
 enum class Reading {
-  agrees,   ///< the claim is the hypothesis: `supported` confirms it
-  inside,   ///< confirmed where the interval lies within the range, contradicted where it is disjoint from the range
-  outside   ///< confirmed where the interval is disjoint from the range, contradicted where it lies within it
+  agrees,  ///< the claim is the hypothesis: `supported` confirms it
+  inside,  ///< confirmed where the interval lies within the range, contradicted where it is disjoint from the range
+  outside  ///< confirmed where the interval is disjoint from the range, contradicted where it lies within it
 };
 
 constexpr double unbounded = std::numeric_limits<double>::infinity();
