@@ -15,7 +15,7 @@ using test::message_of;
 
 TEST_CASE("gzip: texts come back, damaged ones are refused") {
   std::string text;
-  for (int i = 0; i < 100000; ++i) text += fmt::format("{} ", i * i % 977);
+  for (int i = 0; i < 100000; ++i) text += fmt::format("{} ", (i % 977) * (i % 977) % 977);
   for (const std::string& t : {std::string(), std::string("x"), text}) CHECK(gunzip(gzip(t), "x.gz") == t);
   CHECK(gunzip(gzip("ab") + gzip("cd"), "x.gz") == "abcd");
   const std::string packed = gzip(text);
