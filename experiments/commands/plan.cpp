@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "experiments/instruments/cost.hpp"
 #include "experiments/instruments/instruments.hpp"
@@ -16,7 +17,10 @@
 #include "experiments/study/sources.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
+#include "theory/planner/redraw.hpp"
+#include "theory/planner/repeat.hpp"
 #include "theory/rows/rows.hpp"
+#include "theory/rows/tables.hpp"
 
 namespace fs = std::filesystem;
 
@@ -154,7 +158,7 @@ void print_cost(const std::vector<PlannedLine>& lines, const Rates& rates, const
 }
 
 /// Run files of a folder of a study.
-std::vector<fs::path> pilot_files(const fs::path& folder) {
+std::vector<fs::path> run_files(const fs::path& folder) {
   std::vector<fs::path> files;
   if (fs::is_directory(folder / "runs"))
     for (const auto& entry : fs::directory_iterator(folder / "runs"))
@@ -163,33 +167,82 @@ std::vector<fs::path> pilot_files(const fs::path& folder) {
   return files;
 }
 
-std::string power_text(const theory::Power& p) {
-  if (!p.problem.empty()) return p.problem;
-  const auto share = [](double x) { return fmt::format("{:.0f} %", 100 * x); };
-  return fmt::format("{:>7.3g} {:>10.3g} {:>10.3g} {:>12} {:>10} {:>9} {:>13}", p.truth, p.half_width, p.margin,
-                     p.threshold, share(p.supported), share(p.refuted), share(p.inconclusive));
+/// What the pilot measured: the runs of a study's folder, or the tables that were published of it; nothing when there is
+/// neither.
+std::optional<theory::Table> pilot_rows(const fs::path& pilot) {
+  if (const std::vector<fs::path> files = run_files(pilot); !files.empty()) return theory::collect(files);
+  if (fs::is_directory(pilot / "tables")) return theory::from_tables(pilot / "tables");
+  for (const char* name : {"table.csv.gz", "table.csv"})
+    if (fs::exists(pilot / name)) return theory::from_tables(pilot / name);
+  if (fs::is_regular_file(pilot)) return theory::from_tables(pilot);
+  return std::nullopt;
 }
 
-void print_power(const Study& study, const PlanOptions& options) {
-  const fs::path folder = options.pilot.empty() ? options.out : options.pilot;
-  const std::vector<fs::path> files = pilot_files(folder);
-  if (files.empty() && !options.pilot.empty())
-    throw OptionError(fmt::format("--pilot {}: no finished runs there; give the folder of a study that was run",
-                                  options.pilot.string()));
-  if (files.empty()) {
-    fmt::print("interval widths: unknown without finished runs; --pilot FOLDER takes those of another study\n");
-    return;
-  }
-  const theory::Pilot pilot = theory::pilot_of(theory::collect(files), study.thresholds);
+std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
+
+std::string power_text(const theory::Power& p) {
+  if (!p.problem.empty()) return p.problem;
+  return fmt::format("{:>7.3g} {:>10.3g} {:>10.3g} {:>12} {:>10} {:>9} {:>13}", p.truth, p.half_width, p.margin,
+                     p.threshold, percent(p.supported), percent(p.refuted), percent(p.inconclusive));
+}
+
+/// The questions on the design of the study, with laws fitted to the pilot.
+void print_design_power(const Study& study, const theory::Table& rows) {
+  const theory::Pilot pilot = theory::pilot_of(rows, study.thresholds);
   theory::PowerOptions simulation;
   Progress progress("power", 4.0 * simulation.worlds);
   simulation.progress = [&](const std::string& what) { progress.advance("drawing", 1, what); };
   const auto all = theory::expected_power(pilot, planned_runs(study), study.thresholds, simulation);
-  fmt::print("what the whole study will show if the {} runs in {} tell the truth ({} drawn worlds each):\n",
-             files.size(), folder.string(), simulation.worlds);
-  fmt::print("  {:<3} {:<36} {:>7} {:>10} {:>10} {:>12} {:>10} {:>9} {:>13}\n", "", "interval of", "truth",
+  fmt::print("what this study will show if laws fitted to the pilot are true ({} drawn worlds each):\n",
+             simulation.worlds);
+  fmt::print("  {:<3} {:<44} {:>7} {:>10} {:>10} {:>12} {:>10} {:>9} {:>13}\n", "", "interval of", "truth",
              "half-width", "must be <", "threshold", "supported", "refuted", "inconclusive");
-  for (const theory::Power& p : all) fmt::print("  {:<3} {:<36} {}\n", p.id, p.number, power_text(p));
+  for (const theory::Power& p : all) fmt::print("  {:<3} {:<44} {}\n", p.id, p.number, power_text(p));
+}
+
+/// Every question on the design of the pilot, with the seeds of the study.
+void print_repeats(const Study& study, const theory::Table& rows, const PlanOptions& options) {
+  theory::RepeatOptions repeat;
+  repeat.seeds = static_cast<int>(study.seeds.size()), repeat.campaigns = options.repeats;
+  repeat.threads = options.threads > 0 ? options.threads : hardware_threads();
+  Progress progress("seeds", 10);
+  repeat.progress = [&](const std::string& question) { progress.advance("judging", 1, question); };
+  const auto all = theory::expected_repeats(rows, study.thresholds, repeat);
+  fmt::print("what the pilot's own design will show with {} seeds ({} redrawn campaigns each, judged one by one):\n",
+             repeat.seeds, repeat.campaigns);
+  fmt::print("  {:<3} {:<44} {:>7} {:>10} {:>10} {:>9} {:>13} {:>13}\n", "", "interval of", "truth", "half-width",
+             "supported", "refuted", "inconclusive", "seeds needed");
+  for (const theory::Repeat& r : all) {
+    const auto number = [](double x) { return std::isfinite(x) ? fmt::format("{:.3g}", x) : std::string("-"); };
+    const std::string needed = !std::isfinite(r.truth) ? "no rows"
+                               : r.seeds_needed > 0    ? fmt::format("{}", r.seeds_needed)
+                                                       : fmt::format("over {}", repeat.most);
+    fmt::print("  {:<3} {:<44} {:>7} {:>10} {:>10} {:>9} {:>13} {:>13}\n", r.id, r.number, number(r.truth),
+               number(r.half_width), percent(r.planned.supported), percent(r.planned.refuted),
+               percent(r.planned.inconclusive), needed);
+  }
+  fmt::print("seeds needed: fewest per arm with which {} of the campaigns decide\n", percent(repeat.power));
+}
+
+void print_power(const Study& study, const PlanOptions& options) {
+  const fs::path folder = options.pilot.empty() ? options.out : options.pilot;
+  const std::optional<theory::Table> rows = pilot_rows(folder);
+  if (!rows && !options.pilot.empty())
+    throw OptionError(
+        fmt::format("--pilot {}: no finished runs and no table there; give the folder of a study that "
+                    "was run, or a table that hone judge wrote",
+                    options.pilot.string()));
+  if (!rows) {
+    fmt::print("interval widths: unknown without finished runs; --pilot FOLDER takes those of another study\n");
+    return;
+  }
+  fmt::print("pilot: {}\n", folder.string());
+  print_design_power(study, *rows);
+  if (options.repeats == 0) return;
+  if (theory::Redraw(*rows).seeds() < 2)
+    fmt::print("seeds needed: unknown, as the pilot has one seed in every arm\n");
+  else
+    print_repeats(study, *rows, options);
 }
 
 }  // namespace
@@ -237,11 +290,19 @@ Action plan_options(CLI::App& command, const std::string& line) {
   add_study_options(command, *options);
   add_worker_options(command, *options);
   command
-      .add_option("--pilot", options->pilot, "folder of finished runs to expect intervals from; default the study's")
-      ->check(CLI::ExistingDirectory);
+      .add_option(
+          "--pilot", options->pilot,
+          "what to expect intervals from: folder of a study with runs or tables, or a table; default the study's")
+      ->check(CLI::ExistingPath);
+  command
+      .add_option("--repeats", options->repeats,
+                  "redrawn campaigns of the pilot that every question is put to; 0: none; a minute per ten or more")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 10000));
   command.footer(
       "examples:\n"
       "  hone plan experiments/studies/reference.toml --pilot outputs/demo\n"
+      "  hone plan experiments/studies/reference.toml --pilot outputs/reference\n"
       "  hone plan my.toml --jobs 1 --threads 2");
   return [options] { return plan_command(*options); };
 }

@@ -8,7 +8,8 @@
 namespace hone::experiments {
 
 struct PlanOptions : CommandOptions {
-  std::filesystem::path pilot;  ///< folder of a study with finished runs; empty: the study's own
+  std::filesystem::path pilot;  ///< folder of a study with finished runs or tables, or a table; empty: the study's own
+  int repeats = 10;             ///< redrawn campaigns of the pilot
 };
 
 /// Prints runs, sizes, products, memory, time with its error, and the expected interval of each question.
