@@ -9,6 +9,7 @@
 #include "theory/planner/law_regression.hpp"
 #include "theory/questions/q6_interactions.hpp"
 #include "theory/questions/selection.hpp"
+#include "theory/questions/settled.hpp"
 
 namespace hone::theory {
 namespace {
@@ -114,7 +115,8 @@ void add_interactions(Pilot& pilot, const Table& table, const Thresholds& thresh
 
 }  // namespace
 
-Pilot pilot_of(const Table& table, const Thresholds& thresholds) {
+Pilot pilot_of(const Table& all, const Thresholds& thresholds) {
+  const Table table = settle(all).table;
   Pilot pilot;
   Dropped dropped;
   pilot.rows = select_damage(table.ptq, is_main_trunk, thresholds, dropped);

@@ -35,7 +35,7 @@ struct Pilot {
   std::vector<double> trace_error{};        ///< relative standard errors of traces
 };
 
-/// expects thresholds of the judges: rows are selected as they select them
+/// expects thresholds of the judges: rows are selected as they select them, past the warm-up
 Pilot pilot_of(const Table& table, const Thresholds& thresholds);
 
 /// Rows of one world on a design, equal for equal numbers of the world.

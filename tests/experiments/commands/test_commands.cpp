@@ -117,9 +117,19 @@ TEST_CASE("plan: finished runs, the study's own or a pilot's, tell the intervals
   for (const char* question : {"Q1", "Q2", "Q3", "Q6"}) CHECK(mentions(said.out, question));
   CHECK(mentions(said.out, "gamma_D of the trace"));
   CHECK(mentions(said.out, "half-width"));
+  CHECK_MESSAGE(mentions(said.out, "seeds needed"), said.out);
   const Said none = fresh.says("plan", {"--pilot", fresh.path(".").string()});
   CHECK(none.code == 2);
   CHECK_MESSAGE(mentions(none.err, "--pilot"), none.err);
+}
+
+TEST_CASE("plan: the published tables of a study serve as a pilot as its runs do") {
+  const Workplace fresh(quick_text());
+  const std::string published = HONE_SOURCE_DIR "/outputs/reference";
+  const Said said = fresh.says("plan", {"--pilot", published, "--repeats", "0"});
+  CHECK_MESSAGE(said.code == 0, said.err);
+  CHECK_MESSAGE(mentions(said.out, "gamma_D of the trace"), said.out);
+  CHECK(!mentions(said.out, "seeds needed"));
 }
 
 TEST_CASE("run: --seed replaces the study's seeds, and the same command goes on") {

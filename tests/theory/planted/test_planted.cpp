@@ -6,6 +6,7 @@
 #include "sim/base/parallel.hpp"
 #include "tests/support/near.hpp"
 #include "tests/theory/planted/worlds.hpp"
+#include "theory/rows/tables.hpp"
 #include "theory/solvable/planted.hpp"
 
 using namespace hone;
@@ -60,6 +61,18 @@ TEST_SUITE("planted") {
 
   TEST_CASE("verdicts: growth comes out as planted in at least two of three campaigns") {
     check_outcomes(growth_tables({3, hardware_threads()}).outcomes, 0.6);
+  }
+
+  TEST_CASE("verdicts: on the design and noise of the reference study at most one campaign of 20 decides wrongly") {
+    const Table study = from_tables(HONE_SOURCE_DIR "/outputs/reference/table.csv.gz");
+    int decided = 0;
+    const auto rates = real_contrast_tables(study, 3, {20, hardware_threads()}).outcomes;
+    for (const OutcomeRate& r : rates) {
+      const int wrong = r.wanted == "supported" ? r.refuted : r.supported;
+      CHECK_MESSAGE(wrong <= 1, r.question, ", ", r.world, ": ", wrong, " of 20");
+      decided += 20 - r.inconclusive;
+    }
+    CHECK(decided > 10 * static_cast<int>(rates.size()));  // some designs lack power, most worlds are told apart
   }
 
   TEST_CASE("verdicts: forms and precisions come out as planted, or for Q7 not against it") {

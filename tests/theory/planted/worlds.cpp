@@ -1,5 +1,6 @@
 // planted_worlds [campaigns] [laws|limits|growth|contrasts|forms]: the tables of outputs/published/planted/README.md, as
 // Markdown; all by default.
+// planted_worlds campaigns real-growth|real-contrasts TABLE [seeds]: worlds on the design of a study that was run.
 #include "tests/theory/planted/worlds.hpp"
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "sim/base/parallel.hpp"
+#include "theory/rows/tables.hpp"
 
 using namespace hone;
 using namespace hone::theory;
@@ -45,6 +47,13 @@ int main(int argc, char** argv) {
   const WorldOptions options{argc > 1 ? std::atoi(argv[1]) : 500, hardware_threads()};
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const std::string only = argc > 2 ? argv[2] : "";
+  if (argc > 3) {
+    const Table study = from_tables(argv[3]);
+    const int seeds = argc > 4 ? std::atoi(argv[4]) : 3;
+    if (only == "real-growth") print(real_growth_tables(study, seeds, options));
+    if (only == "real-contrasts") print(real_contrast_tables(study, seeds, options));
+    return 0;
+  }
   if (only.empty() || only == "laws") print(law_coverage(options));
   if (only.empty() || only == "limits") print(limit_coverage(options));
   if (only.empty() || only == "growth") print(growth_tables(options));

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "theory/rows/rows.hpp"
+
 namespace hone::theory {
 
 struct WorldOptions {
@@ -49,6 +51,13 @@ VerdictTables growth_tables(const WorldOptions& options);
 
 /// Worlds of directions, prediction, cooling and composition through the judges of Q3 to Q6.
 VerdictTables contrast_tables(const WorldOptions& options);
+
+/// Worlds on the design of a real study: its arms, checkpoints, noise and drop rules, with so many seeds of each arm. The
+/// first are of growth (Q1, Q2), the others of prediction, contrasts, D/N and the plateau (Q3, Q5, Q9, Q10).
+/// expects rows of damage and curvature of several seeds
+/// cost    seconds per campaign and world of growth, hundredths of the others
+VerdictTables real_growth_tables(const Table& study, int seeds, const WorldOptions& options);
+VerdictTables real_contrast_tables(const Table& study, int seeds, const WorldOptions& options);
 
 /// Worlds of forms and of training at low precision through the judges of Q7 and Q8.
 /// cost  seconds per campaign
