@@ -11,7 +11,9 @@ from loss import draw_loss, loss_figure
 from mediators import mediators_figure
 from noise import noise_figure
 from per_bit import per_bit_figure
+from plateau import plateau_figure
 from prediction import draw_prediction, prediction_figure
+from ratio import ratio_figure
 from records import Absent
 from schedules import schedules_figure
 from schemes import schemes_figure
@@ -79,6 +81,8 @@ FIGURES = {
     "loss": loss_figure,
     "spectrum": spectrum_figure,
     "growth": growth_figure,
+    "ratio": ratio_figure,
+    "plateau": plateau_figure,
     "bits": bits_figure,
     "prediction": prediction_figure,
     "split": split_figure,

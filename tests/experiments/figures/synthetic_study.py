@@ -263,6 +263,9 @@ def write_arms(folder, size):
     for trunk in (3, 5, 6):
         write_run(folder / f"cosine{trunk}-n{size}-s1.h5", size, 1, trunk=trunk, end_gain=1.7,
                   options={"model.arm": "cosine", "model.schedule": "cosine"})
+    for rate, batch in ((1e-3, 32), (3e-3, 8), (3e-3, 32)):
+        write_run(folder / f"rate{rate:g}-batch{batch}-n{size}-s1.h5", size, 1, trunk=6,
+                  options={"model.arm": "rate", "model.lr": rate, "train.batch": batch})
     for bits in (3, 4, 6, 8):
         write_lowered_run(folder / f"qat{bits}-n{size}-s1.h5", size, bits)
 
@@ -366,7 +369,10 @@ def verdicts(with_constants):
             verdict("Q6", "refuted", "interaction", 0.13, 0.02, interactions()),
             verdict("Q7", "supported", "best_rival_difference", -0.1, 0.05, factors()),
             verdict("Q8", "inconclusive", "optimal_bits", 6.2, 1.1, precisions()),
-            verdict("Q9", "refuted", "trace.difference", 0.8, 0.2, []),
+            verdict("Q9", "refuted", "trace.difference", 0.8, 0.2,
+                    [finding("q9.damage.difference", "gamma_D - gamma_N of the damage", 0.6, 0.15),
+                     finding("q9.late.damage.difference", "the same, late", 0.1, 0.3),
+                     finding("q9.damage.gamma_d", "gamma_D of the damage", 0.75, 0.1)]),
             verdict("Q10", "inconclusive", "exponent", -0.95, 0.3, [])]
 
 

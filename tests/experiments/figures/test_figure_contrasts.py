@@ -12,6 +12,8 @@ import breakdown
 import growth
 import mediators
 import per_bit
+import plateau
+import ratio
 import schedules
 import split
 import style
@@ -51,6 +53,28 @@ class Schedules(StudyCase):
             schedules.schedules_figure(read_study(self.folder))
 
 
+class Plateau(StudyCase):
+    def test_levels_are_read_where_all_runs_of_a_size_have_been(self):
+        trunks, _ = plateau.trunks_of(read_study(self.folder))
+        settings = trunks[1e5]
+        self.assertEqual(set(settings), {(1e-3, 32), (3e-3, 8), (3e-3, 32)})
+        common, levels = plateau.levels_of(settings)
+        line = sorted(next(iter(settings[1e-3, 32].values())))
+        self.assertEqual(common, line[-1][0])
+        self.assertAlmostEqual(levels[1e-3, 32][0], line[-1][1])
+        next(iter(settings[3e-3, 8].values())).sort()
+        next(iter(settings[3e-3, 8].values())).pop()
+        common, levels = plateau.levels_of(settings)
+        self.assertEqual(common, line[-2][0])
+        self.assertAlmostEqual(levels[1e-3, 32][0], line[-2][1])
+
+    def test_one_setting_has_no_such_figure(self):
+        for path in self.folder.glob("runs/rate*.h5"):
+            path.unlink()
+        with self.assertRaisesRegex(Absent, "two rates"):
+            plateau.plateau_figure(read_study(self.folder))
+
+
 class Transfer(StudyCase):
     def test_tuned_and_trunk_stand_at_the_same_tokens_of_the_trunk(self):
         _, own, tuned = transfer.tuned_pair(read_study(self.folder))
@@ -81,6 +105,15 @@ class FromVerdicts(StudyCase):
             self.assertAlmostEqual(start, end)
         self.assertAlmostEqual(bars[3][1], bars[4][1])
         self.assertEqual(bars[4][0], 0)
+
+    def test_exponents_of_tokens_and_size_are_compared_for_all_rows_and_the_late_ones(self):
+        found = ratio.differences_of(read_study(self.folder))
+        self.assertEqual(list(found), ["damage", "trace"])
+        self.assertEqual([found["damage"][late]["estimate"] for late in (False, True)], [0.6, 0.1])
+        self.assertEqual(list(found["trace"]), [False])
+        study = self.change("Q9", lambda v: v.update(estimate=None, findings=[]))
+        with self.assertRaisesRegex(Absent, "exponents of tokens"):
+            ratio.ratio_figure(study)
 
     def test_mediators_are_sorted_and_a_bar_below_the_axis_is_said(self):
         bars = mediators.bars_of(read_study(self.folder))
