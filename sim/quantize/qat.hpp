@@ -37,6 +37,13 @@ class QatObjective {
     return loss;
   }
 
+  /// Hessian product of the full-precision loss.
+  /// expects  options().is_full(): a straight-through gradient has no Hessian
+  void hessian_product(const S* theta, const S* v, const Data& data, S* result) {
+    EXPECTS(options_.is_full(), "hessian_product: trained at low precision, expected full precision");
+    objective_.hessian_product(theta, v, data, result);
+  }
+
   const Model& model() const { return objective_.model(); }
   const ParamLayout& layout() const { return weights_.layout(); }
   const QatOptions& options() const { return options_; }
