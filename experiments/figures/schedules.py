@@ -20,7 +20,8 @@ OTHER_LOOKS = [("#E69F00", "v"), ("#555555", "<"), ("#8C510A", ">"), ("#5E3C99",
 SIZES_DRAWN = 3
 
 
-RECIPE = ("model.data", "model.lr", "train.batch", "train.weight_decay", "model.method",
+RECIPE = ("model.data", "model.lr", "train.batch", "train.weight_decay",
+          "train.sam_rho", "train.gradient_penalty", "model.method",
           "model.train_weight_bits", "model.train_activation_bits", "model.train_kv_bits")
 
 

@@ -9,7 +9,8 @@
 namespace hone::experiments {
 
 double training_flops(const RunSpec& run, Index parameters) {
-  return 6.0 * double(parameters) * double(tokens_per_step(run));
+  const SharpnessOptions sharpness{run.train.sam_rho, run.train.gradient_penalty};
+  return 6.0 * sharpness.gradients() * double(parameters) * double(tokens_per_step(run));
 }
 
 double window_flops(const RunSpec& run, Index parameters) {

@@ -2,6 +2,7 @@
 
 #include "experiments/instruments/damage.hpp"
 #include "experiments/instruments/factorial.hpp"
+#include "experiments/instruments/injection.hpp"
 #include "experiments/instruments/loss.hpp"
 #include "experiments/instruments/noise.hpp"
 #include "experiments/instruments/preconditioned.hpp"
@@ -21,6 +22,7 @@ std::vector<std::unique_ptr<Instrument<Model>>> all_instruments() {
   all.push_back(factorial_instrument<Model>());
   all.push_back(shift_instrument<Model>());
   all.push_back(noise_instrument<Model>());
+  all.push_back(injection_instrument<Model>());
   return all;
 }
 

@@ -82,6 +82,7 @@ TrainOptions train_options(const RunSpec& run, int threads) {
   o.optimizer.eps = run.train.eps;
   o.optimizer.weight_decay = run.train.weight_decay;
   o.optimizer.clip_norm = run.train.clip_norm;
+  o.sharpness = {run.train.sam_rho, run.train.gradient_penalty};
   o.schedule.peak = run.model.lr;
   o.schedule.warmup_steps = run.train.warmup_steps;
   o.schedule.horizon_steps = checkpoint_steps(run).back();

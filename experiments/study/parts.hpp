@@ -136,6 +136,7 @@ struct TrainSpec {
     v("optimizer", optimizer), v("beta1", beta1, Range{0, 0.999999999}), v("beta2", beta2, Range{0, 0.999999999});
     v("eps", eps, Range{1e-30, 1e3}), v("weight_decay", weight_decay, at_least_zero);
     v("clip_norm", clip_norm, at_least_zero), v("final_lr_ratio", final_lr_ratio, fraction);
+    v("sam_rho", sam_rho, at_least_zero), v("gradient_penalty", gradient_penalty, at_least_zero);
     v("ema_decay", ema_decay, Range{0, 0.999999999}), v("lawa_window", lawa_window, Range{0, 1000});
     v("lawa_every", lawa_every, at_least_one), v("chunk_rows", chunk_rows, Range{1, 1 << 20});
   }
@@ -217,12 +218,13 @@ struct QuantizeSpec {
 
 struct NoiseSpec {
   std::vector<double> rises = {0.003, 0.03};  ///< energies, as predicted isotropic loss rises in nats
+  std::vector<double> equal_rises;            ///< predicted rises in nats that noise in each subspace is scaled to
   std::int64_t draws = 4;                     ///< antithetic pairs
   std::int64_t residual_bits = 4;             ///< whose rounding error is compared with the top directions
 
   template <class V>
   void fields(V& v) {
-    v("rises", rises, positive), v("draws", draws, Range{2, 10000});
+    v("rises", rises, positive), v("equal_rises", equal_rises, positive), v("draws", draws, Range{2, 10000});
     v("residual_bits", residual_bits, Range{1, 15});
   }
 };

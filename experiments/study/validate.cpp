@@ -112,6 +112,21 @@ void check_branch(const RunSpec& run, const BranchSpec& branch, const std::vecto
   }
 }
 
+/// The penalty takes a Hessian product, which straight-through gradients and the balance loss of experts do not have.
+void check_sharpness(const RunSpec& run, const SharpnessOptions& sharpness) {
+  sharpness.validate();
+  if (sharpness.gradient_penalty == 0) return;
+  const auto refuse = [&](const std::string& what) {
+    throw OptionError(fmt::format("train.gradient_penalty = {} with {}; use train.sam_rho instead",
+                                  sharpness.gradient_penalty, what));
+  };
+  if (run.model.experts > 0) refuse(fmt::format("experts = {}", run.model.experts));
+  if (!training_precision(run.model, run.model, run.quantize).is_full()) refuse("a trunk trained at low precision");
+  for (const BranchSpec& branch : run.branches)
+    if (!training_precision(branch, run.model, run.quantize).is_full())
+      refuse(fmt::format("branch {} trained at low precision", branch.name));
+}
+
 void check_branches(const RunSpec& run, const Schedule& schedule) {
   std::set<std::string> names;
   for (const BranchSpec& branch : run.branches) {
@@ -153,6 +168,7 @@ void check_run(const RunSpec& run) {
   const TrainOptions train = train_options(run, 1);
   train.schedule.validate();
   train.optimizer.validate();
+  check_sharpness(run, train.sharpness);
   (void)training_precision(model, model, run.quantize);
   check_branches(run, train.schedule);
   const Precision precision = precision_of(run.quantize, 4, 4, 4);

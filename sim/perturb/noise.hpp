@@ -48,28 +48,26 @@ struct NoiseRise {
   double standard_error_nats = 0;
 };
 
-/// Measures the rise at `theta` (P) with noise on the given positions only.
-/// cost  2·draws evaluations
+/// Loss rise at `theta` (P) of steps (positions) on the given positions only.
+/// cost  2·steps evaluations
 template <class Model>
-NoiseRise measure_noise(Objective<Model>& objective, const typename Model::Data& data, const double* theta,
-                        const std::vector<Index>& positions, const std::vector<double>& reference_losses,
-                        Subspace subspace, const Basis& top, double energy, const NoiseOptions& options) {
+NoiseRise antithetic_rise(Objective<Model>& objective, const typename Model::Data& data, const double* theta,
+                          const std::vector<Index>& positions, const std::vector<double>& reference_losses,
+                          const std::vector<Vector<double>>& steps) {
   using S = typename Model::Scalar;
   const Index size = objective.model().layout().size();
+  const double count = 2 * double(steps.size());
   AlignedVector<S> moved(theta, theta + size);
   std::vector<double> per_draw, per_window(reference_losses.size(), 0.0);
-  for (int draw = 0; draw < options.draws; ++draw) {
-    const Stream stream{options.seed, Domain::noise, static_cast<std::uint32_t>(int(subspace) * 1000 + draw)};
-    const Vector<double> direction = unit_noise(subspace, top, stream);
-    const double amplitude = std::sqrt(energy);
+  for (const Vector<double>& step : steps) {
     double rise = 0;
     for (double sign : {1.0, -1.0}) {
       for (size_t i = 0; i < positions.size(); ++i)
-        moved[size_t(positions[i])] = S(theta[positions[i]] + sign * amplitude * direction[Index(i)]);
+        moved[size_t(positions[i])] = S(theta[positions[i]] + sign * step[Index(i)]);
       const std::vector<double> losses = objective.example_losses(moved.data(), data);
       for (size_t w = 0; w < losses.size(); ++w) {
         const double d = losses[w] - reference_losses[w];
-        per_window[w] += d / (2 * options.draws);
+        per_window[w] += d / count;
         rise += d / (2 * double(losses.size()));
       }
     }
@@ -77,6 +75,20 @@ NoiseRise measure_noise(Objective<Model>& objective, const typename Model::Data&
   }
   const MeanEstimate draws = mean_with_error(per_draw), windows = mean_with_error(per_window);
   return {draws.mean, std::hypot(draws.standard_error, windows.standard_error)};
+}
+
+/// The rise of noise of one energy in one subspace.
+/// cost  2·draws evaluations
+template <class Model>
+NoiseRise measure_noise(Objective<Model>& objective, const typename Model::Data& data, const double* theta,
+                        const std::vector<Index>& positions, const std::vector<double>& reference_losses,
+                        Subspace subspace, const Basis& top, double energy, const NoiseOptions& options) {
+  std::vector<Vector<double>> steps;
+  for (int draw = 0; draw < options.draws; ++draw) {
+    const Stream stream{options.seed, Domain::noise, static_cast<std::uint32_t>(int(subspace) * 1000 + draw)};
+    steps.push_back(std::sqrt(energy) * unit_noise(subspace, top, stream));
+  }
+  return antithetic_rise(objective, data, theta, positions, reference_losses, steps);
 }
 
 }  // namespace hone

@@ -87,6 +87,9 @@ struct Options {
   Fact<double> model_train_kv_bits{group, "model.train_kv_bits", "1", "bits of keys and values in training; 16 = full"};
   Fact<double> train_batch{group, "train.batch", "1", "sequences (mlp: examples) per update"};
   Fact<double> train_weight_decay{group, "train.weight_decay", "1", "weight decay"};
+  Fact<double> train_sam_rho{group, "train.sam_rho", "1", "radius of sharpness-aware minimization; 0 where off"};
+  Fact<double> train_gradient_penalty{group, "train.gradient_penalty", "1",
+                                      "factor of the gradient norm in the training loss; 0 where off"};
   Fact<int64_t> train_warmup_steps{group, "train.warmup_steps", "updates", "of the warm-up"};
   Fact<double> train_ema_decay{group, "train.ema_decay", "1", "of the exponential average; 0 where there is none"};
   Fact<int64_t> train_lawa_window{group, "train.lawa_window", "1", "snapshots in the latest-weight average"};
@@ -445,6 +448,29 @@ struct Noise {
   HONE_FIELD(double, curvature_null_share, {axis::checkpoint}, "1", "that share of a random error: Σλ/tr H");
 };
 
+struct Injection {
+  static constexpr const char* group = "injection";
+  static constexpr const char* about =
+      "Noise of equal predicted rise (option `noise.equal_rises`), on the windows of the Hessian: every direction is "
+      "as "
+      "long as its own curvature u'Hu asks for.";
+  HONE_FIELD(
+      Text, subspace, {axis::subspace}, "1",
+      "`top`: first half of the largest eigenvectors, `next`: the other half, `random`: as many random "
+      "directions, `complement`: orthogonal to all of them, `negative`: eigenvectors whose eigenvalue is below 0");
+  HONE_FIELD(double, rise_nats, {axis::amplitude}, "nats", "absolute second-order rise of every draw");
+  HONE_FIELD(double, curvature, {axis::checkpoint, axis::subspace}, "nats per squared unit",
+             "mean of u'Hu over the draws; NaN where the spectrum has no such direction");
+  HONE_FIELD(double, energy, {axis::checkpoint, axis::subspace, axis::amplitude}, "1",
+             "mean squared 2-norm of the noise vectors");
+  HONE_FIELD(double, predicted_nats, {axis::checkpoint, axis::subspace, axis::amplitude}, "nats",
+             "mean of ε'Hε/2: the rise with the sign of the curvature");
+  HONE_FIELD(double, delta_nats, {axis::checkpoint, axis::subspace, axis::amplitude}, "nats",
+             "loss with noise minus without, over antithetic pairs");
+  HONE_FIELD(double, delta_se_nats, {axis::checkpoint, axis::subspace, axis::amplitude}, "nats",
+             "its standard error over draws and windows");
+};
+
 #undef HONE_FIELD
 #undef HONE_FACT
 
@@ -466,6 +492,7 @@ inline constexpr DecodeCopy decode_copy;
 inline constexpr DecodeFree decode_free;
 inline constexpr DecodeSchedules decode_schedules;
 inline constexpr Noise noise;
+inline constexpr Injection injection;
 
 /// The fields of a group as a list, in the order of their members.
 template <class Group>

@@ -14,6 +14,8 @@ struct SharpnessOptions {
   double sam_rho = 0;           ///< radius of the ascent step, in the 2-norm of all parameters
   double gradient_penalty = 0;  ///< λ of λ‖∇L‖
 
+  /// Cost of an update in gradients.
+  double gradients() const { return 1 + (sam_rho > 0 ? 1 : 0) + (gradient_penalty > 0 ? 3 : 0); }
   bool is_plain() const { return sam_rho == 0 && gradient_penalty == 0; }
 
   /// errors  OptionError when a number is negative or both are set
@@ -32,6 +34,7 @@ struct SharpnessOptions {
 ///          Hessian product. A gradient of norm 0, or not finite, is left as it is
 /// shapes   theta, gradient (layout().size())
 /// ensures  gradient() returns the plain loss at theta, so that curves of different arms compare
+/// errors   OptionError for a penalty where the objective has no hessian_product
 /// cost     SAM: two gradients; penalty: a gradient and a Hessian product of three
 /// source   SAM: Foret et al. 2021 (arXiv:2010.01412), Eq 2 and 3 with p = 2; penalty: Zhao, Zhang & Hu 2022
 ///          (arXiv:2202.03599), Eq 4 and 5
@@ -62,7 +65,10 @@ class SharpnessAware {
     }
     direction_.resize(size_t(size));
     for (Index i = 0; i < size; ++i) direction_[size_t(i)] = S(double(gradient[i]) / norm);
-    objective_.hessian_product(theta, direction_.data(), data, other_.data());
+    if constexpr (requires { objective_.hessian_product(theta, direction_.data(), data, other_.data()); })
+      objective_.hessian_product(theta, direction_.data(), data, other_.data());
+    else
+      throw OptionError("gradient_penalty: this training has no Hessian product; use sam_rho");
     for (Index i = 0; i < size; ++i) gradient[i] += S(options_.gradient_penalty) * other_[size_t(i)];
     return loss;
   }

@@ -12,12 +12,14 @@
 #include "sim/model/objective.hpp"
 #include "sim/train/optimizer.hpp"
 #include "sim/train/schedule.hpp"
+#include "sim/train/sharpness_aware.hpp"
 
 namespace hone {
 
 struct TrainOptions {
   std::uint64_t seed = 1;  ///< of the initial parameters and of the order of the data
   OptimizerOptions optimizer;
+  SharpnessOptions sharpness;
   Schedule schedule;
   ChunkOptions chunks;
   double ema_decay = 0;         ///< 0 = no exponential average
@@ -77,7 +79,7 @@ TrainState<typename Model::Scalar> initial_state(const Model& model, const Train
 /// written and read back continues with the same bits.
 /// expects  an Objective, or whatever else has Scalar, Data, layout() and gradient(theta, data, gradient)
 /// ensures  observe(record) is called after every update, in order
-/// cost     6·P flops per token
+/// cost     6·P flops per token, times options.sharpness.gradients()
 template <class AnyObjective, class Observe>
 TrainSummary train_to(
     std::int64_t target, TrainState<typename AnyObjective::Scalar>& state, AnyObjective& objective,
@@ -86,11 +88,12 @@ TrainSummary train_to(
   using S = typename AnyObjective::Scalar;
   const ParamLayout& layout = objective.layout();
   AlignedVector<S> gradient(size_t(layout.size()));
+  SharpnessAware<AnyObjective> steered(objective, options.sharpness);
   while (state.step() < target) {
     if (should_stop()) return {TrainStop::interrupted, state.step(), "interrupted"};
     StepRecord record;
     record.lr = schedule(state.step());
-    record.loss_nats = objective.gradient(state.theta.data(), source(state.step()), gradient.data());
+    record.loss_nats = steered.gradient(state.theta.data(), source(state.step()), gradient.data());
     const double norm = norm2(gradient.data(), layout.size());
     if (!std::isfinite(record.loss_nats) || !std::isfinite(norm))
       return {TrainStop::diverged, state.step(),

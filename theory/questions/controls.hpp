@@ -40,6 +40,7 @@ enum class Control {
   other_batches,
   other_decay,
   rotation,
+  flatter_minima,
   trace_at_equal_tokens,
   // composition
   effective_size,

@@ -134,7 +134,8 @@ void add_trial_controls(Verdict& v, const std::vector<Trial>& trials) {
       {Control::proportional_cooldowns, Change::cooldown}, {Control::fixed_cooldowns, Change::fixed_cooldown},
       {Control::weight_averages, Change::average},         {Control::cosine_ends, Change::cosine},
       {Control::other_rates, Change::learning_rate},       {Control::other_batches, Change::batch},
-      {Control::other_decay, Change::weight_decay},        {Control::rotation, Change::rotation}};
+      {Control::other_decay, Change::weight_decay},        {Control::rotation, Change::rotation},
+      {Control::flatter_minima, Change::sharpness}};
   for (const auto& [control, change] : demanded) add_control(v, control, tried.count(change) > 0);
 }
 

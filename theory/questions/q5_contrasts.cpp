@@ -54,7 +54,8 @@ bool is_base(const Subject& s) { return is_trunk(s) && s.arm == "main"; }
 /// A trunk of another arm that was trained just as the main one: it contrasts nothing.
 bool has_recipe_of(const Subject& s, const Subject& main) {
   return s.schedule == main.schedule && s.peak_lr == main.peak_lr && s.batch == main.batch &&
-         s.weight_decay == main.weight_decay && s.data == main.data;
+         s.weight_decay == main.weight_decay && s.sam_rho == main.sam_rho &&
+         s.gradient_penalty == main.gradient_penalty && s.data == main.data;
 }
 
 }  // namespace
@@ -94,6 +95,9 @@ std::vector<ArmNames::Difference> ArmNames::differences_of(const Subject& s) con
     add(Change::learning_rate, "lr_x", "learning rate x", s.peak_lr / base->peak_lr);
   if (base->batch > 0 && differs(s.batch, base->batch)) add(Change::batch, "batch_x", "batch x", s.batch / base->batch);
   if (differs(s.weight_decay, base->weight_decay)) add(Change::weight_decay, "decay_", "weight decay ", s.weight_decay);
+  if (differs(s.sam_rho, base->sam_rho)) add(Change::sharpness, "sam_", "SAM radius ", s.sam_rho);
+  if (differs(s.gradient_penalty, base->gradient_penalty))
+    add(Change::sharpness, "penalty_", "gradient penalty ", s.gradient_penalty);
   return list;
 }
 

@@ -19,6 +19,7 @@ enum class Change {
   learning_rate,
   batch,
   weight_decay,
+  sharpness,  ///< of the minima that training may settle in
   rotation,
 };
 

@@ -289,6 +289,8 @@ class Reader {
     subject.peak_lr = option(f.model_lr.name, 0.0);
     subject.batch = option(f.train_batch.name, 0.0);
     subject.weight_decay = option(f.train_weight_decay.name, 0.0);
+    subject.sam_rho = option(f.train_sam_rho.name, 0.0);
+    subject.gradient_penalty = option(f.train_gradient_penalty.name, 0.0);
     subject.horizon = option(f.model_tokens.name, 0.0);
   }
 

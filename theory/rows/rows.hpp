@@ -59,6 +59,8 @@ struct Subject {
   std::string data;  ///< name of the training data in the study
   double batch = 0;  ///< sequences per update
   double weight_decay = 0;
+  double sam_rho = 0;           ///< radius of sharpness-aware minimization
+  double gradient_penalty = 0;  ///< factor of the gradient norm in the training loss
   double horizon = 0;        ///< tokens for which the schedule was laid out
   double train_w_bits = 16;  ///< precision in training up to this checkpoint; 16 = full
   double train_a_bits = 16;

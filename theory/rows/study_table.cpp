@@ -190,6 +190,8 @@ void add_run_columns(std::vector<TableColumn>& f) {
   f.push_back(number_of("peak_lr", o.model_lr));
   f.push_back(number_of("batch", o.train_batch));
   f.push_back(number_of("weight_decay", o.train_weight_decay));
+  f.push_back(number_of("sam_rho", o.train_sam_rho));
+  f.push_back(number_of("gradient_penalty", o.train_gradient_penalty));
   f.push_back(text_of("grid", o.quantize_grid));
   f.push_back(text_of("granularity", o.quantize_granularity));
 }

@@ -112,6 +112,16 @@ TEST_CASE("read_study: a grid is one model per combination, named after the valu
   CHECK(runs[3].id() == same.id());
 }
 
+TEST_CASE("read_study: a gradient penalty is refused where no exact Hessian product exists") {
+  const auto said = [](const std::string& more) { return Workplace(tiny_with(more)).says("plan").err; };
+  const std::string train = "[models.train]\ngradient_penalty = 0.1\n";
+  CHECK(said(train).empty());
+  CHECK(mentions(said("experts = 2\n" + train), "train.gradient_penalty = 0.1 with experts = 2"));
+  CHECK(mentions(said("train_weight_bits = 4\n" + train), "a trunk trained at low precision; use train.sam_rho"));
+  CHECK(mentions(said("[models.train]\nsam_rho = 0.1\ngradient_penalty = 0.1\n"), "at once"));
+  CHECK(said("train_weight_bits = 4\n[models.train]\nsam_rho = 0.1\n").empty());
+}
+
 TEST_CASE("read_study: wrong grids name line, value and fix") {
   const auto said = [](const std::string& grid) {
     return Workplace(tiny_with("[models.grid]\n" + grid)).says("plan").err;

@@ -128,6 +128,7 @@ TEST_SUITE("questions") {
     add_arm(table, "lr", -0.4, -0.4, [](PtqRow& r) { r.peak_lr = 6e-3; });
     add_arm(table, "batch", 0.2, 0.2, [](PtqRow& r) { r.batch = 8; });
     add_arm(table, "decay", -0.2, -0.2, [](PtqRow& r) { r.weight_decay = 0; });
+    add_arm(table, "flat", -0.4, -0.4, [](PtqRow& r) { r.sam_rho = 0.1; });
     const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.outcome == Outcome::supported);
     CHECK_NEAR(number(v, "q5.damage.cosine"), 0.3, 0, 0.02);
