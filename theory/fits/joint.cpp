@@ -194,7 +194,8 @@ double constant_sign(LawKind kind) {
   const Law& l = law(kind);
   if (kind == LawKind::shannon) return -1;
   const bool is_constant = l.form == Form::log_linear || kind == LawKind::ptq_saturating ||
-                           kind == LawKind::sharpness_saturating || kind == LawKind::ptq_broken ||
+                           kind == LawKind::sharpness_saturating || kind == LawKind::ptq_saturating_tokens ||
+                           kind == LawKind::sharpness_saturating_tokens || kind == LawKind::ptq_broken ||
                            kind == LawKind::ptq_step_saturating || kind == LawKind::ptq_step_broken;
   return is_constant ? 1 : 0;
 }

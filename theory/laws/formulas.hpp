@@ -13,11 +13,11 @@ namespace hone::theory {
 /// Most parameters any law has.
 inline constexpr int parameters_max = 18;
 
-/// ln(1 - exp(-(D/N/r)^g)), accurate for (D/N/r)^g far below and far above 1.
+/// ln(1 - exp(-(t/r)^g)) at t tokens, or tokens per parameter; accurate for (t/r)^g far below and far above 1.
 template <class T>
-T log_saturation(const T& log_r, const T& g, const Point& x) {
+T log_saturation(const T& log_r, const T& g, double t) {
   using std::exp, std::expm1, std::log;
-  return log(-expm1(-exp(g * (std::log(x.D / x.N) - log_r))));
+  return log(-expm1(-exp(g * (std::log(t) - log_r))));
 }
 
 /// ln(1 + e^u) without overflow.
@@ -160,11 +160,14 @@ T log_value(LawKind kind, const T* p, const Point& x) {
     case LawKind::ptq_exponential: return p[0] + p[1] * log_d - p[2] * log_n - p[3] * x.P;
     case LawKind::ptq_bit_power: return p[0] + p[1] * log_d - p[2] * log_n - p[3] * std::log(x.P);
     case LawKind::ptq_step: return p[0] + p[1] * log_d - p[2] * log_n - 2 * log_steps(x);
-    case LawKind::ptq_saturating: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x) - p[4] * x.P;
+    case LawKind::ptq_saturating: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x.D / x.N) - p[4] * x.P;
+    case LawKind::ptq_saturating_tokens: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x.D) - p[4] * x.P;
     case LawKind::sharpness_power: return p[0] + p[1] * log_d - p[2] * log_n;
-    case LawKind::sharpness_saturating: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x);
+    case LawKind::sharpness_saturating: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x.D / x.N);
+    case LawKind::sharpness_saturating_tokens: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x.D);
     case LawKind::ptq_broken: return log_broken(p, x) - p[5] * x.P;
-    case LawKind::ptq_step_saturating: return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x) - 2 * log_steps(x);
+    case LawKind::ptq_step_saturating:
+      return p[0] - p[1] * log_n + log_saturation(p[2], p[3], x.D / x.N) - 2 * log_steps(x);
     case LawKind::ptq_step_broken: return log_broken(p, x) - 2 * log_steps(x);
     case LawKind::ptq_rate: return p[0] + p[1] * log_d - p[2] * log_n - 2 * std::log(2.0) * x.P;
     case LawKind::ptq_bit_difference: return p[0] + p[1] * (log_d - log_n) + p[2] * std::log(x.P_w - x.P);

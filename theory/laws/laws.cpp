@@ -17,6 +17,7 @@ const Parameter gamma_d{"gamma_D", -3, 5, "1"};
 const Parameter gamma_n{"gamma_N", -3, 5, "1"};
 const Parameter kappa{"1/gamma_post", 0, 10, "1/bit"};
 const Parameter log_r{"ln r", -7, 16, "ln tokens/parameter"};
+const Parameter log_tokens{"ln r", 0, 40, "ln tokens"};
 const Parameter growth{"g", 0.01, 5, "1"};
 const Parameter log_a{"ln A", -5, 25, "ln nats/token"};
 const Parameter alpha{"alpha", 0, 2, "1"};
@@ -50,13 +51,20 @@ Parameters robustness_parameters() {
   return all;
 }
 
-/// Damage that is no single power of D/N.
+/// Damage that is no single power of the tokens.
 Law make_bent_law(LawKind kind) {
   const Form curved = Form::nonlinear;
   switch (kind) {
     case LawKind::ptq_saturating:
       return {
           kind, "saturating", "saturating in D/N", curved, {log_c, gamma_n, log_r, growth, kappa}, "own rival of Eq 2"};
+    case LawKind::ptq_saturating_tokens:
+      return {kind,
+              "saturating_tokens",
+              "saturating in D",
+              curved,
+              {log_c, gamma_n, log_tokens, growth, kappa},
+              "own rival of Eq 2"};
     case LawKind::ptq_broken:
       return {kind,
               "broken",
@@ -232,6 +240,13 @@ Law make_law(LawKind kind) {
             "sharpness saturating in D/N",
             Form::nonlinear,
             {log_s, gamma_n, log_r, growth},
+            "own rival"};
+  if (kind == LawKind::sharpness_saturating_tokens)
+    return {kind,
+            "sharpness_saturating_tokens",
+            "sharpness saturating in D",
+            Form::nonlinear,
+            {log_s, gamma_n, log_tokens, growth},
             "own rival"};
   for (const auto make : {make_damage_law, make_bent_law, make_training_law})
     if (Law found = make(kind); !found.parameters.empty()) return found;

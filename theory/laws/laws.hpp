@@ -31,31 +31,33 @@ struct Point {
 };
 
 enum class LawKind {
-  ptq_exponential,       ///< ln delta = ln C + gD ln D - gN ln N - kappa P, kappa = 1/gamma_post
-  ptq_bit_power,         ///< ln delta = ln C + gD ln D - gN ln N - gP ln P
-  ptq_step,              ///< ln delta = ln C + gD ln D - gN ln N - 2 ln(M/Delta), Point::grid says the step
-  ptq_saturating,        ///< ln delta = ln C - gN ln N + ln(1 - exp(-(D/N/r)^g)) - kappa P
-  sharpness_power,       ///< ln s = c + gD ln D - gN ln N
-  sharpness_saturating,  ///< ln s = c - gN ln N + ln(1 - exp(-(D/N/r)^g))
-  chinchilla,            ///< ln L = ln(E + A N^-alpha + B D^-beta)
-  ptq_broken,            ///< slope g1 in ln(D/N) below ln r, g2 above, bend of width 1/4
-  ptq_step_saturating,   ///< ptq_saturating with -2 ln(M/Delta) in place of -kappa P
-  ptq_step_broken,       ///< ptq_broken with -2 ln(M/Delta) in place of -kappa P
-  ptq_rate,              ///< ln delta = ln C + gD ln D - gN ln N - 2 P ln 2
-  ptq_bit_difference,    ///< ln delta = ln eta + beta ln(D/N) + d ln(P_w - P)
-  ptq_calibration,       ///< ln delta = c - kappa P: no law over models; by_group over Point::model
-  ptq_robust,            ///< delta = C D^gD/N_eff^gN e^(-kappa P) prod_x (1 - exp(-C_x (P_x - P)))
-  qat_group,             ///< ln delta = ln k + gD ln D - gN ln N + gG ln log2 G
-  total_bits,            ///< ln y = c - a ln(N bits per weight); by_group over P for a line per precision
-  train_exponential,     ///< L = A N_eff^-alpha + B D^-beta + E, N_eff = N prod (1 - e^(-P_x/gamma_x + n_x))
-  train_additive,        ///< the same with N_eff = N (1 - sum e^(-P_x/gamma_x + n_x))
-  train_logistic,        ///< the same with N_eff = N prod 1/(1 + e^(-P_x/gamma_x + n_x))
-  train_tail,            ///< the same with N_eff = N prod (1 - (1 + t_x P_x/gamma_x)^(-1/t_x))
-  unified,               ///< train_exponential + ptq_robust with one N_eff
-  capybara,              ///< L = n/N^a + d/D^b + eps + D^b/N^a log2 G / (g (E + ½)^delta (M + ½)^nu)
-  shannon,               ///< 1/L = a N^alpha log2(1 + D^beta/(c (DN)^gamma + d D^delta + e))
+  ptq_exponential,              ///< ln delta = ln C + gD ln D - gN ln N - kappa P, kappa = 1/gamma_post
+  ptq_bit_power,                ///< ln delta = ln C + gD ln D - gN ln N - gP ln P
+  ptq_step,                     ///< ln delta = ln C + gD ln D - gN ln N - 2 ln(M/Delta), Point::grid says the step
+  ptq_saturating,               ///< ln delta = ln C - gN ln N + ln(1 - exp(-(D/N/r)^g)) - kappa P
+  sharpness_power,              ///< ln s = c + gD ln D - gN ln N
+  sharpness_saturating,         ///< ln s = c - gN ln N + ln(1 - exp(-(D/N/r)^g))
+  ptq_saturating_tokens,        ///< ptq_saturating with a place r of the tokens D in place of D/N
+  sharpness_saturating_tokens,  ///< sharpness_saturating with a place r of the tokens D in place of D/N
+  chinchilla,                   ///< ln L = ln(E + A N^-alpha + B D^-beta)
+  ptq_broken,                   ///< slope g1 in ln(D/N) below ln r, g2 above, bend of width 1/4
+  ptq_step_saturating,          ///< ptq_saturating with -2 ln(M/Delta) in place of -kappa P
+  ptq_step_broken,              ///< ptq_broken with -2 ln(M/Delta) in place of -kappa P
+  ptq_rate,                     ///< ln delta = ln C + gD ln D - gN ln N - 2 P ln 2
+  ptq_bit_difference,           ///< ln delta = ln eta + beta ln(D/N) + d ln(P_w - P)
+  ptq_calibration,              ///< ln delta = c - kappa P: no law over models; by_group over Point::model
+  ptq_robust,                   ///< delta = C D^gD/N_eff^gN e^(-kappa P) prod_x (1 - exp(-C_x (P_x - P)))
+  qat_group,                    ///< ln delta = ln k + gD ln D - gN ln N + gG ln log2 G
+  total_bits,                   ///< ln y = c - a ln(N bits per weight); by_group over P for a line per precision
+  train_exponential,            ///< L = A N_eff^-alpha + B D^-beta + E, N_eff = N prod (1 - e^(-P_x/gamma_x + n_x))
+  train_additive,               ///< the same with N_eff = N (1 - sum e^(-P_x/gamma_x + n_x))
+  train_logistic,               ///< the same with N_eff = N prod 1/(1 + e^(-P_x/gamma_x + n_x))
+  train_tail,                   ///< the same with N_eff = N prod (1 - (1 + t_x P_x/gamma_x)^(-1/t_x))
+  unified,                      ///< train_exponential + ptq_robust with one N_eff
+  capybara,                     ///< L = n/N^a + d/D^b + eps + D^b/N^a log2 G / (g (E + ½)^delta (M + ½)^nu)
+  shannon,                      ///< 1/L = a N^alpha log2(1 + D^beta/(c (DN)^gamma + d D^delta + e))
 };
-inline constexpr std::size_t law_count = 23;
+inline constexpr std::size_t law_count = 25;
 
 /// One parameter of a law: the closed interval a fit may search and the unit of its value.
 struct Parameter {
@@ -88,9 +90,9 @@ struct Law {
 };
 
 /// Description of a law.
-/// math    see LawKind. The saturating rivals are a plateau in D/N that starts as a power: for D/N
-///         << r they are the power law with gD = g, so the power law is nested and held-out error
-///         decides. The form 1 - exp(-x^g) was chosen over x^g/(1 + x^g) since its plateau is
+/// math    see LawKind. The saturating rivals are a plateau in D/N, or in D, that starts as a power:
+///         far below r they are the power law with gD = g, so the power law is nested and held-out
+///         error decides. At r itself they have 1 - 1/e of their plateau. The form 1 - exp(-x^g) was chosen over x^g/(1 + x^g) since its plateau is
 ///         reached within one decade: it is the stronger alternative to a straight line on a short
 ///         grid. The tail 1 - (1 + t P/gamma)^(-1/t) is a power of P that becomes 1 - e^(-P/gamma)
 ///         at t = 0. In ptq_robust a part with P_x ≤ P makes delta 0.

@@ -73,8 +73,4 @@ InformationScale information_scale(const std::vector<double>& bits, const std::v
   return {{1 / x(1), x(0)}, std::sqrt((target - design * x).squaredNorm() / static_cast<double>(n))};
 }
 
-ScaleComparison compare_scale(double derived_gamma, double fitted_gamma, double standard_error) {
-  return {fitted_gamma / derived_gamma, (fitted_gamma - derived_gamma) / standard_error};
-}
-
 }  // namespace hone::theory

@@ -57,11 +57,4 @@ struct InformationScale {
 /// ensures information equal to bits gives gamma = 1/(2 ln 2) = 0.7213 and offset 0
 InformationScale information_scale(const std::vector<double>& bits, const std::vector<double>& information);
 
-/// A derived scale against a fitted one.
-struct ScaleComparison {
-  double ratio = 0;  ///< fitted / derived
-  double z = 0;      ///< (fitted - derived) / standard error of the fit
-};
-ScaleComparison compare_scale(double derived_gamma, double fitted_gamma, double standard_error);
-
 }  // namespace hone::theory

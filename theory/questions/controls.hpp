@@ -14,6 +14,7 @@ enum class Control {
   tokens_apart_from_size,
   token_range,
   saturating_rival,
+  updates_apart,
   larger_ratio,
   larger_size,
   one_schedule,
@@ -51,7 +52,9 @@ enum class Control {
   // forms
   three_widths,
   loss_exponents,
-  other_bits,
+  fewer_bits,
+  more_bits,
+  late_forms,
   // precision of training
   several_precisions,
   several_low_sizes,

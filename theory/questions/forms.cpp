@@ -1,6 +1,7 @@
 #include "theory/questions/forms.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 namespace hone::theory {
@@ -33,6 +34,14 @@ std::vector<double> shape_errors(const BitShape& shape, const PredictionRows& p,
   return errors;
 }
 
+/// ln of the prediction of each row; NaN where the fit is not usable.
+std::vector<double> log_predictions(const FitSummary& fit, const std::vector<Observation>& rows) {
+  std::vector<double> predictions;
+  for (const Observation& o : rows)
+    predictions.push_back(fit.is_usable() ? std::log(predict(fit.kind, fit.parameters, o.point)) : NAN);
+  return predictions;
+}
+
 }  // namespace
 
 std::vector<Observation> in_folds(const std::vector<Observation>& rows, int folds) {
@@ -54,18 +63,32 @@ FunctionalForm warmed(FunctionalForm form, const std::vector<Observation>& rows)
   return form;
 }
 
+bool are_indistinguishable(const std::vector<double>& a, const std::vector<double>& b,
+                           const std::vector<Observation>& rows) {
+  constexpr double least_share = 1e-3;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (!(std::abs(a[i] - b[i]) <= least_share * rows[i].log_sigma)) return false;
+  return true;
+}
+
 std::vector<FormScore> score_forms(const std::vector<FunctionalForm>& forms, const std::vector<Observation>& rows,
                                    const Thresholds& thresholds) {
   const auto folded = in_folds(rows, static_cast<int>(thresholds.form_folds));
   const IntervalOptions together = simultaneous_options(thresholds, static_cast<int>(forms.size()) - 1);
   std::vector<FormScore> scores;
   std::vector<double> of_first;
+  std::vector<std::vector<double>> fitted;
   for (const FunctionalForm& named : forms) {
     const FunctionalForm form = warmed(named, rows);
+    const FitSummary whole = fit(form.kind, rows, form.options);
+    fitted.push_back(log_predictions(whole, rows));
+    const auto is_twin = [&](const auto& other) { return are_indistinguishable(other, fitted.back(), rows); };
+    const auto twin = std::find_if(fitted.begin(), std::prev(fitted.end()), is_twin);
     const auto errors = held_out_rows(form.kind, folded, form.options, Scale::log);
     if (scores.empty()) of_first = errors;
-    scores.push_back({form, summarize_held_out(errors, folded), aicc(fit(form.kind, rows, form.options), rows),
-                      contrast_errors(of_first, errors, rows, together)});
+    scores.push_back({form, static_cast<std::size_t>(twin - fitted.begin()), summarize_held_out(errors, folded),
+                      aicc(whole, rows), contrast_errors(of_first, errors, rows, together)});
+    if (twin == fitted.begin() && scores.size() > 1) scores.back().contrast = {{NAN, NAN, NAN, 0}, true, 0};
   }
   return scores;
 }

@@ -24,8 +24,15 @@ FunctionalForm form_of(LawKind kind);
 /// The form started from its own fit to the rows, so that fits to parts of them need no random starts.
 FunctionalForm warmed(FunctionalForm form, const std::vector<Observation>& rows);
 
+/// The rows cannot tell two fits apart: their predictions differ by less than a thousandth of the error of every row.
+/// Such fits are one form on this design, and a difference of their errors would be rounding.
+/// shapes  ln of each prediction, one per row; false where one is not finite
+bool are_indistinguishable(const std::vector<double>& a, const std::vector<double>& b,
+                           const std::vector<Observation>& rows);
+
 struct FormScore {
   FunctionalForm form;
+  std::size_t twin = 0;  ///< the first form of the list that these rows cannot tell from it; its own place when none
   HeldOut held_out;
   double aicc = 0;
   FormContrast contrast;  ///< mean squared held-out error of the first form minus that of this one
@@ -39,6 +46,7 @@ std::vector<Observation> in_folds(const std::vector<Observation>& rows, int fold
 ///         hold together (Bonferroni)
 /// expects threshold form_folds; laws on the log scale
 /// cost    forms·folds fits
+/// ensures a form that the rows cannot tell from the first has an empty contrast
 std::vector<FormScore> score_forms(const std::vector<FunctionalForm>& forms, const std::vector<Observation>& rows,
                                    const Thresholds& thresholds);
 

@@ -21,6 +21,13 @@ void add_schedule_controls(Verdict& v, const std::vector<Row>& rows) {
   add_control(v, Control::one_rate, rates.size() == 1 && *rates.begin() > 0);
 }
 
+template <class Row>
+std::vector<double> updates_of(const std::vector<Row>& rows) {
+  std::vector<double> updates;
+  for (const Row& r : rows) updates.push_back(r.step);
+  return updates;
+}
+
 /// The exponent at each number of bits alone: the least bits are hardly touched by the selection.
 void add_exponent_by_bits(Verdict& v, const std::vector<Observation>& rows) {
   std::set<double> bits;
@@ -47,7 +54,7 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
   const std::vector<PtqRow> rows = select_damage(table.ptq, is_main_trunk, thresholds, dropped);
   const std::vector<Observation> observations = damage_observations(rows, thresholds.fit_scatter);
   v.n = static_cast<int>(rows.size());
-  const Growth growth = measure_growth(LawKind::ptq_exponential, LawKind::ptq_saturating, observations, thresholds);
+  const Growth growth = measure_growth(damage_laws, {observations, updates_of(rows)}, thresholds);
   decide_growth(v, growth, "the damage", damage_growth_rule(), thresholds);
   if (dropped.below_noise + dropped.not_positive > 0)
     v.prose += fmt::format(
@@ -69,8 +76,10 @@ Verdict judge_damage_growth(const Table& table, const Thresholds& thresholds) {
     add_held_out(v, LawKind::ptq_exponential, growth.of_power);
     for (const LawKind rival : {LawKind::ptq_bit_power, LawKind::ptq_step})
       add_held_out(v, rival, held_out_error(rival, observations, {}));
-    add_held_out(v, LawKind::ptq_saturating, growth.of_rival);
-    add_reach(v, {LawKind::ptq_exponential, LawKind::ptq_saturating, LawKind::ptq_broken}, observations, thresholds);
+    add_plateau(v, growth, damage_laws, observations, thresholds);
+    add_reach(v,
+              {LawKind::ptq_exponential, LawKind::ptq_saturating, LawKind::ptq_saturating_tokens, LawKind::ptq_broken},
+              observations, thresholds);
   }
   add_exponent_by_bits(v, observations);
   add_transfer(v, table, growth, thresholds);
@@ -83,8 +92,8 @@ namespace {
 /// Observations of one curvature number; rows where it is missing or not positive are dropped and
 /// counted.
 template <class Value>
-std::vector<Observation> curvature_observations(const std::vector<SharpnessRow>& all, double scatter, Dropped& dropped,
-                                                Value&& value) {
+GrowthRows curvature_observations(const std::vector<SharpnessRow>& all, double scatter, Dropped& dropped,
+                                  Value&& value) {
   std::vector<SharpnessRow> rows;
   for (const SharpnessRow& r : all) {
     if (!r.is_transformer() || !is_main_trunk(r)) continue;
@@ -103,18 +112,17 @@ std::vector<Observation> curvature_observations(const std::vector<SharpnessRow>&
                             combined_sigma({rows[i].trace_se / rows[i].trace}, scatter),
                             keys[i].cell,
                             keys[i].seed});
-  return observations;
+  return {observations, updates_of(rows)};
 }
 
 /// The growth of another curvature number, as `name` calls it.
-void add_sharpness(Verdict& v, const Name& name, const std::vector<Observation>& rows, const Thresholds& thresholds) {
-  const Growth growth = measure_growth(LawKind::sharpness_power, LawKind::sharpness_saturating, rows, thresholds);
+void add_sharpness(Verdict& v, const Name& name, const GrowthRows& rows, const Thresholds& thresholds) {
+  const Growth growth = measure_growth(sharpness_laws, rows, thresholds);
   if (!growth.fit.is_usable()) return;
   add_finding(v, {name.key + ".c", "c of " + name.label, "ln"}, growth.parameters[0]);
   add_finding(v, {name.key + ".gamma_d", "gamma_D of " + name.label}, growth.parameters[1]);
   add_finding(v, {name.key + ".gamma_n", "gamma_N of " + name.label}, growth.parameters[2]);
-  add_held_out(v, {name.key + ".power", "power, " + name.label}, growth.of_power);
-  add_held_out(v, {name.key + ".saturating", "saturating, " + name.label}, growth.of_rival);
+  add_growth_forms(v, growth, name);
 }
 
 }  // namespace
@@ -127,17 +135,17 @@ Verdict judge_sharpness_growth(const Table& table, const Thresholds& thresholds)
   Dropped dropped, of_others;
   const auto trace =
       curvature_observations(table.sharpness, scatter, dropped, [](const SharpnessRow& r) { return r.trace; });
-  v.n = static_cast<int>(trace.size());
-  const Growth growth = measure_growth(LawKind::sharpness_power, LawKind::sharpness_saturating, trace, thresholds);
+  v.n = static_cast<int>(trace.rows.size());
+  const Growth growth = measure_growth(sharpness_laws, trace, thresholds);
   decide_growth(v, growth, "the trace", sharpness_growth_rule(), thresholds);
-  add_growth(v, growth, trace);
+  add_growth(v, growth, trace.rows);
   add_schedule_controls(v, table.sharpness);
   if (growth.fit.is_usable()) {
     add_finding(v, {"c", "c", "ln"}, growth.parameters[0]);
     add_finding(v, {"gamma_n", "gamma_N"}, growth.parameters[2]);
-    add_held_out(v, {law(growth.power).key, "power"}, growth.of_power);
-    add_held_out(v, {law(growth.rival).key, "saturating in D/N"}, growth.of_rival);
-    add_reach(v, {LawKind::sharpness_power, LawKind::sharpness_saturating}, trace, thresholds);
+    add_plateau(v, growth, sharpness_laws, trace.rows, thresholds);
+    add_reach(v, {LawKind::sharpness_power, LawKind::sharpness_saturating, LawKind::sharpness_saturating_tokens},
+              trace.rows, thresholds);
   }
   const auto largest =
       curvature_observations(table.sharpness, scatter, of_others, [](const SharpnessRow& r) { return r.lambda_max; });

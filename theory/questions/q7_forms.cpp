@@ -1,5 +1,6 @@
 #include "theory/questions/q7_forms.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -9,6 +10,7 @@
 #include "theory/questions/forms.hpp"
 #include "theory/questions/growth.hpp"
 #include "theory/questions/loss_fit.hpp"
+#include "theory/questions/regime.hpp"
 
 namespace hone::theory {
 namespace {
@@ -44,6 +46,32 @@ std::vector<Observation> observations_of(const PredictionRows& p) {
   return rows;
 }
 
+/// Held-out errors of every form and their paired differences to the first; `part` is "" or "late.". Differences are left
+/// out for forms that the rows cannot tell from another one. Returns what they are told from, in words.
+std::string add_scores(Verdict& v, const std::vector<FormScore>& scores, const std::string& part,
+                       const std::string& words) {
+  std::string twins;
+  for (std::size_t k = 0; k < scores.size(); ++k) {
+    const FormScore& s = scores[k];
+    const std::string& name = s.form.name;
+    add_held_out(v, {s.form.key, name + words}, s.held_out, part);
+    if (s.twin != k) {
+      add_finding(v,
+                  {part + "indistinguishable." + s.form.key,
+                   fmt::format("these rows cannot tell {} from {}{}", name, scores[s.twin].form.name, words)},
+                  1);
+      twins += fmt::format("{}{} and {}", twins.empty() ? "" : "; ", name, scores[s.twin].form.name);
+    } else if (k > 0) {
+      add_finding(v,
+                  {part + "held_out_difference." + s.form.key,
+                   "squared held-out error, squared step minus " + name + words, "ln^2"},
+                  s.contrast.difference);
+    }
+  }
+  return twins.empty() ? ""
+                       : " On these rows these forms predict the same, so nothing tells them apart: " + twins + ".";
+}
+
 /// Error and bias of each form at numbers of bits that it was not fitted to.
 void add_other_bits(Verdict& v, const Table& table, const Thresholds& thresholds) {
   Thresholds wide = thresholds;
@@ -53,7 +81,8 @@ void add_other_bits(Verdict& v, const Table& table, const Thresholds& thresholds
   const Split split = split_by_bits(rows, thresholds.ptq_bits_min, thresholds.ptq_bits_max);
   std::map<double, Split> by_bits;
   for (const Observation& o : split.predicted) by_bits[o.point.P].predicted.push_back(o);
-  add_control(v, Control::other_bits, !by_bits.empty());
+  add_control(v, Control::fewer_bits, !by_bits.empty() && by_bits.begin()->first < thresholds.ptq_bits_min);
+  add_control(v, Control::more_bits, !by_bits.empty() && by_bits.rbegin()->first > thresholds.ptq_bits_max);
   for (const LawKind kind : plain_forms) {
     const FitOptions options = warmed(form_of(kind), split.fitted).options;
     for (auto& [bits, some] : by_bits) {
@@ -162,7 +191,7 @@ void decide_forms(Verdict& v, const std::vector<FormScore>& scores, const Thresh
   FormsEvidence evidence{{}, std::isfinite(named.held_out.rmse_log), 0};
   for (std::size_t k = 1; k < scores.size(); ++k) {
     const FormScore& s = scores[k];
-    if (!std::isfinite(s.held_out.rmse_log)) continue;
+    if (!std::isfinite(s.held_out.rmse_log) || s.twin == 0) continue;
     if (best == nullptr || s.held_out.rmse_log < best->held_out.rmse_log) best = &s;
     evidence.is_least = evidence.is_least && named.held_out.rmse_log <= s.held_out.rmse_log;
     evidence.differences.push_back(s.contrast.difference);
@@ -173,7 +202,7 @@ void decide_forms(Verdict& v, const std::vector<FormScore>& scores, const Thresh
     if (s.contrast.is_equal) append(equal);
   }
   if (best == nullptr) {
-    v.prose = "Nothing can be said: no rival of the squared step could be fitted.";
+    v.prose = "Nothing can be said: no rival of the squared step could be fitted and told from it.";
     return;
   }
   set_estimate(v, best->contrast.difference);
@@ -184,6 +213,26 @@ void decide_forms(Verdict& v, const std::vector<FormScore>& scores, const Thresh
       named.held_out.rmse_log, best->form.name, best->held_out.rmse_log, in_words(best->contrast.difference));
   if (!beaten_by.empty()) v.prose += " It is beaten beyond the interval by: " + beaten_by + ".";
   if (!equal.empty()) v.prose += " These rows cannot tell it from: " + equal + ".";
+}
+
+/// The same forms on the rows of the late regime alone. Returns a sentence on them.
+std::string add_late(Verdict& v, const Table& table, const PredictionRows& p, const std::vector<FunctionalForm>& forms,
+                     const Thresholds& thresholds) {
+  const LateRegime regime(table, thresholds);
+  const PredictionRows late = prediction_columns(late_rows(p.rows, regime), thresholds);
+  add_finding(v, {"late.rows", "rows of the late regime, " + regime.words()}, double(late.rows.size()));
+  std::set<double> bits;
+  for (const PtqRow& r : late.rows) bits.insert(r.P);
+  const bool is_enough = count_cells(late.keys) >= thresholds.cells_min && bits.size() >= 2;
+  add_control(v, Control::late_forms, is_enough);
+  if (!is_enough) return "";
+  const auto scores = score_forms(forms, observations_of(late), thresholds);
+  const std::string twins = add_scores(v, scores, "late.", ", late");
+  const FormScore& best = *std::min_element(scores.begin(), scores.end(), [](const FormScore& a, const FormScore& b) {
+    return std::isfinite(a.held_out.rmse_log) && !(a.held_out.rmse_log >= b.held_out.rmse_log);  // NaN last
+  });
+  return fmt::format("{} In the late regime ({}) the squared step errs by {:.3g}, the best form ({}) by {:.3g}.", twins,
+                     regime.words(), scores[0].held_out.rmse_log, best.form.name, best.held_out.rmse_log);
 }
 
 }  // namespace
@@ -209,16 +258,13 @@ Verdict judge_forms(const Table& table, const Thresholds& thresholds) {
                           cells, cells_min, bits.size());
     return v;
   }
-  const auto scores = score_forms(forms_of(v, table, thresholds), rows, thresholds);
+  const std::vector<FunctionalForm> forms = forms_of(v, table, thresholds);
+  const auto scores = score_forms(forms, rows, thresholds);
   decide_forms(v, scores, thresholds);
-  for (const FormScore& s : scores) {
-    add_held_out(v, {s.form.key, s.form.name}, s.held_out);
+  v.prose += add_scores(v, scores, "", "");
+  for (const FormScore& s : scores)
     if (!s.form.options.held.empty()) add_finding(v, {"aicc." + s.form.key, "AICc: " + s.form.name}, s.aicc);
-    if (&s != &scores[0])
-      add_finding(
-          v, {"held_out_difference." + s.form.key, "squared held-out error, squared step minus " + s.form.name, "ln^2"},
-          s.contrast.difference);
-  }
+  v.prose += add_late(v, table, p, forms, thresholds);
   add_reach(v, plain_forms, rows, thresholds);
   add_other_bits(v, table, thresholds);
   add_choice(v, rows, thresholds);

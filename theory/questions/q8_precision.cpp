@@ -33,20 +33,26 @@ std::vector<Observation> drawn_rows(const std::vector<Observation>& rows, const 
 /// The exponential law with intervals of P* and of each part's scale and offset.
 struct Optimum {
   Interval bits;
-  std::vector<Interval> parts;  ///< gamma and offset of w, a, kv
+  std::vector<Interval> parts;      ///< gamma and offset of w, a, kv
+  std::vector<Interval> log_gamma;  ///< ln of gamma of w, a, kv
 };
 
 Optimum measure_optimum(const TrainingFit& fit, const std::vector<Observation>& rows, const Thresholds& thresholds) {
   const auto statistic = [&](const std::vector<std::size_t>& sample) {
-    std::vector<double> values(7, NAN);
+    std::vector<double> values(10, NAN);
     const TrainingFit refitted = fit.refit(drawn_rows(rows, sample));
     if (!refitted.is_usable()) return values;
     values[0] = optimal_bits(refitted.law());
     std::copy(refitted.parameters().begin() + 5, refitted.parameters().end(), values.begin() + 1);
+    const auto& bounds = law(LawKind::train_exponential).parameters;
+    for (std::size_t part = 0; part < 3; ++part) {
+      const double gamma = values[1 + 2 * part], low = bounds[5 + 2 * part].low, high = bounds[5 + 2 * part].high;
+      if (gamma > 1.001 * low && gamma < 0.999 * high) values[7 + part] = std::log(gamma);  // a bound is no estimate
+    }
     return values;
   };
   const auto intervals = jackknife(keys_of(rows), statistic, interval_options(thresholds));
-  return {intervals[0], {intervals.begin() + 1, intervals.end()}};
+  return {intervals[0], {intervals.begin() + 1, intervals.begin() + 7}, {intervals.begin() + 7, intervals.end()}};
 }
 
 /// Held-out errors of a training law by folds of cells; NaN where a fit failed.
@@ -68,13 +74,28 @@ std::vector<double> held_out_losses(const TrainingFit& whole, const std::vector<
   return errors;
 }
 
-/// The rivals of the exponential law: held-out errors, paired differences, and their P*.
+std::vector<double> log_predictions(const TrainingFit& fit, const std::vector<Observation>& rows) {
+  std::vector<double> predictions;
+  for (const Observation& o : rows) predictions.push_back(std::log(predict(fit.kind(), fit.parameters(), o.point)));
+  return predictions;
+}
+
+/// Some row lowers two parts or more.
+bool lowers_together(const std::vector<Observation>& rows) {
+  return std::any_of(rows.begin(), rows.end(), [](const Observation& o) {
+    return (o.point.P_w < 16) + (o.point.P_a < 16) + (o.point.P_kv < 16) > 1;
+  });
+}
+
+/// The rivals of the exponential law: held-out errors, paired differences, and their P*. A rival that the rows cannot
+/// tell from it is named, and has no difference.
 void add_rivals(Verdict& v, const TrainingFit& exponential, const PrecisionRows& all, const Thresholds& thresholds) {
   const auto& rows = all.observations;
   const auto of_first = held_out_losses(exponential, rows, thresholds);
   add_finding(v, {"held_out.exponential", "held-out error: exponential", "ln"},
               summarize_held_out(of_first, rows).rmse_log);
-  std::string equal, better;
+  const auto of_exponential = log_predictions(exponential, rows);
+  std::string equal, better, twins;
   struct Rival {
     LawKind kind;
     std::string key, name;
@@ -85,6 +106,11 @@ void add_rivals(Verdict& v, const TrainingFit& exponential, const PrecisionRows&
   for (const auto& [kind, key, name] : rivals) {
     const TrainingFit fit(kind, all, rows);
     if (!fit.is_usable()) continue;
+    if (are_indistinguishable(of_exponential, log_predictions(fit, rows), rows)) {
+      add_finding(v, {"indistinguishable." + key, "these rows cannot tell exponential from " + name}, 1);
+      twins += (twins.empty() ? "" : ", ") + name;
+      continue;
+    }
     const auto errors = held_out_losses(fit, rows, thresholds);
     const FormContrast c = contrast_errors(of_first, errors, rows, simultaneous_options(thresholds, 3));
     add_finding(v, {"held_out." + key, "held-out error: " + name, "ln"}, summarize_held_out(errors, rows).rmse_log);
@@ -94,28 +120,49 @@ void add_rivals(Verdict& v, const TrainingFit& exponential, const PrecisionRows&
     if (c.is_equal) equal += (equal.empty() ? "" : ", ") + name;
     if (c.difference.low > 0) better += (better.empty() ? "" : ", ") + name;
   }
+  if (!twins.empty())
+    v.prose += fmt::format(
+        " On these rows the exponential form predicts the same as another, which it is not told from: {}{}.", twins,
+        lowers_together(rows) ? "" : "; each run lowers one part only");
   if (!better.empty()) v.prose += " Held out, a rival form of N_eff is better: " + better + ".";
   if (!equal.empty()) v.prose += " These rows cannot tell its form from: " + equal + ".";
 }
 
-/// The scale that the information in the codes implies, against the fitted one.
-void add_information(Verdict& v, const PrecisionRows& all, const Interval& gamma, const Thresholds& thresholds) {
-  const double extreme = absmax_moments(static_cast<int>(thresholds.q6_channel_length)).mean;
-  std::vector<double> bits, information;
-  for (const double b : all.bits) {
-    if (b < 2) continue;
-    const auto code_max = static_cast<std::int64_t>(std::exp2(std::floor(b) - 1)) - 1;
-    bits.push_back(b);
-    information.push_back(gaussian_code_entropy(static_cast<double>(code_max) / extreme, code_max));
+/// Bits below 16 to which some run lowers the part, 2 at least.
+std::vector<double> lowered_bits(const PrecisionRows& all, std::size_t part) {
+  std::set<double> bits;
+  for (const LossRow& r : all.rows) {
+    const double own = std::array{r.train_w_bits, r.train_a_bits, r.train_kv_bits}[part];
+    if (own >= 2 && own < 16) bits.insert(own);
   }
-  add_control(v, Control::information_scale, bits.size() >= 2);
-  if (bits.size() < 2) return;
-  const double derived = information_scale(bits, information).scale.gamma;
-  const double z = normal_quantile(thresholds.level);
-  const ScaleComparison c = compare_scale(derived, gamma.estimate, (gamma.high - gamma.low) / (2 * z));
-  add_finding(v, {"gamma_w_derived", "gamma_w derived from the entropy of the codes", "bits"}, derived);
-  add_finding(v, {"gamma_w_ratio", "gamma_w fitted over derived"}, c.ratio);
-  add_finding(v, {"gamma_w_z", "gamma_w fitted minus derived, in standard errors"}, c.z);
+  return {bits.begin(), bits.end()};
+}
+
+/// The scale of each part against the one that the information in its codes implies: whether they are equal.
+/// math    ln (gamma fitted / gamma derived); derived from the entropy of the codes of Gaussian values of which the largest
+///         of q6_channel_length sets the step
+void add_information(Verdict& v, const PrecisionRows& all, const Optimum& optimum, const Thresholds& thresholds) {
+  const double extreme = absmax_moments(static_cast<int>(thresholds.q6_channel_length)).mean;
+  bool is_derived = false;
+  for (std::size_t part = 0; part < 3; ++part) {
+    const std::vector<double> bits = lowered_bits(all, part);
+    if (bits.size() < 2) continue;
+    is_derived = true;
+    std::vector<double> information;
+    for (const double b : bits) {
+      const auto code_max = static_cast<std::int64_t>(std::exp2(std::floor(b) - 1)) - 1;
+      information.push_back(gaussian_code_entropy(static_cast<double>(code_max) / extreme, code_max));
+    }
+    const double derived = information_scale(bits, information).scale.gamma;
+    Interval ratio = optimum.log_gamma[part];
+    for (double* end : {&ratio.estimate, &ratio.low, &ratio.high}) *end -= std::log(derived);
+    const std::string name = part_names[part], key = "information." + name;
+    add_finding(v, {key + ".derived", "gamma_" + name + " of the information in the codes", "bits"}, derived);
+    add_finding(v, {key + ".log_ratio", "ln of gamma_" + name + " fitted over that of the information", "ln"}, ratio);
+    v.prose += fmt::format(" Fitted gamma_{} over that of the information in the codes has the ln {}. {}", name,
+                           in_words(ratio), information_rule().answer(information_rule()(ratio, thresholds)));
+  }
+  add_control(v, Control::information_scale, is_derived);
 }
 
 /// One loss at low precision with its N_eff/N.
@@ -396,7 +443,7 @@ Verdict judge_precision(const Table& table, const Thresholds& thresholds) {
   decide_precision(v, all, {optimum.bits, *all.bits.begin(), drift, token_drifts[0], token_drifts[1], misfit},
                    thresholds);
   add_rivals(v, fit, all, thresholds);
-  if (all.is_lowered[0]) add_information(v, all, optimum.parts[0], thresholds);
+  add_information(v, all, optimum, thresholds);
   return v;
 }
 

@@ -27,10 +27,12 @@ std::vector<double> around(double centre, double tolerance) { return {centre - t
 
 constexpr const char* growth_sentence =
     "supported: interval above the minimum, and the exponent of the second half of ln D minus that of the first inside "
-    "± "
-    "growth_equivalence; refuted: interval below it, or holding it within the equivalence band, or "
-    "the local exponent falls (interval of the quadratic term below 0), or the saturating form wins held out; "
-    "inconclusive otherwise";
+    "± growth_equivalence; refuted: interval below it, or holding it within the equivalence band, or a form that "
+    "levels "
+    "off, in D/N, in D or in updates, has a held-out error below form_margin times that of the power, or the local "
+    "exponent falls (interval of the quadratic term below 0); it levels off where such a form wins, or where the local "
+    "exponent falls and that between the last two token counts lies within the equivalence band; inconclusive "
+    "otherwise";
 
 Outcome decide_cause(const CauseEvidence& e, const T& t) {
   const bool departed =
@@ -77,7 +79,7 @@ Outcome decide_plateau(const PlateauEvidence& e, const T& t) {
 Outcome outcome_of(GrowthReason reason) {
   switch (reason) {
     case GrowthReason::grows: return Outcome::supported;
-    case GrowthReason::saturates:
+    case GrowthReason::levels_off:
     case GrowthReason::bends:
     case GrowthReason::shrinks:
     case GrowthReason::flat: return Outcome::refuted;
@@ -93,7 +95,9 @@ GrowthReason GrowthRule::reason(const GrowthEvidence& e, const T& t) const {
   const double least = t.*minimum, band = t.*equivalence;
   if (!std::isfinite(g.low) || !std::isfinite(g.high)) return GrowthReason::no_interval;
   if (g.low > least) {
-    if (e.saturates || e.bends) return e.saturates ? GrowthReason::saturates : GrowthReason::bends;
+    const bool has_stopped = e.bends && is_inside(e.last, least - band, least + band);
+    if (e.saturates || has_stopped) return GrowthReason::levels_off;
+    if (e.bends) return GrowthReason::bends;
     const bool is_steady = is_inside(e.change, -t.growth_equivalence, t.growth_equivalence);
     return is_steady ? GrowthReason::grows : GrowthReason::unsteady;
   }
@@ -131,8 +135,8 @@ const GrowthRule& damage_growth_rule() {
   static const GrowthRule rule{
       {"growth of the damage",
        growth_sentence,
-       "Yes, as one power of the tokens.",
-       "No, not as one power of the tokens.",
+       "It grows as a power of the tokens.",
+       "It does not grow as a power of the tokens.",
        [](const T& t) { return std::vector{t.q1_gamma_d_min}; },
        {&T::q1_gamma_d_min, &T::q1_equivalence, &T::growth_equivalence, &T::form_margin, &T::ptq_bits_min,
         &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min, &T::reach_share},
@@ -146,8 +150,8 @@ const GrowthRule& sharpness_growth_rule() {
   static const GrowthRule rule{
       {"growth of the trace",
        growth_sentence,
-       "Yes, as one power of the tokens.",
-       "No, not as one power of the tokens.",
+       "It grows as a power of the tokens.",
+       "It does not grow as a power of the tokens.",
        [](const T& t) { return std::vector{t.q2_gamma_d_min}; },
        {&T::q2_gamma_d_min, &T::q2_equivalence, &T::growth_equivalence, &T::form_margin, &T::fit_scatter, &T::cells_min,
         &T::reach_share},
@@ -237,8 +241,8 @@ const Rule<FormsEvidence>& forms_rule() {
       "The squared step of the grid, times powers of tokens and parameters.",
       "Not the squared step: another form predicts rows better that it has not seen.",
       [](const T&) { return std::vector{0.0}; },
-      {&T::form_folds, &T::reach_share, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter,
-       &T::loss_scatter, &T::cells_min},
+      {&T::form_folds, &T::reach_share, &T::late_loss, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr,
+       &T::fit_scatter, &T::loss_scatter, &T::cells_min},
       decide_forms};
   return rule;
 }
@@ -254,8 +258,22 @@ const Rule<PrecisionEvidence>& precision_rule() {
       "Yes, and it stays as compute and tokens grow.",
       "No: it moves with compute or tokens, or lies above 16 bits.",
       [](const T&) { return std::vector{full_bits}; },
-      {&T::q8_drift, &T::q8_misfit, &T::form_folds, &T::loss_scatter, &T::q6_channel_length, &T::cells_min},
+      {&T::q8_drift, &T::q8_misfit, &T::q8_information, &T::form_folds, &T::loss_scatter, &T::q6_channel_length,
+       &T::cells_min},
       decide_precision};
+  return rule;
+}
+
+const Rule<Interval>& information_rule() {
+  static const Rule<Interval> rule{
+      "the scale of the bits is that of the information",
+      "equal: interval of the ln of the fitted scale over that of the information in the codes inside ± "
+      "q8_information; different: disjoint from it; not decided otherwise",
+      "They are equal.",
+      "They differ.",
+      [](const T& t) { return around(0, t.q8_information); },
+      {&T::q8_information, &T::q6_channel_length},
+      [](const Interval& i, const T& t) { return decide_band(i, 0, t.q8_information); }};
   return rule;
 }
 
@@ -297,7 +315,8 @@ std::vector<RuleOfQuestion> all_rules() {
           named("Q3", prediction_rule()),    named("Q4", direction_rule()),
           named("Q5", cause_rule()),         named("Q6", composition_rule()),
           named("Q7", forms_rule()),         named("Q8", precision_rule()),
-          named("Q9", ratio_rule()),         named("Q10", plateau_rule())};
+          named("Q8", information_rule()),   named("Q9", ratio_rule()),
+          named("Q10", plateau_rule())};
 }
 
 }  // namespace hone::theory

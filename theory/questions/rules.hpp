@@ -40,16 +40,18 @@ struct IntervalRule : Rule<Interval> {
 
 /// What the growth of a number over tokens came to.
 struct GrowthEvidence {
-  Interval exponent;            ///< of D
-  bool saturates = false;       ///< a form that levels off in D/N predicts left-out cells better by form_margin
-  bool bends = false;           ///< the local exponent falls: interval of the quadratic term below 0
-  Interval change{0, 0, 0, 0};  ///< of the local exponent from the first to the second half of ln D
+  Interval exponent;  ///< of D
+  bool saturates =
+      false;           ///< a form that levels off, in D/N, D or updates, predicts left-out cells better by form_margin
+  bool bends = false;  ///< the local exponent falls: interval of the quadratic term below 0
+  Interval change{0, 0, 0, 0};      ///< of the local exponent from the first to the second half of ln D
+  Interval last{NAN, NAN, NAN, 0};  ///< exponent between the last two token counts of each size
 };
 
 /// Why growth has its outcome.
 enum class GrowthReason {
   no_interval,  ///< inconclusive
-  saturates,    ///< refuted
+  levels_off,   ///< refuted: a form that levels off wins, or it bends and its last exponent counts as none
   bends,        ///< refuted
   grows,        ///< supported
   shrinks,      ///< refuted
@@ -137,6 +139,7 @@ const Rule<CauseEvidence>& cause_rule();          ///< Q5
 const IntervalRule& composition_rule();           ///< Q6
 const Rule<FormsEvidence>& forms_rule();          ///< Q7
 const Rule<PrecisionEvidence>& precision_rule();  ///< Q8
+const Rule<Interval>& information_rule();         ///< Q8, of ln (fitted scale over that of the information)
 const Rule<RatioEvidence>& ratio_rule();          ///< Q9
 const Rule<PlateauEvidence>& plateau_rule();      ///< Q10
 

@@ -31,7 +31,7 @@ struct Thresholds {
   double q4_tolerance = 0.1;
   double q5_tolerance = 0.15, q5_exponent_tolerance = 0.1, q5_slope_tolerance = 0.1;
   double q6_tolerance = 0.1, q6_balance = 0.2, q6_breakdown = 0.05, q6_channel_length = 64;
-  double q8_drift = 0.5, q8_misfit = 0.25;
+  double q8_drift = 0.5, q8_misfit = 0.25, q8_information = 0.1;
   double q9_equivalence = 0.1;
   double q10_exponent_max = -0.5, q10_equivalence = 0.2, q10_slope = 1;
 
@@ -64,7 +64,7 @@ struct Thresholds {
     v("loss_scatter", t.loss_scatter, distance,
       "scatter in ln units of losses that is added in quadrature to their standard error");
     v("form_margin", t.form_margin, distance,
-      "held-out error of the saturating over the power form that refutes growth");
+      "held-out error of a form that levels off over that of the power below which growth is refuted");
     v("late_loss", t.late_loss, distance,
       "loss in nats below which a checkpoint is late; 0: after the knee of the trace over tokens");
     v("growth_equivalence", t.growth_equivalence, distance,
@@ -92,6 +92,8 @@ struct Thresholds {
     v("q8_drift", t.q8_drift, Bounds{0, 16},
       "change of the optimal precision, in bits per decade of compute or of tokens, that counts as none");
     v("q8_misfit", t.q8_misfit, share, "share of the measured effective sizes that the curve of an optimum may miss");
+    v("q8_information", t.q8_information, distance,
+      "distance from 0 of ln (fitted scale of the bits over that of the information in the codes) that counts as none");
     v("q9_equivalence", t.q9_equivalence, distance, "distance from 0 of gamma_D - gamma_N that counts as none");
     v("q10_exponent_max", t.q10_exponent_max, exponent,
       "exponent of lr/sqrt(batch) below which they set the trace on the plateau");

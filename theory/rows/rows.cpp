@@ -182,6 +182,7 @@ class Reader {
       const bool is_branch = subject.kind != Kind::trunk && subject.kind != Kind::average;
       subject.branched_at = branched.is_present() ? branched.at(i) : is_branch ? 0 : subject.D;
       subject.lr = lr.is_present() ? lr.at(i) : 0;
+      subject.step = step.is_present() ? step.at(i) : 0;
       subject.warmup_weight = subject.kind == Kind::average ? warmup_weight(subject.variant, step.at(i)) : 0;
       subjects_.push_back(subject);
       read_branch(subjects_.back());

@@ -62,6 +62,7 @@ struct Subject {
   double sam_rho = 0;           ///< radius of sharpness-aware minimization
   double gradient_penalty = 0;  ///< factor of the gradient norm in the training loss
   double horizon = 0;        ///< tokens for which the schedule was laid out
+  double step = 0;           ///< updates of the optimizer up to this checkpoint
   double train_w_bits = 16;  ///< precision in training up to this checkpoint; 16 = full
   double train_a_bits = 16;
   double train_kv_bits = 16;

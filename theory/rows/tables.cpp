@@ -21,6 +21,7 @@ void visit_subject(V& v, S& s) {
   v("gradient_penalty", s.gradient_penalty), v("horizon_tokens", s.horizon);
   v("train_weight_bits", s.train_w_bits), v("train_activation_bits", s.train_a_bits);
   v("train_kv_bits", s.train_kv_bits), v("method", s.method), v("warmup_weight", s.warmup_weight);
+  v("step", s.step);
 }
 
 template <class V, class R>

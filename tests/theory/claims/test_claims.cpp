@@ -61,6 +61,11 @@ Table everything() {
           r.loss = planted_loss(n, d, -std::expm1(-bits / 1.2 + 1));
           r.loss_se = 1e-3;
           table.losses.push_back(r);
+          r.train_w_bits = 16, r.train_a_bits = bits;
+          table.losses.push_back(r);
+          r.train_w_bits = bits;
+          r.loss = planted_loss(n, d, std::pow(std::expm1(-bits / 1.2 + 1), 2));
+          table.losses.push_back(r);
         }
   table.factorial = factorial(0, 0.01).factorial;
   table.noise = noise_rows(1, 1, 0.1).noise;

@@ -56,7 +56,8 @@ TEST_SUITE("law recovery") {
   TEST_CASE("fit: every law of damage gives back its parameters from noisy rows [median of 5 seeds]") {
     for (const LawKind kind :
          {LawKind::ptq_exponential, LawKind::ptq_bit_power, LawKind::ptq_step, LawKind::ptq_saturating,
-          LawKind::sharpness_power, LawKind::sharpness_saturating, LawKind::ptq_broken, LawKind::ptq_step_saturating,
+          LawKind::sharpness_power, LawKind::sharpness_saturating, LawKind::ptq_saturating_tokens,
+          LawKind::sharpness_saturating_tokens, LawKind::ptq_broken, LawKind::ptq_step_saturating,
           LawKind::ptq_step_broken, LawKind::ptq_rate, LawKind::ptq_bit_difference, LawKind::ptq_calibration,
           LawKind::qat_group, LawKind::total_bits})
       check_recovery(kind, 0.05);

@@ -45,6 +45,21 @@ TEST_SUITE("laws") {
     CHECK_NEAR(at(1e15) / at(1e14), 1, 1e-12, 0);
   }
 
+  TEST_CASE("saturating law in D: at r tokens every size has 1 - 1/e of its plateau, with bits and without") {
+    const double r = 3e6, share = 1 - std::exp(-1.0);
+    for (const double n : {1e4, 1e6}) {
+      const auto trace = [&](double d) {
+        return predict(LawKind::sharpness_saturating_tokens, {1, 0.2, std::log(r), 0.7}, {n, d, 0});
+      };
+      const auto damage = [&](double d) {
+        return predict(LawKind::ptq_saturating_tokens, {1, 0.2, std::log(r), 0.7, 1.6}, {n, d, 4});
+      };
+      CHECK_NEAR(trace(INFINITY), std::exp(1) * std::pow(n, -0.2), 1e-12, 0);
+      CHECK_NEAR(trace(r) / trace(INFINITY), share, 1e-12, 0);
+      CHECK_NEAR(damage(r), share * std::exp(1 - 6.4) * std::pow(n, -0.2), 1e-12, 0);
+    }
+  }
+
   TEST_CASE("law: every kind names its parameters with bounds and units, a source, and takes no other number of them") {
     CHECK(static_cast<std::size_t>(LawKind::shannon) + 1 == law_count);
     for (const LawKind kind : all_laws()) {

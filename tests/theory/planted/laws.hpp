@@ -23,6 +23,8 @@ inline std::vector<double> planted_parameters(LawKind kind) {
     case LawKind::ptq_saturating: return {-2, 0.35, std::log(300.0), 0.8, 1.6};
     case LawKind::sharpness_power: return {1, 0.5, 0.3};
     case LawKind::sharpness_saturating: return {1, 0.3, std::log(300.0), 0.8};
+    case LawKind::ptq_saturating_tokens: return {-2, 0.35, std::log(1e7), 0.8, 1.6};
+    case LawKind::sharpness_saturating_tokens: return {1, 0.3, std::log(1e7), 0.8};
     case LawKind::chinchilla: return kumar_chinchilla_parameters();
     case LawKind::ptq_broken: return {-2, 0.3, std::log(200.0), 0.9, 0.2, 1.6};
     case LawKind::ptq_step_saturating: return {-2, 0.35, std::log(300.0), 0.8};

@@ -46,7 +46,7 @@ struct VerdictTables {
 };
 
 /// Worlds of growth through the judges of Q1 and Q2.
-/// cost  half a second per campaign and world
+/// cost  a second per campaign and world
 VerdictTables growth_tables(const WorldOptions& options);
 
 /// Worlds of directions, prediction, cooling and composition through the judges of Q3 to Q6.

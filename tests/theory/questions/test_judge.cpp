@@ -123,7 +123,8 @@ TEST_SUITE("questions") {
     const Verdict v = judge_sharpness_growth(planted({}), Thresholds{});
     CHECK(v.outcome == Outcome::supported);
     CHECK_NEAR(v.estimate, 0.3, 0, 0.04);
-    CHECK(number(v, "q2.held_out.lambda_max.saturating") < 0.8 * number(v, "q2.held_out.lambda_max.power"));
+    CHECK(number(v, "q2.lambda_max.forms.saturating_ratio.held_out") <
+          0.8 * number(v, "q2.lambda_max.forms.power.held_out"));
     CHECK(judge_sharpness_growth(planted({.curvature_share = 0}), Thresholds{}).outcome == Outcome::refuted);
     CHECK(
         judge_sharpness_growth(planted({.curvature_share = 0.1, .run_noise = 2}, {.seeds = 1}), Thresholds{}).outcome ==
@@ -280,7 +281,9 @@ TEST_SUITE("questions") {
     CHECK(power.outcome == Outcome::supported);
     Table saturating = planted({});
     for (PtqRow& r : saturating.ptq) r.delta = -std::expm1(-std::pow(r.D / r.N / 30, 0.9)) * std::exp(-r.P / 0.6);
-    CHECK(judge_damage_growth(saturating, Thresholds{}).prose.find("cannot tell the power") == std::string::npos);
+    const Verdict v = judge_damage_growth(saturating, Thresholds{});
+    CHECK(v.prose.find("beaten beyond the interval by: saturating in D/N") != std::string::npos);
+    CHECK(v.prose.find("cannot tell the power from: saturating in D/N") == std::string::npos);
   }
 
   TEST_CASE("Q1: the damage on windows of another corpus has its own exponent and its ratio to the model's own") {

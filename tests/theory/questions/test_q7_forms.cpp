@@ -34,6 +34,60 @@ TEST_SUITE("questions") {
     CHECK(number(v, "q7.other_bits.error.bits_8.step") < 0.2 * number(v, "q7.other_bits.error.bits_8.exponential"));
     CHECK(number(v, "q7.other_bits.error.bits_2.step") < 0.2 * number(v, "q7.other_bits.error.bits_2.bit_power"));
     CHECK(v.prose.find("beaten") == std::string::npos);
+    CHECK(control(v, Control::fewer_bits));
+    CHECK(control(v, Control::more_bits));
+  }
+
+  TEST_CASE("Q7: without rows at fewer or at more bits than are fitted, each is a missing control of its own") {
+    Table table = squared_step();
+    std::erase_if(table.ptq, [](const PtqRow& r) { return r.P < 3; });
+    const Verdict few = judge_forms(table, Thresholds{});
+    CHECK_FALSE(control(few, Control::fewer_bits));
+    CHECK(control(few, Control::more_bits));
+    CHECK(find_finding(few, "q7.other_bits.error.bits_2.step") == nullptr);
+    std::erase_if(table.ptq, [](const PtqRow& r) { return r.P > 6; });
+    CHECK_FALSE(control(judge_forms(table, Thresholds{}), Control::more_bits));
+  }
+
+  TEST_CASE("Q7: the forms on late rows alone: a form that only early rows refute ties there") {
+    Table table = squared_step();
+    const auto late = [](const PtqRow& r) { return r.D >= 1e7; };
+    for (PtqRow& r : table.ptq) {
+      r.loss = late(r) ? 1.5 : 2.5;
+      if (!late(r)) r.delta *= std::exp(0.4 * (r.P - 4.5) * (r.P - 4.5));  // no form of the list, early
+    }
+    const Verdict v = judge_forms(table, Thresholds{.late_loss = 1.8});
+    CHECK(control(v, Control::late_forms));
+    CHECK(number(v, "q7.late.rows") == 3 * 3 * 3 * 4);
+    CHECK(number(v, "q7.late.held_out.step") < 0.5 * number(v, "q7.held_out.step"));
+    CHECK(find_finding(v, "q7.late.held_out_difference.exponential")->high < 0);
+    CHECK(v.prose.find("In the late regime (loss below 1.8 nats)") != std::string::npos);
+    const Verdict none = judge_forms(table, Thresholds{.late_loss = 1});
+    CHECK_FALSE(control(none, Control::late_forms));
+    CHECK(find_finding(none, "q7.late.held_out.step") == nullptr);
+  }
+
+  TEST_CASE("Q7: two widths cannot tell the exponential from the power of bits: it says so and gives no difference") {
+    const Verdict v = judge_forms(squared_step({}, {.D = {1e6, 3e6, 1e7, 3e7}}), Thresholds{.ptq_bits_max = 4});
+    CHECK(number(v, "q7.indistinguishable.bit_power") == 1);
+    CHECK(find_finding(v, "q7.held_out_difference.bit_power") == nullptr);
+    CHECK(find_finding(v, "q7.held_out_difference.exponential") != nullptr);
+    CHECK(v.prose.find("power of bits and exponential in bits") != std::string::npos);
+    CHECK(find_finding(judge_forms(squared_step(), Thresholds{}), "q7.indistinguishable.bit_power") == nullptr);
+  }
+
+  TEST_CASE("score_forms: a form that the rows cannot tell from the first has no contrast, however its errors round") {
+    std::vector<Observation> rows =
+        damage_observations(planted_ptq({.N = {3e4, 1e5}, .D = {1e6, 1e7, 1e8}, .P = {4}}, {}), 0.1);
+    const auto scores = score_forms({form_of(LawKind::ptq_step), form_of(LawKind::ptq_rate)}, rows, Thresholds{});
+    CHECK(scores[1].twin == 0);
+    CHECK(std::isnan(scores[1].contrast.difference.estimate));
+    std::vector<double> a(rows.size(), 0), b = a;
+    b.back() = 2e-3 * rows.back().log_sigma;
+    CHECK(are_indistinguishable(a, a, rows));
+    CHECK_FALSE(are_indistinguishable(a, b, rows));
+    b.back() = NAN;
+    CHECK_FALSE(are_indistinguishable(b, b, rows));
   }
 
   TEST_CASE("Q7: bits that decay as an exponential, and tokens that level off, refute the squared step") {

@@ -47,9 +47,10 @@ TEST_SUITE("questions") {
     CHECK(find_finding(v, "q8.gamma_a") == nullptr);
     CHECK_NEAR(number(v, "q8.fraction.w4a16kv16"), -std::expm1(-4 / 1.2 + 1), 0.03, 0);
     CHECK(number(v, "q8.held_out.exponential") < number(v, "q8.held_out.tail"));
-    CHECK(number(v, "q8.gamma_w_derived") > 0.5);
-    CHECK(number(v, "q8.gamma_w_derived") < 1.2);
-    CHECK(number(v, "q8.gamma_w_ratio") > 1);
+    CHECK(number(v, "q8.information.w.derived") > 0.5);
+    CHECK(number(v, "q8.information.w.derived") < 1.2);
+    CHECK(find_finding(v, "q8.information.a.derived") == nullptr);
+    CHECK(control(v, Control::information_scale));
     CHECK(control(v, Control::growing_budgets));
     CHECK(number(v, "q8.misfit.points") == 5);
     CHECK(number(v, "q8.misfit.missed") <= 1);
@@ -58,6 +59,52 @@ TEST_SUITE("questions") {
     const Finding* drift = find_finding(v, "q8.drift.compute");
     REQUIRE(drift != nullptr);
     CHECK_NEAR(drift->estimate, 0, 0, 0.2);
+  }
+
+  TEST_CASE("Q8: the fitted scale equals that of the information, differs from it, or is too uncertain to say") {
+    const std::vector<double> bits{2, 3, 4, 6, 8};
+    const auto scaled = [&](double gamma, double noise) {
+      return judge_precision(trained_low(
+                                 bits, [=](double) { return gamma; }, 0.4, noise),
+                             Thresholds{});
+    };
+    const Verdict other = scaled(1.2, 1e-3);
+    const double derived = number(other, "q8.information.w.derived");
+    const Finding* ratio = find_finding(other, "q8.information.w.log_ratio");
+    REQUIRE(ratio != nullptr);
+    CHECK(ratio->low < std::log(1.2 / derived));
+    CHECK(std::log(1.2 / derived) < ratio->high);
+    CHECK(ratio->low > 0.1);
+    CHECK(other.prose.find("They differ.") != std::string::npos);
+    CHECK(scaled(derived, 1e-4).prose.find("They are equal.") != std::string::npos);
+    const Verdict noisy = scaled(derived, 0.05);
+    CHECK(noisy.prose.find("They ") == std::string::npos);
+  }
+
+  TEST_CASE("Q8: runs that lower one part each cannot tell a sum from a product; jointly lowered ones can") {
+    const std::vector<double> bits{2, 3, 4, 6, 8};
+    Table table = trained_low(
+        bits, [](double) { return 1.2; }, 0.4, 1e-3);
+    const Verdict alone = judge_precision(table, Thresholds{});
+    CHECK(number(alone, "q8.indistinguishable.additive") == 1);
+    CHECK(find_finding(alone, "q8.held_out_difference.additive") == nullptr);
+    CHECK(find_finding(alone, "q8.held_out_difference.logistic") != nullptr);
+    CHECK(alone.prose.find("additive; each run lowers one part only") != std::string::npos);
+    const std::vector<LossRow> trained = table.losses;
+    for (LossRow r : trained) {
+      if (r.is_full_precision()) continue;
+      const double share = -std::expm1(-r.train_w_bits / 1.2 + 0.4);
+      const double noise = r.loss / planted_loss(r.N, r.D, share);
+      r.run += " both", r.train_a_bits = r.train_w_bits;
+      r.loss = noise * planted_loss(r.N, r.D, share * share);
+      table.losses.push_back(r);
+      r.run += " a", r.train_w_bits = 16;
+      r.loss = noise * planted_loss(r.N, r.D, share);
+      table.losses.push_back(r);
+    }
+    const Verdict both = judge_precision(table, Thresholds{});
+    CHECK(find_finding(both, "q8.indistinguishable.additive") == nullptr);
+    CHECK(find_finding(both, "q8.held_out_difference.additive")->high < 0);
   }
 
   TEST_CASE("Q8: a curve that leaves the sizes that were measured decides nothing, however well it is known") {

@@ -176,6 +176,7 @@ TEST_SUITE("table") {
     CHECK(trunk.arm == "main");
     CHECK(trunk.kind == Kind::trunk);
     CHECK(trunk.branched_at == trunk.D);
+    CHECK(trunk.step == 0);
     CHECK(cooled.kind == Kind::cooldown);
     CHECK(cooled.branched_at == 0);
     CHECK(trunk.is_full_precision());
@@ -219,6 +220,7 @@ TEST_SUITE("table") {
     run.groups["options"] = options;
     run.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "tuned"}));
     run.groups["checkpoints"].set("branched_at", variable({"checkpoint"}, {2}, Ints{1000, 1500}));
+    run.groups["checkpoints"].set("step", variable({"checkpoint"}, {2}, Ints{10, 20}));
     const PtqRow r = table_of(run).ptq[5];
     CHECK(r.arm == "lr");
     CHECK(r.schedule == "cosine");
@@ -229,6 +231,7 @@ TEST_SUITE("table") {
     CHECK(r.weight_decay == 0.1);
     CHECK(r.kind == Kind::tuned);
     CHECK(r.branched_at == 1500);
+    CHECK(r.step == 20);
   }
 
   TEST_CASE("append_run: the precision of training is the model's for qat_ rows, the branch's for lowered ones") {
