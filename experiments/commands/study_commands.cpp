@@ -24,6 +24,7 @@
 #include "sim/record/run_file.hpp"
 #include "sim/record/schema.hpp"
 #include "theory/claims/claims.hpp"
+#include "theory/questions/findings.hpp"
 #include "theory/questions/judge.hpp"
 #include "theory/rows/study_table.hpp"
 #include "theory/rows/tables.hpp"
@@ -41,18 +42,24 @@ const char* outcome_mark(theory::Outcome outcome) {
   }
 }
 
+std::string p_words(const theory::Verdict& v) {
+  if (!std::isfinite(v.p_holm)) return "";
+  return fmt::format("; {}, after Holm's correction {}", theory::p_in_words(v.p_value), theory::p_in_words(v.p_holm));
+}
+
 void print_verdict(const theory::Verdict& v) {
   const bool is_near = v.distance_se < 1;
   fmt::print(
-      "{} {}\n   {}\n   hypothesis {}{}: {}\n   {} {:.3f} [{:.3f}, {:.3f}]{}\n   {}\n", v.id, v.question, v.answer,
+      "{} {}\n   {}\n   hypothesis {}{}: {}\n   {} {:.3f} [{:.3f}, {:.3f}]{}{}\n   {}\n", v.id, v.question, v.answer,
       outcome_mark(v.outcome), is_near ? ", on the threshold" : "", v.hypothesis, v.estimate_label, v.estimate, v.low,
       v.high,
       std::isfinite(v.distance_se) ? fmt::format(", {:.1f} standard errors from its threshold", v.distance_se) : "",
-      v.prose);
+      p_words(v), v.prose);
 }
 
 void print_answers(const std::vector<theory::Verdict>& verdicts) {
   for (const theory::Verdict& v : verdicts) print_verdict(v);
+  fmt::print("outcomes are adjusted for the number of verdicts (Holm 1979), other numbers are not\n");
   fmt::print("claims: {}\n", theory::count_claims(theory::answer_claims(verdicts)));
 }
 

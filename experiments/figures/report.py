@@ -27,8 +27,10 @@ def summary(study):
         return "<p>No question was judged.</p>"
     levels = {v["level"] for v in study.verdicts.values() if is_number(v["level"])}
     level = f" ({100 * levels.pop():g} % interval)" if len(levels) == 1 else ""
-    return table([("question", "asked"), ("outcome", "outcome"), (f"estimate{level}", "estimate"),
-                  ("in one line", "said")], lines, "summary")
+    return (table([("question", "asked"), ("outcome", "outcome"), (f"estimate{level}", "estimate"),
+                   ("in one line", "said")], lines, "summary")
+            + "<p class=quiet>Outcomes are adjusted for the number of verdicts (Holm 1979), other "
+              "numbers are not.</p>")
 
 
 def inline_svg(path, name, title):

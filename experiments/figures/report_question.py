@@ -9,6 +9,8 @@ OUTCOME_WORDS = {
     "inconclusive": ("?", "Inconclusive"),
 }
 
+UNADJUSTED = "Each number holds at its own level; nothing adjusts them for how many they are."
+
 # The groups of a run file that each judge reads (theory/questions/judge.hpp): whose hashes it rests on.
 # Q6 to Q8 hold the losses of /checkpoints too.
 GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curvature"},
@@ -39,6 +41,18 @@ def distance_words(verdict):
     if not is_number(verdict["distance_se"]):
         return ""
     return f"; {number(verdict['distance_se'], 2)} standard errors from its threshold"
+
+
+def p_text(value):
+    """As `hone judge` prints it: the tail of few trajectories says no more."""
+    return "p < 0.0001" if value < 1e-4 else f"p = {number(value, 2)}"
+
+
+def p_words(verdict):
+    if not (is_number(verdict["p_value"]) and is_number(verdict["p_holm"])):
+        return ""
+    return text(f"; {p_text(verdict['p_value'])} of the decision, {p_text(verdict['p_holm'])} after "
+                "Holm's correction over the verdicts")
 
 
 def on_threshold(verdict):
@@ -123,8 +137,8 @@ def section(study, verdict, figures, elsewhere):
         f"<p><b>Hypothesis:</b> {text(verdict['hypothesis'])}: {text(verdict['outcome'])}"
         f"{on_threshold(verdict)}.</p>"
         f"<p><b>Estimate:</b> {estimate_words(verdict)}, from {text(verdict['n'])} rows"
-        f"{distance_words(verdict)}.</p>"
+        f"{distance_words(verdict)}{p_words(verdict)}.</p>"
         f"<p><b>Rule:</b> {text(verdict['rule'])}.</p>"
         f"<h4>Thresholds, fixed before the run</h4>{thresholds(verdict)}"
-        f"{figures}{see_also}<h3>Numbers</h3>{numbers(verdict)}"
+        f"{figures}{see_also}<h3>Numbers</h3><p class=quiet>{UNADJUSTED}</p>{numbers(verdict)}"
         f"<h3>Caveats</h3>{controls(verdict)}{reproduction(study, verdict)}</section>")

@@ -27,8 +27,9 @@ std::vector<Rows> rows_without_each(const std::vector<RowKey>& keys) {
 }
 
 /// Student's t around the estimate; `values` holds the number without each trajectory.
-Interval interval_of(double estimate, const std::vector<double>& values, double level) {
+Interval interval_of(double estimate, const std::vector<double>& values, const IntervalOptions& options) {
   Interval result{estimate, nan, nan, 0};
+  result.family = options.family;
   const double count = static_cast<double>(values.size());
   double squares = 0;
   for (const double v : values) {
@@ -36,9 +37,10 @@ Interval interval_of(double estimate, const std::vector<double>& values, double 
     squares += (v - estimate) * (v - estimate);
   }
   if (values.size() < 2 || result.failures > 0 || !std::isfinite(estimate)) return result;
-  const boost::math::students_t student(count - 1);
+  result.freedom = count - 1;
+  const boost::math::students_t student(result.freedom);
   result.standard_error = std::sqrt((count - 1) / count * squares);
-  const double reach = boost::math::quantile(student, (1 + level) / 2) * result.standard_error;
+  const double reach = boost::math::quantile(student, (1 + options.level) / 2) * result.standard_error;
   result.low = estimate - reach;
   result.high = estimate + reach;
   return result;
@@ -69,8 +71,7 @@ std::vector<Interval> jackknife(const std::vector<RowKey>& keys, const Statistic
       for (std::size_t k = 0; k < of_rest.size(); ++k) values[k][g] = of_rest[k];
     });
   std::vector<Interval> intervals;
-  for (std::size_t k = 0; k < estimates.size(); ++k)
-    intervals.push_back(interval_of(estimates[k], values[k], options.level));
+  for (std::size_t k = 0; k < estimates.size(); ++k) intervals.push_back(interval_of(estimates[k], values[k], options));
   return intervals;
 }
 

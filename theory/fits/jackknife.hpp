@@ -31,6 +31,7 @@ using Statistic = std::function<std::vector<double>(const std::vector<std::size_
 struct IntervalOptions {
   double level = 0.95;
   int threads = 1;  ///< over left-out trajectories; the result does not depend on it
+  int family = 1;   ///< intervals that hold together, for which `level` is raised already
 };
 
 /// An estimate and its interval.
@@ -41,6 +42,8 @@ struct Interval {
   double high = 0;
   int failures = 0;  ///< trajectories without which the number was not finite
   double standard_error = std::numeric_limits<double>::quiet_NaN();  ///< behind the interval; NaN: not known
+  double freedom = std::numeric_limits<double>::quiet_NaN();         ///< of its Student's t
+  int family = 1;  ///< how many such intervals hold together at the level of the study (Bonferroni)
 };
 
 /// Delete-one-trajectory jackknife with Student's t.

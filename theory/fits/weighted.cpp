@@ -1,5 +1,7 @@
 #include "theory/fits/weighted.hpp"
 
+#include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -45,6 +47,17 @@ bool is_inside(const Interval& interval, double low, double high) {
 
 bool is_outside(const Interval& interval, double low, double high) {
   return interval.low > high || interval.high < low;
+}
+
+double p_beyond(const Interval& interval, const std::vector<double>& bounds) {
+  double distance = std::numeric_limits<double>::infinity();
+  for (const double bound : bounds) distance = std::min(distance, std::abs(interval.estimate - bound));
+  if (!std::isfinite(distance) || !std::isfinite(interval.standard_error) || !(interval.freedom > 0)) return nan;
+  if (distance == 0) return 1;
+  if (interval.standard_error == 0) return 0;
+  const boost::math::students_t student(interval.freedom);
+  const double tail = boost::math::cdf(boost::math::complement(student, distance / interval.standard_error));
+  return std::min(1.0, 2 * tail * interval.family);
 }
 
 std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,

@@ -20,6 +20,12 @@ bool is_inside(const Interval& interval, double low, double high);
 /// The interval does not meet [low, high].
 bool is_outside(const Interval& interval, double low, double high);
 
+/// p-value of the statement that the number lies on that side of all bounds on which its estimate lies, inside or outside.
+/// math    min(1, m 2 P(T > min_b |estimate - b|/se)), T Student's t with the freedom of the interval, m its family: the
+///         interval excludes every bound just where p < 1 - the level at which the family holds together
+/// ensures NaN where the interval has no standard error
+double p_beyond(const Interval& interval, const std::vector<double>& bounds);
+
 /// Coefficients of weighted least squares with a constant, constant first; NaN when rank-deficient.
 /// shapes  columns[j][row], y[row], sigma[row]; `rows` selects with repeats
 std::vector<double> regress(const std::vector<std::vector<double>>& columns, const std::vector<double>& y,

@@ -34,24 +34,21 @@ Interval exponent_interval(LawKind kind, const std::vector<Row>& rows, const Thr
   return jackknife(keys, exponent, interval_options(thresholds))[0];
 }
 
-/// A question as the power analysis sees it: the interval of one world (without finite ends when it has none), and the
-/// rule of its judge.
-struct Trial {
-  std::function<Interval(std::uint64_t world)> draw;
-  std::function<Outcome(const Interval&)> decide;
-  double margin = 0;
+/// What one world came to: the interval of the number that decides, without finite ends when it has none, and the outcome.
+struct Judged {
+  Interval interval{nan, nan, nan, 0};
+  Outcome outcome = Outcome::inconclusive;
 };
 
-void simulate(Power& power, const Trial& trial, const PowerOptions& options) {
-  power.margin = trial.margin;
+void simulate(Power& power, const std::function<Judged(std::uint64_t world)>& judge, const PowerOptions& options) {
   std::vector<double> widths;
   int counts[3] = {0, 0, 0};
   for (int world = 0; world < options.worlds; ++world) {
     if (options.progress) options.progress(fmt::format("{}: world {} of {}", power.id, world + 1, options.worlds));
-    const Interval i = trial.draw(static_cast<std::uint64_t>(world));
-    const bool is_finite = std::isfinite(i.low) && std::isfinite(i.high);
-    if (is_finite) widths.push_back((i.high - i.low) / 2);
-    ++counts[static_cast<int>(is_finite ? trial.decide(i) : Outcome::inconclusive)];
+    const Judged found = judge(static_cast<std::uint64_t>(world));
+    const bool is_finite = std::isfinite(found.interval.low) && std::isfinite(found.interval.high);
+    if (is_finite) widths.push_back((found.interval.high - found.interval.low) / 2);
+    ++counts[static_cast<int>(is_finite ? found.outcome : Outcome::inconclusive)];
   }
   std::sort(widths.begin(), widths.end());
   power.worlds = options.worlds;
@@ -81,15 +78,57 @@ Power titled(const char* id, const char* number, std::string threshold, const Gr
 /// Q1 and Q2: in worlds drawn from a power law the exponent alone decides.
 Power growth_power(Power p, const GrowthRule& rule, const Thresholds& thresholds,
                    const std::function<Interval(std::uint64_t)>& draw, const PowerOptions& options) {
-  const auto decide = [&](const Interval& i) { return rule({i}, thresholds); };
-  if (p.problem.empty()) simulate(p, {draw, decide, rule.margin(p.truth, thresholds)}, options);
+  if (!p.problem.empty()) return p;
+  p.margin = rule.margin(p.truth, thresholds);
+  const auto judge = [&](std::uint64_t world) {
+    const Interval i = draw(world);
+    return Judged{i, rule({i}, thresholds)};
+  };
+  simulate(p, judge, options);
   return p;
 }
 
 Power interval_power(Power p, const IntervalRule& rule, const Thresholds& thresholds,
                      const std::function<Interval(std::uint64_t)>& draw, const PowerOptions& options) {
-  const auto decide = [&](const Interval& i) { return rule(i, thresholds); };
-  if (p.problem.empty()) simulate(p, {draw, decide, rule.margin(p.truth, thresholds)}, options);
+  if (!p.problem.empty()) return p;
+  p.margin = rule.margin(p.truth, thresholds);
+  const auto judge = [&](std::uint64_t world) {
+    const Interval i = draw(world);
+    return Judged{i, rule(i, thresholds)};
+  };
+  simulate(p, judge, options);
+  return p;
+}
+
+/// The combinations that decide in one world, by the rule of Q6.
+Judged judge_interactions(const std::vector<Interaction>& drawn, const Thresholds& thresholds) {
+  CompositionEvidence evidence;
+  for (const Combination& c : combinations_of({"WxA", {0, 1}}, drawn, thresholds))
+    if (c.decides) evidence.combinations.push_back({c.damage, c.independent});
+  if (evidence.combinations.empty()) return {};
+  return {evidence.combinations[deciding(evidence, thresholds)].interaction, composition_rule()(evidence, thresholds)};
+}
+
+/// Q6, titled by the combination of the pilot that is farthest beyond its band, or nearest to it.
+Power composition_power(const Pilot& pilot, const std::vector<PlannedRun>& runs, const Thresholds& thresholds,
+                        const PowerOptions& options) {
+  Power p;
+  p.id = "Q6", p.number = "interaction of weights, activations", p.problem = problem_of(pilot.interaction, 0);
+  p.truth = p.half_width = p.margin = nan;
+  if (!p.problem.empty()) return p;
+  CompositionEvidence truth;
+  for (const Interaction& i : pilot.combinations)
+    truth.combinations.push_back({{i.damage, i.damage, i.damage, 0, 1.0}, i.independent});
+  const std::size_t first = deciding(truth, thresholds);
+  const double band = band_of(truth.combinations[first], thresholds);
+  p.truth = pilot.combinations[first].damage;
+  p.number = "interaction in " + Sites{"WxA", {0, 1}}.label(pilot.combinations[first].bits);
+  p.threshold = fmt::format("0 ± {:.2g}", band);
+  p.margin = std::abs(band - std::abs(p.truth));
+  const auto judge = [&](std::uint64_t world) {
+    return judge_interactions(draw_interactions(pilot, runs, thresholds, world), thresholds);
+  };
+  simulate(p, judge, options);
   return p;
 }
 
@@ -103,12 +142,6 @@ Interval slope_interval(const std::vector<PtqRow>& rows, const Thresholds& thres
     return std::vector<double>{regress({p.log_predicted}, p.log_delta, p.sigma, sample)[1]};
   };
   return jackknife(p.keys, line, interval_options(thresholds))[0];
-}
-
-Interval mean_interaction(const DrawnInteractions& drawn, const Thresholds& thresholds) {
-  std::vector<double> sigma;
-  for (const double error : drawn.errors) sigma.push_back(combined_sigma({error}, thresholds.fit_scatter));
-  return mean_interval(keys_of(drawn.subjects), drawn.values, sigma, interval_options(thresholds));
 }
 
 }  // namespace
@@ -128,13 +161,10 @@ std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedR
   const auto slope = [&](std::uint64_t world) {
     return slope_interval(draw_predicted(pilot, runs, world), thresholds);
   };
-  const auto interaction = [&](std::uint64_t world) {
-    return mean_interaction(draw_interactions(pilot, runs, world), thresholds);
-  };
   std::string slope_problem = problem_of(pilot.ratio, 0);
   if (slope_problem.empty()) slope_problem = problem_of(pilot.predicted, 0);
   const GrowthRule &of_damage = damage_growth_rule(), &of_trace = sharpness_growth_rule();
-  const IntervalRule &of_slope = prediction_rule(), &of_both = composition_rule();
+  const IntervalRule& of_slope = prediction_rule();
   return {growth_power(titled("Q1", "gamma_D of the damage", of_damage.bar(thresholds), pilot.damage, 1,
                               problem_of(pilot.damage, 0)),
                        of_damage, thresholds, damage, options),
@@ -144,9 +174,7 @@ std::vector<Power> expected_power(const Pilot& pilot, const std::vector<PlannedR
           interval_power(titled("Q3", "slope of ln damage on ln prediction", of_slope.bar(thresholds), pilot.ratio, 1,
                                 slope_problem),
                          of_slope, thresholds, slope, options),
-          interval_power(titled("Q6", "interaction of weights and activations", of_both.bar(thresholds),
-                                pilot.interaction, 0, problem_of(pilot.interaction, 0)),
-                         of_both, thresholds, interaction, options)};
+          composition_power(pilot, runs, thresholds, options)};
 }
 
 }  // namespace hone::theory

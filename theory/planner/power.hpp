@@ -32,7 +32,8 @@ struct PowerOptions {
 
 /// Draws worlds and sends each through the selection, weights, fit and interval of its judge.
 /// math    outcomes follow the rules (rules.hpp) of Q1 and Q2 (growth exponent), Q3 (slope) and Q6
-///         (interaction); the tests of Q1 and Q2 for other forms and for bends are left out: in worlds
+///         (interaction at each combination of bits), each at its own level: Holm's correction over the verdicts of
+///         the study, which comes after, is left out, as are the tests of Q1 and Q2 for other forms and for bends: in worlds
 ///         drawn from a power law they would seldom fire
 /// ensures equal arguments give equal bits
 /// cost    worlds·(runs + 1) log-linear fits per question

@@ -7,7 +7,6 @@
 
 #include "sim/base/rng.hpp"
 #include "theory/planner/law_regression.hpp"
-#include "theory/questions/q6_interactions.hpp"
 #include "theory/questions/selection.hpp"
 #include "theory/questions/settled.hpp"
 
@@ -96,21 +95,42 @@ GroupedFit fit_ratio(const std::vector<PtqRow>& rows) {
   return fit_grouped(regression);
 }
 
-/// The relative interactions of the pilot as rows with a constant only.
+/// 1 in the column of a combination, none for the first: the regressors of its constant.
+std::vector<double> indicators(std::size_t place, std::size_t count) {
+  std::vector<double> x(count - 1, 0.0);
+  if (place > 0) x[place - 1] = 1;
+  return x;
+}
+
+/// The relative interactions of the pilot from ptq_bits_min bits on as rows with a constant for each combination of bits.
 void add_interactions(Pilot& pilot, const Table& table, const Thresholds& thresholds) {
   Dropped dropped;
-  const auto found = interactions_of(table.factorial, {"WxA", {0, 1}}, nullptr, thresholds, dropped);
-  const double scatter = thresholds.fit_scatter;
+  const Sites sites{"WxA", {0, 1}};
+  std::vector<Interaction> found;
+  std::map<Bits, int> measured;
+  for (const Interaction& i : interactions_of(table.factorial, sites, nullptr, thresholds, dropped).balanced)
+    if (std::min(i.bits[0], i.bits[1]) >= thresholds.ptq_bits_min) found.push_back(i), ++measured[i.bits];
   std::vector<std::string> runs;
-  for (const Interaction& i : found) runs.push_back(i.run);
+  std::map<Bits, std::size_t> places;
+  for (const Interaction& i : found) {
+    runs.push_back(i.run);
+    if (places.try_emplace(i.bits, places.size()).second) pilot.combinations.push_back(i);
+  }
   const auto numbers = run_numbers(runs);
+  const double scatter = thresholds.fit_scatter;
   std::vector<GroupedRow> rows;
   for (std::size_t k = 0; k < found.size(); ++k) {
     const double se = std::sqrt(std::max(0.0, found[k].sigma * found[k].sigma - scatter * scatter));
     pilot.interaction_error.push_back(se);
-    rows.push_back({{}, found[k].damage, se, numbers[k], std::llround(std::log(found[k].D) * 1e6)});
+    rows.push_back({indicators(places[found[k].bits], places.size()), found[k].damage, se, numbers[k],
+                    std::llround(std::log(found[k].D) * 1e6)});
   }
   pilot.interaction = fit_grouped(rows);
+  if (!pilot.interaction.is_usable()) return;
+  for (Interaction& i : pilot.combinations)
+    i.damage = pilot.interaction.value(indicators(places[i.bits], places.size()));
+  std::stable_sort(pilot.combinations.begin(), pilot.combinations.end(),
+                   [&](const Interaction& a, const Interaction& b) { return measured[a.bits] > measured[b.bits]; });
 }
 
 }  // namespace
@@ -182,18 +202,22 @@ std::vector<SharpnessRow> draw_traces(const Pilot& pilot, const std::vector<Plan
   return rows;
 }
 
-DrawnInteractions draw_interactions(const Pilot& pilot, const std::vector<PlannedRun>& runs, std::uint64_t world) {
+std::vector<Interaction> draw_interactions(const Pilot& pilot, const std::vector<PlannedRun>& runs,
+                                           const Thresholds& thresholds, std::uint64_t world) {
   const GroupedFit& fit = pilot.interaction;
-  const double usable = std::round(double(fit.n) / fit.checkpoints);
-  DrawnInteractions drawn;
+  const auto usable = static_cast<int>(std::round(double(fit.n) / fit.checkpoints));
+  std::vector<Interaction> drawn;
   Draws draws(world);
   visit_checkpoints(runs, fit.scatter, draws, [&](const PlannedRun& run, double tokens, double shared) {
     const bool is_measured = !run.interactions_at_end || tokens == run.tokens.back();
-    for (int k = 0; is_measured && k < std::min(run.interactions, int(usable)); ++k) {
-      const double error = pilot.interaction_error[drawn.values.size() % pilot.interaction_error.size()];
-      drawn.subjects.push_back(row_of<SharpnessRow>(run, tokens));
-      drawn.values.push_back(fit.coefficients[0] + shared + draws.normal(std::hypot(fit.scatter.row.sd, error)));
-      drawn.errors.push_back(error);
+    for (int k = 0; is_measured && k < std::min(run.interactions, usable); ++k) {
+      const double error = pilot.interaction_error[drawn.size() % pilot.interaction_error.size()];
+      const Interaction& like = pilot.combinations[static_cast<std::size_t>(k)];
+      Interaction row = row_of<Interaction>(run, tokens);
+      row.bits = like.bits, row.independent = like.independent;
+      row.damage = like.damage + shared + draws.normal(std::hypot(fit.scatter.row.sd, error));
+      row.sigma = combined_sigma({error}, thresholds.fit_scatter);
+      drawn.push_back(row);
     }
   });
   return drawn;

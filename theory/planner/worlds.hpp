@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "theory/fits/grouped.hpp"
+#include "theory/questions/q6_interactions.hpp"
 #include "theory/questions/thresholds.hpp"
 #include "theory/rows/rows.hpp"
 
@@ -29,8 +30,9 @@ struct Pilot {
   GroupedFit trace;                         ///< ln tr H by LawKind::sharpness_power
   GroupedFit predicted;                     ///< ln prediction by LawKind::ptq_exponential
   GroupedFit ratio;                         ///< ln of delta less its first-order term on ln prediction
-  GroupedFit interaction;                   ///< relative interaction of weights and activations, a constant
+  GroupedFit interaction;                   ///< of weights and activations relative to the sum, a constant each
   std::vector<PtqRow> rows;                 ///< whose standard errors and first orders the drawn rows take
+  std::vector<Interaction> combinations{};  ///< one of each, its damage by the fit; those measured most often first
   std::vector<double> interaction_error{};  ///< standard errors of interactions
   std::vector<double> trace_error{};        ///< relative standard errors of traces
 };
@@ -45,11 +47,10 @@ std::vector<PtqRow> draw_damage(const Pilot& pilot, const std::vector<PlannedRun
 std::vector<PtqRow> draw_predicted(const Pilot& pilot, const std::vector<PlannedRun>& runs, std::uint64_t world);
 std::vector<SharpnessRow> draw_traces(const Pilot& pilot, const std::vector<PlannedRun>& runs, std::uint64_t world);
 
-/// Relative interactions of weights and activations, with as many usable pairs at a checkpoint as the pilot had.
-struct DrawnInteractions {
-  std::vector<SharpnessRow> subjects;  ///< where each was measured
-  std::vector<double> values, errors;
-};
-DrawnInteractions draw_interactions(const Pilot& pilot, const std::vector<PlannedRun>& runs, std::uint64_t world);
+/// Relative interactions of weights and activations, at as many combinations of bits per checkpoint as the pilot had
+/// usable ones.
+/// expects threshold fit_scatter
+std::vector<Interaction> draw_interactions(const Pilot& pilot, const std::vector<PlannedRun>& runs,
+                                           const Thresholds& thresholds, std::uint64_t world);
 
 }  // namespace hone::theory

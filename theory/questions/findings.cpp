@@ -63,4 +63,9 @@ std::string in_words(const Interval& interval) {
   return fmt::format("{:.3g} ({:.3g} to {:.3g})", interval.estimate, interval.low, interval.high);
 }
 
+std::string p_in_words(double p) {
+  constexpr double least = 1e-4;  // the tail of Student's t says no more than this of few trajectories
+  return p < least ? "p < 0.0001" : fmt::format("p = {:.2g}", p);
+}
+
 }  // namespace hone::theory

@@ -36,12 +36,13 @@ Verdict open_verdict(std::string id, std::string question, std::string hypothesi
   return v;
 }
 
-/// Sets outcome and answer by the rule.
+/// Sets outcome, answer and p-value by the rule.
 template <class Evidence>
 void decide(Verdict& v, const Rule<Evidence>& rule, const std::type_identity_t<Evidence>& evidence,
             const Thresholds& thresholds) {
   v.outcome = rule(evidence, thresholds);
   v.answer = rule.answer(v.outcome);
+  if (v.outcome != Outcome::inconclusive && rule.p_value != nullptr) v.p_value = rule.p_value(evidence, thresholds);
 }
 
 void add_control(Verdict& verdict, Control control, bool was_run);
@@ -55,5 +56,8 @@ std::string key_number(double value);
 
 /// "0.51 (0.45 to 0.57)"
 std::string in_words(const Interval& interval);
+
+/// "p = 0.031", and "p < 0.0001" below that.
+std::string p_in_words(double p);
 
 }  // namespace hone::theory

@@ -117,8 +117,11 @@ const GrowthRival* best_levelling(const Growth& growth, const Thresholds& thresh
 }
 
 GrowthEvidence evidence_of(const Growth& growth, const Thresholds& thresholds) {
-  return {growth.parameters[1], best_levelling(growth, thresholds) != nullptr, growth.bend.high < 0, growth.change,
-          growth.last};
+  const GrowthRival* levelling = best_levelling(growth, thresholds);
+  GrowthEvidence evidence{growth.parameters[1], levelling != nullptr, growth.bend.high < 0, growth.change, growth.last,
+                          growth.bend};
+  if (levelling != nullptr) evidence.levelling = levelling->contrast.difference;
+  return evidence;
 }
 
 std::string levelling_in_words(const Growth& growth, const Thresholds& thresholds) {
@@ -298,6 +301,7 @@ void decide_growth(Verdict& v, const Growth& growth, const std::string& what, co
   const GrowthEvidence evidence = evidence_of(growth, thresholds);
   v.outcome = rule(evidence, thresholds);
   v.answer = plain_answer(rule.reason(evidence, thresholds));
+  v.p_value = rule.p_value(evidence, thresholds);
   v.prose = fmt::format("{} goes as D^{} over {} rows in {} cells", what, in_words(g), v.n, growth.cells) +
             reason_in_words(rule.reason(evidence, thresholds), growth, rule, thresholds);
 }

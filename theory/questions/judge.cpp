@@ -1,6 +1,7 @@
 #include "theory/questions/judge.hpp"
 
 #include "theory/questions/findings.hpp"
+#include "theory/questions/holm.hpp"
 #include "theory/questions/settled.hpp"
 
 namespace hone::theory {
@@ -16,6 +17,7 @@ std::vector<Verdict> judge(const Table& all, const Thresholds& thresholds) {
   for (Verdict& v : verdicts)
     add_finding(v, {"dropped.in_warmup", "checkpoints dropped: in the warm-up of the learning rate"},
                 settled.checkpoints_in_warmup);
+  correct_for_questions(verdicts);
   return verdicts;
 }
 

@@ -16,7 +16,8 @@
 
 namespace hone::theory {
 
-/// All verdicts in order, over the rows past the warm-up.
+/// All verdicts in order, over the rows past the warm-up, with Holm's correction for their number. A judge alone keeps its
+/// own level.
 std::vector<Verdict> judge(const Table& table, const Thresholds& thresholds);
 
 }  // namespace hone::theory

@@ -41,7 +41,8 @@ struct Family {
   double se = 0;      ///< of the alternating sum
   double single = 0;  ///< sum over single sites
   double single_se = 0;
-  double least = 0;  ///< of the single sites
+  double least = INFINITY;  ///< of the single sites
+  double least_se = 0;
 };
 
 Bits masked(const Bits& bits, const Sites& sites, unsigned mask) {
@@ -55,7 +56,6 @@ Family family_of(const Cells& cells, const Bits& bits, const Sites& sites) {
   Family f;
   const std::size_t k = sites.of.size();
   f.delta.assign(std::size_t{1} << k, 0);
-  f.least = INFINITY;
   double squares = 0, single_squares = 0;
   for (unsigned mask = 1; mask < f.delta.size(); ++mask) {
     const auto cell = cells.find(masked(bits, sites, mask));
@@ -66,22 +66,22 @@ Family family_of(const Cells& cells, const Bits& bits, const Sites& sites) {
     if (__builtin_popcount(mask) > 1) continue;
     f.single += cell->second.delta;
     single_squares += se * se;
-    f.least = std::min(f.least, cell->second.delta);
+    if (cell->second.delta < f.least) f.least = cell->second.delta, f.least_se = se;
   }
   f.se = std::sqrt(squares);
   f.single_se = std::sqrt(single_squares);
   return f;
 }
 
-/// nu of each site multiplied and summed as the damages are.
-double independent_noise(const Bits& bits, const Sites& sites, int channel_length) {
-  double product = 1, sum = 0;
+/// nu of each site multiplied as the damages are, over their sum or the least of them.
+double independent_noise(const Bits& bits, const Sites& sites, bool is_dominated, int channel_length) {
+  double product = 1, sum = 0, least = INFINITY;
   for (const std::size_t s : sites.of) {
     if (bits[s] < 2) return NAN;
     const double nu = rtn_relative_mse(static_cast<int>(bits[s]), channel_length);
-    product *= nu, sum += nu;
+    product *= nu, sum += nu, least = std::min(least, nu);
   }
-  return product / sum;
+  return product / (is_dominated ? least : sum);
 }
 
 /// Damage if the N_eff/N of the single sites in the mask multiplied.
@@ -92,22 +92,24 @@ double product_damage(const Family& f, const TrainingLaw& law, double N, unsigne
   return law.A * (std::pow(size, -law.alpha) - std::pow(N, -law.alpha));
 }
 
-Interaction interaction_of(const Family& f, const FactorialRow& joint, const Sites& sites, const TrainingLaw* law,
-                           const Thresholds& thresholds) {
+Interaction interaction_of(const Family& f, bool is_dominated, const FactorialRow& joint, const Sites& sites,
+                           const TrainingLaw* law, const Thresholds& thresholds) {
+  const double whole = is_dominated ? f.least : f.single;
   const std::size_t k = sites.of.size();
   Interaction i;
   static_cast<Subject&>(i) = joint;
   i.bits = {joint.w_bits, joint.a_bits, joint.kv_bits};
-  i.damage = alternating_sum(k, [&](unsigned mask) { return f.delta[mask]; }) / f.single;
-  i.sigma = combined_sigma({f.se / f.single}, thresholds.fit_scatter);
-  i.independent = independent_noise(i.bits, sites, static_cast<int>(thresholds.q6_channel_length));
-  i.size = i.product = NAN;
+  i.damage = alternating_sum(k, [&](unsigned mask) { return f.delta[mask]; }) / whole;
+  i.sigma = combined_sigma({f.se / whole}, thresholds.fit_scatter);
+  i.independent = independent_noise(i.bits, sites, is_dominated, static_cast<int>(thresholds.q6_channel_length));
+  i.size = i.product = i.beyond_product = NAN;
   if (law == nullptr) return i;
   const auto log_size = [&](unsigned mask) { return std::log(empirical_fraction(*law, joint.N, f.delta[mask], 0)); };
   double single = 0;
   for (unsigned site = 1; site < f.delta.size(); site <<= 1) single += log_size(site);
   i.size = alternating_sum(k, log_size) / std::abs(single);
-  i.product = alternating_sum(k, [&](unsigned mask) { return product_damage(f, *law, joint.N, mask); }) / f.single;
+  i.product = alternating_sum(k, [&](unsigned mask) { return product_damage(f, *law, joint.N, mask); }) / whole;
+  i.beyond_product = i.damage - i.product;
   return i;
 }
 
@@ -120,12 +122,12 @@ std::string Sites::label(const Bits& bits) const {
   return text;
 }
 
-std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows, const Sites& sites,
-                                         const TrainingLaw* law, const Thresholds& thresholds, Dropped& dropped) {
+Interactions interactions_of(const std::vector<FactorialRow>& rows, const Sites& sites, const TrainingLaw* law,
+                             const Thresholds& thresholds, Dropped& dropped) {
   // For two sites the smaller share is at most ½, for three ⅓: the same balance of both.
   const double share = thresholds.q6_balance * 2 / static_cast<double>(sites.of.size());
   const unsigned all = (1u << sites.of.size()) - 1;
-  std::vector<Interaction> interactions;
+  Interactions found;
   for (const Cells& cells : checkpoints_of(rows))
     for (const auto& [bits, joint] : cells) {
       const bool is_joint = std::all_of(sites.of.begin(), sites.of.end(), [&](std::size_t s) { return bits[s] < 16; });
@@ -139,16 +141,19 @@ std::vector<Interaction> interactions_of(const std::vector<FactorialRow>& rows, 
         ++dropped.not_positive;
       else if (!(f.single > thresholds.ptq_min_snr * f.single_se))
         ++dropped.below_noise;
-      else if (!(f.least >= share * f.single))
-        ++dropped.unbalanced;
-      else
-        interactions.push_back(interaction_of(f, joint, sites, law, thresholds));
+      else if (f.least >= share * f.single)
+        found.balanced.push_back(interaction_of(f, false, joint, sites, law, thresholds));
+      else {
+        ++dropped.unbalanced, ++found.unbalanced[bits];
+        if (f.least > 0 && f.least > thresholds.ptq_min_snr * f.least_se)
+          found.dominated.push_back(interaction_of(f, true, joint, sites, law, thresholds));
+      }
     }
-  return interactions;
+  return found;
 }
 
 Interval interaction_interval(const std::vector<Interaction>& rows, double Interaction::*number,
-                              const Thresholds& thresholds) {
+                              const IntervalOptions& options) {
   std::vector<Interaction> known;
   std::vector<double> values, sigma;
   for (const Interaction& i : rows) {
@@ -157,7 +162,31 @@ Interval interaction_interval(const std::vector<Interaction>& rows, double Inter
     values.push_back(i.*number);
     sigma.push_back(i.sigma);
   }
-  return mean_interval(keys_of(known), values, sigma, interval_options(thresholds));
+  return mean_interval(keys_of(known), values, sigma, options);
+}
+
+std::vector<Combination> combinations_of(const Sites& sites, const std::vector<Interaction>& rows,
+                                         const Thresholds& thresholds) {
+  std::map<Bits, std::vector<Interaction>> by_bits;
+  for (const Interaction& i : rows) by_bits[i.bits].push_back(i);
+  std::vector<Combination> all;
+  int deciding = 0;
+  for (auto& [bits, some] : by_bits) {
+    Combination c;
+    c.bits = bits, c.label = sites.label(bits), c.independent = some.front().independent;
+    c.decides = *std::min_element(bits.begin(), bits.end()) >= thresholds.ptq_bits_min &&
+                count_trajectories(keys_of(some)) >= thresholds.trajectories_min;
+    c.rows = std::move(some);
+    deciding += c.decides;
+    all.push_back(std::move(c));
+  }
+  const IntervalOptions together = simultaneous_options(thresholds, deciding);
+  for (Combination& c : all) {
+    c.damage = interaction_interval(c.rows, &Interaction::damage, together);
+    c.product = interaction_interval(c.rows, &Interaction::product, together).estimate;
+    c.beyond_product = interaction_interval(c.rows, &Interaction::beyond_product, together);
+  }
+  return all;
 }
 
 }  // namespace hone::theory

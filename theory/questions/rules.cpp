@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "theory/fits/weighted.hpp"
+#include "theory/questions/holm.hpp"
 
 namespace hone::theory {
 namespace {
@@ -34,6 +35,32 @@ constexpr const char* growth_sentence =
     "exponent falls and that between the last two token counts lies within the equivalence band; inconclusive "
     "otherwise";
 
+/// That a number lies on that side of some bounds on which its estimate lies.
+struct Statement {
+  const Interval& interval;
+  std::vector<double> bounds;
+  bool holds = true;  ///< at the level of its interval
+};
+
+/// p-value of all statements together: the largest of them. NaN where one is not known.
+double p_of_all(const std::vector<Statement>& statements) {
+  double p = 0;
+  for (const Statement& s : statements) {
+    const double own = p_beyond(s.interval, s.bounds);
+    if (!(own <= p)) p = own;
+    if (std::isnan(p)) break;
+  }
+  return p;
+}
+
+/// p-value of the clearest statement among those that hold; the intervals of such statements count their family already.
+double p_of_any(const std::vector<Statement>& statements) {
+  double p = NAN;
+  for (const Statement& s : statements)
+    if (const double own = p_beyond(s.interval, s.bounds); s.holds && !(own >= p)) p = own;
+  return p;
+}
+
 Outcome decide_cause(const CauseEvidence& e, const T& t) {
   const bool departed =
       std::any_of(e.residuals.begin(), e.residuals.end(), [&](const Interval& r) { return has_departed(r, t); });
@@ -44,10 +71,50 @@ Outcome decide_cause(const CauseEvidence& e, const T& t) {
   return answers && is_all ? Outcome::supported : Outcome::inconclusive;
 }
 
+double p_of_cause(const CauseEvidence& e, const T& t) {
+  const auto dose = around(1, t.q5_slope_tolerance), rest = around(0, t.q5_exponent_tolerance);
+  if (decide_cause(e, t) == Outcome::supported) return p_of_all({{e.dose, dose}, {e.exponent, rest}});
+  std::vector<Statement> departures{{e.dose, dose, is_outside(e.dose, dose[0], dose[1])},
+                                    {e.exponent_together, rest, follows_tokens(e, t)}};
+  for (const Interval& r : e.residuals) departures.push_back({r, around(0, t.q5_tolerance), has_departed(r, t)});
+  return p_of_any(departures);
+}
+
+bool departs(const CombinationEvidence& c, const T& t) {
+  return is_outside(c.interaction, -band_of(c, t), band_of(c, t));
+}
+
+Outcome decide_composition(const CompositionEvidence& e, const T& t) {
+  const auto& all = e.combinations;
+  if (std::any_of(all.begin(), all.end(), [&](const auto& c) { return departs(c, t); })) return Outcome::refuted;
+  // A band wider than that of refutation would let few rows support what more rows refute.
+  const bool add_up = std::all_of(
+      all.begin(), all.end(), [&](const auto& c) { return is_inside(c.interaction, -band_of(c, t), band_of(c, t)); });
+  return add_up && !all.empty() ? Outcome::supported : Outcome::inconclusive;
+}
+
+double p_of_composition(const CompositionEvidence& e, const T& t) {
+  std::vector<Statement> each;
+  for (const CombinationEvidence& c : e.combinations)
+    each.push_back({c.interaction, around(0, band_of(c, t)), departs(c, t)});
+  return decide_composition(e, t) == Outcome::supported ? p_of_all(each) : p_of_any(each);
+}
+
 Outcome decide_forms(const FormsEvidence& e, const T&) {
   if (std::any_of(e.differences.begin(), e.differences.end(), [](const Interval& d) { return d.low > 0; }))
     return Outcome::refuted;
   return e.is_least && e.published_beaten == 2 ? Outcome::supported : Outcome::inconclusive;
+}
+
+/// Of a support the p-value counts every rival that is beaten: the two published ones are among them.
+double p_of_forms(const FormsEvidence& e, const T& t) {
+  const bool is_supported = decide_forms(e, t) == Outcome::supported;
+  std::vector<Statement> beaten, winning;
+  for (const Interval& d : e.differences) {
+    winning.push_back({d, {0}, d.low > 0});
+    if (d.high < 0) beaten.push_back({d, {0}});
+  }
+  return is_supported ? p_of_all(beaten) : p_of_any(winning);
 }
 
 constexpr double full_bits = 16;
@@ -59,11 +126,27 @@ Outcome decide_precision(const PrecisionEvidence& e, const T& t) {
   return is_within_trained(e) && stands(e, t) ? Outcome::supported : Outcome::inconclusive;
 }
 
+double p_of_precision(const PrecisionEvidence& e, const T& t) {
+  const auto still = around(0, t.q8_drift);
+  if (decide_precision(e, t) == Outcome::supported)
+    return p_of_all({{e.bits, {e.least, full_bits}}, {e.drift, still}, {e.token_drift, still}});
+  return p_of_any({{e.bits, {full_bits}, e.bits.low > full_bits && !leaves_its_points(e.misfit, t)},
+                   {e.drift, still, is_outside(e.drift, still[0], still[1])},
+                   {e.token_drift_both, still, is_outside(e.token_drift_both, still[0], still[1])}});
+}
+
 Outcome decide_ratio(const RatioEvidence& e, const T& t) {
   const double band = t.q9_equivalence;
   if (is_outside(e.trace, -band, band) || is_outside(e.damage, -band, band)) return Outcome::refuted;
   return is_inside(e.trace, -band, band) && is_inside(e.damage, -band, band) ? Outcome::supported
                                                                              : Outcome::inconclusive;
+}
+
+double p_of_ratio(const RatioEvidence& e, const T& t) {
+  const auto none = around(0, t.q9_equivalence);
+  if (decide_ratio(e, t) == Outcome::supported) return p_of_all({{e.trace, none}, {e.damage, none}});
+  return p_of_any({{e.trace, none, is_outside(e.trace, none[0], none[1])},
+                   {e.damage, none, is_outside(e.damage, none[0], none[1])}});
 }
 
 Outcome decide_plateau(const PlateauEvidence& e, const T& t) {
@@ -72,6 +155,50 @@ Outcome decide_plateau(const PlateauEvidence& e, const T& t) {
     return Outcome::refuted;
   return e.exponent.high < t.q10_exponent_max && is_inside(e.departure, -band, band) ? Outcome::supported
                                                                                      : Outcome::inconclusive;
+}
+
+double p_of_plateau(const PlateauEvidence& e, const T& t) {
+  const auto none = around(0, t.q10_equivalence);
+  const std::vector<double> most{t.q10_exponent_max};
+  if (decide_plateau(e, t) == Outcome::supported) return p_of_all({{e.exponent, most}, {e.departure, none}});
+  return p_of_any({{e.exponent, none, is_inside(e.exponent, none[0], none[1])},
+                   {e.exponent, most, e.exponent.low > t.q10_exponent_max},
+                   {e.departure, none, is_outside(e.departure, none[0], none[1])}});
+}
+
+/// Of a decision on growth, by its reason. NaN where none was reached.
+double p_of_growth(const GrowthRule& rule, const GrowthEvidence& e, const T& t) {
+  const double least = t.*rule.minimum, band = t.*rule.equivalence;
+  const std::vector<double> none = around(least, band);
+  switch (rule.reason(e, t)) {
+    case GrowthReason::grows: return p_of_all({{e.exponent, {least}}, {e.change, around(0, t.growth_equivalence)}});
+    case GrowthReason::levels_off:
+      return e.saturates ? p_of_all({{e.exponent, {least}}, {e.levelling, {0}}})
+                         : p_of_all({{e.exponent, {least}}, {e.bend, {0}}, {e.last, none}});
+    case GrowthReason::bends: return p_of_all({{e.exponent, {least}}, {e.bend, {0}}});
+    case GrowthReason::shrinks: return p_beyond(e.exponent, {least});
+    case GrowthReason::flat: return p_beyond(e.exponent, none);
+    case GrowthReason::no_interval:
+    case GrowthReason::unsteady:
+    case GrowthReason::open: break;
+  }
+  return NAN;
+}
+
+Outcome decide_injection(const InjectionEvidence& e, const T& t) {
+  const double low = 1 - t.q11_tolerance, high = 1 + t.q11_tolerance;
+  const auto& all = e.ratios;
+  if (std::any_of(all.begin(), all.end(), [&](const Interval& r) { return is_outside(r, low, high); }))
+    return Outcome::refuted;
+  const bool is_same = std::all_of(all.begin(), all.end(), [&](const Interval& r) { return is_inside(r, low, high); });
+  return is_same && all.size() > 1 ? Outcome::supported : Outcome::inconclusive;
+}
+
+double p_of_injection(const InjectionEvidence& e, const T& t) {
+  const auto one = around(1, t.q11_tolerance);
+  std::vector<Statement> each;
+  for (const Interval& r : e.ratios) each.push_back({r, one, is_outside(r, one[0], one[1])});
+  return decide_injection(e, t) == Outcome::supported ? p_of_all(each) : p_of_any(each);
 }
 
 }  // namespace
@@ -117,6 +244,21 @@ bool follows_tokens(const CauseEvidence& e, const T& t) {
   return is_outside(e.exponent_together, -t.q5_exponent_tolerance, t.q5_exponent_tolerance);
 }
 
+double band_of(const CombinationEvidence& c, const T& t) { return t.q6_effects * c.independent; }
+
+std::size_t deciding(const CompositionEvidence& e, const T& t) {
+  std::size_t first = 0;
+  double most = -INFINITY;
+  for (std::size_t i = 0; i < e.combinations.size(); ++i) {
+    const CombinationEvidence& c = e.combinations[i];
+    constexpr double no_error = 1e-300;  // of rows without noise: the distance itself then orders them
+    const double beyond =
+        (std::abs(c.interaction.estimate) - band_of(c, t)) / std::max(c.interaction.standard_error, no_error);
+    if (beyond > most) most = beyond, first = i;
+  }
+  return first;
+}
+
 bool leaves_its_points(const CurveMisfit& misfit, const T& t) {
   return misfit.missed >= 2 && misfit.missed > t.q8_misfit * misfit.points;
 }
@@ -140,7 +282,8 @@ const GrowthRule& damage_growth_rule() {
        [](const T& t) { return std::vector{t.q1_gamma_d_min}; },
        {&T::q1_gamma_d_min, &T::q1_equivalence, &T::growth_equivalence, &T::form_margin, &T::ptq_bits_min,
         &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min, &T::reach_share},
-       [](const GrowthEvidence& e, const T& t) { return outcome_of(damage_growth_rule().reason(e, t)); }},
+       [](const GrowthEvidence& e, const T& t) { return outcome_of(damage_growth_rule().reason(e, t)); },
+       [](const GrowthEvidence& e, const T& t) { return p_of_growth(damage_growth_rule(), e, t); }},
       &T::q1_gamma_d_min,
       &T::q1_equivalence};
   return rule;
@@ -155,7 +298,8 @@ const GrowthRule& sharpness_growth_rule() {
        [](const T& t) { return std::vector{t.q2_gamma_d_min}; },
        {&T::q2_gamma_d_min, &T::q2_equivalence, &T::growth_equivalence, &T::form_margin, &T::fit_scatter, &T::cells_min,
         &T::reach_share},
-       [](const GrowthEvidence& e, const T& t) { return outcome_of(sharpness_growth_rule().reason(e, t)); }},
+       [](const GrowthEvidence& e, const T& t) { return outcome_of(sharpness_growth_rule().reason(e, t)); },
+       [](const GrowthEvidence& e, const T& t) { return p_of_growth(sharpness_growth_rule(), e, t); }},
       &T::q2_gamma_d_min,
       &T::q2_equivalence};
   return rule;
@@ -170,7 +314,8 @@ const IntervalRule& prediction_rule() {
        "No: the damage does not go in proportion to its prediction from curvature and step size.",
        [](const T& t) { return around(1, t.q3_tolerance); },
        {&T::q3_tolerance, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min},
-       [](const Interval& i, const T& t) { return decide_band(i, 1, t.q3_tolerance); }},
+       [](const Interval& i, const T& t) { return decide_band(i, 1, t.q3_tolerance); },
+       [](const Interval& i, const T& t) { return p_beyond(i, around(1, t.q3_tolerance)); }},
       [](const T& t) { return fmt::format("1 ± {:g}", t.q3_tolerance); },
       [](double truth, const T& t) { return band_margin(truth, 1, t.q3_tolerance); }};
   return rule;
@@ -188,7 +333,8 @@ const IntervalRule& direction_rule() {
        [](const Interval& i, const T& t) {
          const double bar = 1 + t.q4_tolerance;
          return i.low > bar ? Outcome::supported : i.high < bar ? Outcome::refuted : Outcome::inconclusive;
-       }},
+       },
+       [](const Interval& i, const T& t) { return p_beyond(i, {1 + t.q4_tolerance}); }},
       [](const T& t) { return fmt::format("above {:g}", 1 + t.q4_tolerance); },
       [](double truth, const T& t) { return std::abs(truth - (1 + t.q4_tolerance)); }};
   return rule;
@@ -210,25 +356,26 @@ const Rule<CauseEvidence>& cause_rule() {
       [](const T& t) { return around(1, t.q5_slope_tolerance); },
       {&T::q5_slope_tolerance, &T::q5_tolerance, &T::q5_exponent_tolerance, &T::ptq_bits_min, &T::ptq_bits_max,
        &T::ptq_min_snr, &T::fit_scatter, &T::cells_min, &T::trajectories_min},
-      decide_cause};
+      decide_cause,
+      p_of_cause};
   return rule;
 }
 
-const IntervalRule& composition_rule() {
-  static const IntervalRule rule{{"no interaction",
-                                  "supported: interval of the relative interaction W x A from ptq_bits_min bits on "
-                                  "inside ± q6_tolerance; refuted: "
-                                  "disjoint from it; inconclusive otherwise. A combination of bits breaks down where "
-                                  "its interval is disjoint from "
-                                  "± q6_breakdown",
-                                  "Yes, quantized after training they cost the sum of each alone.",
-                                  "No, quantized together after training they do not cost the sum of each alone.",
-                                  [](const T& t) { return around(0, t.q6_tolerance); },
-                                  {&T::q6_tolerance, &T::q6_balance, &T::q6_breakdown, &T::q6_channel_length,
-                                   &T::ptq_bits_min, &T::ptq_min_snr, &T::fit_scatter, &T::loss_scatter, &T::cells_min},
-                                  [](const Interval& i, const T& t) { return decide_band(i, 0, t.q6_tolerance); }},
-                                 [](const T& t) { return fmt::format("0 ± {:g}", t.q6_tolerance); },
-                                 [](double truth, const T& t) { return band_margin(truth, 0, t.q6_tolerance); }};
+const Rule<CompositionEvidence>& composition_rule() {
+  static const Rule<CompositionEvidence> rule{
+      "no interaction beyond that of independent noise",
+      "the band of a combination of bits W x A from ptq_bits_min bits on is ± q6_effects times its interaction under "
+      "independent noise, relative to the sum. supported: the interval of every combination inside its band; refuted: "
+      "that of one disjoint from its band, on either side; all intervals hold together at the level (Bonferroni); "
+      "combinations below trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: quantized after training, together they cost the sum of each alone, to within what independent noise adds.",
+      "No: quantized together after training, some bits cost more or less than the sum of each alone, by more than "
+      "independent noise adds.",
+      [](const T&) { return std::vector<double>{}; },  // those of the combination that decides: the judge sets them
+      {&T::q6_effects, &T::q6_tolerance, &T::q6_balance, &T::q6_channel_length, &T::ptq_bits_min, &T::ptq_min_snr,
+       &T::fit_scatter, &T::loss_scatter, &T::cells_min, &T::trajectories_min},
+      decide_composition,
+      p_of_composition};
   return rule;
 }
 
@@ -243,7 +390,8 @@ const Rule<FormsEvidence>& forms_rule() {
       [](const T&) { return std::vector{0.0}; },
       {&T::form_folds, &T::reach_share, &T::late_loss, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr,
        &T::fit_scatter, &T::loss_scatter, &T::cells_min},
-      decide_forms};
+      decide_forms,
+      p_of_forms};
   return rule;
 }
 
@@ -260,7 +408,8 @@ const Rule<PrecisionEvidence>& precision_rule() {
       [](const T&) { return std::vector{full_bits}; },
       {&T::q8_drift, &T::q8_misfit, &T::q8_information, &T::form_folds, &T::loss_scatter, &T::q6_channel_length,
        &T::cells_min},
-      decide_precision};
+      decide_precision,
+      p_of_precision};
   return rule;
 }
 
@@ -287,7 +436,8 @@ const Rule<RatioEvidence>& ratio_rule() {
       [](const T& t) { return around(0, t.q9_equivalence); },
       {&T::q9_equivalence, &T::late_loss, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter,
        &T::cells_min},
-      decide_ratio};
+      decide_ratio,
+      p_of_ratio};
   return rule;
 }
 
@@ -303,7 +453,23 @@ const Rule<PlateauEvidence>& plateau_rule() {
       "Not the learning rate over the square root of the batch.",
       [](const T& t) { return std::vector{t.q10_exponent_max}; },
       {&T::q10_exponent_max, &T::q10_equivalence, &T::q10_slope},
-      decide_plateau};
+      decide_plateau,
+      p_of_plateau};
+  return rule;
+}
+
+const Rule<InjectionEvidence>& injection_rule() {
+  static const Rule<InjectionEvidence> rule{
+      "equal predicted rise, equal rise",
+      "supported: the intervals of measured over predicted rise in the top, next, random and complementary "
+      "eigendirections, at the largest predicted rise up to q11_rise, all inside 1 ± q11_tolerance; refuted: one of them "
+      "disjoint from it; all intervals hold together at the level; inconclusive otherwise",
+      "Yes: up to that rise only the second-order rise of a direction matters.",
+      "No: in some directions noise costs more or less than its second-order rise.",
+      [](const T& t) { return around(1, t.q11_tolerance); },
+      {&T::q11_rise, &T::q11_tolerance, &T::fit_scatter, &T::cells_min},
+      decide_injection,
+      p_of_injection};
   return rule;
 }
 
@@ -311,12 +477,18 @@ std::vector<RuleOfQuestion> all_rules() {
   const auto named = [](const char* question, const auto& rule) {
     return RuleOfQuestion{question, rule.name, rule.sentence};
   };
-  return {named("Q1", damage_growth_rule()), named("Q2", sharpness_growth_rule()),
-          named("Q3", prediction_rule()),    named("Q4", direction_rule()),
-          named("Q5", cause_rule()),         named("Q6", composition_rule()),
-          named("Q7", forms_rule()),         named("Q8", precision_rule()),
-          named("Q8", information_rule()),   named("Q9", ratio_rule()),
-          named("Q10", plateau_rule())};
+  return {named("Q1", damage_growth_rule()),
+          named("Q2", sharpness_growth_rule()),
+          named("Q3", prediction_rule()),
+          named("Q4", direction_rule()),
+          named("Q5", cause_rule()),
+          named("Q6", composition_rule()),
+          named("Q7", forms_rule()),
+          named("Q8", precision_rule()),
+          named("Q8", information_rule()),
+          named("Q9", ratio_rule()),
+          named("Q10", plateau_rule()),
+          {"all", "Holm's correction", holm_sentence}};
 }
 
 }  // namespace hone::theory

@@ -12,6 +12,9 @@
 
 namespace hone::theory {
 
+/// The answer to a question that a study leaves open.
+inline constexpr const char* undecided = "This study does not decide it.";
+
 /// A rule on evidence of some kind.
 template <class Evidence>
 struct Rule {
@@ -21,12 +24,12 @@ struct Rule {
   std::vector<double> (*bounds)(const Thresholds& t);  ///< of the judged number, at which the outcome changes
   ThresholdList thresholds;                            ///< those that the rule and the selection of its rows read
   Outcome (*decide)(const Evidence& evidence, const Thresholds& thresholds) = nullptr;
+  /// Of the decision that the evidence gives, at most 1 - level where it gives one; nullptr: not known.
+  double (*p_value)(const Evidence& evidence, const Thresholds& thresholds) = nullptr;
 
   Outcome operator()(const Evidence& evidence, const Thresholds& t) const { return decide(evidence, t); }
   std::string answer(Outcome outcome) const {
-    return outcome == Outcome::supported ? supported
-           : outcome == Outcome::refuted ? refuted
-                                         : "This study does not decide it.";
+    return outcome == Outcome::supported ? supported : outcome == Outcome::refuted ? refuted : undecided;
   }
 };
 
@@ -46,6 +49,9 @@ struct GrowthEvidence {
   bool bends = false;  ///< the local exponent falls: interval of the quadratic term below 0
   Interval change{0, 0, 0, 0};      ///< of the local exponent from the first to the second half of ln D
   Interval last{NAN, NAN, NAN, 0};  ///< exponent between the last two token counts of each size
+  Interval bend{NAN, NAN, NAN, 0};  ///< the quadratic term, for the p-value
+  /// Squared held-out error of the power minus that of the form that levels off, for the p-value.
+  Interval levelling{NAN, NAN, NAN, 0};
 };
 
 /// Why growth has its outcome.
@@ -83,6 +89,20 @@ struct CauseEvidence {
 /// A contrast left its band; the exponent left its band.
 bool has_departed(const Interval& residual, const Thresholds& thresholds);
 bool follows_tokens(const CauseEvidence& evidence, const Thresholds& thresholds);
+
+/// A combination of bits of two sites: its interaction relative to the sum, and that of independent noise.
+struct CombinationEvidence {
+  Interval interaction;  ///< holds together with those of all other combinations
+  double independent = NAN;
+};
+struct CompositionEvidence {
+  std::vector<CombinationEvidence> combinations;
+};
+/// Half-width of the band of a combination: the interaction of independent noise in it, q6_effects times.
+double band_of(const CombinationEvidence& combination, const Thresholds& thresholds);
+/// The combination that decides, by its place: in standard errors farthest beyond its band, or else least far inside.
+/// expects at least one
+std::size_t deciding(const CompositionEvidence& evidence, const Thresholds& thresholds);
 
 /// The rivals of the form that was named before the run.
 struct FormsEvidence {
@@ -124,11 +144,16 @@ struct PlateauEvidence {
   Interval departure;  ///< exponent of lr plus twice that of the batch
 };
 
+/// Measured over predicted rise in each part of the spectrum, all together.
+struct InjectionEvidence {
+  std::vector<Interval> ratios;
+};
+
 /// What a rule says, for registrations.
 struct RuleOfQuestion {
   std::string question, name, sentence;
 };
-/// Every rule in the order of the questions.
+/// Every rule in the order of the questions, and the correction for their number.
 std::vector<RuleOfQuestion> all_rules();
 
 const GrowthRule& damage_growth_rule();           ///< Q1
@@ -142,5 +167,6 @@ const Rule<PrecisionEvidence>& precision_rule();  ///< Q8
 const Rule<Interval>& information_rule();         ///< Q8, of ln (fitted scale over that of the information)
 const Rule<RatioEvidence>& ratio_rule();          ///< Q9
 const Rule<PlateauEvidence>& plateau_rule();      ///< Q10
+const Rule<InjectionEvidence>& injection_rule();  ///< Q11
 
 }  // namespace hone::theory

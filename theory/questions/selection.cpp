@@ -91,7 +91,8 @@ IntervalOptions interval_options(const Thresholds& thresholds) { return {.level 
 
 IntervalOptions simultaneous_options(const Thresholds& thresholds, int count) {
   IntervalOptions options = interval_options(thresholds);
-  options.level = 1 - (1 - options.level) / std::max(count, 1);
+  options.family = std::max(count, 1);
+  options.level = 1 - (1 - options.level) / options.family;
   return options;
 }
 

@@ -30,10 +30,11 @@ struct Thresholds {
   double q3_tolerance = 0.1;
   double q4_tolerance = 0.1;
   double q5_tolerance = 0.15, q5_exponent_tolerance = 0.1, q5_slope_tolerance = 0.1;
-  double q6_tolerance = 0.1, q6_balance = 0.2, q6_breakdown = 0.05, q6_channel_length = 64;
+  double q6_tolerance = 0.1, q6_balance = 0.2, q6_effects = 1, q6_channel_length = 64;
   double q8_drift = 0.5, q8_misfit = 0.25, q8_information = 0.1;
   double q9_equivalence = 0.1;
   double q10_exponent_max = -0.5, q10_equivalence = 0.2, q10_slope = 1;
+  double q11_rise = 0.01, q11_tolerance = 0.1;
 
   bool operator==(const Thresholds&) const = default;
 
@@ -83,10 +84,11 @@ struct Thresholds {
       "distance from 1 of the change of ln damage per change of ln prediction");
     v("q5_exponent_tolerance", t.q5_exponent_tolerance, distance,
       "distance from 0 of the exponent of D at fixed prediction");
-    v("q6_tolerance", t.q6_tolerance, distance, "distance from 0 of the interaction relative to the sum");
+    v("q6_tolerance", t.q6_tolerance, distance,
+      "interaction relative to the sum that a user could notice: the least beyond which a map calls bits broken down");
     v("q6_balance", t.q6_balance, share, "least share of the smaller of the two damages in their sum");
-    v("q6_breakdown", t.q6_breakdown, distance,
-      "interaction relative to the sum beyond which independence of given bits breaks down");
+    v("q6_effects", t.q6_effects, distance,
+      "half-width of the band of a combination of bits, in interactions that independent noise gives it");
     v("q6_channel_length", t.q6_channel_length, Bounds{2, 1e6},
       "channel length in the predicted noise of absmax rounding");
     v("q8_drift", t.q8_drift, Bounds{0, 16},
@@ -101,6 +103,8 @@ struct Thresholds {
       "distance from 0 of an exponent on the plateau that counts as none");
     v("q10_slope", t.q10_slope, distance,
       "slope of ln trace in ln D between the last two checkpoints up to which a run is on its plateau");
+    v("q11_rise", t.q11_rise, distance, "largest predicted rise in nats at which noise in every subspace is judged");
+    v("q11_tolerance", t.q11_tolerance, distance, "distance from 1 of the measured over the predicted rise");
   }
 };
 

@@ -11,7 +11,7 @@ namespace hone::theory {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr int schema = 2;
+constexpr int schema = 3;
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -51,6 +51,8 @@ Json to_object(const Verdict& v) {
          {"level", number(v.level)},
          {"bounds", v.bounds},
          {"distance_se", number(v.distance_se)},
+         {"p_value", number(v.p_value)},
+         {"p_holm", number(v.p_holm)},
          {"n", v.n},
          {"rule", v.rule}};
   o["thresholds"] = o["controls"] = o["findings"] = Json::array();
@@ -78,6 +80,8 @@ Verdict from_object(const Json& o, const std::string& source) {
   v.prose = o.at("prose");
   v.bounds = o.at("bounds").get<std::vector<double>>();
   v.distance_se = number_of(o, "distance_se");
+  v.p_value = number_of(o, "p_value");
+  v.p_holm = number_of(o, "p_holm");
   v.estimate_key = o.at("estimate_key");
   v.estimate_label = o.at("estimate_label");
   v.unit = o.at("unit");

@@ -281,6 +281,7 @@ def verdict(name, outcome, key, estimate, half, findings):
     return {"id": name, "question": f"Question {name}, with <tags> & signs?",
             "hypothesis": "the damage grows as a power of the tokens at fixed model size",
             "outcome": outcome, "answer": f"Answer to {name}.", "distance_se": 3.2 if known else None,
+            "p_value": 0.004 if known else None, "p_holm": 0.012 if known else None,
             "prose": f"Prose of {name}: the interval lies above 0.",
             "estimate_key": f"{name.lower()}.{key}", "estimate_label": key, "unit": "1",
             "estimate": estimate, "low": estimate - half if known else None,
@@ -288,7 +289,8 @@ def verdict(name, outcome, key, estimate, half, findings):
             "rule": "supported: interval above the minimum; refuted: below it",
             "thresholds": [{"name": "ptq_bits_min", "value": 3, "meaning": "least bits in a fit"},
                            {"name": "ptq_bits_max", "value": 6, "meaning": "most bits in a fit"},
-                           {"name": "q6_tolerance", "value": 0.1, "meaning": "largest share"}],
+                           {"name": "q6_tolerance", "value": 0.1, "meaning": "largest share"},
+                           {"name": "q6_effects", "value": 1, "meaning": "band in effects"}],
             "controls": [{"key": "several_seeds", "label": "several seeds per cell",
                           "was_run": True},
                          {"key": "token_range", "label": "tokens span 1.5 decades",
@@ -297,12 +299,15 @@ def verdict(name, outcome, key, estimate, half, findings):
 
 
 def interactions():
-    """All pairs and the triple over a grid of bits; beyond 0.1 where the bits are few."""
-    grid, found = (2, 3, 4, 6), []
+    """All pairs and the triple over a grid of bits; beyond 0.1 where the bits are few. At W2A8 one
+    site dominates."""
+    grid, found = (2, 3, 4, 6), [finding("q6.dominated.w2a8", "relative to the smaller", -0.3, 0.2),
+                                 finding("q6.dominated_independent.w2a8", "likewise", 0.3)]
 
     def add(cell, value, half):
         found.append(finding(f"q6.interaction.{cell.lower()}", f"relative interaction {cell}",
                              value, half))
+        found.append(finding(f"q6.independent.{cell.lower()}", f"independent noise {cell}", 0.02))
 
     for first, second in (("W", "A"), ("W", "KV"), ("A", "KV")):
         for x in grid:
@@ -384,6 +389,6 @@ def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_
             write_run(folder / "runs" / f"n{size}-s{seed}.h5", size, seed)
         write_arms(folder / "runs", size)
     (folder / "study.toml").write_text('[study]\nname = "synthetic"\n', encoding="utf-8")
-    text = json.dumps({"schema": 2, "verdicts": verdicts(with_constants)}, indent=2)
+    text = json.dumps({"schema": 3, "verdicts": verdicts(with_constants)}, indent=2)
     (folder / "verdict.json").write_text(text, encoding="utf-8")
     return folder

@@ -60,6 +60,15 @@ class Sections(StudyCase):
         self.assertIn("<td class=''>&lt;odd&gt; &amp; new</td><td class='num'>2</td>"
                       "<td class='num'>1 to 3</td>", part(page, "Q99"))
 
+    def test_p_values_stand_with_their_verdict_and_other_numbers_are_said_to_be_unadjusted(self):
+        def small(verdicts):
+            verdicts[1].update({"p_value": 3e-9, "p_holm": 0.06})
+        page = report.report_html(self.verdict_file(small), {}, {})
+        self.assertIn("p = 0.004 of the decision, p = 0.012 after Holm", part(page, "Q1"))
+        self.assertIn("p &lt; 0.0001 of the decision, p = 0.06", part(page, "Q2"))
+        self.assertNotIn("Holm", part(page, "Q5"))  # no estimate
+        self.assertIn(report_question.UNADJUSTED, part(page, "Q5"))
+
     def test_report_without_verdicts_still_shows_the_runs(self):
         page = report.report_html(self.verdict_file(lambda v: v.clear()), {}, {})
         self.assertIn("No question was judged", page)

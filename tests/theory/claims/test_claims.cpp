@@ -85,7 +85,7 @@ const std::set<std::string_view> of_certain_rows{
     "q5.residual.rotated",       //
     "q5.gamma_d.damage.cosine",  // an arm named cosine
     "q6.interaction.w2a2",       // 2 bits in a factorial
-    "q6.overall.wxkv",           // bits of the cache in a factorial
+    "q6.farthest.wxkv",          // bits of the cache in a factorial
 };
 
 }  // namespace

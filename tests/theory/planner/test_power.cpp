@@ -8,6 +8,7 @@
 
 #include "tests/support/near.hpp"
 #include "tests/theory/planted/runs.hpp"
+#include "tests/theory/planted/tables.hpp"
 #include "theory/questions/judge.hpp"
 
 using namespace hone;
@@ -112,6 +113,27 @@ TEST_SUITE("power") {
     CHECK(wild.inconclusive + wild.refuted > 0.2);
     CHECK(wild.half_width > 3 * of(calm, "Q1").half_width);
     CHECK_NEAR(wild.supported + wild.refuted + wild.inconclusive, 1, 1e-12, 0);
+  }
+
+  TEST_CASE("expected_power: Q6 is judged at each combination of bits, so that opposite signs do not cancel") {
+    const auto q6 = [](double interaction, double noise) {
+      Table table = pilot_table({.seeds = 3});
+      for (FactorialRow r : factorial(0, noise).factorial) {
+        const double sign = r.w_bits < r.a_bits ? 1 : r.w_bits > r.a_bits ? -1 : 0;
+        if (r.w_bits < 16 && r.a_bits < 16) r.delta *= 1 + sign * interaction;
+        r.run = fmt::format("s{}", r.seed), r.delta_se = noise * r.delta;
+        table.factorial.push_back(r);
+      }
+      std::vector<PlannedRun> runs = design(3);
+      for (PlannedRun& run : runs) run.interactions = 4;
+      return of(expected_power(pilot_of(table, thresholds()), runs, thresholds(), {.worlds = 20}), "Q6");
+    };
+    const Power both_signs = q6(0.2, 0.01);
+    CHECK(both_signs.refuted == 1);
+    CHECK_NEAR(std::abs(both_signs.truth), 0.2, 0.1, 0);
+    CHECK(q6(0, 1e-4).supported == 1);
+    CHECK(q6(0, 0.05).inconclusive > 0.9);
+    CHECK(q6(0, 0.05).half_width > q6(0, 0.05).margin);
   }
 
   TEST_CASE("expected_power: a pilot that says nothing is named as such, and equal calls give equal bits") {

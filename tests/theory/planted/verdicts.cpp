@@ -1,9 +1,11 @@
 // Worlds whose answer is known, through the judges themselves.
 #include <cmath>
+#include <functional>
 #include <string>
 
 #include "sim/base/rng.hpp"
 #include "tests/theory/planted/judged.hpp"
+#include "theory/noise/rounding.hpp"
 
 namespace hone::theory {
 namespace {
@@ -110,7 +112,8 @@ Table bent(std::uint64_t seed, double slope) {
 
 /// Factorial of weight and activation bits in which both together cost (1 + interaction) times the sum; an offset of the
 /// interaction is shared by each (N, seed).
-Table factorial(const SyntheticGrid& grid, double interaction, double shared, double own) {
+Table factorial(const SyntheticGrid& grid, const std::function<double(double w, double a)>& interaction, double shared,
+                double own) {
   Table table;
   std::uint64_t draw = 0, trajectory = 0;
   for (const double n : grid.N)
@@ -123,7 +126,7 @@ Table factorial(const SyntheticGrid& grid, double interaction, double shared, do
             FactorialRow r;
             r.run = "synthetic", r.architecture = Architecture::transformer, r.variant = "trunk";
             r.seed = seed, r.N = n, r.D = d, r.w_bits = w, r.a_bits = a;
-            r.delta = (damage(w) + damage(a)) * (w < 16 && a < 16 ? 1 + interaction + offset : 1) *
+            r.delta = (damage(w) + damage(a)) * (w < 16 && a < 16 ? 1 + interaction(w, a) + offset : 1) *
                       (1 + own * normal(Stream{grid.seed, Domain::synthetic, 0xFAC1}, draw++));
             r.delta_se = 0.02 * r.delta;
             table.factorial.push_back(r);
@@ -131,6 +134,15 @@ Table factorial(const SyntheticGrid& grid, double interaction, double shared, do
       }
   return table;
 }
+
+/// That of independent noise in channels of 64.
+double of_independent_noise(double w, double a) {
+  const double nu_w = rtn_relative_mse(static_cast<int>(w), 64), nu_a = rtn_relative_mse(static_cast<int>(a), 64);
+  return nu_w * nu_a / (nu_w + nu_a);
+}
+
+/// More than the sum where weights have the fewer bits, less where activations have: 0 on average.
+double of_both_signs(double w, double a) { return w < a ? 0.1 : w > a ? -0.1 : 0; }
 
 /// Shares of the rounding error in the six top directions, `lean` times those of a random error at each checkpoint.
 Table leaning(const SyntheticGrid& grid, double lean) {
@@ -219,12 +231,37 @@ std::vector<World> prediction_worlds() {
 }
 
 std::vector<World> composition_worlds() {
-  return {{"no interaction", "Q6", judge_composition, Outcome::supported, 0,
-           [](std::uint64_t s) { return factorial(grid_of(s), 0, 0.05, 0.03); }},
-          {"both cost a quarter more than the sum", "Q6", judge_composition, Outcome::refuted, 0.25,
-           [](std::uint64_t s) { return factorial(grid_of(s), 0.25, 0.05, 0.03); }},
-          {"no interaction, two sizes, one seed, fourfold noise", "Q6", judge_composition, Outcome::inconclusive, NAN,
-           [](std::uint64_t s) { return factorial(small_grid(s), 0, 0.2, 0.12); }}};
+  const auto world = [](const char* name, Outcome wanted, double planted, double (*interaction)(double, double),
+                        double noise) {
+    return World{name,
+                 "Q6",
+                 judge_composition,
+                 wanted,
+                 planted,
+                 [=](std::uint64_t s) {
+                   return factorial(grid_of(s), interaction, 0.05 * noise, 0.03 * noise); }};
+  };
+  constexpr double precise = 1.0 / 30;  // which resolves the interaction of independent noise
+  return {world(
+              "damages add up, precise rows", Outcome::supported, 0, [](double, double) { return 0.0; }, precise),
+          world(
+              "damages add up, rows as noisy as real ones", Outcome::inconclusive, 0,
+              [](double, double) { return 0.0; }, 1),
+          world("independent noise, precise rows: every combination is on its band", Outcome::inconclusive, NAN,
+                of_independent_noise, precise),
+          world(
+              "both cost three times the interaction of independent noise more, precise rows", Outcome::refuted, NAN,
+              [](double w, double a) { return 3 * of_independent_noise(w, a); }, precise),
+          world(
+              "both cost a quarter more than the sum", Outcome::refuted, 0.25, [](double, double) { return 0.25; }, 1),
+          world(
+              "both cost a tenth less than the sum", Outcome::refuted, -0.1, [](double, double) { return -0.1; }, 1),
+          world("a tenth more at W3A4, a tenth less at W4A3, 0 on average", Outcome::refuted, NAN, of_both_signs, 1),
+          {"damages add up, two sizes, one seed, fourfold noise", "Q6", judge_composition, Outcome::inconclusive, NAN,
+           [](std::uint64_t s) {
+             return factorial(
+                 small_grid(s), [](double, double) { return 0.0; }, 0.2, 0.12);
+           }}};
 }
 
 }  // namespace
