@@ -26,6 +26,7 @@
 #include "theory/claims/claims.hpp"
 #include "theory/questions/findings.hpp"
 #include "theory/questions/judge.hpp"
+#include "theory/rows/details.hpp"
 #include "theory/rows/study_table.hpp"
 #include "theory/rows/tables.hpp"
 
@@ -160,12 +161,12 @@ int judge_tables(const CommandOptions& options) {
   return 0;
 }
 
-/// The rows that the judges read as tables/KIND.csv.gz, so that they can be judged again without the run files.
-void write_tables(const fs::path& folder, const theory::Table& table) {
+/// All that was measured as tables/KIND.csv.gz, so that it can be judged and drawn again without the run files.
+void write_tables(const fs::path& folder, const theory::Table& judged, const theory::Details& details) {
   const fs::path tables = folder / "tables";
   ensure_writable_folder(tables);
-  for (const auto& [name, text] : theory::to_tables(table))
-    write_text_atomically(tables / (name + ".csv.gz"), gzip(text));
+  for (const auto& texts : {theory::to_tables(judged), details.texts()})
+    for (const auto& [name, text] : texts) write_text_atomically(tables / (name + ".csv.gz"), gzip(text));
   fmt::print("written: {}\n", tables.string());
 }
 
@@ -173,9 +174,11 @@ int judge_command(CommandOptions options) {
   if (!options.table.empty()) return judge_tables(options);
   const Study study = load_study(options);
   theory::Table table;
+  theory::Details details;
   Dataset rows;
   visit_measured(study, options, [&](const fs::path& path, const RunFile& run) {
     theory::append_run(table, run, path.string());
+    details.append(run, path.string());
     append_file(rows, options.out, path, run);
   });
   const std::vector<theory::Verdict> verdicts = theory::judge(table, study.thresholds);
@@ -184,7 +187,7 @@ int judge_command(CommandOptions options) {
   fmt::print("registration: {}\n", registration);
   write_answers(options.out, theory::to_json(verdicts, registration), verdicts);
   write_table(options.out, study, rows);
-  write_tables(options.out, table);
+  write_tables(options.out, table, details);
   return 0;
 }
 
@@ -257,7 +260,7 @@ void add_worker_options(CLI::App& command, CommandOptions& options) {
 namespace {
 
 std::shared_ptr<CommandOptions> with_study(CLI::App& command, const std::string& line) {
-  const auto options = std::make_shared<CommandOptions>();
+  auto options = std::make_shared<CommandOptions>();
   options->command_line = line;
   add_study_options(command, *options);
   return options;
@@ -280,7 +283,14 @@ Action judge_options(CLI::App& command, const std::string& line) {
   command.footer(
       "examples:\n"
       "  hone judge experiments/studies/demo.toml\n"
-      "  hone judge experiments/studies/reference.toml --table outputs/reference/table.csv.gz");
+      "  hone judge experiments/studies/reference.toml --table outputs/reference/table.csv.gz\n"
+      "beside verdict.json and claims.json it writes all that was measured as tables/KIND.csv.gz. --table reads "
+      "damage,\n"
+      "curvature, factorial, noise, losses, shift and schemes; checkpoints, qat, rounding, spectra, eigenvalues, "
+      "windows,\n"
+      "blocks, certificates, decode and others are complete; series is thinned to 100 updates of a run, and density "
+      "to\n"
+      "64 nodes of a probe, each the mean of its neighbours");
   return [options] { return judge_command(*options); };
 }
 

@@ -83,6 +83,15 @@ class Builder {
     return H5Screate_simple(rank, extents.data(), nullptr);
   }
 
+  /// The number of entries where no extent is a large one; otherwise 0, as HDF5's own product runs over and may be small.
+  static hsize_t small_count(hid_t shape) {
+    std::array<hsize_t, 4> extents{};
+    hsize_t count = H5Sget_simple_extent_type(shape) == H5S_NULL ? 0 : 1;
+    const int rank = H5Sget_simple_extent_dims(shape, extents.data(), nullptr);
+    for (int i = 0; i < rank; ++i) count *= extents[size_t(i)] <= 4 ? extents[size_t(i)] : 0;
+    return count;
+  }
+
   void write_dataset() {
     const hid_t stored = type(), shape = space(Extents::any), list = H5Pcreate(H5P_DATASET_CREATE);
     if (steps_.ConsumeBool()) {
@@ -93,9 +102,9 @@ class Builder {
       H5Pset_alloc_time(list, H5D_ALLOC_TIME_LATE);
     }
     const hid_t made = H5Dcreate2(place_, name(), stored, shape, H5P_DEFAULT, list, H5P_DEFAULT);
-    const hssize_t count = H5Sget_simple_extent_npoints(shape);
-    if (made >= 0 && count > 0 && count < 1000 && H5Tequal(stored, H5T_IEEE_F64LE) > 0) {
-      const std::vector<double> values(size_t(count), steps_.ConsumeFloatingPoint<double>());
+    const hsize_t count = small_count(shape);
+    if (made >= 0 && count > 0 && H5Tequal(stored, H5T_IEEE_F64LE) > 0) {
+      const std::vector<double> values(count, steps_.ConsumeFloatingPoint<double>());
       H5Dwrite(made, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
     }
     if (made >= 0) H5Dclose(made);

@@ -34,6 +34,10 @@ TEST_CASE("field: values that do not fill the rows, or lengths of too few dims, 
   Dataset rows;
   CHECK_THROWS_AS(set(rows, rise, {1.0, 2.0, 3.0}, {2}), ContractError);
   CHECK_THROWS_AS(set(rows, rise, {1.0, 2.0}), ContractError);
+  const std::string said = test::message_of<ContractError>([] {
+    (void)variable_of(rise, std::vector{1.0, 2.0, 3.0}, {2});
+  });
+  CHECK_MESSAGE(test::mentions(said, "field /g/rise: 3 values do not fill 2 rows"), said);
   CHECK(rows.variables().empty());
 }
 

@@ -61,6 +61,7 @@ class Redraw {
   Sites<LossRow> losses_;
   Sites<ShiftRow> shift_;
   Sites<SchemeRow> schemes_;
+  Sites<InjectionRow> injection_;
 };
 
 }  // namespace hone::theory

@@ -32,6 +32,7 @@ constexpr Words words[] = {
     {Control::noise_random, "noise_random", "noise of equal energy in subspace random"},
     {Control::noise_complement, "noise_complement", "noise of equal energy in subspace complement"},
     {Control::noise_isotropic, "noise_isotropic", "noise of equal energy in subspace isotropic"},
+    {Control::injection_spaces, "injection_spaces", "noise of equal predicted rise in four parts of the spectrum"},
     {Control::proportional_cooldowns, "proportional_cooldowns", "cooldowns of a length proportional to the tokens"},
     {Control::fixed_cooldowns, "fixed_cooldowns", "cooldowns of one length"},
     {Control::weight_averages, "weight_averages", "weight averages"},

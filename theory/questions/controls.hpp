@@ -32,6 +32,7 @@ enum class Control {
   noise_random,
   noise_complement,
   noise_isotropic,
+  injection_spaces,
   // cause
   proportional_cooldowns,
   fixed_cooldowns,

@@ -118,8 +118,8 @@ const GrowthRival* best_levelling(const Growth& growth, const Thresholds& thresh
 
 GrowthEvidence evidence_of(const Growth& growth, const Thresholds& thresholds) {
   const GrowthRival* levelling = best_levelling(growth, thresholds);
-  GrowthEvidence evidence{growth.parameters[1], levelling != nullptr, growth.bend.high < 0, growth.change, growth.last,
-                          growth.bend};
+  GrowthEvidence evidence{growth.parameters[1], levelling != nullptr, growth.bend.high < 0,
+                          growth.change,        growth.last,          growth.bend};
   if (levelling != nullptr) evidence.levelling = levelling->contrast.difference;
   return evidence;
 }

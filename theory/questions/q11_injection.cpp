@@ -122,8 +122,9 @@ Verdict judge_injection(const Table& table, const Thresholds& thresholds) {
     if (is_judged) add_control(v, Control::injection_spaces, found.size() >= std::size(judged_spaces));
     if (by_rise == found.end()) continue;
     for (const auto& [rise, ratios] : by_rise->second)
-      add_finding(v, {fmt::format("ratio.{}.rise_{}", space, key_number(rise)),
-                      fmt::format("measured over predicted, {}, {:g} nats", space, rise)},
+      add_finding(v,
+                  {fmt::format("ratio.{}.rise_{}", space, key_number(rise)),
+                   fmt::format("measured over predicted, {}, {:g} nats", space, rise)},
                   ratios.mean(interval_options(thresholds)));
     add_end(v, space, by_rise->second, thresholds);
     const auto at = claimed(by_rise->second, thresholds);

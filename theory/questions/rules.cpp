@@ -462,7 +462,8 @@ const Rule<InjectionEvidence>& injection_rule() {
   static const Rule<InjectionEvidence> rule{
       "equal predicted rise, equal rise",
       "supported: the intervals of measured over predicted rise in the top, next, random and complementary "
-      "eigendirections, at the largest predicted rise up to q11_rise, all inside 1 ± q11_tolerance; refuted: one of them "
+      "eigendirections, at the largest predicted rise up to q11_rise, all inside 1 ± q11_tolerance; refuted: one of "
+      "them "
       "disjoint from it; all intervals hold together at the level; inconclusive otherwise",
       "Yes: up to that rise only the second-order rise of a direction matters.",
       "No: in some directions noise costs more or less than its second-order rise.",
@@ -477,18 +478,12 @@ std::vector<RuleOfQuestion> all_rules() {
   const auto named = [](const char* question, const auto& rule) {
     return RuleOfQuestion{question, rule.name, rule.sentence};
   };
-  return {named("Q1", damage_growth_rule()),
-          named("Q2", sharpness_growth_rule()),
-          named("Q3", prediction_rule()),
-          named("Q4", direction_rule()),
-          named("Q5", cause_rule()),
-          named("Q6", composition_rule()),
-          named("Q7", forms_rule()),
-          named("Q8", precision_rule()),
-          named("Q8", information_rule()),
-          named("Q9", ratio_rule()),
-          named("Q10", plateau_rule()),
-          {"all", "Holm's correction", holm_sentence}};
+  return {named("Q1", damage_growth_rule()), named("Q2", sharpness_growth_rule()),
+          named("Q3", prediction_rule()),    named("Q4", direction_rule()),
+          named("Q5", cause_rule()),         named("Q6", composition_rule()),
+          named("Q7", forms_rule()),         named("Q8", precision_rule()),
+          named("Q8", information_rule()),   named("Q9", ratio_rule()),
+          named("Q10", plateau_rule()),      {"all", "Holm's correction", holm_sentence}};
 }
 
 }  // namespace hone::theory

@@ -152,4 +152,25 @@ std::string to_csv(const Dataset& table, const std::string& dim, const std::vect
   return fmt::format("{}\n", fmt::join(lines, "\n"));
 }
 
+void CsvTable::add(const std::string& column, double value) { add_cell(column, cell_of(value)); }
+void CsvTable::add(const std::string& column, std::int64_t value) { add_cell(column, cell_of(value)); }
+void CsvTable::add(const std::string& column, const std::string& value) { add_cell(column, cell_of(value)); }
+
+void CsvTable::add_cell(const std::string& column, std::string cell) {
+  const auto [at, is_new] = places_.try_emplace(column, names_.size());
+  if (is_new) names_.push_back(column), columns_.emplace_back();
+  columns_[at->second].push_back(std::move(cell));
+}
+
+std::string CsvTable::text() const {
+  std::string text = fmt::format("{}\n", fmt::join(names_, ","));
+  for (std::size_t j = 0; j < columns_.size(); ++j)
+    EXPECTS(columns_[j].size() == rows(), "column {} has {} cells and {} has {}", names_[j], columns_[j].size(),
+            names_[0], rows());
+  for (std::size_t i = 0; i < rows(); ++i)
+    for (std::size_t j = 0; j < columns_.size(); ++j)
+      text.append(columns_[j][i]).append(j + 1 < columns_.size() ? "," : "\n");
+  return text;
+}
+
 }  // namespace hone::theory

@@ -1,7 +1,9 @@
 // Comma-separated values (RFC 4180): columns with names in the first line.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,5 +51,25 @@ Csv read_csv(const std::filesystem::path& path);
 /// fewest digits that give the same float64 back; NaN is an empty cell.
 /// expects  every name is a column of the table
 std::string to_csv(const Dataset& table, const std::string& dim, const std::vector<std::string>& names);
+
+/// A table under construction, cell by cell. Columns stand in the order of their first cells, and are written as by
+/// to_csv.
+class CsvTable {
+ public:
+  void add(const std::string& column, double value);
+  void add(const std::string& column, std::int64_t value);
+  void add(const std::string& column, const std::string& value);
+
+  std::size_t rows() const { return columns_.empty() ? 0 : columns_[0].size(); }
+  /// expects  every column has as many cells
+  std::string text() const;
+
+ private:
+  void add_cell(const std::string& column, std::string cell);
+
+  std::map<std::string, std::size_t> places_;
+  std::vector<std::string> names_;
+  std::vector<std::vector<std::string>> columns_;
+};
 
 }  // namespace hone::theory

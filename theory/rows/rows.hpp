@@ -61,9 +61,9 @@ struct Subject {
   double weight_decay = 0;
   double sam_rho = 0;           ///< radius of sharpness-aware minimization
   double gradient_penalty = 0;  ///< factor of the gradient norm in the training loss
-  double horizon = 0;        ///< tokens for which the schedule was laid out
-  double step = 0;           ///< updates of the optimizer up to this checkpoint
-  double train_w_bits = 16;  ///< precision in training up to this checkpoint; 16 = full
+  double horizon = 0;           ///< tokens for which the schedule was laid out
+  double step = 0;              ///< updates of the optimizer up to this checkpoint
+  double train_w_bits = 16;     ///< precision in training up to this checkpoint; 16 = full
   double train_a_bits = 16;
   double train_kv_bits = 16;
   std::string method;        ///< of training at low precision: qat | lsq | bitnet; empty at full precision
@@ -150,6 +150,16 @@ struct SchemeRow : Subject {
   double quadratic = 0;  ///< ½ e'He in the scheme's coordinates
 };
 
+/// Damage of noise that second order gives one rise in every part of the spectrum.
+struct InjectionRow : Subject {
+  std::string subspace;  ///< top | next | random | complement | negative
+  double rise = 0;       ///< absolute second-order rise of each draw
+  double energy = 0;     ///< mean squared length
+  double predicted = 0;  ///< mean second-order rise with its sign; NaN: the spectrum has no such direction
+  double delta = 0;
+  double delta_se = 0;
+};
+
 struct Table {
   std::vector<PtqRow> ptq;
   std::vector<SharpnessRow> sharpness;
@@ -158,12 +168,13 @@ struct Table {
   std::vector<LossRow> losses{};
   std::vector<ShiftRow> shift{};
   std::vector<SchemeRow> schemes{};
+  std::vector<InjectionRow> injection{};
 };
 
 /// Appends the rows of one run. Groups that the run did not measure are skipped; columns and options of later
 /// versions of the schema that it lacks leave the defaults of the row.
 /// expects groups as written by hone: /manifest, /options, /checkpoints, /qat, /ptq, /curvature, /factorial, /noise, /shift,
-///         /schemes
+///         /schemes, /injection
 /// errors  FormatError naming the run, the group and the dataset
 void append_run(Table& table, const RunFile& run, const std::string& source);
 

@@ -9,6 +9,11 @@
 
 namespace hone::theory {
 
+class CsvTable;
+
+/// Begins a row of a table with the columns of its subject.
+void add_subject(CsvTable& table, const Subject& subject);
+
 /// The tables as CSV texts by name: damage, curvature, factorial, noise, losses, shift, schemes; those without rows are
 /// left out. Each row begins with the columns of its subject.
 /// ensures  from_tables of these files gives back the same rows, bit for bit

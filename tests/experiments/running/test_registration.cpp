@@ -60,6 +60,8 @@ TEST_CASE("register: what changed after the registration is named") {
   const Said said = place.says("judge");
   CHECK_MESSAGE(mentions(said.out, "registered, but since then: other thresholds, 1 runs were made without it"),
                 said.out);
+  place.write("out/registration.json", replaced(text, "\"question\": \"Q10\"", "\"question\": \"Q11\""));
+  CHECK(mentions(place.says("judge").out, "since then: other rules, 1 runs were made without it"));
   place.write("out/registration.json", "{}");
   CHECK(mentions(place.says("judge").err, "is no registration of schema 1"));
 }

@@ -20,6 +20,11 @@ TEST_SUITE("questions") {
     const LateRegime by_loss(table, thresholds);
     CHECK(std::isnan(by_loss.knee_tokens()));
     for (const PtqRow& r : table.ptq) CHECK(by_loss.contains(r) == (r.D >= 5e7));
+    LossRow unrounded;  // of a checkpoint whose damage was not measured
+    unrounded.run = "unrounded", unrounded.D = 1e6, unrounded.loss = 1;
+    table.losses = {unrounded};
+    CHECK_FALSE(by_loss.contains(unrounded));
+    CHECK(LateRegime(table, thresholds).contains(unrounded));
   }
 
   TEST_CASE("regime: a trace that rises on as one power has no late regime of its own") {

@@ -33,7 +33,37 @@ TEST_SUITE("questions") {
     CHECK(settled.checkpoints_in_warmup > 0);
     for (const PtqRow& r : settled.table.ptq) CHECK(r.D >= 2e6);
     CHECK(settle(warming(0.9995)).in_warmup == 0);
+    CHECK(settle(warming(0.998)).in_warmup == settled.in_warmup);
     CHECK(settle(planted({})).in_warmup == 0);  // a rate that is not known
+  }
+
+  TEST_CASE("settled: every kind of row is dropped in the warm-up, and kept after it") {
+    for (const double rate : {0.5, 1.0}) {
+      Subject s;
+      s.D = 1e6, s.schedule = "constant", s.peak_lr = 3e-3, s.lr = rate * s.peak_lr;
+      const Table all{{{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}};
+      const Table kept = settle(all).table;
+      const size_t rows = rate < 1 ? 0 : 1;
+      CHECK(kept.ptq.size() == rows);
+      CHECK(kept.sharpness.size() == rows);
+      CHECK(kept.factorial.size() == rows);
+      CHECK(kept.noise.size() == rows);
+      CHECK(kept.losses.size() == rows);
+      CHECK(kept.shift.size() == rows);
+      CHECK(kept.schemes.size() == rows);
+    }
+  }
+
+  TEST_CASE("settled: a branch that left in the warm-up is dropped where only the loss of its trunk was measured") {
+    Table table;
+    LossRow trunk;
+    trunk.run = "a", trunk.D = 1e6, trunk.schedule = "constant", trunk.peak_lr = 3e-3, trunk.lr = 1e-3;
+    PtqRow branch;
+    branch.run = "a", branch.kind = Kind::cooldown, branch.D = 1.2e6, branch.branched_at = 1e6;
+    table.losses = {trunk}, table.ptq = {branch};
+    CHECK(settle(table).table.ptq.empty());
+    table.losses[0].lr = trunk.peak_lr;
+    CHECK(settle(table).table.ptq.size() == 1);
   }
 
   TEST_CASE("settled: a schedule that decays is judged at its end, so that its rate says nothing of a warm-up") {

@@ -1,6 +1,6 @@
 #include "theory/rows/tables.hpp"
 
-#include <cstring>
+#include <cmath>
 
 #include "sim/base/error.hpp"
 #include "sim/base/gzip.hpp"
@@ -50,6 +50,17 @@ TEST_SUITE("rows") {
       CHECK(read.ptq[1].seed == table.ptq[1].seed);
       CHECK(read.shift[0].shifted_data == table.shift[0].shifted_data);
     }
+  }
+
+  TEST_CASE("tables: a number or a text that an older table lacks has the value of a row that does not know it") {
+    const test::TemporaryFolder folder;
+    folder.write("damage.csv", "run,architecture,seed,params,tokens,kind,bits\na,mlp,3,100,2000,trunk,4\n");
+    const Table read = from_tables(folder.path());
+    REQUIRE(read.ptq.size() == 1);
+    CHECK(read.ptq[0].P == 4);
+    CHECK(read.ptq[0].arm == "main");
+    CHECK(std::isnan(read.ptq[0].remainder_se));
+    CHECK(read.ptq[0].train_w_bits == 16);
   }
 
   TEST_CASE("tables: a folder without tables, and a cell that is no number, are named") {

@@ -1,0 +1,123 @@
+#include "theory/rows/layouts.hpp"
+
+#include "sim/record/schema.hpp"
+
+namespace hone::theory {
+namespace {
+
+using schema::axis::bits, schema::axis::checkpoint;
+
+/// Named in a table as in run files.
+template <class Row, class T>
+Entry<Row> entry(const Field<T>& field, double Row::*member) {
+  return {field.name, member, field};
+}
+template <class Row>
+Entry<Row> entry(const Field<std::string>& field, std::string Row::*member) {
+  return {field.name, member, field};
+}
+
+}  // namespace
+
+template <>
+Layout<PtqRow> layout_of() {
+  constexpr const schema::Ptq& f = schema::ptq;
+  return {"damage",
+          f.group,
+          {checkpoint, bits},
+          {entry(f.bits, &PtqRow::P),
+           entry(schema::checkpoints.loss_nats, &PtqRow::loss),
+           entry(f.delta_nats, &PtqRow::delta),
+           entry(f.delta_se_nats, &PtqRow::delta_se),
+           entry(f.predicted_nats, &PtqRow::predicted),
+           entry(f.predicted_se_nats, &PtqRow::predicted_se),
+           {"predicted_probes", &PtqRow::predicted_probes, schema::curvature.trace_probes},
+           entry(f.gradient_nats, &PtqRow::gradient),
+           entry(f.remainder_se_nats, &PtqRow::remainder_se),
+           entry(f.quadratic_nats, &PtqRow::quadratic),
+           entry(f.mean_step2, &PtqRow::mean_step2)}};
+}
+
+template <>
+Layout<SharpnessRow> layout_of() {
+  constexpr const schema::Curvature& f = schema::curvature;
+  return {"curvature",
+          f.group,
+          {checkpoint},
+          {entry(f.trace, &SharpnessRow::trace),
+           entry(f.trace_se, &SharpnessRow::trace_se),
+           {"lambda_max", &SharpnessRow::lambda_max, {}},
+           {"frobenius", &SharpnessRow::frobenius, {}},
+           entry(schema::checkpoints.weight_norm2, &SharpnessRow::weight_norm2),
+           {"weighted_trace", &SharpnessRow::weighted_trace, {}},
+           {"preconditioned_lambda_max", &SharpnessRow::preconditioned, schema::preconditioned.lambda_max},
+           entry(schema::preconditioned.stability_threshold, &SharpnessRow::stability)}};
+}
+
+template <>
+Layout<FactorialRow> layout_of() {
+  constexpr const schema::Factorial& f = schema::factorial;
+  return {"factorial",
+          f.group,
+          {checkpoint, schema::axis::cell},
+          {entry(f.w_bits, &FactorialRow::w_bits), entry(f.a_bits, &FactorialRow::a_bits),
+           entry(f.kv_bits, &FactorialRow::kv_bits), entry(f.delta_nats, &FactorialRow::delta),
+           entry(f.delta_se_nats, &FactorialRow::delta_se)}};
+}
+
+template <>
+Layout<NoiseRow> layout_of() {
+  constexpr const schema::Noise& f = schema::noise;
+  return {"noise",
+          f.group,
+          {checkpoint, schema::axis::subspace, schema::axis::amplitude},
+          {entry(f.subspace, &NoiseRow::subspace), entry(f.energy, &NoiseRow::energy),
+           entry(f.delta_nats, &NoiseRow::delta), entry(f.delta_se_nats, &NoiseRow::delta_se),
+           entry(f.predicted_nats, &NoiseRow::predicted), entry(f.residual_share, &NoiseRow::residual_share),
+           entry(f.null_share, &NoiseRow::null_share), entry(f.curvature_share, &NoiseRow::curvature_share),
+           entry(f.curvature_null_share, &NoiseRow::curvature_null_share)}};
+}
+
+template <>
+Layout<LossRow> layout_of() {
+  constexpr const schema::Checkpoints& f = schema::checkpoints;
+  return {
+      "losses", f.group, {checkpoint}, {entry(f.loss_nats, &LossRow::loss), entry(f.loss_se_nats, &LossRow::loss_se)}};
+}
+
+template <>
+Layout<ShiftRow> layout_of() {
+  constexpr const schema::Shift& f = schema::shift;
+  return {"shift",
+          f.group,
+          {checkpoint, bits},
+          {{"shifted_data", &ShiftRow::shifted_data, {}},
+           entry(f.bits, &ShiftRow::P),
+           entry(f.loss_nats, &ShiftRow::loss),
+           entry(f.delta_nats, &ShiftRow::delta),
+           entry(f.delta_se_nats, &ShiftRow::delta_se)}};
+}
+
+template <>
+Layout<SchemeRow> layout_of() {
+  constexpr const schema::Schemes& f = schema::schemes;
+  return {"schemes",
+          f.group,
+          {schema::axis::entry},
+          {entry(f.scheme, &SchemeRow::scheme), entry(f.bits, &SchemeRow::P), entry(f.delta_nats, &SchemeRow::delta),
+           entry(f.delta_se_nats, &SchemeRow::delta_se), entry(f.gradient_nats, &SchemeRow::gradient),
+           entry(f.quadratic_nats, &SchemeRow::quadratic)}};
+}
+
+template <>
+Layout<InjectionRow> layout_of() {
+  constexpr const schema::Injection& f = schema::injection;
+  return {"injection",
+          f.group,
+          {checkpoint, schema::axis::subspace, schema::axis::amplitude},
+          {entry(f.subspace, &InjectionRow::subspace), entry(f.rise_nats, &InjectionRow::rise),
+           entry(f.energy, &InjectionRow::energy), entry(f.predicted_nats, &InjectionRow::predicted),
+           entry(f.delta_nats, &InjectionRow::delta), entry(f.delta_se_nats, &InjectionRow::delta_se)}};
+}
+
+}  // namespace hone::theory
