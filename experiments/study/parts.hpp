@@ -126,7 +126,10 @@ struct TrainSpec {
   std::int64_t warmup_steps = 50;
   std::string optimizer = "adamw";  ///< adamw | sgd
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_norm = 1.0, final_lr_ratio = 0.0;
-  double ema_decay = 0.0;                          ///< above 0: the average is measured too, as variant ema
+  double sam_rho = 0;  ///< above 0: radius of sharpness-aware minimization (Foret et al. 2021)
+  double gradient_penalty =
+      0;                   ///< above 0: this times the norm of the gradient is added to the loss (Zhao et al. 2022)
+  double ema_decay = 0.0;  ///< above 0: the average is measured too, as variant ema
   std::int64_t lawa_window = 0, lawa_every = 100;  ///< above 0: variant lawa
   std::int64_t chunk_rows = 256;                   ///< tokens per unit of parallel work
 

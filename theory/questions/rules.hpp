@@ -156,17 +156,17 @@ struct RuleOfQuestion {
 /// Every rule in the order of the questions, and the correction for their number.
 std::vector<RuleOfQuestion> all_rules();
 
-const GrowthRule& damage_growth_rule();           ///< Q1
-const GrowthRule& sharpness_growth_rule();        ///< Q2
-const IntervalRule& prediction_rule();            ///< Q3
-const IntervalRule& direction_rule();             ///< Q4
-const Rule<CauseEvidence>& cause_rule();          ///< Q5
-const IntervalRule& composition_rule();           ///< Q6
-const Rule<FormsEvidence>& forms_rule();          ///< Q7
-const Rule<PrecisionEvidence>& precision_rule();  ///< Q8
-const Rule<Interval>& information_rule();         ///< Q8, of ln (fitted scale over that of the information)
-const Rule<RatioEvidence>& ratio_rule();          ///< Q9
-const Rule<PlateauEvidence>& plateau_rule();      ///< Q10
-const Rule<InjectionEvidence>& injection_rule();  ///< Q11
+const GrowthRule& damage_growth_rule();               ///< Q1
+const GrowthRule& sharpness_growth_rule();            ///< Q2
+const IntervalRule& prediction_rule();                ///< Q3
+const IntervalRule& direction_rule();                 ///< Q4
+const Rule<CauseEvidence>& cause_rule();              ///< Q5
+const Rule<CompositionEvidence>& composition_rule();  ///< Q6
+const Rule<FormsEvidence>& forms_rule();              ///< Q7
+const Rule<PrecisionEvidence>& precision_rule();      ///< Q8
+const Rule<Interval>& information_rule();             ///< Q8, of ln (fitted scale over that of the information)
+const Rule<RatioEvidence>& ratio_rule();              ///< Q9
+const Rule<PlateauEvidence>& plateau_rule();          ///< Q10
+const Rule<InjectionEvidence>& injection_rule();      ///< Q11
 
 }  // namespace hone::theory

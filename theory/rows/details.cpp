@@ -160,6 +160,7 @@ const std::vector<DetailKind>& detail_kinds() {
       {"blocks", schema::curvature.group, {axis::checkpoint, axis::block}},
       {"certificates", schema::curvature.group, {axis::checkpoint, axis::certificate}},
       {"preconditioned", schema::preconditioned.group, {axis::checkpoint}},
+      {"injection_spaces", schema::injection.group, {axis::checkpoint, axis::subspace}},
       {"scheme_entries", schema::schemes.group, {axis::entry}},
       {"scheme_blocks", schema::scheme_blocks.group, {axis::entry, axis::block}},
       {"decode", schema::decode.group, {axis::policy, axis::octave}},

@@ -166,7 +166,7 @@ TEST_SUITE("rows") {
     run.groups[schema::series.group] = series;
     const Csv curve = csv_of(run, "series");
     CHECK(curve.rows() == 91);
-    CHECK(curve.integer(1, curve.column("step")) == 12);
+    CHECK(curve.integer(1, curve.column("series_step")) == 12);
     CHECK(std::isnan(curve.number(0, curve.column("loss_nats"))));  // not recorded
   }
 
