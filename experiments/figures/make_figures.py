@@ -7,6 +7,7 @@ from composition import composition_figure, draw_damage
 from decode import decode_figure
 from growth import (damage_points, draw_growth, growth_figure, law_of_damage, law_of_sharpness,
                     sharpness_points)
+from injection import injection_figure
 from loss import draw_loss, loss_figure
 from mediators import mediators_figure
 from noise import noise_figure
@@ -88,6 +89,7 @@ FIGURES = {
     "split": split_figure,
     "mediators": mediators_figure,
     "noise": noise_figure,
+    "injection": injection_figure,
     "schedules": schedules_figure,
     "transfer": transfer_figure,
     "composition": composition_figure,

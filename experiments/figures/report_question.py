@@ -18,7 +18,7 @@ GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curva
                "Q6": {"factorial", "checkpoints"}, "Q7": {"ptq", "checkpoints"},
                "Q8": {"qat", "checkpoints"},
                "Q9": {"ptq", "curvature", "preconditioned", "checkpoints"},
-               "Q10": {"ptq", "curvature", "checkpoints"}}
+               "Q10": {"ptq", "curvature", "checkpoints"}, "Q11": {"injection"}}
 
 
 def badge(verdict):

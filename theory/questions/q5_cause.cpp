@@ -126,6 +126,19 @@ std::vector<Trial> run_trials(Verdict& v, const std::vector<Contrast>& contrasts
   return trials;
 }
 
+/// The same contrasts against the trunk where it has the loss of the row: a detail, for arms that learn slower.
+void add_equal_loss(Verdict& v, const std::vector<PtqRow>& rows, const ArmNames& names, const Thresholds& thresholds) {
+  const IntervalOptions options = interval_options(thresholds);
+  for (const Contrast& c : contrasts_with_trunk(rows, names, thresholds, Peer::equal_loss)) {
+    if (c.rows.empty()) continue;
+    const std::vector<RowKey> keys = keys_of(c.rows);
+    add_finding(v, {"equal_loss.damage." + c.key, "ln delta at equal loss, " + c.name + " - trunk", "ln"},
+                mean_interval(keys, c.delta, c.sigma, options));
+    add_finding(v, {"equal_loss.predicted." + c.key, "ln predicted at equal loss, " + c.name + " - trunk", "ln"},
+                mean_interval(keys, c.predicted, c.sigma, options));
+  }
+}
+
 /// Which contrasts a sceptic would ask for, and whether any of their kind became a trial.
 void add_trial_controls(Verdict& v, const std::vector<Trial>& trials) {
   std::set<Change> tried;
@@ -298,6 +311,7 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
   const Dose dose = dose_response(contrasts, thresholds);
   add_dose(v, dose);
   add_courses(v, contrasts, thresholds);
+  add_equal_loss(v, selected, names, thresholds);
   add_trial_controls(v, trials);
   add_traces(v, table.sharpness, names, thresholds);
   const auto exponents = token_exponents(prediction_columns(selected, thresholds), names, slope, thresholds,

@@ -26,27 +26,31 @@ bool is_trunk(const Subject& s) { return s.kind == Kind::trunk && s.variant == "
 double bits_of(const Subject&) { return 0; }
 double bits_of(const PtqRow& r) { return r.P; }
 
+/// Where a row lies along its curve; more training lies to the right.
+double place_of(const SharpnessRow& r, Peer) { return std::log(r.D); }
+double place_of(const PtqRow& r, Peer peer) { return peer == Peer::equal_tokens ? std::log(r.D) : -r.loss; }
+
 /// Curves of one quantity over all trunks.
 template <class Row, class Value>
-std::map<CurveKey, Curve> trunk_curves(const std::vector<Row>& rows, Value&& value) {
+std::map<CurveKey, Curve> trunk_curves(const std::vector<Row>& rows, Peer peer, Value&& value) {
   std::map<CurveKey, Curve> curves;
   for (const Row& r : rows) {
     if (!is_trunk(r)) continue;
-    curves[{r.arm, r.model, r.N, r.seed, bits_of(r)}].add(std::log(r.D), value(r));
+    curves[{r.arm, r.model, r.N, r.seed, bits_of(r)}].add(place_of(r, peer), value(r));
     // A model without a name is found under the same key; it may not count twice.
     if (r.arm == "main" && r.model != any_model)
-      curves[{r.arm, any_model, r.N, r.seed, bits_of(r)}].add(std::log(r.D), value(r));
+      curves[{r.arm, any_model, r.N, r.seed, bits_of(r)}].add(place_of(r, peer), value(r));
   }
   return curves;
 }
 
 /// The base of a row: its own trunk for what left it, the main trunk for the trunk of another arm.
 template <class Row>
-double base_of(const std::map<CurveKey, Curve>& curves, const Row& r) {
+double base_of(const std::map<CurveKey, Curve>& curves, const Row& r, Peer peer) {
   const CurveKey key = is_trunk(r) ? CurveKey{"main", any_model, r.N, r.seed, bits_of(r)}
                                    : CurveKey{r.arm, r.model, r.N, r.seed, bits_of(r)};
   const auto curve = curves.find(key);
-  return curve == curves.end() ? nan : curve->second.at(std::log(r.D));
+  return curve == curves.end() ? nan : curve->second.at(place_of(r, peer));
 }
 
 bool is_base(const Subject& s) { return is_trunk(s) && s.arm == "main"; }
@@ -127,16 +131,16 @@ std::set<Change> ArmNames::changes_of(const Subject& s) const {
 }
 
 std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, const ArmNames& names,
-                                           const Thresholds& thresholds) {
-  const auto delta = trunk_curves(selected, [](const PtqRow& r) { return std::log(r.delta); });
-  const auto predicted = trunk_curves(selected, [](const PtqRow& r) { return std::log(r.predicted); });
+                                           const Thresholds& thresholds, Peer peer) {
+  const auto delta = trunk_curves(selected, peer, [](const PtqRow& r) { return std::log(r.delta); });
+  const auto predicted = trunk_curves(selected, peer, [](const PtqRow& r) { return std::log(r.predicted); });
   std::map<std::string, Contrast> contrasts;
   for (const PtqRow& r : selected) {
     if (!names.is_contrast(r)) continue;
     Contrast& c = contrasts[names.of(r)];
     c.key = names.key_of(r);
     c.changes.merge(names.changes_of(r));
-    const double base = base_of(delta, r), base_predicted = base_of(predicted, r);
+    const double base = base_of(delta, r, peer), base_predicted = base_of(predicted, r, peer);
     if (!std::isfinite(base) || !std::isfinite(base_predicted)) {
       ++c.unmatched;
       continue;
@@ -199,11 +203,11 @@ std::vector<TraceContrast> trace_contrasts(const std::vector<SharpnessRow>& all,
   std::vector<SharpnessRow> rows;
   for (const SharpnessRow& r : all)
     if (r.is_transformer() && is_comparable(r) && r.trace > 0 && std::isfinite(r.trace) && r.D > 0) rows.push_back(r);
-  const auto curves = trunk_curves(rows, [](const SharpnessRow& r) { return std::log(r.trace); });
+  const auto curves = trunk_curves(rows, Peer::equal_tokens, [](const SharpnessRow& r) { return std::log(r.trace); });
   std::map<std::string, TraceContrast> contrasts;
   for (const SharpnessRow& r : rows) {
     if (!names.is_contrast(r)) continue;
-    const double base = base_of(curves, r);
+    const double base = base_of(curves, r, Peer::equal_tokens);
     if (!std::isfinite(base)) continue;
     TraceContrast& c = contrasts[names.of(r)];
     c.key = names.key_of(r);

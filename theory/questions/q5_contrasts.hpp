@@ -62,12 +62,15 @@ class ArmNames {
   std::vector<Subject> main_;  ///< one trunk subject of the main arm for each size
 };
 
+/// What a row and its base have in common beside size and seed.
+enum class Peer { equal_tokens, equal_loss };
+
 /// Contrasts of all branches and averages with their own trunk, and of the trunks of all other arms with the main
 /// trunk of equal size and seed.
-/// math    the base is interpolated in ln D between checkpoints and never extrapolated
+/// math    the base is interpolated between checkpoints, in ln D or in the loss, and never extrapolated
 /// ensures in the order of the names; rows selected as select_predicted does
 std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, const ArmNames& names,
-                                           const Thresholds& thresholds);
+                                           const Thresholds& thresholds, Peer peer = Peer::equal_tokens);
 
 /// Rotated against given coordinates, both rounded to nearest, at one checkpoint and width. A rotation leaves the
 /// function and the spectrum of the Hessian as they are and changes the steps; the prediction is ½ e'He of the error

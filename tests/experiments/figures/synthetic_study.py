@@ -126,6 +126,24 @@ def write_noise(file, rng, trace):
         "predicted_nats": (("checkpoint", "subspace", "amplitude"), predicted)})
 
 
+def write_injection(file, rng, trace):
+    """Ratios of 1 but in the top directions, where they rise with the predicted rise."""
+    spaces = ("top", "next", "random", "complement", "negative")
+    rises = np.array([1e-4, 1e-3, 1e-2, 1e-1])
+    sign = np.array([1, 1, 1, 1, -1.0])[None, :, None]
+    predicted = np.repeat(sign * rises[None, None], len(trace), 0)
+    ratio = 1 + np.array([3.0, 0, 0, 0, 0])[None, :, None] * rises[None, None]
+    delta = predicted * ratio * np.exp(0.01 * rng.normal(size=predicted.shape))
+    predicted[:, 4, :] = np.where(np.arange(len(trace))[:, None] == 0, np.nan, predicted[:, 4, :])
+    dims = ("checkpoint", "subspace", "amplitude")
+    write_group(file, "injection", {"checkpoint": len(trace), "subspace": 5, "amplitude": 4}, {
+        "subspace": (("subspace",), np.array(spaces, dtype=h5py.string_dtype())),
+        "rise_nats": (("amplitude",), rises),
+        "curvature": (("checkpoint", "subspace"), np.outer(trace, [9, 3, 1, 0.5, -0.1])),
+        "energy": (dims, np.abs(predicted) * 2), "predicted_nats": (dims, predicted),
+        "delta_nats": (dims, delta), "delta_se_nats": (dims, 0.02 * np.abs(delta))})
+
+
 def write_schemes(file, trace):
     """Damage 4^-bits; gptq at 0.6 of rtn; second order right; one format at 4.25 bits."""
     names, bits = zip(*[(s, b) for s in ("rtn", "gptq", "rotate+gptq") for b in (8, 6, 4, 3, 2)],
@@ -236,6 +254,7 @@ def write_run(path, size, seed, architecture="transformer", trunk=7, options=Non
         write_ptq(file, rng, trace, step)
         write_factorial(file, rng, trace)
         write_noise(file, rng, trace)
+        write_injection(file, rng, trace)
         write_shift(file, rng, trace, loss_at(size, at))
         if seed == 1 and architecture == "transformer" and trunk == 7:
             write_schemes(file, trace[tokens.size - 1])
@@ -378,7 +397,8 @@ def verdicts(with_constants):
                     [finding("q9.damage.difference", "gamma_D - gamma_N of the damage", 0.6, 0.15),
                      finding("q9.late.damage.difference", "the same, late", 0.1, 0.3),
                      finding("q9.damage.gamma_d", "gamma_D of the damage", 0.75, 0.1)]),
-            verdict("Q10", "inconclusive", "exponent", -0.95, 0.3, [])]
+            verdict("Q10", "inconclusive", "exponent", -0.95, 0.3, []),
+            verdict("Q11", "refuted", "worst_ratio", 1.03, 0.02, [])]
 
 
 def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_constants=False):

@@ -10,6 +10,7 @@ import numpy as np
 
 import breakdown
 import growth
+import injection
 import mediators
 import per_bit
 import plateau
@@ -73,6 +74,23 @@ class Plateau(StudyCase):
             path.unlink()
         with self.assertRaisesRegex(Absent, "two rates"):
             plateau.plateau_figure(read_study(self.folder))
+
+
+class Injection(StudyCase):
+    def test_ratios_are_of_the_fewest_and_the_most_tokens_and_lost_directions_are_left_out(self):
+        points = injection.points_of(read_study(self.folder))
+        panels = injection.at_tokens(points)
+        tokens = sorted({p[0].tokens for p in points})
+        self.assertEqual(list(panels), [tokens[0], tokens[-1]])
+        self.assertNotIn("negative", {p[1] for p in panels[tokens[0]]})
+        top = [p[3] for p in points if p[1] == "top" and p[2] == 0.1]
+        self.assertAlmostEqual(np.median(top), 1.3, delta=0.02)
+
+    def test_a_study_without_it_has_no_such_figure(self):
+        for path in self.folder.glob("runs/*.h5"):
+            edit(path, lambda f: f.pop("injection", None))
+        with self.assertRaisesRegex(Absent, "injection|injected"):
+            injection.injection_figure(read_study(self.folder))
 
 
 class Transfer(StudyCase):

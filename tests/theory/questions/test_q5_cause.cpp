@@ -142,6 +142,27 @@ TEST_SUITE("questions") {
     CHECK_FALSE(control(v, Control::weight_averages));
   }
 
+  TEST_CASE("Q5: at equal loss an arm that only learns slower changes nothing") {
+    Table table = recorded();
+    for (PtqRow& r : table.ptq) r.loss = 3 - 0.1 * std::log(r.D / 1e5);
+    const Table trunk = table;
+    // As the trunk was with a third of the tokens: in loss, damage and prediction.
+    add_arm(table, "slow", 0, 0, [&](PtqRow& r) {
+      const auto early = std::find_if(trunk.ptq.begin(), trunk.ptq.end(), [&](const PtqRow& t) {
+        return t.N == r.N && t.seed == r.seed && t.P == r.P && std::abs(std::log(r.D / t.D / 3)) < 0.3;
+      });
+      r.peak_lr = 1e-3;
+      if (early == trunk.ptq.end())
+        r.delta = NAN;
+      else
+        r.loss = early->loss, r.delta = early->delta, r.gradient = early->gradient, r.predicted = early->predicted;
+    });
+    const Verdict v = judge_cause(table, Thresholds{});
+    CHECK(number(v, "q5.damage.slow_lr_x0_333") < -0.2);
+    CHECK_NEAR(number(v, "q5.equal_loss.damage.slow_lr_x0_333"), 0, 0, 1e-9);
+    CHECK_NEAR(number(v, "q5.equal_loss.predicted.slow_lr_x0_333"), 0, 0, 1e-9);
+  }
+
   TEST_CASE("Q5: one arm whose damage leaves its prediction refutes, and is named") {
     Table table = recorded();
     add_arm(table, "cosine", 0.3, 0.3, as_cosine);
