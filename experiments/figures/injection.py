@@ -16,15 +16,13 @@ PANELS = 2  # the fewest tokens and the most
 def points_of(study):
     """Points of transformer checkpoints: space, predicted rise, measured over predicted rise."""
     found = []
-    for row in rows(study, "injection", ["subspace", "rise_nats", "predicted_nats", "delta_nats",
-                                         "delta_se_nats"], kinds=("trunk",)):
-        spaces = list(row.subspace)
-        for i, space in enumerate(spaces):
+    for row in rows(study, "injection", ["rise_nats", "predicted_nats", "delta_nats"],
+                    kinds=("trunk",)):
+        for i, space in enumerate(row.run.groups["injection"]["subspace"]):
             for j, rise in enumerate(row.rise_nats):
                 predicted = row.predicted_nats[i, j]
                 if np.isfinite(predicted) and predicted != 0:
-                    found.append((row, space, float(rise), row.delta_nats[i, j] / predicted,
-                                  row.delta_se_nats[i, j] / abs(predicted)))
+                    found.append((row, space, float(rise), row.delta_nats[i, j] / predicted))
     if not found:
         raise Absent("no run injected noise of equal predicted rise")
     return found
@@ -42,7 +40,7 @@ def at_tokens(points):
 def draw_panel(ax, points, tolerance):
     """Medians over runs with the range of the runs."""
     groups = defaultdict(list)
-    for _, space, rise, ratio, _ in points:
+    for _, space, rise, ratio in points:
         groups[space, rise].append(ratio)
     if tolerance:
         ax.axhspan(1 - tolerance, 1 + tolerance, color="#dddddd", lw=0, zorder=0)
