@@ -3,6 +3,8 @@
 #include <set>
 #include <tuple>
 
+#include "theory/rows/layouts.hpp"
+
 namespace hone::theory {
 namespace {
 
@@ -35,19 +37,15 @@ SettledRows settle(const Table& table) {
   SettledRows settled;
   const std::set<Checkpoint> early = warming(table);
   std::set<std::tuple<std::string, std::string, double>> dropped;
-  const auto keep = [&](const auto& rows, auto& kept) {
-    for (const auto& row : rows) {
+  settled.table = table;
+  for_kinds(settled.table, [&]<class Row>(std::vector<Row>& rows) {
+    std::erase_if(rows, [&](const Row& row) {
       const bool left_early = row.kind != Kind::trunk && early.contains({row.run, row.branched_at});
-      if (has_warmed_up(row) && !left_early)
-        kept.push_back(row);
-      else
-        dropped.insert({row.run, row.variant, row.D});
-    }
-  };
-  keep(table.ptq, settled.table.ptq), keep(table.sharpness, settled.table.sharpness);
-  keep(table.factorial, settled.table.factorial), keep(table.noise, settled.table.noise);
-  keep(table.losses, settled.table.losses), keep(table.shift, settled.table.shift);
-  keep(table.schemes, settled.table.schemes);
+      if (has_warmed_up(row) && !left_early) return false;
+      dropped.insert({row.run, row.variant, row.D});
+      return true;
+    });
+  });
   settled.in_warmup = static_cast<int>(table.ptq.size() - settled.table.ptq.size());
   settled.checkpoints_in_warmup = static_cast<int>(dropped.size());
   return settled;

@@ -1,5 +1,5 @@
 // The columns of each kind of row, once: the name in a table, the member of the row, and the field of a run file that
-// fills it. The reader of run files and the tables go through the same lists. Internal to the rows.
+// fills it. The reader of run files and the tables go through the same lists.
 #pragma once
 
 #include <optional>

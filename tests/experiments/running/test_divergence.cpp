@@ -5,7 +5,7 @@
 
 #include "tests/experiments/program.hpp"
 #include "tests/support/near.hpp"
-#include "theory/questions/verdict.hpp"
+#include "theory/questions/judge.hpp"
 
 namespace fs = std::filesystem;
 
@@ -56,7 +56,7 @@ TEST_CASE("run: a diverged run is recorded as such, is no failure, and the other
   CHECK_MESSAGE(count_lines(judged.err) == 2, judged.err);
   CHECK(mentions(judged.err, place.finished(2).string()));
   const std::string path = place.out() / "verdict.json";
-  CHECK(theory::verdicts_from_json(read_text(path), path).size() == 10);
+  CHECK(theory::verdicts_from_json(read_text(path), path).size() == theory::judge({}, {}).size());
 }
 
 TEST_CASE("judge: a study of which all runs diverged is one line with the fix") {
