@@ -34,7 +34,7 @@ class Instruments {
   Rows measure(const AlignedVector<float>& theta, const Moment& moment);
 
   /// Keeps the Hessian products of the measurement under way in this file, so that a killed one goes on from there.
-  void set_journal(std::filesystem::path path) { bench_.journal = std::move(path); }
+  void set_journal(const std::filesystem::path& path) { bench_.journal = path; }
   /// Windows of other data on which losses are measured too; they outlive this.
   void set_shifted(const Data* windows) { bench_.shifted = windows; }
   /// All certificates of the last measurement.

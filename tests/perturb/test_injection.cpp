@@ -32,6 +32,7 @@ TEST_CASE("injection: each space holds the directions of its name") {
   const Case c;
   const auto spaces = injection_spaces(c.pairs);
   std::vector<std::string> names;
+  names.reserve(spaces.size());
   for (const InjectionSpace& s : spaces) names.emplace_back(s.name);
   CHECK(names == std::vector<std::string>{"top", "next", "random", "complement", "negative"});
   // The curvature of a unit vector lies within the eigenvalues of its space.

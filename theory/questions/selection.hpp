@@ -45,6 +45,7 @@ std::vector<RowKey> keys_of(const std::vector<Row>& rows) {
   std::set<Cell> cells;
   for (const Row& r : rows) cells.insert(cell_of(r));
   std::vector<RowKey> keys;
+  keys.reserve(rows.size());
   for (const Row& r : rows) keys.push_back({std::distance(cells.begin(), cells.find(cell_of(r))), r.N, r.seed});
   return keys;
 }
