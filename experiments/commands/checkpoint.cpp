@@ -106,6 +106,8 @@ void add_grid_options(CLI::App& command, QuantizeSpec& spec) {
   options.add("--granularity", "granularity", "tensor, row or group");
   options.add("--group", "group", "weights per scale with --granularity group");
   options.add("--scale", "scale", "of the weights: real, fp16 (AWQ), fp16_stored (ggml), double_quantized");
+  options.add("--rounding", "rounding", "of the weights: nearest_even, half_away, stochastic (rtn and mse)");
+  options.add("--draws", "draws", "of stochastic rounding, 4 or more: results are their means");
 }
 
 }  // namespace hone::experiments

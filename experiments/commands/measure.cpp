@@ -16,6 +16,7 @@
 #include "experiments/instruments/error_bar.hpp"
 #include "experiments/instruments/instruments.hpp"
 #include "experiments/running/progress.hpp"
+#include "experiments/study/build.hpp"
 #include "experiments/study/sources.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
@@ -36,6 +37,8 @@ namespace {
 constexpr OptionWord words[] = {{"grid", "--grid"},
                                 {"granularity", "--granularity"},
                                 {"group", "--group"},
+                                {"rounding", "--rounding"},
+                                {"draws", "--draws"},
                                 {"bits", "--bits"},
                                 {"count_largest", "--eigenpairs"},
                                 {"count_smallest", "--eigenpairs-smallest"},
@@ -126,9 +129,9 @@ int print_certificates(const std::vector<Certificate>& certificates) {
   return failed;
 }
 
-void print_ladder(const Dataset& ptq, std::int64_t windows, std::int64_t probes) {
+void print_ladder(const Dataset& ptq, const QuantizeSpec& spec, std::int64_t windows, std::int64_t probes) {
   fmt::print("\n{:>5} {:>10} {:>22} {:>22} {:>12} {:>12}\n", "bits", "bits/w", "loss rise (nats)",
-             "1/24 sum step2 tr H", "g'e", "e'He/2");
+             spec.draws > 1 ? "1/2 sum var H_ii" : "1/24 sum step2 tr H", "g'e", "e'He/2");
   constexpr const schema::Ptq& f = schema::ptq;
   const auto& bits = values_of(ptq, f.bits);
   for (size_t i = 0; i < bits.size(); ++i) {
@@ -192,6 +195,7 @@ void print_continuation(const MeasureOptions& options, const Transformer<float>&
 }
 
 int measure_checkpoint(const MeasureOptions& options) {
+  check_draws(options.quantize);
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const Index context = imported.options.positions;
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));
@@ -234,7 +238,8 @@ int measure_checkpoint(const MeasureOptions& options) {
   const Dataset& curvature = rows[schema::curvature.group];
   print_spectrum(curvature, run.measure);
   const int failed = print_certificates(instruments.certificates());
-  print_ladder(rows[schema::ptq.group], windows, values_of(curvature, schema::curvature.trace_probes).front());
+  print_ladder(rows[schema::ptq.group], run.quantize, windows,
+               values_of(curvature, schema::curvature.trace_probes).front());
   result.write(file_of(options, run, imported, stream, std::move(rows), instruments.certificates(), threads));
   fs::remove(journal);
   fmt::print("\nwritten: {}\n", result.path().string());

@@ -28,6 +28,8 @@ namespace {
 constexpr OptionWord words[] = {{"grid", "--grid"},
                                 {"granularity", "--granularity"},
                                 {"group", "--group"},
+                                {"rounding", "--rounding"},
+                                {"draws", "--draws"},
                                 {"bits", "--bits"},
                                 {"damping", "--damping"},
                                 {"alpha", "--smoothing"},
@@ -109,6 +111,7 @@ void expect_texts(const QuantizeOptions& o, const TokenStream& stream, Index con
 }
 
 int quantize_checkpoint(const QuantizeOptions& options) {
+  check_draws(options.spec);
   for (const std::string& name : options.spec.schemes) scheme_from_name(name).check(options.spec);
   const Precision precision =
       precision_of(options.spec, 16, int(options.spec.scheme_activation_bits), int(options.spec.scheme_kv_bits));

@@ -21,7 +21,7 @@ SIZES_DRAWN = 3
 
 
 RECIPE = ("model.data", "model.lr", "train.batch", "train.weight_decay",
-          "train.sam_rho", "train.gradient_penalty", "model.method",
+          "train.sam_rho", "train.gradient_penalty", "model.train_format", "model.method",
           "model.train_weight_bits", "model.train_activation_bits", "model.train_kv_bits")
 
 

@@ -27,7 +27,7 @@ double window_product_flops(const RunSpec& run, Index parameters) {
 
 double moment_products(const RunSpec& run) {
   // Beside the spectrum: the rounding errors, gradients and products of the checks, and the probes of the windows.
-  return spectrum_products(run.measure) + double(run.quantize.bits.size()) + 24 +
+  return spectrum_products(run.measure) + double(run.quantize.roundings()) + 24 +
          (run.measure.windows > 0 ? window_probes : 0);
 }
 

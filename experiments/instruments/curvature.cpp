@@ -13,7 +13,7 @@
 #include "sim/curvature/finite_difference.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
-#include "sim/quantize/weights.hpp"
+#include "sim/quantize/rounding_variance.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -30,7 +30,7 @@ LinearOperator watched(LinearOperator op, double flops, const Bench<Model>& benc
   return op;
 }
 
-/// 1 everywhere, step²/24 for each bit width, and the indicator of each quantizable matrix.
+/// 1 everywhere, half the variance of the rounding for each bit width, and the indicator of each quantizable matrix.
 template <template <class> class Model>
 std::vector<Vector<double>> trace_weights(const Bench<Model>& bench, const std::vector<double>& theta,
                                           std::vector<std::string>& blocks) {
@@ -38,8 +38,7 @@ std::vector<Vector<double>> trace_weights(const Bench<Model>& bench, const std::
   std::vector<Vector<double>> weights = {Vector<double>::Ones(Index(bench.positions.size()))};
   for (std::int64_t bits : bench.run.quantize.bits)
     weights.push_back(
-        bench.restricted(step2_per_parameter(theta.data(), layout, weight_quantizer(bench.run.quantize, int(bits)))) /
-        24);
+        bench.restricted(rounding_variance(theta.data(), layout, weight_quantizer(bench.run.quantize, int(bits)))) / 2);
   for (const ParamBlock& block : layout.blocks()) {
     if (!block.is_quantizable()) continue;
     std::vector<double> indicator(theta.size(), 0.0);
@@ -199,9 +198,10 @@ std::int64_t curvature_bytes(const Bench<Model>& bench) {
   const std::int64_t check =
       plan_memory(wide, examples, bench.curvature_options(0)).bytes() + 8 * (chunks_per_wave + 4) * parameters;
   const std::int64_t windows = m.windows > 0 ? m.windows * plan((examples + m.windows - 1) / m.windows, m.windows) : 0;
-  const std::int64_t bits = std::int64_t(bench.run.quantize.bits.size()), size = std::int64_t(bench.positions.size());
-  const std::int64_t vectors =
-      8 * size * (2 * bits + 4 + std::int64_t(bench.model.layout().blocks().size())) + 4 * parameters * (bits + 2);
+  const std::int64_t bits = std::int64_t(bench.run.quantize.bits.size()), rounded = bench.run.quantize.roundings(),
+                     size = std::int64_t(bench.positions.size());
+  const std::int64_t vectors = 8 * size * (bits + rounded + 4 + std::int64_t(bench.model.layout().blocks().size())) +
+                               4 * parameters * (rounded + 2);
   return plan(examples, 1) + std::max(check, windows + spectrum_bytes(m, Index(size))) + vectors;
 }
 

@@ -17,7 +17,7 @@ inline constexpr int window_probes = 8;
 
 struct Curvature {
   Spectrum spectrum;                     ///< its certificates hold those of the products and the windows too
-  std::vector<TraceEstimate> predicted;  ///< (1/24) Σ step² H_ii, per bit width
+  std::vector<TraceEstimate> predicted;  ///< ½ Σ rounding_variance_i H_ii, per bit width
   std::vector<double> quadratic;         ///< ½e'He of each error
   std::vector<std::string> blocks;       ///< quantizable matrices
   std::vector<TraceEstimate> block_traces;

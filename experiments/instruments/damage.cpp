@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "experiments/instruments/cost.hpp"
+#include "experiments/instruments/draws.hpp"
 #include "experiments/instruments/rows.hpp"
 #include "experiments/instruments/specimen.hpp"
 #include "experiments/study/build.hpp"
@@ -45,11 +46,14 @@ std::vector<std::vector<double>> window_slopes(const Bench<Model>& bench, const 
   return slopes;
 }
 
-/// Standard error of the mean of losses - reference - slopes.
-double remainder_error(std::vector<double> losses, const std::vector<double>& reference,
-                       const std::vector<double>& slopes) {
-  for (size_t w = 0; w < losses.size(); ++w) losses[w] -= slopes[w];
-  return paired_difference(losses, reference).standard_error;
+/// What is recorded at one width, in means over its draws.
+struct Damage {
+  MeanEstimate delta, predicted;
+  double remainder_se = 0, gradient = 0, quadratic = 0, mean_step2 = 0, mse = 0, bits_per_weight = 0;
+};
+
+double mean_of(const std::vector<double>& values, size_t first, size_t count) {
+  return mean_with_error({values.begin() + std::ptrdiff_t(first), values.begin() + std::ptrdiff_t(first + count)}).mean;
 }
 
 template <template <class> class Model>
@@ -57,46 +61,65 @@ class DamageInstrument : public Instrument<Model> {
  public:
   std::string group() const override { return schema::Ptq::group; }
   double flops(const RunSpec& run, Index parameters) const override {
-    return double(4 + 3 * run.quantize.bits.size()) * evaluation_flops(run, parameters);
+    return double(4 + 3 * run.quantize.roundings()) * evaluation_flops(run, parameters);
   }
   void add_rows(Specimen<Model>& specimen, Dataset& group) override {
+    const std::vector<std::int64_t>& bits = specimen.bench.run.quantize.bits;
     const std::vector<AlignedVector<float>>& rounded = specimen.quantized();
-    const Curvature& found = specimen.curvature();
     const std::vector<double> linear = first_order(specimen.bench, specimen.wide, specimen.errors());
     const auto slopes = window_slopes(specimen.bench, specimen.theta, rounded);
-    std::vector<double> remainder_se, delta, delta_se, predicted, predicted_se, step2, mse, stored;
-    const double count = double(specimen.bench.positions.size());
-    for (size_t i = 0; i < rounded.size(); ++i) {
-      const Quantizer q = weight_quantizer(specimen.bench.run.quantize, int(specimen.bench.run.quantize.bits[i]));
-      const std::vector<double> losses = specimen.bench.losses(rounded[i].data(), Precision{});
-      const MeanEstimate d = paired_difference(losses, specimen.reference);
-      remainder_se.push_back(remainder_error(losses, specimen.reference, slopes[i]));
-      delta.push_back(d.mean), delta_se.push_back(d.standard_error);
-      predicted.push_back(found.predicted[i].mean), predicted_se.push_back(found.predicted[i].standard_error);
-      step2.push_back(
-          specimen.bench.restricted(step2_per_parameter(specimen.wide.data(), specimen.bench.model.layout(), q)).sum() /
-          count);
-      double squares = 0;
-      for (Index p : specimen.bench.positions)
-        squares += std::pow(double(rounded[i][size_t(p)]) - specimen.wide[size_t(p)], 2);
-      mse.push_back(squares / count);
-      stored.push_back(quantize_weights(specimen.wide.data(), specimen.bench.model.layout(), q).bits_per_weight);
-    }
+    std::vector<Damage> all;
+    for (size_t width = 0; width < bits.size(); ++width) all.push_back(at_width(specimen, width, linear, slopes));
     constexpr const schema::Ptq& f = schema::ptq;
-    set(group, f.bits, specimen.bench.run.quantize.bits);
-    set_row(group, f.delta_nats, delta);
-    set_row(group, f.delta_se_nats, delta_se);
-    set_row(group, f.predicted_nats, predicted);
-    set_row(group, f.predicted_se_nats, predicted_se);
-    const auto per_width = [&](const std::vector<double>& all) {
-      return std::vector<double>(all.begin(), all.begin() + std::ptrdiff_t(rounded.size()));
+    const auto put = [&](const Field<double>& field, auto&& read) {
+      std::vector<double> values;
+      for (const Damage& d : all) values.push_back(read(d));
+      set_row(group, field, values);
     };
-    set_row(group, f.gradient_nats, per_width(linear));
-    set_row(group, f.remainder_se_nats, remainder_se);
-    set_row(group, f.quadratic_nats, per_width(found.quadratic));
-    set_row(group, f.mean_step2, step2);
-    set_row(group, f.mse, mse);
-    set_row(group, f.bits_per_weight, stored);
+    using D = const Damage&;
+    set(group, f.bits, bits);
+    put(f.delta_nats, [](D d) { return d.delta.mean; });
+    put(f.delta_se_nats, [](D d) { return d.delta.standard_error; });
+    put(f.predicted_nats, [](D d) { return d.predicted.mean; });
+    put(f.predicted_se_nats, [](D d) { return d.predicted.standard_error; });
+    put(f.gradient_nats, [](D d) { return d.gradient; });
+    put(f.remainder_se_nats, [](D d) { return d.remainder_se; });
+    put(f.quadratic_nats, [](D d) { return d.quadratic; });
+    put(f.mean_step2, [](D d) { return d.mean_step2; });
+    put(f.mse, [](D d) { return d.mse; });
+    put(f.bits_per_weight, [](D d) { return d.bits_per_weight; });
+  }
+
+ private:
+  Damage at_width(Specimen<Model>& specimen, size_t width, const std::vector<double>& linear,
+                  const std::vector<std::vector<double>>& slopes) {
+    Bench<Model>& bench = specimen.bench;
+    const Curvature& found = specimen.curvature();
+    const auto draws = size_t(bench.run.quantize.draws);
+    const size_t first = width * draws;
+    const double count = double(bench.positions.size());
+    std::vector<std::vector<double>> losses, remainders;
+    std::vector<double> squares;
+    for (size_t i = first; i < first + draws; ++i) {
+      const AlignedVector<float>& rounded = specimen.quantized()[i];
+      losses.push_back(bench.losses(rounded.data(), Precision{}));
+      remainders.push_back(losses.back());
+      for (size_t w = 0; w < slopes[i].size(); ++w) remainders.back()[w] -= slopes[i][w];
+      squares.push_back(0);
+      for (Index p : bench.positions)
+        squares.back() += std::pow(double(rounded[size_t(p)]) - specimen.wide[size_t(p)], 2);
+    }
+    const Quantizer q = weight_quantizer(bench.run.quantize, int(bench.run.quantize.bits[width]));
+    Damage d;
+    d.delta = change_over_draws(losses, specimen.reference);
+    d.remainder_se = change_over_draws(remainders, specimen.reference).standard_error;
+    d.predicted = found.predicted[width];
+    d.gradient = mean_of(linear, first, draws);
+    d.quadratic = mean_of(found.quadratic, first, draws);
+    d.mean_step2 = bench.restricted(step2_per_parameter(specimen.wide.data(), bench.model.layout(), q)).sum() / count;
+    d.mse = mean_with_error(squares).mean / count;
+    d.bits_per_weight = quantize_weights(specimen.wide.data(), bench.model.layout(), q).bits_per_weight;
+    return d;
   }
 };
 

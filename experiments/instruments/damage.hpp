@@ -1,4 +1,4 @@
-// Damage of rounding weights to nearest at every width, beside its predictions: group /ptq.
+// Damage of rounding weights at every width, to nearest or by draws, beside its predictions: group /ptq.
 #pragma once
 
 #include <memory>

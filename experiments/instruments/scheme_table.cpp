@@ -93,10 +93,11 @@ Precision run_precision(const SchemeInput& input, const Transformer<float>& mode
   return p;
 }
 
-SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const SchemeInput& input,
-                          const SchemeData& data) {
-  QuantizedModel m = quantize_by(scheme, bits, twin.options(), twin.theta(), input,
-                                 [&]() -> const std::vector<MeanEstimate>& { return twin.block_traces(); });
+SchemeEntry measure_draw(const Scheme& scheme, int bits, Twin& twin, const SchemeInput& input, const SchemeData& data,
+                         std::int64_t draw) {
+  QuantizedModel m = quantize_by(
+      scheme, bits, twin.options(), twin.theta(), input,
+      [&]() -> const std::vector<MeanEstimate>& { return twin.block_traces(); }, draw);
   SchemeEntry entry;
   entry.scheme = scheme.name;
   entry.bits = scheme.has_ladder() ? bits : 0;
@@ -114,6 +115,32 @@ SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const Sche
   entry.change = compare_outputs<float>({given, input.theta.data(), {}}, {changed, m.theta.data(), precision},
                                         data.evaluation, input.chunks);
   entry.blocks = std::move(m.blocks);
+  return entry;
+}
+
+/// Means over the draws. Windows are the same for all draws: their mean error bounds that of the mean.
+SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const SchemeInput& input,
+                          const SchemeData& data) {
+  SchemeEntry entry = measure_draw(scheme, bits, twin, input, data, 0);
+  if (input.spec.draws == 1) return entry;
+  std::vector<SchemeEntry> all = {entry};
+  for (std::int64_t draw = 1; draw < input.spec.draws; ++draw)
+    all.push_back(measure_draw(scheme, bits, twin, input, data, draw));
+  const auto over_draws = [&](auto&& read) {
+    std::vector<double> values;
+    for (const SchemeEntry& e : all) values.push_back(read(e));
+    return mean_with_error(values);
+  };
+  for (MeanEstimate OutputChange::*member :
+       {&OutputChange::loss, &OutputChange::kl_nats, &OutputChange::top1_agreement}) {
+    MeanEstimate& mean = entry.change.*member;
+    const MeanEstimate draws = over_draws([&](const SchemeEntry& e) { return (e.change.*member).mean; });
+    mean.mean = draws.mean;
+    mean.standard_error = std::hypot(
+        over_draws([&](const SchemeEntry& e) { return (e.change.*member).standard_error; }).mean, draws.standard_error);
+  }
+  entry.gradient_nats = over_draws([](const SchemeEntry& e) { return e.gradient_nats; }).mean;
+  entry.quadratic_nats = over_draws([](const SchemeEntry& e) { return e.quadratic_nats; }).mean;
   return entry;
 }
 

@@ -21,7 +21,7 @@ struct SchemeEntry {
   double gradient_nats = 0, quadratic_nats = 0;  ///< g'e and e'He/2 of the weights' error, in those coordinates
   double predicted_nats = 0;                     ///< what a mixed rule minimized; NaN for the others
   int fallback_blocks = 0;                       ///< matrices that gptq rounded to nearest
-  std::vector<BlockReport> blocks;
+  std::vector<BlockReport> blocks;               ///< of the first draw
 };
 
 /// What the table is measured on.
@@ -37,7 +37,7 @@ using SchemeWatch = std::function<void(double share, const std::string& scheme)>
 /// All schemes of input.spec at all their widths, in that order. Two entries of the same coordinates share the gradient
 /// passes.
 /// ensures  bits do not depend on the thread count
-/// cost     per entry two forward passes over the evaluation windows, one Hessian product, and the scheme's own work
+/// cost     per entry and draw two forward passes over the evaluation windows, one Hessian product, and the scheme's own work
 std::vector<SchemeEntry> measure_schemes(const SchemeInput& input, const SchemeData& data, const SchemeWatch& watch);
 
 /// Groups /schemes (one row per entry) and /scheme_blocks (entry × block) of a run file, see sim/record/SCHEMA.md.

@@ -144,7 +144,7 @@ Parametrization change_coordinates(Coordinates coordinates, const SchemeInput& i
 
 QuantizedModel quantize_by(const Scheme& scheme, int bits, const TransformerOptions& options,
                            const AlignedVector<float>& reference, const SchemeInput& input,
-                           const BlockTraces& block_traces) {
+                           const BlockTraces& block_traces, std::int64_t draw) {
   if (scheme.rule == RoundingRule::mixed)
     return quantize_mixed(scheme.score, bits, options, reference, input, block_traces);
   QuantizedModel m;
@@ -153,7 +153,8 @@ QuantizedModel quantize_by(const Scheme& scheme, int bits, const TransformerOpti
   m.predicted_nats = std::nan("");
   const Transformer<float> model(options);
   const int threads = input.chunks.threads;
-  Quantizer q = scheme.rule == RoundingRule::format ? scheme.format : weight_quantizer(input.spec, bits);
+  Quantizer q =
+      scheme.rule == RoundingRule::format ? scheme.format : weight_draw(input.spec, bits, {input.seed, 0, draw});
   switch (scheme.rule) {
     case RoundingRule::mse: q.rule = ScaleRule::mse; [[fallthrough]];
     case RoundingRule::nearest:

@@ -20,7 +20,7 @@ struct SchemeInput {
   const AlignedVector<float>& theta;
   const TokenBatch& calibration;  ///< of the training text
   const QuantizeSpec& spec;       ///< grid, granularity and group of the weights; damping, smoothing; precisions
-  std::uint64_t seed = 1;         ///< of the rotation
+  std::uint64_t seed = 1;         ///< of the rotation and of stochastic rounding
   ChunkOptions chunks;
 };
 
@@ -40,11 +40,11 @@ using BlockTraces = std::function<const std::vector<MeanEstimate>&()>;
 /// The parameters in the coordinates of a scheme; those given when it changes none.
 Parametrization change_coordinates(Coordinates coordinates, const SchemeInput& input);
 
-/// Quantizes `reference` at `bits` (not read by a format).
+/// Quantizes `reference` at `bits` (not read by a format); `draw` counts those of stochastic rounding.
 /// expects  mixed rules: block_traces of the model at the reference
 /// errors   those of the parts; OptionError when bits and grid do not fit
 QuantizedModel quantize_by(const Scheme& scheme, int bits, const TransformerOptions& options,
                            const AlignedVector<float>& reference, const SchemeInput& input,
-                           const BlockTraces& block_traces);
+                           const BlockTraces& block_traces, std::int64_t draw = 0);
 
 }  // namespace hone::experiments

@@ -1,6 +1,7 @@
 #include "experiments/instruments/shift.hpp"
 
 #include "experiments/instruments/cost.hpp"
+#include "experiments/instruments/draws.hpp"
 #include "experiments/instruments/rows.hpp"
 #include "experiments/instruments/specimen.hpp"
 #include "sim/base/mean.hpp"
@@ -16,7 +17,7 @@ class ShiftInstrument : public Instrument<Model> {
   std::string group() const override { return schema::Shift::group; }
   bool is_on(const RunSpec& run) const override { return !run.model.shifted_data.empty(); }
   double flops(const RunSpec& run, Index parameters) const override {
-    return double(1 + run.quantize.bits.size()) * evaluation_flops(run, parameters);
+    return double(1 + run.quantize.roundings()) * evaluation_flops(run, parameters);
   }
   void add_rows(Specimen<Model>& specimen, Dataset& group) override {
     const auto losses_at = [&](const AlignedVector<float>& weights) {
@@ -25,8 +26,12 @@ class ShiftInstrument : public Instrument<Model> {
     };
     const std::vector<double> reference = losses_at(specimen.theta);
     std::vector<double> delta, delta_se;
-    for (const AlignedVector<float>& weights : specimen.quantized()) {
-      const MeanEstimate d = paired_difference(losses_at(weights), reference);
+    const auto draws = size_t(specimen.bench.run.quantize.draws);
+    const auto& rounded = specimen.quantized();
+    for (size_t first = 0; first < rounded.size(); first += draws) {
+      std::vector<std::vector<double>> losses;
+      for (size_t i = first; i < first + draws; ++i) losses.push_back(losses_at(rounded[i]));
+      const MeanEstimate d = change_over_draws(losses, reference);
       delta.push_back(d.mean), delta_se.push_back(d.standard_error);
     }
     const MeanEstimate loss = mean_with_error(reference);

@@ -24,11 +24,16 @@ bool Specimen<Model>::is_finite() const {
 }
 
 template <template <class> class Model>
+Quantizer Specimen<Model>::draw(std::int64_t bits, std::int64_t number) const {
+  return weight_draw(bench.run.quantize, int(bits), {std::uint64_t(bench.run.seed), moment.step, number});
+}
+
+template <template <class> class Model>
 const std::vector<AlignedVector<float>>& Specimen<Model>::quantized() {
   if (quantized_.empty())
     for (std::int64_t bits : bench.run.quantize.bits)
-      quantized_.push_back(
-          quantize_weights(theta.data(), bench.model.layout(), weight_quantizer(bench.run.quantize, int(bits))).theta);
+      for (std::int64_t number = 0; number < bench.run.quantize.draws; ++number)
+        quantized_.push_back(quantize_weights(theta.data(), bench.model.layout(), draw(bits, number)).theta);
   return quantized_;
 }
 
@@ -41,8 +46,7 @@ const std::vector<Vector<double>>& Specimen<Model>::errors() {
     errors_.push_back(bench.restricted(error));
   };
   for (const AlignedVector<float>& rounded : quantized()) add(rounded);
-  const Quantizer residual = weight_quantizer(bench.run.quantize, int(bench.run.noise.residual_bits));
-  add(quantize_weights(wide.data(), bench.model.layout(), residual).theta);
+  add(quantize_weights(wide.data(), bench.model.layout(), draw(bench.run.noise.residual_bits, 0)).theta);
   return errors_;
 }
 

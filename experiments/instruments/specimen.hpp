@@ -32,9 +32,9 @@ class Specimen {
 
   /// Whether quantizable parameters and mean loss are finite. The rest below is for finite ones only.
   bool is_finite() const;
-  /// Weights rounded to nearest at every width of quantize.bits.
+  /// Rounded weights: all draws at the first width of quantize.bits, then those at the next.
   const std::vector<AlignedVector<float>>& quantized();
-  /// Their rounding errors, and last the one of noise.residual_bits.
+  /// Their rounding errors, and last the one of the first draw at noise.residual_bits.
   /// shapes  each (positions)
   const std::vector<Vector<double>>& errors();
   const Curvature& curvature();
@@ -46,6 +46,8 @@ class Specimen {
   const std::vector<double> reference;  ///< full-precision losses, one per evaluation window
 
  private:
+  Quantizer draw(std::int64_t bits, std::int64_t number) const;
+
   std::vector<AlignedVector<float>> quantized_;
   std::vector<Vector<double>> errors_;
   std::optional<Curvature> curvature_;

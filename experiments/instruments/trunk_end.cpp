@@ -30,7 +30,8 @@ void check_nothing(const End&) {}
 /// Two evaluations and a Hessian product per entry, and as much again for what the schemes do themselves.
 double schemes_flops(const RunSpec& run, Index parameters) {
   const double window = 2.0 * double(parameters) * double(run.model.context);
-  const double entries = double(run.quantize.schemes.size() * run.quantize.scheme_bits.size());
+  const double entries =
+      double(run.quantize.draws) * double(run.quantize.schemes.size() * run.quantize.scheme_bits.size());
   return entries * window *
          (4.0 * double(run.measure.evaluation_windows) + 8.0 * double(run.measure.curvature_windows) +
           2.0 * double(run.quantize.calibration_windows));

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "sim/base/error.hpp"
+#include "sim/base/mean.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -17,6 +18,13 @@ size_t choose(const char* field, const std::string& name, const std::array<const
     if (name == known[i]) return i;
   throw OptionError(fmt::format("{} = \"{}\" is unknown; did you mean \"{}\"? (known: {})", field, name,
                                 nearest_name(name, known), fmt::join(known, ", ")));
+}
+
+Rounding rounding_from_name(const std::string& name) {
+  const std::array all = {Rounding::nearest_even, Rounding::half_away, Rounding::stochastic};
+  std::array<const char*, all.size()> known;
+  for (size_t i = 0; i < all.size(); ++i) known[i] = name_of(all[i]).data();
+  return all[choose("quantize.rounding", name, known)];
 }
 
 }  // namespace
@@ -82,6 +90,7 @@ TrainOptions train_options(const RunSpec& run, int threads) {
   o.optimizer.eps = run.train.eps;
   o.optimizer.weight_decay = run.train.weight_decay;
   o.optimizer.clip_norm = run.train.clip_norm;
+  o.format = number_format_from_name(run.model.train_format);
   o.sharpness = {run.train.sam_rho, run.train.gradient_penalty};
   o.schedule.peak = run.model.lr;
   o.schedule.warmup_steps = run.train.warmup_steps;
@@ -107,6 +116,27 @@ Quantizer weight_quantizer(const QuantizeSpec& spec, int bits) {
   q.granularity = granularity_from_name(spec.granularity);
   q.group = spec.group;
   q.scale = scale_kind_from_name(spec.scale);
+  q.rounding = rounding_from_name(spec.rounding);
+  return q;
+}
+
+void check_draws(const QuantizeSpec& spec) {
+  const bool draws = rounding_from_name(spec.rounding) == Rounding::stochastic;
+  if (draws && spec.draws < fewest_samples)
+    throw OptionError(fmt::format("quantize.draws = {} with quantize.rounding = {}; a spread takes {} draws or more",
+                                  spec.draws, spec.rounding, fewest_samples));
+  if (!draws && spec.draws != 1)
+    throw OptionError(
+        fmt::format("quantize.draws = {} with quantize.rounding = {}, whose draws would all be the same; set "
+                    "rounding to stochastic, or draws to 1",
+                    spec.draws, spec.rounding));
+}
+
+Quantizer weight_draw(const QuantizeSpec& spec, int bits, const RoundingDraw& draw) {
+  Quantizer q = weight_quantizer(spec, bits);
+  const auto key = hone::bits({draw.seed, Domain::rounding, std::uint32_t(draw.number)},
+                              std::uint64_t(draw.step) << 8 | std::uint64_t(bits));
+  q.seed = std::uint64_t(key[0]) << 32 | key[1];
   return q;
 }
 
@@ -163,6 +193,10 @@ QatOptions training_precision(const LowPrecision& low, const ModelSpec& m, const
     o.precision.weight.scale = scale_kind_from_name(spec.scale);
   }
   o.weight_ste = o.precision.ste = ste;
+  o.format = number_format_from_name(m.train_format);
+  if (o.format != NumberFormat::fp32 && (m.kind == "mlp" || !o.is_full()))
+    throw OptionError(fmt::format("train_format = \"{}\" with {}; use train_format = \"fp32\"", m.train_format,
+                                  m.kind == "mlp" ? "kind = \"mlp\"" : "quantizers in training"));
   if (!o.is_full()) o.validate();
   if (o.is_full() && o.learned_steps)
     throw OptionError(fmt::format("method = \"{}\" without training bits below 16; set train_weight_bits", low.method));

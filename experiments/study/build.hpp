@@ -20,6 +20,20 @@ TrainOptions train_options(const RunSpec& run, int threads);
 /// Quantizer of the weights after training.
 /// errors  OptionError naming the field and the nearest known name
 Quantizer weight_quantizer(const QuantizeSpec& spec, int bits);
+/// Refuses several draws of a rounding that does not draw, and too few of one that does: their spread is an error bar.
+/// errors  OptionError naming the fields, their values and the fix
+void check_draws(const QuantizeSpec& spec);
+
+/// Which of the draws of stochastic rounding; each has numbers of its own at every checkpoint and width, so that their
+/// errors are independent.
+struct RoundingDraw {
+  std::uint64_t seed = 0;  ///< of the run
+  std::int64_t step = 0;   ///< of the checkpoint
+  std::int64_t number = 0;
+};
+/// weight_quantizer with the numbers of one draw.
+Quantizer weight_draw(const QuantizeSpec& spec, int bits, const RoundingDraw& draw);
+
 /// Precisions of one cell of the factorial; 16 bits: not quantized.
 /// errors  OptionError naming the field and the nearest known name
 Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits);

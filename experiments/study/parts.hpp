@@ -102,6 +102,7 @@ struct ModelSpec : LowPrecision {
   std::string schedule = "constant";     ///< constant | cosine | linear | one_sqrt | two_stage
   double decay_fraction = 0.2;           ///< linear, one_sqrt: share of the updates at the end
   double decay_share = 1.0;              ///< share of the updates with weight decay, from the first on
+  std::string train_format = "fp32";     ///< fp32 | bf16 | fp16: mixed precision, see sim/train/mixed_precision.hpp
   std::string sub_norms = "off";         ///< on: RMSNorms before wo and w_down (BitNet b1.58)
   std::string shifted_data;              ///< a [[data]] on whose held-out windows every loss is measured too
   std::int64_t line = 0;                 ///< of the study file, for messages
@@ -117,6 +118,7 @@ struct ModelSpec : LowPrecision {
     v("activation", activation), v("tokens", tokens, at_least_one), v("first_tokens", first_tokens, at_least_one);
     v("checkpoints", checkpoints, Range{1, 1000}), v("lr", lr, Range{1e-300, 999}), v("schedule", schedule);
     v("decay_fraction", decay_fraction, fraction), v("decay_share", decay_share, fraction), v("sub_norms", sub_norms);
+    v("train_format", train_format);
     LowPrecision::fields(v);
   }
 };
@@ -180,6 +182,8 @@ struct QuantizeSpec {
   std::vector<std::int64_t> bits = {2, 3, 4, 5, 6, 8};  ///< of weights, after training; 16 = not quantized
   std::string grid = "restricted";                      ///< see sim/formats/quantizer.hpp
   std::string granularity = "row";                      ///< of weights: tensor | row | group
+  std::string rounding = "nearest_even";                ///< nearest_even | half_away | stochastic
+  std::int64_t draws = 1;                               ///< of stochastic rounding at each checkpoint and width
   std::string scale = "real";                           ///< of weights: real | fp16 | fp16_stored | double_quantized
   std::string activation_granularity = "row";           ///< row = per token; tensor = per sequence
   std::string activation_grid = "restricted";
@@ -201,6 +205,9 @@ struct QuantizeSpec {
   double damping = 0.01;                                          ///< of gptq, a share of the mean of diag H
   double smoothing = 0.5;                                         ///< alpha of smooth+
 
+  /// Rounded copies of the weights at one checkpoint.
+  std::int64_t roundings() const { return draws * std::int64_t(bits.size()); }
+
   template <class V>
   void fields(V& v) {
     const Range bits_range{1, 16};
@@ -210,6 +217,7 @@ struct QuantizeSpec {
     v("activation_range", activation_range), v("activation_percentile", activation_percentile, Range{50.1, 100});
     v("outlier_threshold", outlier_threshold, at_least_zero), v("kv_grid", kv_grid);
     v("outlier_absmax", outlier_absmax), v("scale", scale);
+    v("rounding", rounding), v("draws", draws, Range{1, 1000});
     v("factorial_w", factorial_w, bits_range), v("factorial_a", factorial_a, bits_range);
     v("factorial_kv", factorial_kv, bits_range), v("factorial", factorial), v("factorial_at", factorial_at);
     v("schemes", schemes), v("scheme_bits", scheme_bits, bits_range);

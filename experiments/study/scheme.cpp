@@ -102,6 +102,12 @@ Scheme scheme_from_name(const std::string& name) {
 }
 
 void Scheme::check(const QuantizeSpec& spec) const {
+  if (spec.rounding == name_of(Rounding::stochastic) && rule != RoundingRule::nearest && rule != RoundingRule::mse)
+    throw OptionError(
+        fmt::format("quantize.rounding = stochastic with the scheme \"{}\", which chooses its roundings itself; use "
+                    "the schemes rtn "
+                    "and mse, or nearest_even",
+                    name));
   if (!has_ladder()) return;
   const bool is_calibrated = rule == RoundingRule::gptq || rule == RoundingRule::guided || rule == RoundingRule::awq;
   const auto refuse = [&](std::int64_t bits, const char* why) {

@@ -31,6 +31,23 @@ void check_data(const DataSpec& data, std::vector<std::string>& wrong) {
                     data.line, data.name));
 }
 
+/// What evaluates or trains with one rounded copy of the weights would take one draw for all.
+void check_rounding(const RunSpec& run) {
+  const QuantizeSpec& spec = run.quantize;
+  check_draws(spec);
+  if (spec.rounding != name_of(Rounding::stochastic)) return;
+  const auto refuse = [&](const std::string& what) {
+    throw OptionError(fmt::format(
+        "quantize.rounding = stochastic with {}, which takes one draw for all; use rounding = \"nearest_even\"", what));
+  };
+  if (!spec.factorial_w.empty()) refuse(fmt::format("quantize.factorial_w = [{}]", fmt::join(spec.factorial_w, ", ")));
+  if (training_precision(run.model, run.model, spec).precision.weight.is_on())
+    refuse(fmt::format("method = \"{}\", train_weight_bits = {}", run.model.method, run.model.train_weight_bits));
+  for (const BranchSpec& branch : run.branches)
+    if (training_precision(branch, run.model, spec).precision.weight.is_on())
+      refuse(fmt::format("train_weight_bits = {} of branch {}", branch.train_weight_bits, branch.name));
+}
+
 /// Every quantizer that the instruments would make.
 void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
   const auto check_weights = [&](const char* field, std::int64_t bits) {
@@ -120,6 +137,7 @@ void check_sharpness(const RunSpec& run, const SharpnessOptions& sharpness) {
     throw OptionError(fmt::format("train.gradient_penalty = {} with {}; use train.sam_rho instead",
                                   sharpness.gradient_penalty, what));
   };
+  if (run.model.train_format != "fp32") refuse(fmt::format("train_format = \"{}\"", run.model.train_format));
   if (run.model.experts > 0) refuse(fmt::format("experts = {}", run.model.experts));
   if (!training_precision(run.model, run.model, run.quantize).is_full()) refuse("a trunk trained at low precision");
   for (const BranchSpec& branch : run.branches)
@@ -175,6 +193,7 @@ void check_run(const RunSpec& run) {
   const std::string problem =
       model.experts > 0 ? causality_problem(precision.activation, "quantize.activation") : std::string();
   if (!problem.empty()) throw OptionError("experts: tokens are quantized one by one; " + problem);
+  check_rounding(run);
   check_quantizers(run.quantize, run.noise);
   check_measure(run.measure);
 }

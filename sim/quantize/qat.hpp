@@ -19,28 +19,30 @@ class QatObjective {
 
   /// errors  OptionError from QatOptions::validate
   QatObjective(const Model& model, ChunkOptions chunks, const QatOptions& options)
-      : objective_(model, chunks), options_(options), weights_(model.layout(), options, chunks.threads) {}
+      : objective_(model, chunks),
+        options_(options),
+        weights_(model.layout(), options, chunks.threads),
+        precision_(precision_of_passes(model, options)) {}
 
   /// Mean nats per token of every example, in example order.
   std::vector<double> example_losses(const S* theta, const Data& data) {
-    return objective_.example_losses(weights_.quantize(theta), data, options_.precision);
+    return objective_.example_losses(read(theta), data, precision_);
   }
   /// Mean nats per token.
-  double value(const S* theta, const Data& data) {
-    return objective_.value(weights_.quantize(theta), data, options_.precision);
-  }
+  double value(const S* theta, const Data& data) { return objective_.value(read(theta), data, precision_); }
   /// Straight-through gradient; returns the mean loss.
   /// cost  as Objective, and the rounding of all weights once
   double gradient(const S* theta, const Data& data, S* gradient) {
-    const double loss = objective_.gradient(weights_.quantize(theta), data, gradient, options_.precision);
+    const double loss = objective_.gradient(read(theta), data, gradient, precision_);
     weights_.backward(theta, gradient);
     return loss;
   }
 
   /// Hessian product of the full-precision loss.
-  /// expects  options().is_full(): a straight-through gradient has no Hessian
+  /// expects  options().is_full() in fp32: a straight-through gradient has no Hessian
   void hessian_product(const S* theta, const S* v, const Data& data, S* result) {
-    EXPECTS(options_.is_full(), "hessian_product: trained at low precision, expected full precision");
+    EXPECTS(options_.is_full() && options_.format == NumberFormat::fp32,
+            "hessian_product: trained at low precision, expected full precision");
     objective_.hessian_product(theta, v, data, result);
   }
 
@@ -50,9 +52,32 @@ class QatObjective {
   QatWeights<S>& weights() { return weights_; }
 
  private:
+  /// The parameters that the passes work with.
+  const S* read(const S* theta) {
+    const S* quantized = weights_.quantize(theta);
+    if constexpr (std::is_same_v<S, float>) {
+      if (options_.format == NumberFormat::fp32) return quantized;
+      rounded_.resize(size_t(layout().size()));
+      round_all(options_.format, quantized, layout().size(), rounded_.data());
+      return rounded_.data();
+    }
+    EXPECTS(options_.format == NumberFormat::fp32, "passes in double with numbers in {}", name_of(options_.format));
+    return quantized;
+  }
+
+  static Precision precision_of_passes(const Model& model, const QatOptions& options) {
+    if (options.format == NumberFormat::fp32) return options.precision;
+    if constexpr (requires { model.options().layers; })
+      return with_number_format(options.precision, options.format, model.options().layers);
+    throw OptionError(fmt::format("train_format = \"{}\" of a perceptron; it is for transformers, use \"fp32\"",
+                                  name_of(options.format)));
+  }
+
   Objective<Model> objective_;
   QatOptions options_;
   QatWeights<S> weights_;
+  Precision precision_;
+  AlignedVector<S> rounded_;
 };
 
 /// A fresh state that starts from a model's parameters: initial ones, or those of a checkpoint.
@@ -74,6 +99,7 @@ TrainState<S> qat_state_from(const TrainState<S>& trunk, const QatWeights<S>& we
   TrainState<S> state;
   state.theta = weights.with_steps(trunk.theta.data());
   state.optimizer = trunk.optimizer;
+  state.loss_scale = trunk.loss_scale;
   state.optimizer.first.resize(state.theta.size(), S(0));
   if (!state.optimizer.second.empty()) state.optimizer.second.resize(state.theta.size(), S(0));
   return state;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "sim/base/parallel.hpp"
+#include "sim/model/transformer/acts.hpp"
 #include "sim/quantize/weights.hpp"
 
 namespace hone {
@@ -53,6 +54,20 @@ QatOptions llm_qat_options(int weight_bits, int activation_bits, int kv_bits) {
   options.precision.key = options.precision.value = {.bits = kv_bits, .grid = Grid::llm_qat};
   options.precision.ste = options.weight_ste = SteKind::llm_qat;
   return options;
+}
+
+Precision with_number_format(Precision precision, NumberFormat format, Index layers) {
+  if (precision.activation.is_on())
+    throw OptionError(
+        fmt::format("train_format = \"{}\" with quantized activations; use train_format = \"fp32\"", name_of(format)));
+  if (format == NumberFormat::fp32) return precision;
+  StepRange range;
+  range.step = 1;
+  range.format = precision.activation.format = format == NumberFormat::bf16 ? minifloat(8, 7) : minifloat(5, 10);
+  range.code_max = top_code(range.format);
+  range.code_min = -range.code_max;
+  precision.activation_ranges.assign(size_t(layers) * std::size(linear_inputs), range);
+  return precision;
 }
 
 template <class S>

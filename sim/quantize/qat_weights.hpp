@@ -4,6 +4,7 @@
 // the model's own blocks, so that optimizer, checkpoint and resume treat it like any parameter.
 #pragma once
 
+#include "sim/formats/number_format.hpp"
 #include "sim/model/params.hpp"
 #include "sim/model/precision.hpp"
 
@@ -15,7 +16,11 @@ struct QatOptions {
   Precision precision = {};                ///< its `ste` is that of activations, keys and values
   SteKind weight_ste = SteKind::identity;  ///< not read with learned steps, which have their own mask
   bool learned_steps = false;              ///< LSQ for the weights, one step per row or tensor
+  /// Of the parameters and the inputs of linears in the passes, see sim/train/mixed_precision.hpp; TrainOptions::format
+  /// is that of the gradient.
+  NumberFormat format = NumberFormat::fp32;
 
+  /// Whether nothing is quantized; numbers of 16 bits without a scale are full precision.
   bool is_full() const { return precision.is_full(); }
   /// errors  OptionError listing every wrong field with its value and the fix
   void validate() const;
@@ -29,6 +34,10 @@ QatOptions bitnet_options();
 /// LLM-QAT: symmetric grids per output channel, per token, and per token and head, with the gradient of its code.
 /// source  Liu et al. 2023
 QatOptions llm_qat_options(int weight_bits, int activation_bits, int kv_bits);
+
+/// `precision` with the inputs of all linears of a transformer in numbers of `format`, at most its largest.
+/// errors   OptionError when activations are quantized already
+Precision with_number_format(Precision precision, NumberFormat format, Index layers);
 
 /// Rounds the quantizable blocks of parameter vectors, over and over.
 template <class S>

@@ -85,6 +85,7 @@ struct Options {
   Fact<double> model_train_activation_bits{group, "model.train_activation_bits", "1",
                                            "bits of activations in training; 16 = full"};
   Fact<double> model_train_kv_bits{group, "model.train_kv_bits", "1", "bits of keys and values in training; 16 = full"};
+  Fact<Text> model_train_format{group, "model.train_format", "1", "numbers of training: `fp32`, `bf16` or `fp16`"};
   Fact<double> train_batch{group, "train.batch", "1", "sequences (mlp: examples) per update"};
   Fact<double> train_weight_decay{group, "train.weight_decay", "1", "weight decay"};
   Fact<double> train_sam_rho{group, "train.sam_rho", "1", "radius of sharpness-aware minimization; 0 where off"};
@@ -96,6 +97,8 @@ struct Options {
   Fact<int64_t> train_lawa_every{group, "train.lawa_every", "updates", "between its snapshots"};
   Fact<Text> quantize_grid{group, "quantize.grid", "1", "grid of weights quantized after training"};
   Fact<Text> quantize_granularity{group, "quantize.granularity", "1", "weights that share a scale"};
+  Fact<Text> quantize_rounding{group, "quantize.rounding", "1", "rounding of weights quantized after training"};
+  Fact<int64_t> quantize_draws{group, "quantize.draws", "1", "draws of stochastic rounding at each width"};
 };
 
 struct Series {
@@ -157,7 +160,12 @@ struct Shift {
 
 struct Ptq {
   static constexpr const char* group = "ptq";
-  static constexpr const char* about = "Weights quantized after training, at each width of the ladder.";
+  static constexpr const char* about =
+      "Weights quantized after training, at each width of the ladder. With `quantize.rounding` = `stochastic` all but "
+      "`mean_step2` and `bits_per_weight` are means over `quantize.draws` draws, standard errors hold the spread "
+      "between "
+      "draws, and `predicted_nats` is ½ Σ_i (w_i - l_i)(u_i - w_i) H_ii for weights w_i between the levels l_i and "
+      "u_i.";
   HONE_FIELD(int64_t, bits, {axis::bits}, "bits", "P, bits of a quantized weight's code");
   HONE_FIELD(double, delta_nats, {axis::checkpoint, axis::bits}, "nats", "loss after quantization minus before");
   HONE_FIELD(double, delta_se_nats, {axis::checkpoint, axis::bits}, "nats", "its standard error");

@@ -35,6 +35,7 @@ std::string state_hash(const TrainState<S>& state) {
   hash.update(&step, sizeof(step));
   add(state.theta), add(state.optimizer.first), add(state.optimizer.second), add(state.ema.value);
   for (const auto& snapshot : state.lawa.snapshots) add(snapshot);
+  if (state.loss_scale != LossScale{}) hash.update(&state.loss_scale, sizeof(LossScale));
   return hash.finish();
 }
 
@@ -57,6 +58,10 @@ Dataset to_dataset(const TrainState<S>& state) {
     group.set(fmt::format("lawa_{}", i), array_variable(state.lawa.snapshots[i], "snapshot for the latest average"));
   group.set_attribute("step", state.step());
   group.set_attribute("lawa_snapshots", std::int64_t(state.lawa.snapshots.size()));
+  if (state.loss_scale != LossScale{}) {
+    group.set_attribute("loss_scale", state.loss_scale.scale);
+    group.set_attribute("loss_scale_good_updates", state.loss_scale.good_updates);
+  }
   group.set_attribute("sha256", state_hash(state));
   return group;
 }
@@ -75,6 +80,9 @@ TrainState<S> state_from_dataset(const Dataset& group, const TrainOptions& optio
   const std::int64_t snapshots = std::get<std::int64_t>(group.attribute("lawa_snapshots"));
   for (std::int64_t i = 0; i < snapshots; ++i)
     state.lawa.snapshots.push_back(array_of<S>(group, fmt::format("lawa_{}", i), parameters));
+  if (group.attributes().contains("loss_scale"))
+    state.loss_scale = {std::get<double>(group.attribute("loss_scale")),
+                        std::get<std::int64_t>(group.attribute("loss_scale_good_updates"))};
   const std::string want = std::get<std::string>(group.attribute("sha256")), have = state_hash(state);
   if (want != have)
     throw FormatError(fmt::format("{}: hash of the training state is {}…, recorded {}…; delete the file and run again",

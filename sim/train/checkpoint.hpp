@@ -7,7 +7,7 @@
 
 namespace hone {
 
-/// All arrays of the state, their SHA-256 as attribute `sha256`, and the number of updates done.
+/// All arrays of the state, a loss scale that moved, their SHA-256 as attribute `sha256`, and the number of updates done.
 template <class S>
 Dataset to_dataset(const TrainState<S>& state);
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/model/objective.hpp"
+#include "sim/train/mixed_precision.hpp"
 #include "sim/train/optimizer.hpp"
 #include "sim/train/schedule.hpp"
 #include "sim/train/sharpness_aware.hpp"
@@ -20,6 +21,7 @@ struct TrainOptions {
   std::uint64_t seed = 1;  ///< of the initial parameters and of the order of the data
   OptimizerOptions optimizer;
   SharpnessOptions sharpness;
+  NumberFormat format = NumberFormat::fp32;  ///< of gradients; that of the passes is the objective's, see QatOptions
   Schedule schedule;
   ChunkOptions chunks;
   double ema_decay = 0;         ///< 0 = no exponential average
@@ -34,6 +36,7 @@ struct TrainState {
   OptimizerState<S> optimizer;
   ExponentialAverage<S> ema;
   LatestWeightAverage<S> lawa;
+  LossScale loss_scale;
 
   std::int64_t step() const { return optimizer.step; }  ///< updates done; also the position in the stream
 };
@@ -78,7 +81,8 @@ TrainState<typename Model::Scalar> initial_state(const Model& model, const Train
 /// Trains until `target` updates are done. Batches come from `source` at the state's own step, so a state that was
 /// written and read back continues with the same bits.
 /// expects  an Objective, or whatever else has Scalar, Data, layout() and gradient(theta, data, gradient)
-/// ensures  observe(record) is called after every update, in order
+/// ensures  observe(record) is called after every update, in order; one that a loss scale skips counts as an update that
+///          leaves parameters and moments as they are
 /// cost     6·P flops per token, times options.sharpness.gradients()
 template <class AnyObjective, class Observe>
 TrainSummary train_to(
@@ -94,13 +98,17 @@ TrainSummary train_to(
     StepRecord record;
     record.lr = schedule(state.step());
     record.loss_nats = steered.gradient(state.theta.data(), source(state.step()), gradient.data());
+    const bool fits = round_gradient(options.format, gradient.data(), layout.size(), state.loss_scale);
     const double norm = norm2(gradient.data(), layout.size());
     if (!std::isfinite(record.loss_nats) || !std::isfinite(norm))
       return {TrainStop::diverged, state.step(),
               fmt::format("update {}: loss {} nats, gradient norm {}, lr {:.3g}", state.step() + 1, record.loss_nats,
                           norm, record.lr)};
-    record.gradient_norm =
-        update(options.optimizer, layout, record.lr, state.theta.data(), gradient.data(), state.optimizer);
+    record.gradient_norm = norm;
+    if (fits)
+      update(options.optimizer, layout, record.lr, state.theta.data(), gradient.data(), state.optimizer);
+    else
+      ++state.optimizer.step;
     record.step = state.step();
     state.ema.observe(state.theta.data(), layout.size());
     if (options.lawa_every > 0 && state.step() % options.lawa_every == 0)

@@ -29,7 +29,7 @@ struct Trunk {
 
 bool is_of_design(const Subject& s) {
   return s.is_transformer() && s.kind == Kind::trunk && s.is_full_precision() && s.schedule == "constant" &&
-         s.peak_lr > 0 && s.batch > 0 && s.sam_rho == 0 && s.gradient_penalty == 0;
+         s.peak_lr > 0 && s.batch > 0 && s.sam_rho == 0 && s.gradient_penalty == 0 && s.train_format == "fp32";
 }
 
 std::map<std::string, Trunk> trunks_of(const Table& table, double bits) {

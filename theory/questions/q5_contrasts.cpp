@@ -59,7 +59,7 @@ bool is_base(const Subject& s) { return is_trunk(s) && s.arm == "main"; }
 bool has_recipe_of(const Subject& s, const Subject& main) {
   return s.schedule == main.schedule && s.peak_lr == main.peak_lr && s.batch == main.batch &&
          s.weight_decay == main.weight_decay && s.sam_rho == main.sam_rho &&
-         s.gradient_penalty == main.gradient_penalty && s.data == main.data;
+         s.gradient_penalty == main.gradient_penalty && s.train_format == main.train_format && s.data == main.data;
 }
 
 }  // namespace
@@ -102,6 +102,8 @@ std::vector<ArmNames::Difference> ArmNames::differences_of(const Subject& s) con
   if (differs(s.sam_rho, base->sam_rho)) add(Change::sharpness, "sam_", "SAM radius ", s.sam_rho);
   if (differs(s.gradient_penalty, base->gradient_penalty))
     add(Change::sharpness, "penalty_", "gradient penalty ", s.gradient_penalty);
+  if (s.train_format != base->train_format)
+    list.push_back({Change::number_format, key_word(s.train_format), "trained in " + s.train_format});
   return list;
 }
 

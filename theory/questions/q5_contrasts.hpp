@@ -19,7 +19,8 @@ enum class Change {
   learning_rate,
   batch,
   weight_decay,
-  sharpness,  ///< of the minima that training may settle in
+  sharpness,      ///< of the minima that training may settle in
+  number_format,  ///< of training
   rotation,
 };
 

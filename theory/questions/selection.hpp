@@ -27,7 +27,8 @@ struct Dropped {
 };
 
 /// A cell of the design: everything that was chosen, the seed aside.
-using Cell = std::tuple<double, double, std::string, std::string, std::string, std::string, std::array<double, 8>>;
+using Cell = std::tuple<double, double, std::string, std::string, std::string, std::string, std::array<double, 8>,
+                        std::string, std::string>;
 inline Cell cell_of(const Subject& s) {
   return {s.N,
           s.D,
@@ -36,7 +37,9 @@ inline Cell cell_of(const Subject& s) {
           s.arm,
           s.schedule,
           {s.peak_lr, s.batch, s.weight_decay, s.sam_rho, s.gradient_penalty, s.train_w_bits, s.train_a_bits,
-           s.train_kv_bits}};
+           s.train_kv_bits},
+          s.train_format,
+          s.rounding};
 }
 
 /// Cell and trajectory of each row; cells are numbered in the order of their values.

@@ -70,6 +70,7 @@ void visit_subject(Visit& v, AnySubject& s) {
   v("train_weight_bits", s.train_w_bits), v("train_activation_bits", s.train_a_bits);
   v("train_kv_bits", s.train_kv_bits), v("method", s.method), v("warmup_weight", s.warmup_weight);
   v("step", s.step), v("sam_rho", s.sam_rho), v("gradient_penalty", s.gradient_penalty);
+  v("train_format", s.train_format), v("rounding", s.rounding);
 }
 
 /// Calls visit(column, member) for the numbers and texts of a row.

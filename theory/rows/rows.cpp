@@ -46,7 +46,7 @@ double weighted_trace(const Table& table, std::size_t first_ptq, std::size_t che
     const PtqRow& row = table.ptq[first_ptq + i * bits + j];
     if (row.P < reference_bits_min || row.P >= least) continue;
     least = row.P;
-    value = 24 * row.predicted / row.mean_step2;
+    value = row.weighted_trace();
   }
   return value;
 }

@@ -59,11 +59,13 @@ struct Subject {
   std::string data;  ///< name of the training data in the study
   double batch = 0;  ///< sequences per update
   double weight_decay = 0;
-  double sam_rho = 0;           ///< radius of sharpness-aware minimization
-  double gradient_penalty = 0;  ///< factor of the gradient norm in the training loss
-  double horizon = 0;           ///< tokens for which the schedule was laid out
-  double step = 0;              ///< updates of the optimizer up to this checkpoint
-  double train_w_bits = 16;     ///< precision in training up to this checkpoint; 16 = full
+  double sam_rho = 0;                     ///< radius of sharpness-aware minimization
+  double gradient_penalty = 0;            ///< factor of the gradient norm in the training loss
+  std::string train_format = "fp32";      ///< numbers of training: fp32 | bf16 | fp16
+  std::string rounding = "nearest_even";  ///< of weights quantized after training
+  double horizon = 0;                     ///< tokens for which the schedule was laid out
+  double step = 0;                        ///< updates of the optimizer up to this checkpoint
+  double train_w_bits = 16;               ///< precision in training up to this checkpoint; 16 = full
   double train_a_bits = 16;
   double train_kv_bits = 16;
   std::string method;        ///< of training at low precision: qat | lsq | bitnet; empty at full precision
@@ -88,6 +90,10 @@ struct PtqRow : Subject {
   double remainder_se = std::numeric_limits<double>::quiet_NaN();  ///< of delta - gradient; NaN: the file does not say
   double quadratic = 0;                                            ///< ½ e'He
   double mean_step2 = 0;                                           ///< mean Delta² over the quantized weights
+
+  /// The step-weighted trace Σ step² H_ii over the mean squared step. The variance of the rounding of weights that lie
+  /// anywhere between two levels is step²/12 to nearest and step²/6 by chance.
+  double weighted_trace() const { return (rounding == "stochastic" ? 12 : 24) * predicted / mean_step2; }
 };
 
 /// Curvature of one checkpoint.
@@ -99,7 +105,7 @@ struct SharpnessRow : Subject {
   double weight_norm2 = 0;
   double preconditioned = std::numeric_limits<double>::quiet_NaN();  ///< λ_max in Adam's coordinates; NaN: not recorded
   double stability = std::numeric_limits<double>::quiet_NaN();       ///< above which Adam's step is unstable
-  double weighted_trace = 0;  ///< 24 predicted / mean_step2 at the least bits ≥ 3 that were measured
+  double weighted_trace = 0;  ///< PtqRow::weighted_trace at the least bits ≥ 3 that were measured
 };
 
 /// Damage of one cell of the weight, activation and KV factorial; 16 bits = not quantized.

@@ -97,6 +97,8 @@ void RunReader::read_recipe(Subject& subject, const Dataset& manifest) const {
   subject.weight_decay = option(f.train_weight_decay.name, 0.0);
   subject.sam_rho = option(f.train_sam_rho.name, 0.0);
   subject.gradient_penalty = option(f.train_gradient_penalty.name, 0.0);
+  subject.train_format = option(f.model_train_format.name, std::string("fp32"));
+  subject.rounding = option(f.quantize_rounding.name, std::string("nearest_even"));
   subject.horizon = option(f.model_tokens.name, 0.0);
 }
 

@@ -192,8 +192,10 @@ void add_run_columns(std::vector<TableColumn>& f) {
   f.push_back(number_of("weight_decay", o.train_weight_decay));
   f.push_back(number_of("sam_rho", o.train_sam_rho));
   f.push_back(number_of("gradient_penalty", o.train_gradient_penalty));
+  f.push_back(of_subject("train_format", o.model_train_format, &Subject::train_format));
   f.push_back(text_of("grid", o.quantize_grid));
   f.push_back(text_of("granularity", o.quantize_granularity));
+  f.push_back(of_subject("rounding", o.quantize_rounding, &Subject::rounding));
 }
 
 void add_checkpoint_columns(std::vector<TableColumn>& f) {

@@ -91,7 +91,7 @@ Table from_study_table(const Csv& csv) {
     last = here;
     SharpnessRow& sharpness = table.sharpness.back();
     if (damage.P >= reference_bits_min && !(sharpness.weighted_trace > 0))
-      sharpness.weighted_trace = 24 * damage.predicted / damage.mean_step2;
+      sharpness.weighted_trace = damage.weighted_trace();
     ShiftRow shift;
     static_cast<Subject&>(shift) = damage;
     shift.P = damage.P;

@@ -9,6 +9,8 @@
 #include "experiments/study/build.hpp"
 #include "sim/base/error.hpp"
 #include "tests/experiments/program.hpp"
+#include "tests/support/messages.hpp"
+#include "tests/support/near.hpp"
 
 namespace fs = std::filesystem;
 
@@ -100,6 +102,37 @@ TEST_CASE("study: a model that names 16 bits of training is the same run as one 
   const Workplace plain(qat_text("")),
       named(qat_text("train_weight_bits = 16\nmethod = \"qat\"\nste = \"identity\"\n"));
   CHECK(plain.runs()[0].id() == named.runs()[0].id());
+}
+
+TEST_CASE("study: mixed precision is a trunk of its own numbers at full precision, and resumes with equal bits") {
+  const std::string text = qat_text("train_format = \"fp16\"\n");
+  const Workplace plain(qat_text("")), whole(text), killed(text);
+  const RunFile run = run_of(whole);
+  CHECK(run.group("checkpoints").strings("variant") == run_of(plain).group("checkpoints").strings("variant"));
+  CHECK(run.group("checkpoints").strings("theta_sha256") != plain.read(0).group("checkpoints").strings("theta_sha256"));
+  CHECK(!run.groups.contains("qat"));
+  CHECK_NEAR(run.group("checkpoints").doubles("loss_nats").back(),
+             plain.read(0).group("checkpoints").doubles("loss_nats").back(), 0.02, 0);
+  kill_after_first_save(killed);
+  CHECK(run_of(killed).group("checkpoints") == run.group("checkpoints"));
+}
+
+TEST_CASE(
+    "training_precision: numbers of 16 bits leave no quantizer on, and are refused with one or for a perceptron") {
+  ModelSpec model;
+  model.train_format = "bf16";
+  CHECK(precision_of_training(model).format == NumberFormat::bf16);
+  CHECK(precision_of_training(model).is_full());
+  const auto refusal = [](const ModelSpec& wrong) {
+    return message_of<OptionError>([&] { precision_of_training(wrong); });
+  };
+  ModelSpec wrong = model;
+  wrong.kind = "mlp";
+  CHECK(mentions(refusal(wrong), "train_format = \"bf16\" with kind = \"mlp\""));
+  wrong = model, wrong.train_weight_bits = 4;
+  CHECK(mentions(refusal(wrong), "train_format = \"bf16\" with quantizers in training"));
+  wrong = model, wrong.train_format = "fp166";
+  CHECK(mentions(refusal(wrong), "did you mean 'fp16'?"));
 }
 
 TEST_CASE("training_precision: names become quantizers, contradictions are refused") {

@@ -129,11 +129,13 @@ TEST_SUITE("questions") {
     add_arm(table, "batch", 0.2, 0.2, [](PtqRow& r) { r.batch = 8; });
     add_arm(table, "decay", -0.2, -0.2, [](PtqRow& r) { r.weight_decay = 0; });
     add_arm(table, "flat", -0.4, -0.4, [](PtqRow& r) { r.sam_rho = 0.1; });
+    add_arm(table, "numbers", 0.2, 0.2, [](PtqRow& r) { r.train_format = "bf16"; });
     const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.outcome == Outcome::supported);
     CHECK_NEAR(number(v, "q5.damage.cosine"), 0.3, 0, 0.02);
     CHECK_NEAR(number(v, "q5.damage.lr_lr_x2"), -0.4, 0, 0.02);
     CHECK_NEAR(number(v, "q5.damage.batch_batch_x0_25"), 0.2, 0, 0.02);
+    CHECK_NEAR(number(v, "q5.damage.numbers_bf16"), 0.2, 0, 0.02);
     CHECK_NEAR(number(v, "q5.predicted.decay_decay_0"), -0.2, 0, 0.02);
     for (const Control done :
          {Control::cosine_ends, Control::other_rates, Control::other_batches, Control::other_decay})

@@ -217,6 +217,8 @@ TEST_SUITE("table") {
     options.set_attribute("model.tokens", std::int64_t{2000});
     options.set_attribute("train.batch", std::int64_t{8});
     options.set_attribute("train.weight_decay", 0.1);
+    options.set_attribute("model.train_format", std::string("fp16"));
+    options.set_attribute("quantize.rounding", std::string("stochastic"));
     run.groups["options"] = options;
     run.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "tuned"}));
     run.groups["checkpoints"].set("branched_at", variable({"checkpoint"}, {2}, Ints{1000, 1500}));
@@ -229,6 +231,9 @@ TEST_SUITE("table") {
     CHECK(r.horizon == 2000);
     CHECK(r.batch == 8);
     CHECK(r.weight_decay == 0.1);
+    CHECK(r.train_format == "fp16");
+    CHECK(r.rounding == "stochastic");
+    CHECK(r.weighted_trace() == 12 * r.predicted / r.mean_step2);
     CHECK(r.kind == Kind::tuned);
     CHECK(r.branched_at == 1500);
     CHECK(r.step == 20);
