@@ -8,6 +8,7 @@ from decode import decode_figure
 from growth import (damage_points, draw_growth, growth_figure, law_of_damage, law_of_sharpness,
                     sharpness_points)
 from injection import injection_figure
+from joint import joint_figure
 from loss import draw_loss, loss_figure
 from mediators import mediators_figure
 from noise import noise_figure
@@ -96,6 +97,7 @@ FIGURES = {
     "breakdown": breakdown_figure,
     "per_bit": per_bit_figure,
     "training_precision": training_precision_figure,
+    "joint": joint_figure,
     "schemes": schemes_figure,
     "decode": decode_figure,
 }

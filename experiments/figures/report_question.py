@@ -12,13 +12,14 @@ OUTCOME_WORDS = {
 UNADJUSTED = "Each number holds at its own level; nothing adjusts them for how many they are."
 
 # The groups of a run file that each judge reads (theory/questions/judge.hpp): whose hashes it rests on.
-# Q6 to Q8 hold the losses of /checkpoints too.
+# Q6 to Q8 and Q12 hold the losses of /checkpoints too.
 GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curvature"},
                "Q4": {"noise"}, "Q5": {"ptq", "curvature", "schemes"},
                "Q6": {"factorial", "checkpoints"}, "Q7": {"ptq", "checkpoints"},
                "Q8": {"qat", "checkpoints"},
                "Q9": {"ptq", "curvature", "preconditioned", "checkpoints"},
-               "Q10": {"ptq", "curvature", "checkpoints"}, "Q11": {"injection"}}
+               "Q10": {"ptq", "curvature", "checkpoints"}, "Q11": {"injection"},
+               "Q12": {"qat", "checkpoints"}}
 
 
 def badge(verdict):

@@ -37,16 +37,20 @@ Interval interval_of(double estimate, const std::vector<double>& values, const I
     squares += (v - estimate) * (v - estimate);
   }
   if (values.size() < 2 || result.failures > 0 || !std::isfinite(estimate)) return result;
-  result.freedom = count - 1;
-  const boost::math::students_t student(result.freedom);
-  result.standard_error = std::sqrt((count - 1) / count * squares);
-  const double reach = boost::math::quantile(student, (1 + options.level) / 2) * result.standard_error;
+  return interval_around(estimate, std::sqrt((count - 1) / count * squares), count - 1, options);
+}
+
+}  // namespace
+
+Interval interval_around(double estimate, double standard_error, double freedom, const IntervalOptions& options) {
+  Interval result{estimate, nan, nan, 0, standard_error, freedom, options.family};
+  if (!std::isfinite(estimate) || !std::isfinite(standard_error) || !(freedom > 0)) return result;
+  const boost::math::students_t student(freedom);
+  const double reach = boost::math::quantile(student, (1 + options.level) / 2) * standard_error;
   result.low = estimate - reach;
   result.high = estimate + reach;
   return result;
 }
-
-}  // namespace
 
 std::vector<RowKey> keys_of(const std::vector<Observation>& rows) {
   std::vector<RowKey> keys;

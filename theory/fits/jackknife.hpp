@@ -46,6 +46,10 @@ struct Interval {
   int family = 1;  ///< how many such intervals hold together at the level of the study (Bonferroni)
 };
 
+/// estimate ± t standard errors of Student's t.
+/// ensures low and high are NaN where a number is not finite or freedom is not positive
+Interval interval_around(double estimate, double standard_error, double freedom, const IntervalOptions& options);
+
 /// Delete-one-trajectory jackknife with Student's t.
 /// math    estimate on all rows; se² = (G-1)/G Σ_g (estimate_(g) - estimate)² over the G
 ///         trajectories, estimate_(g) without trajectory g; low, high = estimate ± t_{G-1} se.

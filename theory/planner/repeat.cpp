@@ -14,10 +14,12 @@ namespace hone::theory {
 namespace {
 
 using Judge = Verdict (*)(const Table&, const Thresholds&);
-constexpr std::pair<const char*, Judge> judges[] = {
-    {"Q1", judge_damage_growth}, {"Q2", judge_sharpness_growth}, {"Q3", judge_prediction}, {"Q4", judge_directions},
-    {"Q5", judge_cause},         {"Q6", judge_composition},      {"Q7", judge_forms},      {"Q8", judge_precision},
-    {"Q9", judge_ratio},         {"Q10", judge_plateau},         {"Q11", judge_injection}};
+constexpr std::pair<const char*, Judge> judges[] = {{"Q1", judge_damage_growth}, {"Q2", judge_sharpness_growth},
+                                                    {"Q3", judge_prediction},    {"Q4", judge_directions},
+                                                    {"Q5", judge_cause},         {"Q6", judge_composition},
+                                                    {"Q7", judge_forms},         {"Q8", judge_precision},
+                                                    {"Q9", judge_ratio},         {"Q10", judge_plateau},
+                                                    {"Q11", judge_injection},    {"Q12", judge_training_composition}};
 
 /// Verdicts of one question on redrawn campaigns of so many seeds.
 struct Campaigns {

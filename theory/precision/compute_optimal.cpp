@@ -1,6 +1,9 @@
 #include "theory/precision/compute_optimal.hpp"
 
+#include <math.h>  // the pchip of Boost 1.74 calls isnan without a namespace
+
 #include <algorithm>
+#include <boost/math/interpolators/pchip.hpp>
 #include <boost/math/tools/minima.hpp>
 #include <boost/math/tools/toms748_solve.hpp>
 #include <cmath>
@@ -106,6 +109,27 @@ double optimal_bits(const TrainingLaw& law) {
     above = bits;
   }
   return nan;
+}
+
+double measured_optimum(const std::vector<std::map<double, double>>& curves) {
+  std::vector<boost::math::interpolators::pchip<std::vector<double>>> fractions;
+  double least = 1;
+  for (const auto& points : curves) {
+    std::vector<double> bits, fraction;
+    for (const auto& [b, share] : points)
+      if (b < 16) bits.push_back(b), fraction.push_back(std::min(1.0, share));
+    if (bits.size() < 3) continue;
+    bits.push_back(16), fraction.push_back(1);
+    least = std::max(least, bits.front());
+    fractions.emplace_back(std::move(bits), std::move(fraction));
+  }
+  double best = -1, optimum = nan;
+  for (double bits = least; !fractions.empty() && bits <= 16; bits += 0.05) {
+    double product = 1;
+    for (const auto& fraction : fractions) product *= fraction(bits);
+    if (product / bits > best) best = product / bits, optimum = bits;
+  }
+  return optimum;
 }
 
 double optimal_bits_at_size(const TrainingLaw& law, double N, double budget) {

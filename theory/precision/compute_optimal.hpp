@@ -5,6 +5,7 @@
 
 #include <array>
 #include <limits>
+#include <map>
 #include <vector>
 
 #include "theory/precision/training_law.hpp"
@@ -22,6 +23,13 @@ double optimal_bits_closed(double gamma, int parts = 3);
 ///         budget, since at fixed cost the loss is a function of f/P and N alone
 /// ensures the interior maximum of most bits below 64; NaN when f/P has none
 double optimal_bits(const TrainingLaw& law);
+
+/// P* of measured N_eff/N, without a form.
+/// math    maximizes Π f(P)/P, each f between its points by monotone cubics (Fritsch & Carlson 1980), at most 1, and 1 at
+///         16 bits; no form is assumed, but curves multiply
+/// shapes  of each curve bits to N_eff/N; curves of fewer than 3 points below 16 bits are left out
+/// ensures between the fewest bits that all curves have and 16, to 0.05; NaN without a curve
+double measured_optimum(const std::vector<std::map<double, double>>& curves);
 
 /// P* for a given size, tokens from the budget.
 /// math    minimizes A (N f(P))^-alpha + B (16 C/(6 N P))^-beta over P; grows with ln C

@@ -48,6 +48,8 @@ constexpr Words words[] = {
     {Control::activations_with_cache, "activations_with_cache", "interaction AxKV"},
     {Control::all_three_sites, "all_three_sites", "interaction WxAxKV"},
     {Control::few_bits, "few_bits", "cells of 3 bits or fewer, where independence should fail"},
+    {Control::joint_training, "joint_training", "weights and activations lowered together in training, and each alone"},
+    {Control::telling_cells, "telling_cells", "joint cells in which losses that add up would leave the band"},
     {Control::three_widths, "three_widths", "three or more numbers of bits"},
     {Control::loss_exponents, "loss_exponents", "exponents of the losses as those of the damage (Capybara)"},
     {Control::fewer_bits, "fewer_bits", "extrapolation to fewer bits than were fitted"},

@@ -50,6 +50,8 @@ enum class Control {
   activations_with_cache,
   all_three_sites,
   few_bits,
+  joint_training,
+  telling_cells,
   // forms
   three_widths,
   loss_exponents,

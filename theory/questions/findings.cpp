@@ -57,6 +57,11 @@ void set_estimate(Verdict& verdict, const Interval& interval) {
   add_finding(verdict, {"failures", "trajectories without which there is no estimate"}, interval.failures);
 }
 
+double agrees(const Interval& interval, double predicted) {
+  if (!std::isfinite(predicted) || !std::isfinite(interval.low) || !std::isfinite(interval.high)) return NAN;
+  return is_outside(interval, predicted, predicted) ? 0 : 1;
+}
+
 std::string key_number(double value) { return key_word(fmt::format("{:g}", value)); }
 
 std::string in_words(const Interval& interval) {

@@ -51,6 +51,9 @@ void add_finding(Verdict& verdict, const Name& name, const Interval& interval);
 void add_dropped(Verdict& verdict, const Dropped& dropped);
 void set_estimate(Verdict& verdict, const Interval& interval);
 
+/// 1 where the interval holds the predicted value, 0 where it excludes it, NaN where one of them is not known.
+double agrees(const Interval& interval, double predicted);
+
 /// "3" of 3 bits and "2_5" of 2.5, as a part of a key.
 std::string key_number(double value);
 

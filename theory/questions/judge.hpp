@@ -6,6 +6,7 @@
 
 #include "theory/questions/q10_plateau.hpp"
 #include "theory/questions/q11_injection.hpp"
+#include "theory/questions/q12_training_composition.hpp"
 #include "theory/questions/q1_q2_growth.hpp"
 #include "theory/questions/q3_prediction.hpp"
 #include "theory/questions/q4_directions.hpp"

@@ -1,5 +1,8 @@
 #include "theory/questions/loss_fit.hpp"
 
+#include <set>
+#include <utility>
+
 namespace hone::theory {
 
 std::vector<Observation> loss_observations(const Table& table, const Thresholds& thresholds) {
@@ -39,6 +42,37 @@ TrainingLaw loss_law(const FitSummary& fit) {
   law.beta = fit.parameters[3];
   law.E = fit.parameters[4];
   return law;
+}
+
+LawWithError law_with_error(const FitSummary& whole, const std::vector<Observation>& observations) {
+  LawWithError result{loss_law(whole), {}};
+  FitOptions options;
+  options.start = whole.parameters;
+  std::set<std::pair<double, std::int64_t>> trajectories;
+  for (const Observation& o : observations) trajectories.insert({o.point.N, o.seed});
+  for (const auto& left_out : trajectories) {
+    std::vector<Observation> rest;
+    for (const Observation& o : observations)
+      if (std::pair{o.point.N, o.seed} != left_out) rest.push_back(o);
+    const FitSummary refit = fit(LawKind::chinchilla, rest, options);
+    result.without_each.push_back(refit.is_usable() ? loss_law(refit) : TrainingLaw{NAN, NAN, NAN, NAN, NAN, {}});
+  }
+  return result;
+}
+
+Interval interval_with_law(const LawWithError& law, const std::vector<RowKey>& keys,
+                           const std::function<double(const TrainingLaw&, const std::vector<std::size_t>&)>& statistic,
+                           const IntervalOptions& options) {
+  const auto of_rows = [&](const std::vector<std::size_t>& rows) { return std::vector{statistic(law.law, rows)}; };
+  const Interval held = jackknife(keys, of_rows, options)[0];
+  const std::vector<std::size_t> all = all_indices(keys.size());
+  double squares = 0;
+  for (const TrainingLaw& other : law.without_each) squares += std::pow(statistic(other, all) - held.estimate, 2);
+  const double count = static_cast<double>(law.without_each.size());
+  Interval result = interval_around(
+      held.estimate, std::hypot(held.standard_error, std::sqrt((count - 1) / count * squares)), held.freedom, options);
+  result.failures = held.failures;
+  return result;
 }
 
 }  // namespace hone::theory

@@ -1,6 +1,9 @@
 // The Chinchilla law of a study's own losses, for questions that need to know what a size is worth.
 #pragma once
 
+#include <functional>
+#include <vector>
+
 #include "theory/precision/training_law.hpp"
 #include "theory/questions/selection.hpp"
 
@@ -19,5 +22,26 @@ bool determines_size(const FitSummary& fit);
 /// The fit as a training law without precision.
 /// expects  it is usable
 TrainingLaw loss_law(const FitSummary& fit);
+
+/// A law of the losses and its refits without each trajectory, for the error that the law brings into other numbers.
+struct LawWithError {
+  TrainingLaw law;
+  std::vector<TrainingLaw> without_each;  ///< NaN throughout where a refit is not usable
+};
+
+/// That of the fit to these observations; refits start from it.
+/// expects  the fit is usable
+/// cost     one refit per trajectory
+LawWithError law_with_error(const FitSummary& fit, const std::vector<Observation>& observations);
+
+/// A number that depends on a law and on rows, with the error of both.
+/// math    estimate by the law on all rows; squared errors of the jackknife over the trajectories of the rows, with the
+///         law held, and of that over the trajectories of the law, with the rows held, added; Student's t with the
+///         freedom of the rows. Trajectories that are in both count twice, so that the interval is too wide rather than
+///         too short
+/// expects  at least one row; callable from several threads
+Interval interval_with_law(const LawWithError& law, const std::vector<RowKey>& keys,
+                           const std::function<double(const TrainingLaw&, const std::vector<std::size_t>&)>& statistic,
+                           const IntervalOptions& options);
 
 }  // namespace hone::theory

@@ -38,12 +38,6 @@ std::string list_of(const std::vector<Combination>& all, int& count, Condition&&
   return text;
 }
 
-/// 1 where the interval holds the predicted value, 0 where it excludes it, NaN where one of them is not known.
-double agrees(const Interval& interval, double predicted) {
-  if (!std::isfinite(predicted) || !std::isfinite(interval.low) || !std::isfinite(interval.high)) return NAN;
-  return is_outside(interval, predicted, predicted) ? 0 : 1;
-}
-
 /// A combination: measured, as three theories have it, and whether it breaks down.
 void add_combination(Verdict& v, const Combination& c, const Thresholds& thresholds) {
   const std::string key = key_word(c.label);

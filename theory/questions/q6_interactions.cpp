@@ -9,7 +9,6 @@
 namespace hone::theory {
 namespace {
 
-constexpr Bits unquantized{16, 16, 16};
 using Cells = std::map<Bits, FactorialRow>;
 
 /// The cells of each checkpoint that has any.
@@ -26,15 +25,6 @@ std::vector<Cells> checkpoints_of(const std::vector<FactorialRow>& rows) {
   return all;
 }
 
-/// Σ_S (-1)^(k-|S|) value(S) over the non-empty subsets S of k sites, S a mask.
-template <class Value>
-double alternating_sum(std::size_t k, Value&& value) {
-  double sum = 0;
-  for (unsigned mask = 1; mask < (1u << k); ++mask)
-    sum += ((k - static_cast<std::size_t>(__builtin_popcount(mask))) % 2 == 0 ? 1 : -1) * value(mask);
-  return sum;
-}
-
 /// The damages of one cell and of all cells below it, by mask over the sites; empty when one was not measured.
 struct Family {
   std::vector<double> delta;
@@ -44,13 +34,6 @@ struct Family {
   double least = INFINITY;  ///< of the single sites
   double least_se = 0;
 };
-
-Bits masked(const Bits& bits, const Sites& sites, unsigned mask) {
-  Bits some = unquantized;
-  for (std::size_t s = 0; s < sites.of.size(); ++s)
-    if (mask & (1u << s)) some[sites.of[s]] = bits[sites.of[s]];
-  return some;
-}
 
 Family family_of(const Cells& cells, const Bits& bits, const Sites& sites) {
   Family f;
@@ -114,6 +97,13 @@ Interaction interaction_of(const Family& f, bool is_dominated, const FactorialRo
 }
 
 }  // namespace
+
+Bits masked(const Bits& bits, const Sites& sites, unsigned mask) {
+  Bits some = unquantized;
+  for (std::size_t s = 0; s < sites.of.size(); ++s)
+    if (mask & (1u << s)) some[sites.of[s]] = bits[sites.of[s]];
+  return some;
+}
 
 std::string Sites::label(const Bits& bits) const {
   const char* names[] = {"W", "A", "KV"};

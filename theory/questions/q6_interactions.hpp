@@ -20,6 +20,19 @@ struct Sites {
 };
 
 using Bits = std::array<double, 3>;  ///< of weights, activations, KV; 16 = not quantized
+constexpr Bits unquantized{16, 16, 16};
+
+/// The bits of those sites whose place in `sites` the mask holds, 16 elsewhere.
+Bits masked(const Bits& bits, const Sites& sites, unsigned mask);
+
+/// Σ_S (-1)^(k-|S|) value(S) over the non-empty subsets S of k sites, S a mask.
+template <class Value>
+double alternating_sum(std::size_t k, Value&& value) {
+  double sum = 0;
+  for (unsigned mask = 1; mask < (1u << k); ++mask)
+    sum += ((k - static_cast<std::size_t>(__builtin_popcount(mask))) % 2 == 0 ? 1 : -1) * value(mask);
+  return sum;
+}
 
 /// One cell of the factorial with all cells below it, as shares of the sum of its single damages; of the least of them
 /// where one site dominates the sum.

@@ -1,9 +1,6 @@
 #include "theory/questions/q8_precision.hpp"
 
-#include <math.h>  // the pchip of Boost 1.74 calls isnan without a namespace
-
 #include <algorithm>
-#include <boost/math/interpolators/pchip.hpp>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -188,12 +185,7 @@ std::vector<MeasuredSize> measured_sizes(const PrecisionRows& all, const Trainin
   return sizes;
 }
 
-/// N_eff/N of one part over its bits.
-using Fractions = boost::math::interpolators::pchip<std::vector<double>>;
-
 /// Bits of most Π f(P)/P over the parts that some run lowers alone to three widths or more.
-/// math    f between its measured sizes by monotone cubics (Fritsch & Carlson 1980), at most 1, and 1 at 16 bits. No form
-///         is assumed; that parts multiply is
 double optimum_of_measured(const std::vector<MeasuredSize>& sizes, const std::vector<std::size_t>& sample) {
   std::array<std::map<double, std::pair<double, int>>, 3> parts;
   for (const std::size_t i : sample)
@@ -202,23 +194,12 @@ double optimum_of_measured(const std::vector<MeasuredSize>& sizes, const std::ve
       const bool is_alone = b[part] < 16 && b[(part + 1) % 3] >= 16 && b[(part + 2) % 3] >= 16;
       if (is_alone) parts[part][b[part]].first += sizes[i].share, ++parts[part][b[part]].second;
     }
-  std::vector<Fractions> curves;
-  double least = 1;
+  std::vector<std::map<double, double>> curves;
   for (const auto& points : parts) {
-    if (points.size() < 3) continue;
-    std::vector<double> bits, fraction;
-    for (const auto& [b, sum] : points) bits.push_back(b), fraction.push_back(std::min(1.0, sum.first / sum.second));
-    bits.push_back(16), fraction.push_back(1);
-    least = std::max(least, bits.front());
-    curves.emplace_back(std::move(bits), std::move(fraction));
+    curves.emplace_back();
+    for (const auto& [b, sum] : points) curves.back()[b] = sum.first / sum.second;
   }
-  double best = -1, optimum = NAN;
-  for (double bits = least; !curves.empty() && bits <= 16; bits += 0.05) {
-    double fraction = 1;
-    for (const Fractions& curve : curves) fraction *= curve(bits);
-    if (fraction / bits > best) best = fraction / bits, optimum = bits;
-  }
-  return optimum;
+  return measured_optimum(curves);
 }
 
 /// Bits of training as a point of the law; 16 and more are full precision.

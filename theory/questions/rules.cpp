@@ -194,6 +194,46 @@ Outcome decide_injection(const InjectionEvidence& e, const T& t) {
   return is_same && all.size() > 1 ? Outcome::supported : Outcome::inconclusive;
 }
 
+bool leaves_product(const JointCellEvidence& c, const T& t) {
+  return is_outside(c.interaction, -t.q12_tolerance, t.q12_tolerance);
+}
+
+Outcome decide_training_composition(const TrainingCompositionEvidence& e, const T& t) {
+  const auto& all = e.cells;
+  if (std::any_of(all.begin(), all.end(), [&](const auto& c) { return leaves_product(c, t); })) return Outcome::refuted;
+  const bool is_product = std::all_of(all.begin(), all.end(), [&](const auto& c) {
+    return is_inside(c.interaction, -t.q12_tolerance, t.q12_tolerance);
+  });
+  const bool is_tested = std::any_of(all.begin(), all.end(), [&](const auto& c) { return tells(c, t); });
+  return is_product && is_tested ? Outcome::supported : Outcome::inconclusive;
+}
+
+/// Of a support, the clearest cell that tells the product from the sum must hold as well as the product in every cell.
+double p_of_training_composition(const TrainingCompositionEvidence& e, const T& t) {
+  const auto band = around(0, t.q12_tolerance);
+  std::vector<Statement> each, rivals;
+  for (const JointCellEvidence& c : e.cells) {
+    each.push_back({c.interaction, band, leaves_product(c, t)});
+    rivals.push_back({c.additive, band, tells(c, t)});
+  }
+  if (decide_training_composition(e, t) != Outcome::supported) return p_of_any(each);
+  return std::max(p_of_all(each), p_of_any(rivals));
+}
+
+/// The place of the interval farthest beyond ± its band in standard errors.
+template <class Item, class Read, class Band>
+std::size_t farthest_beyond(const std::vector<Item>& items, Read&& interval_of, Band&& band) {
+  std::size_t first = 0;
+  double most = -INFINITY;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const Interval& x = interval_of(items[i]);
+    constexpr double no_error = 1e-300;  // of rows without noise: the distance itself then orders them
+    const double beyond = (std::abs(x.estimate) - band(items[i])) / std::max(x.standard_error, no_error);
+    if (beyond > most) most = beyond, first = i;
+  }
+  return first;
+}
+
 double p_of_injection(const InjectionEvidence& e, const T& t) {
   const auto one = around(1, t.q11_tolerance);
   std::vector<Statement> each;
@@ -247,16 +287,17 @@ bool follows_tokens(const CauseEvidence& e, const T& t) {
 double band_of(const CombinationEvidence& c, const T& t) { return t.q6_effects * c.independent; }
 
 std::size_t deciding(const CompositionEvidence& e, const T& t) {
-  std::size_t first = 0;
-  double most = -INFINITY;
-  for (std::size_t i = 0; i < e.combinations.size(); ++i) {
-    const CombinationEvidence& c = e.combinations[i];
-    constexpr double no_error = 1e-300;  // of rows without noise: the distance itself then orders them
-    const double beyond =
-        (std::abs(c.interaction.estimate) - band_of(c, t)) / std::max(c.interaction.standard_error, no_error);
-    if (beyond > most) most = beyond, first = i;
-  }
-  return first;
+  return farthest_beyond(
+      e.combinations, [](const CombinationEvidence& c) -> const Interval& { return c.interaction; },
+      [&](const CombinationEvidence& c) { return band_of(c, t); });
+}
+
+bool tells(const JointCellEvidence& c, const T& t) { return is_outside(c.additive, -t.q12_tolerance, t.q12_tolerance); }
+
+std::size_t deciding(const TrainingCompositionEvidence& e, const T& t) {
+  return farthest_beyond(
+      e.cells, [](const JointCellEvidence& c) -> const Interval& { return c.interaction; },
+      [&](const JointCellEvidence&) { return t.q12_tolerance; });
 }
 
 bool leaves_its_points(const CurveMisfit& misfit, const T& t) {
@@ -474,16 +515,41 @@ const Rule<InjectionEvidence>& injection_rule() {
   return rule;
 }
 
+const Rule<TrainingCompositionEvidence>& training_composition_rule() {
+  static const Rule<TrainingCompositionEvidence> rule{
+      "N_eff in training is a product over sites",
+      "of each joint cell of training bits from q12_bits_min on, the ln of N_eff over the product of the single sites' "
+      "N_eff/N. supported: the intervals of all cells inside ± q12_tolerance, and in one cell at least losses that add "
+      "up would lie outside it; refuted: the interval of one cell disjoint from ± q12_tolerance, on either side; all "
+      "intervals hold together at the level (Bonferroni); cells below trajectories_min decide nothing; inconclusive "
+      "otherwise",
+      "Yes: in training, the effective size of sites lowered together is the product of that of each alone.",
+      "No: in training, sites lowered together leave more or less effective size than the product of each alone.",
+      [](const T& t) { return around(0, t.q12_tolerance); },
+      {&T::q12_tolerance, &T::q12_bits_min, &T::q6_channel_length, &T::loss_scatter, &T::cells_min,
+       &T::trajectories_min},
+      decide_training_composition,
+      p_of_training_composition};
+  return rule;
+}
+
 std::vector<RuleOfQuestion> all_rules() {
   const auto named = [](const char* question, const auto& rule) {
     return RuleOfQuestion{question, rule.name, rule.sentence};
   };
-  return {named("Q1", damage_growth_rule()), named("Q2", sharpness_growth_rule()),
-          named("Q3", prediction_rule()),    named("Q4", direction_rule()),
-          named("Q5", cause_rule()),         named("Q6", composition_rule()),
-          named("Q7", forms_rule()),         named("Q8", precision_rule()),
-          named("Q8", information_rule()),   named("Q9", ratio_rule()),
-          named("Q10", plateau_rule()),      {"all", "Holm's correction", holm_sentence}};
+  return {named("Q1", damage_growth_rule()),
+          named("Q2", sharpness_growth_rule()),
+          named("Q3", prediction_rule()),
+          named("Q4", direction_rule()),
+          named("Q5", cause_rule()),
+          named("Q6", composition_rule()),
+          named("Q7", forms_rule()),
+          named("Q8", precision_rule()),
+          named("Q8", information_rule()),
+          named("Q9", ratio_rule()),
+          named("Q10", plateau_rule()),
+          named("Q12", training_composition_rule()),
+          {"all", "Holm's correction", holm_sentence}};
 }
 
 }  // namespace hone::theory

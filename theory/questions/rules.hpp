@@ -149,6 +149,20 @@ struct InjectionEvidence {
   std::vector<Interval> ratios;
 };
 
+/// Models trained with some sites lowered together. Both numbers are of ln (N_eff over the product of the single sites').
+struct JointCellEvidence {
+  Interval interaction;  ///< measured; holds together with those of all other cells
+  Interval additive;     ///< if the rises of the loss added up, likewise
+};
+struct TrainingCompositionEvidence {
+  std::vector<JointCellEvidence> cells;
+};
+/// Losses that add up would leave the band of the product here: where they would not, agreement shows nothing.
+bool tells(const JointCellEvidence& cell, const Thresholds& thresholds);
+/// The cell that decides, by its place: in standard errors farthest beyond the band, or else least far inside.
+/// expects at least one
+std::size_t deciding(const TrainingCompositionEvidence& evidence, const Thresholds& thresholds);
+
 /// What a rule says, for registrations.
 struct RuleOfQuestion {
   std::string question, name, sentence;
@@ -168,5 +182,6 @@ const Rule<Interval>& information_rule();             ///< Q8, of ln (fitted sca
 const Rule<RatioEvidence>& ratio_rule();              ///< Q9
 const Rule<PlateauEvidence>& plateau_rule();          ///< Q10
 const Rule<InjectionEvidence>& injection_rule();      ///< Q11
+const Rule<TrainingCompositionEvidence>& training_composition_rule();  ///< Q12
 
 }  // namespace hone::theory

@@ -35,6 +35,9 @@ struct Thresholds {
   double q9_equivalence = 0.1;
   double q10_exponent_max = -0.5, q10_equivalence = 0.2, q10_slope = 1;
   double q11_rise = 0.01, q11_tolerance = 0.1;
+  /// 0.09 is half of what losses that add up give where each of two sites alone leaves half of the parameters:
+  /// ½ (1/alpha) ln(1 + x²/(1 + 2x)), x = 2^alpha - 1, with the alpha of Kumar et al. (0.4965).
+  double q12_tolerance = 0.09, q12_bits_min = 3;
 
   bool operator==(const Thresholds&) const = default;
 
@@ -105,6 +108,9 @@ struct Thresholds {
       "slope of ln trace in ln D between the last two checkpoints up to which a run is on its plateau");
     v("q11_rise", t.q11_rise, distance, "largest predicted rise in nats at which noise in every subspace is judged");
     v("q11_tolerance", t.q11_tolerance, distance, "distance from 1 of the measured over the predicted rise");
+    v("q12_tolerance", t.q12_tolerance, distance,
+      "distance from 0 of ln (N_eff of a joint run over the product of the single sites) that counts as none");
+    v("q12_bits_min", t.q12_bits_min, bits, "fewest bits of training of a joint cell that can decide");
   }
 };
 

@@ -52,7 +52,53 @@ double trajectory_offset(const SyntheticGrid& grid, const PlantedLaw& planted, c
          planted.drift * normal(stream, 2 * trajectory + 1) * (std::log(subject.D) - middle);
 }
 
+constexpr double alpha = 0.35;  // of the planted losses
+
 }  // namespace
+
+double planted_fraction(double bits) { return bits < 16 ? -std::expm1(-bits / 2.8 + 0.4) : 1; }
+
+double fraction_of_product(const std::array<double, 3>& bits) { return fraction_beyond_product(bits, 0); }
+
+double fraction_of_sum(const std::array<double, 3>& bits) {
+  double base = 1;
+  for (const double b : bits) base += std::pow(planted_fraction(b), -alpha) - 1;
+  return std::pow(base, -1 / alpha);
+}
+
+double fraction_beyond_product(const std::array<double, 3>& bits, double excess) {
+  double product = 1;
+  for (const double b : bits) product *= planted_fraction(b);
+  const auto lowered = std::count_if(bits.begin(), bits.end(), [](double b) { return b < 16; });
+  return lowered > 1 ? product * std::exp(excess) : product;
+}
+
+std::vector<LossRow> planted_training(const SyntheticGrid& grid, const PlantedTraining& planted) {
+  std::vector<LossRow> table;
+  visit_grid(grid, [&](const Subject& subject, std::uint32_t draw) {
+    const Stream own = stream_of(grid, draw, rows);
+    const double run = planted.run_noise * normal(stream_of(grid, draw, shared), 0);
+    const auto& sizes = planted.lowered_N;
+    const bool is_lowered = sizes.empty() || std::find(sizes.begin(), sizes.end(), subject.N) != sizes.end();
+    std::vector<std::array<double, 3>> all{{16, 16, 16}};
+    if (is_lowered) all.insert(all.end(), planted.bits.begin(), planted.bits.end());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      LossRow row;
+      static_cast<Subject&>(row) = subject;
+      if (i > 0) {
+        row.arm = row.method = "qat", row.variant = "qat_trunk";
+        row.run += fmt::format(" {}", i);
+      }
+      row.train_w_bits = all[i][0], row.train_a_bits = all[i][1], row.train_kv_bits = all[i][2];
+      const double size = row.N * (i > 0 ? planted.fraction(all[i]) : 1);
+      row.loss = (1.5 + 30 * std::pow(size, -alpha) + 60 * std::pow(row.D, -0.3)) *
+                 std::exp(run + planted.row_noise * normal(own, i));
+      row.loss_se = 1e-3;
+      table.push_back(row);
+    }
+  });
+  return table;
+}
 
 std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& planted) {
   std::vector<PtqRow> table;

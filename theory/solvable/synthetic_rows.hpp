@@ -2,7 +2,9 @@
 // with each outcome. Models with closed forms are in the other headers of this folder.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "theory/rows/rows.hpp"
@@ -50,5 +52,29 @@ std::vector<SharpnessRow> planted_sharpness(const SyntheticGrid& grid, const Pla
 /// math    delta = ½ Σ h_i e_i², e_i uniform in ±Delta/2, h_i = 1/i; d E delta/dD = 0 exactly,
 ///         predicted = Delta²/24 Σ h_i
 std::vector<PtqRow> quadratic_null(const SyntheticGrid& grid);
+
+/// N_eff/N that one site leaves at given bits of training.
+/// math    1 - exp(-P/2.8 + 0.4); 1 from 16 bits on
+double planted_fraction(double bits);
+
+/// N_eff/N of weights, activations and KV at given bits, of three theories: the product of the sites' own, that of rises
+/// of the loss that add up (alpha 0.35), and the product times exp(excess) wherever two sites or more are lowered.
+/// math    Π f; (1 + Σ (f^-alpha - 1))^(-1/alpha)
+double fraction_of_product(const std::array<double, 3>& bits);
+double fraction_of_sum(const std::array<double, 3>& bits);
+double fraction_beyond_product(const std::array<double, 3>& bits, double excess);
+
+/// Losses of models trained in full precision on the main trunk, and of others with sites at few bits.
+struct PlantedTraining {
+  std::vector<std::array<double, 3>> bits;  ///< of those others: weights, activations, KV
+  std::function<double(const std::array<double, 3>&)> fraction = fraction_of_product;  ///< N_eff/N
+  std::vector<double> lowered_N{};  ///< sizes that are trained at few bits too; empty: all
+  double run_noise = 1e-3;          ///< ln units, shared by all bits of a (N, D, seed)
+  double row_noise = 1e-4;          ///< ln units, of each row
+};
+
+/// Rows of them.
+/// math    L = 1.5 + 30 (N f)^-0.35 + 60 D^-0.3
+std::vector<LossRow> planted_training(const SyntheticGrid& grid, const PlantedTraining& planted);
 
 }  // namespace hone::theory

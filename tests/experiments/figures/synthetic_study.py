@@ -360,6 +360,20 @@ def precisions():
                             1 - np.exp(-b / 2.6), 0.04) for b in (3, 4, 6, 8)]
 
 
+def together():
+    """Weights and activations multiply, weights and KV leave a fifth more, all three a fifth less."""
+    single = {"w3": 0.5, "w4": 0.7, "a3": 0.6, "kv4": 0.8}
+    found = [finding(f"q12.fraction.{s}", f"N_eff/N {s}", f, 0.05) for s, f in single.items()]
+    for sites, factor in ((("w3", "a3"), 1), (("w4", "a3"), 1), (("w3", "kv4"), 1.2),
+                          (("w3", "a3", "kv4"), 0.8)):
+        product = float(np.prod([single[s] for s in sites]))
+        cell = "".join(sites)
+        found += [finding(f"q12.fraction.{cell}", f"N_eff/N {cell}", factor * product, 0.04),
+                  finding(f"q12.product.{cell}", f"product {cell}", product, 0.06),
+                  finding(f"q12.interaction.{cell}", f"interaction {cell}", float(np.log(factor)), 0.1)]
+    return found
+
+
 def verdicts(with_constants):
     log_n = np.log(1e5)
     q1 = [finding("q1.gamma_n", "gamma_N", 0.3, 0.06),
@@ -398,7 +412,8 @@ def verdicts(with_constants):
                      finding("q9.late.damage.difference", "the same, late", 0.1, 0.3),
                      finding("q9.damage.gamma_d", "gamma_D of the damage", 0.75, 0.1)]),
             verdict("Q10", "inconclusive", "exponent", -0.95, 0.3, []),
-            verdict("Q11", "refuted", "worst_ratio", 1.03, 0.02, [])]
+            verdict("Q11", "refuted", "worst_ratio", 1.03, 0.02, []),
+            verdict("Q12", "refuted", "deciding", 0.18, 0.05, together())]
 
 
 def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_constants=False):

@@ -11,6 +11,7 @@ import numpy as np
 import breakdown
 import growth
 import injection
+import joint
 import mediators
 import per_bit
 import plateau
@@ -183,6 +184,35 @@ class FromVerdicts(StudyCase):
         losses = training_precision.losses_of(read_study(self.folder))
         self.assertEqual(sorted((p.size, p.part) for p in losses),
                          [(s, ("w", b)) for s in (1e5, 4e5) for b in (3, 4, 6, 8)])
+
+    def test_joint_training_stands_against_the_product_of_its_sites(self):
+        self.assertEqual(joint.sites_of("w3a2_5kv4"), ("W", "A", "KV"))
+        self.assertEqual(joint.sites_of("w3a4"), ("W", "A"))
+        cells = joint.cells_of(read_study(self.folder))
+        self.assertEqual({(cell, sites): (m["estimate"] / p["estimate"]) for cell, sites, m, p in cells},
+                         {("w3a3", ("W", "A")): 1, ("w4a3", ("W", "A")): 1,
+                          ("w3kv4", ("W", "KV")): 1.2, ("w3a3kv4", ("W", "A", "KV")): 0.8})
+        ax = style.plt.figure().add_subplot()
+        joint.draw_cells(ax, cells)
+        joint.draw_identity(ax)
+        colours = {tuple(line.get_xydata()[0]): line.get_color() for line in ax.lines
+                   if line.get_marker() != "None" and len(line.get_xdata()) == 1}
+        self.assertEqual(colours, {(p["estimate"], m["estimate"]): joint.LOOKS[sites][1]
+                                   for _, sites, m, p in cells})
+        bars = [tuple(map(tuple, line.get_xydata())) for line in ax.lines if line.get_linestyle() == "-"]
+        for _, _, m, p in cells:
+            self.assertIn(((p["estimate"], m["low"]), (p["estimate"], m["high"])), bars)
+            self.assertIn(((p["low"], m["estimate"]), (p["high"], m["estimate"])), bars)
+        (x0, y0), (x1, y1) = bars[-1]
+        self.assertEqual((x0, x1), (y0, y1))
+        self.assertEqual(ax.get_legend_handles_labels()[1],
+                         ["weights × activations", "weights × KV", "all three"])
+
+    def test_a_study_without_joint_training_has_no_such_figure(self):
+        path = self.folder / "verdict.json"
+        path.write_text(path.read_text(encoding="utf-8").replace("q12.product", "q12.other"), encoding="utf-8")
+        with self.assertRaisesRegex(Absent, "lowered together"):
+            joint.joint_figure(read_study(self.folder))
 
 
 if __name__ == "__main__":

@@ -264,12 +264,49 @@ std::vector<World> composition_worlds() {
            }}};
 }
 
+/// Models with weights and activations lowered in training: every pair of bits, and each alone.
+Table trained_together(const SyntheticGrid& grid, const std::vector<double>& bits,
+                       double (*fraction)(const std::array<double, 3>&), double noise) {
+  PlantedTraining planted{.bits = {}, .fraction = fraction, .run_noise = 5 * noise, .row_noise = noise};
+  for (const double w : bits)
+    for (const double a : bits)
+      if (w < 16 || a < 16) planted.bits.push_back({w, a, 16});
+  Table table;
+  table.losses = planted_training(grid, planted);
+  return table;
+}
+
+std::vector<World> training_worlds() {
+  const auto world = [](const char* name, Outcome wanted, double planted,
+                        double (*fraction)(const std::array<double, 3>&), double noise) {
+    return World{
+        name,   "Q12",   judge_training_composition,
+        wanted, planted, [=](std::uint64_t s) { return trained_together(grid_of(s), {3, 4, 16}, fraction, noise); }};
+  };
+  constexpr double precise = 1e-3;  // in ln loss; seeds differ by five times that
+  return {world("N_eff is a product, precise rows", Outcome::supported, 0, fraction_of_product, precise),
+          world("rises of the loss add up, precise rows", Outcome::refuted, NAN, fraction_of_sum, precise),
+          world(
+              "both leave a quarter less N_eff than the product", Outcome::refuted, -0.3,
+              [](const std::array<double, 3>& bits) { return fraction_beyond_product(bits, -0.3); }, precise),
+          {"N_eff is a product, 6 and 8 bits: a sum would look the same", "Q12", judge_training_composition,
+           Outcome::inconclusive, NAN,
+           [](std::uint64_t s) {
+             return trained_together(grid_of(s), {6, 8, 16}, fraction_of_product, precise / 10);
+           }},
+          {"N_eff is a product, two sizes, one seed, 0.02 in ln loss", "Q12", judge_training_composition,
+           Outcome::inconclusive, NAN, [](std::uint64_t s) {
+             return trained_together(small_grid(s), {3, 4, 16}, fraction_of_product, 0.02);
+           }}};
+}
+
 }  // namespace
 
 VerdictTables growth_tables(const WorldOptions& options) { return tables_of({growth_worlds()}, options); }
 
 VerdictTables contrast_tables(const WorldOptions& options) {
-  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), plateau_worlds()}, options);
+  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds()},
+                   options);
 }
 
 }  // namespace hone::theory

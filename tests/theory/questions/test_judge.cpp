@@ -361,7 +361,7 @@ TEST_SUITE("questions") {
 
   TEST_CASE("judge: no rows at all give an inconclusive verdict to every question with a reason") {
     const auto verdicts = judge({}, Thresholds{});
-    REQUIRE(verdicts.size() == 11);
+    REQUIRE(verdicts.size() == 12);
     for (const Verdict& v : verdicts) {
       CHECK(v.outcome == Outcome::inconclusive);
       CHECK(v.prose.find("Nothing can be said") != std::string::npos);
