@@ -548,6 +548,7 @@ std::vector<RuleOfQuestion> all_rules() {
           named("Q8", information_rule()),
           named("Q9", ratio_rule()),
           named("Q10", plateau_rule()),
+          named("Q11", injection_rule()),
           named("Q12", training_composition_rule()),
           {"all", "Holm's correction", holm_sentence}};
 }
