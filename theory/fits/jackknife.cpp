@@ -54,6 +54,7 @@ Interval interval_around(double estimate, double standard_error, double freedom,
 
 std::vector<RowKey> keys_of(const std::vector<Observation>& rows) {
   std::vector<RowKey> keys;
+  keys.reserve(rows.size());
   for (const Observation& o : rows) keys.push_back({o.cell, o.point.N, o.seed});
   return keys;
 }
