@@ -11,9 +11,15 @@ namespace hone::theory {
 namespace {
 
 /// Everything that models must share to be compared, their bits aside.
-using Family = std::tuple<double, double, std::int64_t, std::string, std::string, std::array<double, 3>>;
+using Family = std::tuple<double, double, std::int64_t, std::string, std::string, std::string, std::array<double, 5>>;
 Family family_of(const LossRow& r) {
-  return {r.N, r.D, r.seed, r.data, r.schedule, {r.peak_lr, r.batch, r.weight_decay}};
+  return {r.N,
+          r.D,
+          r.seed,
+          r.data,
+          r.schedule,
+          r.train_format,
+          {r.peak_lr, r.batch, r.weight_decay, r.sam_rho, r.gradient_penalty}};
 }
 
 bool is_usable(const LossRow& r) {

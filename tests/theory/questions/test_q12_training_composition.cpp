@@ -220,6 +220,9 @@ TEST_SUITE("questions") {
     };
     CHECK(changed([](LossRow& r) { r.peak_lr = 1; }).without_full == 81);
     CHECK(changed([](LossRow& r) { r.data = "other"; }).without_full == 81);
+    CHECK(changed([](LossRow& r) { r.sam_rho = 0.1; }).without_full == 81);
+    CHECK(changed([](LossRow& r) { r.gradient_penalty = 0.1; }).without_full == 81);
+    CHECK(changed([](LossRow& r) { r.train_format = "bf16"; }).without_full == 81);
     CHECK(changed([](LossRow& r) { r.seed += 100; }).without_full == 81);
     CHECK(changed([](LossRow& r) { r.D *= 2; }).without_full >= 27);
     CHECK(changed([](LossRow& r) {
