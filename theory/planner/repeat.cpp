@@ -49,6 +49,13 @@ Campaigns campaigns_of(Judge judge, const Redraw& pilot, int seeds, const Thresh
 
 }  // namespace
 
+std::vector<std::string> repeated_questions() {
+  std::vector<std::string> ids;
+  ids.reserve(std::size(judges));
+  for (const auto& [id, judge] : judges) ids.emplace_back(id);
+  return ids;
+}
+
 std::vector<Repeat> expected_repeats(const Table& pilot, const Thresholds& thresholds, const RepeatOptions& options) {
   EXPECTS(options.seeds >= 1 && options.most >= 1, "expected_repeats: {} seeds of at most {}, expected at least 1",
           options.seeds, options.most);
