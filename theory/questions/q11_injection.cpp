@@ -112,7 +112,7 @@ Verdict judge_injection(const Table& table, const Thresholds& thresholds) {
   const BySpace found = ratios_of(table, thresholds, dropped);
   add_finding(v, {"dropped", "noise rows dropped: no such direction or not finite"}, dropped);
   const IntervalOptions together = simultaneous_options(thresholds, static_cast<int>(std::size(judged_spaces)));
-  InjectionEvidence evidence;
+  BandEvidence evidence;
   Interval worst{NAN, NAN, NAN, 0};
   std::string words;
   int cells = 0;
@@ -131,18 +131,18 @@ Verdict judge_injection(const Table& table, const Thresholds& thresholds) {
     if (!is_judged || at == by_rise->second.end()) continue;
     const Interval ratio = at->second.mean(together);
     add_finding(v, {"ratio." + space, "measured over predicted, " + space + ", together with the others"}, ratio);
-    evidence.ratios.push_back(ratio);
+    evidence.numbers.push_back(ratio);
     if (!(std::abs(ratio.estimate - 1) <= std::abs(worst.estimate - 1))) worst = ratio;
     cells = std::max(cells, count_cells(keys_of(at->second.rows)));
     v.n += static_cast<int>(at->second.rows.size());
     words += fmt::format("{}{} in {} directions", words.empty() ? "" : ", ", in_words(ratio), space);
   }
   const int cells_min = static_cast<int>(thresholds.cells_min);
-  if (evidence.ratios.size() < 2 || cells < cells_min) {
+  if (evidence.numbers.size() < 2 || cells < cells_min) {
     v.prose = fmt::format(
         "Nothing can be said: noise of equal predicted rise, up to {:g} nats, was measured in {} spaces and {} cells; "
         "two spaces and {} cells are needed (option noise.equal_rises).",
-        thresholds.q11_rise, evidence.ratios.size(), cells, cells_min);
+        thresholds.q11_rise, evidence.numbers.size(), cells, cells_min);
     return v;
   }
   set_estimate(v, worst);

@@ -129,22 +129,21 @@ Verdict judge_ratio(const Table& table, const Thresholds& thresholds) {
     return v;
   }
   const IntervalOptions options = interval_options(thresholds);
-  RatioEvidence evidence;
+  Interval of_trace{NAN, NAN, NAN, 0}, of_damage{NAN, NAN, NAN, 0};
   for (const Quantity& q : quantities) {
     if (!has_spread(q.all)) continue;
     const Exponents e = exponents_of(q.all, options);
     add_exponents(v, q.name, e);
-    if (&q.all == &trace) evidence.trace = e.difference, set_estimate(v, e.difference);
-    if (&q.all == &damage) evidence.damage = e.difference;
+    if (&q.all == &trace) of_trace = e.difference, set_estimate(v, e.difference);
+    if (&q.all == &damage) of_damage = e.difference;
     if (has_spread(q.late) && count_cells(q.late.keys) >= thresholds.cells_min)
       add_exponents(v, {"late." + q.name.key, q.name.label + ", late"}, exponents_of(q.late, options));
   }
-  decide(v, ratio_rule(), evidence, thresholds);
+  decide(v, ratio_rule(), {{of_trace, of_damage}}, thresholds);
   v.prose = fmt::format(
       "The exponent of tokens exceeds that of parameters by {} for the trace and by {} for the damage; for a function "
-      "of "
-      "D/N alone both would be 0.",
-      in_words(evidence.trace), in_words(evidence.damage));
+      "of D/N alone both would be 0.",
+      in_words(of_trace), in_words(of_damage));
   return v;
 }
 

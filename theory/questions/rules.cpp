@@ -61,6 +61,40 @@ double p_of_any(const std::vector<Statement>& statements) {
   return p;
 }
 
+/// Supported: at least `least` numbers, all inside centre ± the tolerance. Refuted: one number beyond it.
+template <int centre, double T::*tolerance, std::size_t least>
+Outcome decide_in_band(const BandEvidence& e, const T& t) {
+  const double low = centre - t.*tolerance, high = centre + t.*tolerance;
+  const auto& all = e.numbers;
+  if (std::any_of(all.begin(), all.end(), [&](const Interval& i) { return is_outside(i, low, high); }))
+    return Outcome::refuted;
+  const bool is_in = std::all_of(all.begin(), all.end(), [&](const Interval& i) { return is_inside(i, low, high); });
+  return is_in && all.size() >= least ? Outcome::supported : Outcome::inconclusive;
+}
+
+template <int centre, double T::*tolerance, std::size_t least>
+double p_in_band(const BandEvidence& e, const T& t) {
+  const auto band = around(centre, t.*tolerance);
+  std::vector<Statement> each;
+  for (const Interval& i : e.numbers) each.push_back({i, band, is_outside(i, band[0], band[1])});
+  return decide_in_band<centre, tolerance, least>(e, t) == Outcome::supported ? p_of_all(each) : p_of_any(each);
+}
+
+/// The rule that asks whether all numbers lie in centre ± the tolerance.
+template <int centre, double T::*tolerance, std::size_t least>
+Rule<BandEvidence> band_rule(std::string name, std::string sentence, std::string supported, std::string refuted,
+                             ThresholdList others) {
+  others.insert(others.begin(), tolerance);
+  return {std::move(name),
+          std::move(sentence),
+          std::move(supported),
+          std::move(refuted),
+          [](const T& t) { return around(centre, t.*tolerance); },
+          std::move(others),
+          decide_in_band<centre, tolerance, least>,
+          p_in_band<centre, tolerance, least>};
+}
+
 Outcome decide_cause(const CauseEvidence& e, const T& t) {
   const bool departed =
       std::any_of(e.residuals.begin(), e.residuals.end(), [&](const Interval& r) { return has_departed(r, t); });
@@ -135,20 +169,6 @@ double p_of_precision(const PrecisionEvidence& e, const T& t) {
                    {e.token_drift_both, still, is_outside(e.token_drift_both, still[0], still[1])}});
 }
 
-Outcome decide_ratio(const RatioEvidence& e, const T& t) {
-  const double band = t.q9_equivalence;
-  if (is_outside(e.trace, -band, band) || is_outside(e.damage, -band, band)) return Outcome::refuted;
-  return is_inside(e.trace, -band, band) && is_inside(e.damage, -band, band) ? Outcome::supported
-                                                                             : Outcome::inconclusive;
-}
-
-double p_of_ratio(const RatioEvidence& e, const T& t) {
-  const auto none = around(0, t.q9_equivalence);
-  if (decide_ratio(e, t) == Outcome::supported) return p_of_all({{e.trace, none}, {e.damage, none}});
-  return p_of_any({{e.trace, none, is_outside(e.trace, none[0], none[1])},
-                   {e.damage, none, is_outside(e.damage, none[0], none[1])}});
-}
-
 Outcome decide_plateau(const PlateauEvidence& e, const T& t) {
   const double band = t.q10_equivalence;
   if (is_inside(e.exponent, -band, band) || e.exponent.low > t.q10_exponent_max || is_outside(e.departure, -band, band))
@@ -185,15 +205,6 @@ double p_of_growth(const GrowthRule& rule, const GrowthEvidence& e, const T& t) 
   return NAN;
 }
 
-Outcome decide_injection(const InjectionEvidence& e, const T& t) {
-  const double low = 1 - t.q11_tolerance, high = 1 + t.q11_tolerance;
-  const auto& all = e.ratios;
-  if (std::any_of(all.begin(), all.end(), [&](const Interval& r) { return is_outside(r, low, high); }))
-    return Outcome::refuted;
-  const bool is_same = std::all_of(all.begin(), all.end(), [&](const Interval& r) { return is_inside(r, low, high); });
-  return is_same && all.size() > 1 ? Outcome::supported : Outcome::inconclusive;
-}
-
 bool leaves_product(const JointCellEvidence& c, const T& t) {
   return is_outside(c.interaction, -t.q12_tolerance, t.q12_tolerance);
 }
@@ -226,19 +237,12 @@ std::size_t farthest_beyond(const std::vector<Item>& items, Read&& interval_of, 
   std::size_t first = 0;
   double most = -INFINITY;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    const Interval& x = interval_of(items[i]);
+    const Interval x = interval_of(items[i]);
     constexpr double no_error = 1e-300;  // of rows without noise: the distance itself then orders them
     const double beyond = (std::abs(x.estimate) - band(items[i])) / std::max(x.standard_error, no_error);
     if (beyond > most) most = beyond, first = i;
   }
   return first;
-}
-
-double p_of_injection(const InjectionEvidence& e, const T& t) {
-  const auto one = around(1, t.q11_tolerance);
-  std::vector<Statement> each;
-  for (const Interval& r : e.ratios) each.push_back({r, one, is_outside(r, one[0], one[1])});
-  return decide_injection(e, t) == Outcome::supported ? p_of_all(each) : p_of_any(each);
 }
 
 }  // namespace
@@ -293,6 +297,11 @@ std::size_t deciding(const CompositionEvidence& e, const T& t) {
 }
 
 bool tells(const JointCellEvidence& c, const T& t) { return is_outside(c.additive, -t.q12_tolerance, t.q12_tolerance); }
+
+std::size_t deciding(const BandEvidence& e, double centre, double tolerance) {
+  return farthest_beyond(
+      e.numbers, [&](Interval i) { return i.estimate -= centre, i; }, [&](const Interval&) { return tolerance; });
+}
 
 std::size_t deciding(const TrainingCompositionEvidence& e, const T& t) {
   return farthest_beyond(
@@ -467,18 +476,13 @@ const Rule<Interval>& information_rule() {
   return rule;
 }
 
-const Rule<RatioEvidence>& ratio_rule() {
-  static const Rule<RatioEvidence> rule{
+const Rule<BandEvidence>& ratio_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q9_equivalence, 2>(
       "one exponent for tokens and parameters",
       "supported: intervals of gamma_D - gamma_N of the trace and of the damage inside ± q9_equivalence; refuted: one "
       "of them disjoint from it; inconclusive otherwise",
-      "Yes: tokens and parameters have one exponent.",
-      "No: tokens and parameters have exponents of their own.",
-      [](const T& t) { return around(0, t.q9_equivalence); },
-      {&T::q9_equivalence, &T::late_loss, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter,
-       &T::cells_min},
-      decide_ratio,
-      p_of_ratio};
+      "Yes: tokens and parameters have one exponent.", "No: tokens and parameters have exponents of their own.",
+      {&T::late_loss, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min});
   return rule;
 }
 
@@ -499,19 +503,15 @@ const Rule<PlateauEvidence>& plateau_rule() {
   return rule;
 }
 
-const Rule<InjectionEvidence>& injection_rule() {
-  static const Rule<InjectionEvidence> rule{
+const Rule<BandEvidence>& injection_rule() {
+  static const Rule<BandEvidence> rule = band_rule<1, &T::q11_tolerance, 2>(
       "equal predicted rise, equal rise",
       "supported: the intervals of measured over predicted rise in the top, next, random and complementary "
       "eigendirections, at the largest predicted rise up to q11_rise, all inside 1 ± q11_tolerance; refuted: one of "
-      "them "
-      "disjoint from it; all intervals hold together at the level; inconclusive otherwise",
+      "them disjoint from it; all intervals hold together at the level; inconclusive otherwise",
       "Yes: up to that rise only the second-order rise of a direction matters.",
       "No: in some directions noise costs more or less than its second-order rise.",
-      [](const T& t) { return around(1, t.q11_tolerance); },
-      {&T::q11_rise, &T::q11_tolerance, &T::fit_scatter, &T::cells_min},
-      decide_injection,
-      p_of_injection};
+      {&T::q11_rise, &T::fit_scatter, &T::cells_min});
   return rule;
 }
 

@@ -133,20 +133,18 @@ bool stands(const PrecisionEvidence& evidence, const Thresholds& thresholds);
 /// The optimum lies between the fewest bits that were trained and 16.
 bool is_within_trained(const PrecisionEvidence& evidence);
 
-/// By how much the exponent of tokens exceeds that of parameters.
-struct RatioEvidence {
-  Interval trace{NAN, NAN, NAN, 0}, damage{NAN, NAN, NAN, 0};
+/// Numbers that are to lie in one band, all together: ratios around 1, differences around 0.
+struct BandEvidence {
+  std::vector<Interval> numbers;
 };
+/// The place of the number that decides: in standard errors farthest beyond centre ± tolerance, or else least far inside.
+/// expects at least one
+std::size_t deciding(const BandEvidence& evidence, double centre, double tolerance);
 
 /// What the trace on its plateau follows.
 struct PlateauEvidence {
   Interval exponent;   ///< of lr/√batch
   Interval departure;  ///< exponent of lr plus twice that of the batch
-};
-
-/// Measured over predicted rise in each part of the spectrum, all together.
-struct InjectionEvidence {
-  std::vector<Interval> ratios;
 };
 
 /// Models trained with some sites lowered together. Both numbers are of ln (N_eff over the product of the single sites').
@@ -179,9 +177,9 @@ const Rule<CompositionEvidence>& composition_rule();  ///< Q6
 const Rule<FormsEvidence>& forms_rule();              ///< Q7
 const Rule<PrecisionEvidence>& precision_rule();      ///< Q8
 const Rule<Interval>& information_rule();             ///< Q8, of ln (fitted scale over that of the information)
-const Rule<RatioEvidence>& ratio_rule();              ///< Q9
+const Rule<BandEvidence>& ratio_rule();               ///< Q9, of gamma_D - gamma_N
 const Rule<PlateauEvidence>& plateau_rule();          ///< Q10
-const Rule<InjectionEvidence>& injection_rule();      ///< Q11
+const Rule<BandEvidence>& injection_rule();           ///< Q11, of measured over predicted rise
 const Rule<TrainingCompositionEvidence>& training_composition_rule();  ///< Q12
 
 }  // namespace hone::theory

@@ -90,12 +90,12 @@ TEST_SUITE("questions") {
   TEST_CASE("rules: the p-value of a decision is that of the clearest departure, and the weakest of joint statements") {
     const Thresholds t;
     const Interval clear = interval_of(0.9, 0.05, 20, 2.09), weak = interval_of(0.4, 0.05, 20, 2.09);
-    const auto by_trace = ratio_rule().p_value({clear, weak}, t);
+    const auto by_trace = ratio_rule().p_value({{clear, weak}}, t);
     CHECK(by_trace == p_beyond(clear, {-0.1, 0.1}));
-    CHECK(ratio_rule().p_value({weak, clear}, t) == by_trace);
+    CHECK(ratio_rule().p_value({{weak, clear}}, t) == by_trace);
     const Interval still = interval_of(0, 0.01, 20, 2.09), nearly = interval_of(0.06, 0.01, 20, 2.09);
-    CHECK(ratio_rule()({still, nearly}, t) == Outcome::supported);
-    CHECK(ratio_rule().p_value({still, nearly}, t) == p_beyond(nearly, {-0.1, 0.1}));
+    CHECK(ratio_rule()({{still, nearly}}, t) == Outcome::supported);
+    CHECK(ratio_rule().p_value({{still, nearly}}, t) == p_beyond(nearly, {-0.1, 0.1}));
   }
 
   TEST_CASE("correct_for_questions: of two decisions that hold alone one does not hold among three verdicts") {
