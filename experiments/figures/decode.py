@@ -1,10 +1,12 @@
 """Decoding with a quantized cache and with falling precision: the figure and the tables."""
 
+import re
+
 import numpy as np
 
 import style
 from markup import table, text, with_error
-from records import Absent
+from records import Absent, is_number
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555", "#8C510A",
            "#5E3C99"]
@@ -17,7 +19,16 @@ def looks(names):
             for i, name in enumerate(names)}
 
 
-def draw_positions(ax, run, look):
+def exponent_text(study, policy):
+    """Of the position in the damage under a policy, as verdict Q19 gives it; empty where it does not."""
+    key = re.sub("[^a-z0-9]+", "_", policy.lower()).strip("_")
+    entry = study.finding(f"q19.exponent.{key}")
+    if not entry or not is_number(entry["low"]):
+        return ""
+    return f"\n  {entry['estimate']:.2f} ({entry['low']:.2f} to {entry['high']:.2f})"
+
+
+def draw_positions(ax, run, look, study):
     """Loss rise against the middle of each octave of positions."""
     first, last = run.array("decode", "first"), run.array("decode", "last")
     delta, error = run.array("decode", "delta_nats"), run.array("decode", "delta_se_nats")
@@ -30,7 +41,7 @@ def draw_positions(ax, run, look):
             cloud.add(x, y, 2 * e, colour, mark)
         shown = delta[i] > 0
         ax.plot(middle[shown], delta[i][shown], lw=0.9, color=colour, zorder=1)
-        ax.plot([], [], color=colour, marker=mark, ms=4, lw=0.9, label=name)
+        ax.plot([], [], color=colour, marker=mark, ms=4, lw=0.9, label=name + exponent_text(study, name))
     ax.set_xscale("log", base=2)
     cloud.draw(ax)
     style.log_axis(ax.yaxis)
@@ -70,7 +81,7 @@ def decode_figure(study):
     look = looks(run.array("decode", "policy"))
     figure, (left, middle, right, names) = style.plt.subplots(
         1, 4, figsize=(10.0, 3.8), gridspec_kw={"width_ratios": [1, 1, 1, 0.45]})
-    remarks = draw_positions(left, run, look)
+    remarks = draw_positions(left, run, look, study)
     draw_copies(middle, run, look)
     if "decode_free" in run.groups:
         draw_free_runs(right, run, look)
@@ -79,13 +90,14 @@ def decode_figure(study):
     names.set_axis_off()
     names.legend(*left.get_legend_handles_labels(), loc="center left")
     caption = (
-        "Left: teacher-forced loss rise of each cache policy by octave of position, same windows. "
+        "Left: teacher-forced loss rise of each cache policy by octave of position, same windows; in the legend "
+        "the exponent of the position over all runs, where verdict Q19 gives it. "
         "Middle: rise of the loss of a block of random tokens when it is repeated, by distance. "
         "Both ± 2 standard errors over windows. Right: share of greedy free runs whose token at "
         f"that place equals the one of full precision.{remarks} Run {run.manifest['run_id']}, "
         f"{style.count_text(run.size)} quantizable parameters, of {style.runs_text(runs)} that "
         "decoded with a quantized cache.")
-    return style.Drawing(figure, "Quantized cache", caption, [])
+    return style.Drawing(figure, "Quantized cache", caption, ["Q19"])
 
 
 def bits_text(bits):

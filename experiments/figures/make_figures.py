@@ -1,6 +1,7 @@
 """All figures of a study: which there are, and how they become files."""
 
 import style
+from along_text import along_text_figure
 from bits import bits_figure
 from breakdown import breakdown_figure
 from composition import composition_figure, draw_damage
@@ -21,8 +22,10 @@ from schedules import schedules_figure
 from schemes import schemes_figure
 from spectrum import spectrum_figure
 from split import split_figure
+from tasks import tasks_figure
 from training_precision import training_precision_figure
 from transfer import transfer_figure
+from tuning import tuning_figure
 
 
 def panel(draw, *arguments):
@@ -100,6 +103,9 @@ FIGURES = {
     "joint": joint_figure,
     "schemes": schemes_figure,
     "decode": decode_figure,
+    "along_text": along_text_figure,
+    "tasks": tasks_figure,
+    "tuning": tuning_figure,
 }
 
 

@@ -60,6 +60,8 @@ double studies_flops(const RunSpec& run, Index parameters) {
 
 }  // namespace
 
+double updates_worth(const BranchSpec& branch) { return branch.dpo_beta > 0 ? 2 * (1 + 2 / 3.0) : 1; }
+
 double trunk_end_flops(const RunSpec& run, Index parameters) {
   return run.model.kind == "mlp" ? studies_flops<Mlp>(run, parameters) : studies_flops<Transformer>(run, parameters);
 }
@@ -75,7 +77,8 @@ RunWork work_until(const RunSpec& run, std::int64_t updates, std::int64_t checkp
   for (const BranchSpec& branch : run.branches)
     for (std::int64_t at : branch.at)
       if (at <= checkpoints)
-        work.updates += double(branch_length(run, branch, steps[size_t(at) - 1])), work.moments += 1;
+        work.updates += updates_worth(branch) * double(branch_length(run, branch, steps[size_t(at) - 1])),
+            work.moments += 1;
   work.training_flops = work.updates * training_flops(run, work.parameters);
   work.measuring_flops = work.moments * moment_flops(run, work.parameters);
   return work;

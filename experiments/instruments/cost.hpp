@@ -15,6 +15,9 @@ double evaluation_flops(const RunSpec& run, Index parameters);
 /// One update: 6 flops per parameter and token.
 double training_flops(const RunSpec& run, Index parameters);
 
+/// Cost of an update of a branch in updates of the trunk: on preferences a gradient and two losses of twice the windows.
+double updates_worth(const BranchSpec& branch);
+
 /// All instruments at one checkpoint, when the Lanczos run takes all its steps.
 double moment_flops(const RunSpec& run, Index parameters);
 

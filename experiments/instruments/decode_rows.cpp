@@ -52,10 +52,12 @@ void put_policies(Dataset& rows, const Group& f, const std::vector<PolicyEntry>&
   put(rows, f.value_bits, entries, [&](E e) { return (e.*bits).value; });
 }
 
-Dataset loss_rows(const std::vector<PolicyEntry>& entries) {
+Dataset loss_rows(const std::vector<PolicyEntry>& entries, Index context) {
   Dataset rows;
   put_policies(rows, schema::decode, entries, &PolicyEntry::bits);
   put_octaves(rows, schema::decode, entries.front().octaves);
+  put(rows, schema::decode.contexts, entries.front().octaves,
+      [&](const BucketComparison& b) { return double(b.last) / double(context); });
   put_rises(rows, schema::decode, entries);
   return rows;
 }
@@ -144,7 +146,7 @@ std::map<std::string, Dataset> decode_rows(const DecodeTable& table, const Decod
     groups[group.group] = std::move(rows);
   };
   if (!table.policies.empty()) {
-    add(schema::decode, loss_rows(table.policies));
+    add(schema::decode, loss_rows(table.policies, input.options.positions));
     add(schema::decode_free, free_rows(table.policies, input.spec));
     if (!table.policies.front().copies.empty()) add(schema::decode_copy, copy_rows(table.policies, input.spec));
   }

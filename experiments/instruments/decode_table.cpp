@@ -25,7 +25,7 @@ Index generated_tokens(const DecodeSpec& s) { return s.windows * (s.prompt + s.g
 double decoded_tokens(const DecodeSpec& s) {
   double policy = double(s.windows * s.length + 2 * 3 * generated_tokens(s));
   for (std::int64_t distance : s.copy_distances) policy += double(copied_tokens(s, distance));
-  const double schedules = s.average_bits.empty() ? 0 : 2.0 + 3.0 * double(s.average_bits.size());
+  const double schedules = s.average_bits.empty() ? 0 : 2.0 + 5.0 * double(s.average_bits.size());
   return double(s.policies.size()) * policy + (s.policies.empty() ? 0 : double(s.windows * s.length)) +
          schedules * double(generated_tokens(s));
 }
@@ -109,6 +109,23 @@ struct ScheduleBench {
     meter.add(generated_tokens(in.spec), name);
     return found;
   }
+  /// Of widths that follow each window's own tokens: the higher one where the token just read surprised the model as
+  /// trained. The same numbers of tokens as in `down`, from which its two widths are taken.
+  Matrix<double> losses_by_surprise(const std::string& name, const PrecisionSchedule& down,
+                                    const Matrix<double>& full) {
+    const Variant plain = variant_of(in, nullptr, {});
+    const int high = down.bits.front(), low = down.bits.back();
+    const Index length = Index(down.bits.size()), wide = std::count(down.bits.begin(), down.bits.end(), high);
+    Matrix<double> found(windows.sequences, length);
+    for (Index w = 0; w < windows.sequences; ++w) {
+      std::vector<double> surprise;  // of token prompt + t, before which the prediction at prompt + t - 1 stands
+      for (Index t = 0; t < length; ++t) surprise.push_back(full(w, in.spec.prompt + t - 1));
+      found.row(w) = scheduled_losses(model, nested, ranked(surprise, high, low, wide), int(in.spec.stored_bits),
+                                      slice(windows, w, 1), in.spec.prompt, plain.options);
+    }
+    meter.add(generated_tokens(in.spec), name);
+    return found;
+  }
   ScheduleEntry entry(const std::string& name, const PrecisionSchedule& schedule, const Matrix<double>& losses,
                       const Matrix<double>& uniform) const {
     const Index length = losses.cols();
@@ -151,6 +168,10 @@ std::vector<ScheduleEntry> measure_schedules(const DecodeInput& in, const Transf
     entries.push_back(bench.entry("uniform", even, uniform, uniform));
     entries.push_back(bench.entry("step_down", down, bench.losses("step_down", down), uniform));
     entries.push_back(bench.entry("reversed", up, bench.losses("reversed", up), uniform));
+    const PrecisionSchedule line = gradual(down.average_bits(), s.generate);
+    entries.push_back(bench.entry("linear", line, bench.losses("linear", line), uniform));
+    entries.push_back(bench.entry("surprise", down, bench.losses_by_surprise("surprise", down, full), uniform));
+    entries.back().first_bits = entries.back().last_bits = 0;
   }
   return entries;
 }

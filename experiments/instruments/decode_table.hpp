@@ -35,9 +35,9 @@ struct PolicyEntry {
 
 /// One schedule of widths, after a prompt at the stored width, against the model as trained.
 struct ScheduleEntry {
-  std::string schedule;     ///< stored, step_down, reversed or uniform
+  std::string schedule;     ///< stored, uniform, step_down, reversed, linear or surprise
   double average_bits = 0;  ///< over the generated tokens
-  int first_bits = 0;       ///< of the first generated token
+  int first_bits = 0;       ///< of the first generated token; 0 where windows differ
   int last_bits = 0;        ///< of the last one
   BucketComparison all;     ///< over the generated tokens
   std::vector<BucketComparison> octaves;

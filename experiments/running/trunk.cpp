@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <type_traits>
 
 #include "experiments/instruments/cost.hpp"
 #include "experiments/instruments/instruments.hpp"
@@ -11,6 +12,8 @@
 #include "experiments/study/build.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
+#include "sim/data/preference.hpp"
+#include "sim/train/preference.hpp"
 
 namespace fs = std::filesystem;
 
@@ -139,8 +142,7 @@ class Trunk {
     const TrainState<float>& trunk = so_far_.trunk;
     const QatOptions precision = training_precision(spec, spec_.model, spec_.quantize);
     if (precision.is_full())
-      return train_branch(spec, trunk, objective_, variant(spec.name),
-                          spec.data.empty() ? Kind::cooldown : Kind::tuned);
+      return train_branch(spec, trunk, objective_, variant(spec.name), spec.is_tuning() ? Kind::tuned : Kind::cooldown);
     QatObjective<Float> lowered(model_, options_.chunks, precision);
     train_branch(spec, qat_state_from(trunk, lowered.weights()), lowered, spec.name, Kind::lowered);
   }
@@ -153,9 +155,11 @@ class Trunk {
     if (!spec.data.empty())
       batches = [start, &other = sources_.at(spec.data)](std::int64_t step) { return other.batch(step - start); };
     const double before = is_full(objective) ? unknown : low_loss(branch.theta, objective).mean;
-    const auto summary = train_to(end, branch, objective, batches, options_, schedule, [&](const StepRecord&) {
-      watch(training_flops(spec_, model_.layout().size()), spec.name + " branch");
-    });
+    const auto observe = [&](const StepRecord&) {
+      watch(updates_worth(spec) * training_flops(spec_, model_.layout().size()), spec.name + " branch");
+    };
+    const auto summary = spec.dpo_beta > 0 ? prefer(spec, branch, objective, batches, end, schedule, observe)
+                                           : train_to(end, branch, objective, batches, options_, schedule, observe);
     const std::int64_t per_step = tokens_per_step(spec_);
     if (summary.stop == TrainStop::reached &&
         add_rows(branch.theta,
@@ -165,6 +169,22 @@ class Trunk {
     const std::string what = fmt::format("{} branch at update {} diverged; it has no row", name, start);
     so_far_.rows.attributes[fmt::format("lost_{}_{}", name, start)] = what;
     context_.progress.say(fmt::format("{}: {}", spec_.id(), what));
+  }
+
+  /// Trains on preferences between answers whose prompts are half a window, against the branch's own beginning.
+  template <class Observe>
+  TrainSummary prefer(const BranchSpec& spec, TrainState<float>& branch, QatObjective<Float>& objective,
+                      const BatchSource<Data>& batches, std::int64_t end, const Schedule& schedule, Observe&& observe) {
+    if constexpr (std::is_same_v<Data, TokenBatch>) {
+      PreferenceObjective<QatObjective<Float>> preferring(objective, branch.theta, spec.dpo_beta);
+      const PreferenceRule rule{std::uint16_t(spec.dpo_token), Index(spec_.model.context / 2)};
+      const BatchSource<TokenBatch> pairs = [&](std::int64_t step) {
+        return preference_pairs(rule, batches(step), options_.seed, step);
+      };
+      return train_to(end, branch, preferring, pairs, options_, schedule, observe);
+    } else {
+      throw OptionError(fmt::format("branches.{}: dpo_beta needs text; leave it out", spec.name));
+    }
   }
 
   /// The model's own part of a parameter vector, without learned steps.

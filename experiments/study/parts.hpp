@@ -34,7 +34,9 @@ struct DataSpec {
   std::int64_t inputs = 32, hidden = 32, outputs = 1;  ///< of the teacher
   double spectrum_exponent = 1.0, noise_sd = 0.0;
   std::int64_t source_seed = 1;
-  std::int64_t line = 0;  ///< of the study file, for messages
+  std::vector<std::string> tasks;  ///< of bytes: lines of these tasks go into the text, see sim/data/text_tasks.hpp
+  double task_share = 0.2;         ///< of the bytes
+  std::int64_t line = 0;           ///< of the study file, for messages
 
   template <class V>
   void fields(V& v) {
@@ -44,7 +46,7 @@ struct DataSpec {
     v("zipf_exponent", zipf_exponent, Range{0, 10}), v("coupling", coupling, Range{0, 0.999999});
     v("inputs", inputs, Range{1, 65536}), v("hidden", hidden, Range{1, 65536}), v("outputs", outputs, Range{1, 65536});
     v("spectrum_exponent", spectrum_exponent, at_least_zero), v("noise_sd", noise_sd, at_least_zero);
-    v("source_seed", source_seed, at_least_zero);
+    v("source_seed", source_seed, at_least_zero), v("tasks", tasks), v("task_share", task_share, Range{1e-3, 0.9});
   }
 };
 
@@ -70,10 +72,16 @@ struct BranchSpec : LowPrecision {
   std::int64_t tokens = 0;       ///< its length in tokens, instead of a share
   std::string decay = "linear";  ///< of the learning rate, from the trunk's down to its final ratio: linear | one_sqrt
   std::string data;              ///< a [[data]] to train on, from its beginning; empty: the trunk's text goes on
+  double dpo_beta = 0;           ///< above 0: trained on preferences between answers, see sim/train/preference.hpp
+  std::int64_t dpo_token = 101;  ///< that is liked, see sim/data/preference.hpp; 101: the byte e
   std::int64_t line = 0;         ///< of the study file, for messages
+
+  /// Training on other data, or for another aim, than the trunk's.
+  bool is_tuning() const { return !data.empty() || dpo_beta > 0; }
 
   template <class V>
   void fields(V& v) {
+    v("dpo_beta", dpo_beta, Range{0, 1000}), v("dpo_token", dpo_token, Range{0, 65535});
     v("name", name), v("at", at, Range{1, 1000}), v("share", share, Range{1e-6, 100});
     v("tokens", tokens, at_least_zero), v("decay", decay), v("data", data);
     LowPrecision::fields(v);
@@ -161,6 +169,7 @@ struct MeasureSpec {
   std::int64_t windows = 4;  ///< parts of the curvature windows whose traces show the sampling, 4 or more; 0: none
   std::int64_t slq_probes = 2, slq_steps = 40, trace_probes = 12;
   std::int64_t preconditioned_steps = 24;  ///< Hessian products for the sharpness in Adam's coordinates; 0: none
+  std::int64_t exercises = 256;            ///< of each task of the data, at each checkpoint and width
   std::int64_t cache_mib = 2048;           ///< memory for activations kept between Hessian products
 
   template <class V>
@@ -175,6 +184,7 @@ struct MeasureSpec {
     v("slq_probes", slq_probes, Range{2, 1000}), v("slq_steps", slq_steps, Range{2, 2000});
     v("trace_probes", trace_probes, Range{2, 10000});
     v("preconditioned_steps", preconditioned_steps, Range{0, 1000}), v("cache_mib", cache_mib, Range{0, 1 << 30});
+    v("exercises", exercises, Range{2, 1e6});
   }
 };
 

@@ -44,6 +44,18 @@ Source<TokenBatch> open_text(const RunSpec& run, const DataSpec& data, CorpusShe
   return source;
 }
 
+/// Puts the exercises of the data into both sides of its text.
+void mix_tasks(TokenStream& stream, const Corpus& corpus, const DataSpec& spec, const Tokenizer& tokenizer) {
+  const std::vector<TextTask> tasks = tasks_of(spec);
+  const auto mixed = [&](const std::string& text, ExerciseUse use) {
+    return with_exercises(text, tasks, spec.task_share, use, std::uint64_t(spec.source_seed));
+  };
+  const std::string train = mixed(corpus.train(), ExerciseUse::training),
+                    validation = mixed(corpus.validation(), ExerciseUse::validation);
+  stream.train = tokenizer.encode(train), stream.validation = tokenizer.encode(validation);
+  stream.sha256 = sha256(train + validation);
+}
+
 /// A synthetic language as a source: the two kinds share their interface.
 template <class Language>
 Source<TokenBatch> open_language(const RunSpec& run, std::shared_ptr<Language> language, double entropy) {
@@ -58,6 +70,13 @@ Source<TokenBatch> open_language(const RunSpec& run, std::shared_ptr<Language> l
 }
 
 }  // namespace
+
+std::vector<TextTask> tasks_of(const DataSpec& spec) {
+  std::vector<TextTask> tasks;
+  for (const std::string& name : spec.tasks)
+    tasks.push_back(text_task_from_name(name, fmt::format("data.{}", spec.name)));
+  return tasks;
+}
 
 TokenBatch even_subset(const TokenBatch& all, Index wanted) {
   return stacked_windows(wanted, all.positions, [&](Index i) {
@@ -139,7 +158,9 @@ std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec) {
   const Corpus corpus(options);
   const Tokenizer tokenizer =
       spec.tokenizer == "bpe" ? Tokenizer::train_bpe(corpus.train(), spec.vocabulary) : Tokenizer::bytes();
-  return shelf_[spec.name] = std::make_shared<TokenStream>(tokenize(corpus, tokenizer));
+  TokenStream stream = tokenize(corpus, tokenizer);
+  if (!spec.tasks.empty()) mix_tasks(stream, corpus, spec, tokenizer);
+  return shelf_[spec.name] = std::make_shared<TokenStream>(std::move(stream));
 }
 
 Source<TokenBatch> open_tokens(const RunSpec& run, const DataSpec& d, CorpusShelf& shelf) {

@@ -11,6 +11,7 @@
 #include "sim/data/batch.hpp"
 #include "sim/data/hidden_markov.hpp"
 #include "sim/data/synthetic.hpp"
+#include "sim/data/text_tasks.hpp"
 #include "sim/data/vectors.hpp"
 #include "sim/train/trainer.hpp"
 
@@ -56,6 +57,10 @@ class CorpusShelf {
 /// Opens a source of token windows or vectors for a run: its own data, or other data that it reads.
 Source<TokenBatch> open_tokens(const RunSpec& run, const DataSpec& data, CorpusShelf& shelf);
 Source<VectorBatch> open_vectors(const RunSpec& run, CorpusShelf& shelf);
+
+/// The tasks that are mixed into a text.
+/// errors  OptionError naming the data
+std::vector<TextTask> tasks_of(const DataSpec& spec);
 
 /// Runs fetch_corpus for a named corpus and returns the folder with its raw files.
 /// errors  IoError with the script's last line

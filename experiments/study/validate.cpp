@@ -8,6 +8,7 @@
 #include "experiments/study/scheme.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
+#include "sim/data/text_tasks.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -29,6 +30,12 @@ void check_data(const DataSpec& data, std::vector<std::string>& wrong) {
         fmt::format("line {}: data.{}: tokenizer = \"raw_bytes\" takes files as they are, and corpora are packed; give "
                     "files = [...], or tokenizer = \"bytes\"",
                     data.line, data.name));
+  for (const std::string& task : data.tasks) check("tasks", task, text_task_names());
+  if (!data.tasks.empty() && (data.kind != "text" || data.tokenizer != "bytes"))
+    wrong.push_back(fmt::format(
+        "line {}: data.{}: tasks = [{}] are lines of characters; give kind = \"text\" and tokenizer = \"bytes\", or no "
+        "tasks",
+        data.line, data.name, fmt::join(data.tasks, ", ")));
 }
 
 /// What evaluates or trains with one rounded copy of the weights would take one draw for all.
@@ -118,6 +125,19 @@ void check_branch(const RunSpec& run, const BranchSpec& branch, const std::vecto
   const QatOptions precision = training_precision(branch, run.model, run.quantize);
   if (!precision.is_full() && !training_precision(run.model, run.model, run.quantize).is_full())
     refuse("the trunk is trained at low precision already, which the branch keeps; leave its own bits out");
+  if (branch.dpo_beta > 0) {
+    const auto refuse_preference = [&](const std::string& what) {
+      refuse(fmt::format("dpo_beta = {} with {}; leave dpo_beta out", branch.dpo_beta, what));
+    };
+    if (run.model.kind == "mlp") refuse_preference("kind = \"mlp\", which gives no answers");
+    if (run.model.experts > 0)
+      refuse_preference(fmt::format("experts = {}, whose balance loss has no pairs", run.model.experts));
+    if (!precision.is_full()) refuse_preference("training at low precision");
+    if (run.train.gradient_penalty > 0)
+      refuse_preference(fmt::format("train.gradient_penalty = {}", run.train.gradient_penalty));
+    if (run.train.batch < 2) refuse_preference("train.batch = 1, which has no second answer");
+    if (run.model.context < 2) refuse_preference("context = 1, which has no prompt");
+  }
   for (std::int64_t at : branch.at) {
     if (at > std::int64_t(steps.size()))
       refuse(fmt::format("at = {}, there are {} checkpoints; choose one of them", at, steps.size()));
@@ -189,6 +209,10 @@ void check_run(const RunSpec& run) {
   check_sharpness(run, train.sharpness);
   (void)training_precision(model, model, run.quantize);
   check_branches(run, train.schedule);
+  constexpr std::int64_t exercise = 15;  // the longest, as inputs
+  if (!run.data.tasks.empty() && model.context < exercise)
+    throw OptionError(fmt::format("context = {} is shorter than an exercise of data.tasks; use at least {}",
+                                  model.context, exercise));
   const Precision precision = precision_of(run.quantize, 4, 4, 4);
   const std::string problem =
       model.experts > 0 ? causality_problem(precision.activation, "quantize.activation") : std::string();

@@ -64,21 +64,6 @@ std::vector<double> row_means(const Matrix<double>& values, Index first, Index l
   return means;
 }
 
-struct CopyOutcome {
-  Matrix<double> loss, hit;  // (W, positions)
-};
-
-template <class S>
-CopyOutcome copy_outcome(const DecodingVariant<S>& variant, const TokenBatch& windows) {
-  CopyOutcome outcome{Matrix<double>(windows.sequences, windows.positions),
-                      Matrix<double>(windows.sequences, windows.positions)};
-  for_each_prediction(variant, windows, [&](Index w, Index t, ConstVecView<S> logits, std::uint16_t target) {
-    outcome.loss(w, t) = next_token_loss<S>(logits, target);
-    outcome.hit(w, t) = likeliest(logits) == target;
-  });
-  return outcome;
-}
-
 /// One decoder that generates: the logits of its next token and the tokens so far.
 template <class S>
 struct Run {
@@ -140,6 +125,17 @@ Matrix<double> decoded_losses(const DecodingVariant<S>& variant, const TokenBatc
   return losses;
 }
 
+template <class S>
+Predictions decoded_predictions(const DecodingVariant<S>& variant, const TokenBatch& windows) {
+  Predictions found{Matrix<double>(windows.sequences, windows.positions),
+                    Matrix<double>(windows.sequences, windows.positions)};
+  for_each_prediction(variant, windows, [&](Index w, Index t, ConstVecView<S> logits, std::uint16_t target) {
+    found.loss(w, t) = next_token_loss<S>(logits, target);
+    found.hit(w, t) = likeliest(logits) == target;
+  });
+  return found;
+}
+
 std::vector<BucketComparison> compare_by_position(const Matrix<double>& changed, const Matrix<double>& reference,
                                                   const std::vector<Index>& edges) {
   EXPECTS(changed.rows() == reference.rows() && changed.cols() == reference.cols() && reference.rows() >= 1,
@@ -176,7 +172,7 @@ template <class S>
 CopyScore copy_score(const DecodingVariant<S>& changed, const DecodingVariant<S>& reference, const CopyTask& task,
                      Index windows, std::uint64_t seed) {
   const TokenBatch batch = copy_windows(task, reference.weights->options().vocabulary, windows, seed);
-  const CopyOutcome before = copy_outcome(reference, batch), now = copy_outcome(changed, batch);
+  const Predictions before = decoded_predictions(reference, batch), now = decoded_predictions(changed, batch);
   // Position t predicts token t+1: the second to last tokens of an occurrence that starts at s are s … s + block - 2.
   const auto second = [&](const Matrix<double>& m) {
     return row_means(m, task.distance, task.distance + task.block - 1);

@@ -35,6 +35,16 @@ double next_token_loss(ConstVecView<S> logits, Index target);
 template <class S>
 Matrix<double> decoded_losses(const DecodingVariant<S>& variant, const TokenBatch& windows);
 
+/// Every prediction of every window.
+struct Predictions {
+  Matrix<double> loss;  ///< (W, T), nats
+  Matrix<double> hit;   ///< (W, T), 1 where the likeliest token is the target, the smallest id among equals; else 0
+};
+
+/// The losses of decoded_losses, and which predictions are right.
+template <class S>
+Predictions decoded_predictions(const DecodingVariant<S>& variant, const TokenBatch& windows);
+
 /// Losses of the positions [first, last): the mean over positions of each window, then mean and error over windows.
 struct BucketComparison {
   Index first = 0, last = 0;
@@ -99,6 +109,7 @@ FreeRunning free_running(const DecodingVariant<S>& changed, const DecodingVarian
 #define HONE_LONG_CONTEXT_INSTANCES(prefix, S)                                                                       \
   prefix template double next_token_loss<S>(ConstVecView<S>, Index);                                                 \
   prefix template Matrix<double> decoded_losses(const DecodingVariant<S>&, const TokenBatch&);                       \
+  prefix template Predictions decoded_predictions(const DecodingVariant<S>&, const TokenBatch&);                     \
   prefix template CopyScore copy_score(const DecodingVariant<S>&, const DecodingVariant<S>&, const CopyTask&, Index, \
                                        std::uint64_t);                                                               \
   prefix template FreeRunning free_running(const DecodingVariant<S>&, const DecodingVariant<S>&, const TokenBatch&,  \

@@ -139,6 +139,27 @@ PrecisionSchedule alternating(double average, Index length) {
   return schedule;
 }
 
+PrecisionSchedule gradual(double average, Index length) {
+  EXPECTS(average >= 1 && length >= 1, "schedule: a line around {} bits over {} tokens", average, length);
+  const double reach = std::min(1.0, average - 1);
+  const auto whole = [&](Index t) {
+    return int(std::floor(double(t) * (average + reach * (1 - double(t) / double(length))) + 0.5));
+  };
+  PrecisionSchedule schedule;
+  for (Index t = 0; t < length; ++t) schedule.bits.push_back(whole(t + 1) - whole(t));
+  return schedule;
+}
+
+PrecisionSchedule ranked(const std::vector<double>& scores, int high, int low, Index count) {
+  EXPECTS(count >= 0 && count <= Index(scores.size()), "schedule: {} of {} tokens", count, scores.size());
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  PrecisionSchedule schedule{std::vector<int>(scores.size(), low)};
+  for (size_t i = 0; i < size_t(count); ++i) schedule.bits[order[i]] = high;
+  return schedule;
+}
+
 namespace {
 
 /// One set of decoding weights per width in use.

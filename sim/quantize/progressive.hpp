@@ -79,6 +79,16 @@ PrecisionSchedule reversed(const PrecisionSchedule& schedule);
 /// ensures  average_bits within 1/length below `average`, equal to it where length·f is whole
 PrecisionSchedule alternating(double average, Index length);
 
+/// Whole widths along a straight line from one bit above the average to one below it, or to 1 bit where that is nearer.
+/// math     b(t) = ⌊B(t+1) + ½⌋ - ⌊B(t) + ½⌋ with B(t) = t (b̄ + h - h t/T), the integral of the line, h = min(1, b̄ - 1)
+/// expects  average ≥ 1, length ≥ 1
+/// ensures  average_bits within 1/(2 length) of `average`, equal to it where length·average is whole
+PrecisionSchedule gradual(double average, Index length);
+
+/// The higher width for the `count` tokens of largest score, the earlier among equals, and the lower for the others.
+/// expects  count within 0 … the number of scores
+PrecisionSchedule ranked(const std::vector<double>& scores, int high, int low, Index count);
+
 /// Losses of the tokens after a prompt, teacher-forced: the first `prompt` tokens at prompt_bits, then token t of the
 /// rest with schedule.bits[t].
 /// shapes   windows (W, T+1); result (W, T-prompt), nats: column t is the prediction made by token prompt+t

@@ -21,7 +21,7 @@ inline constexpr const char *checkpoint = "checkpoint", *bits = "bits", *step = 
                             *rank_smallest = "rank_smallest", *window = "window", *block = "block", *probe = "probe",
                             *node = "node", *certificate = "certificate", *item = "item", *cell = "cell",
                             *entry = "entry", *policy = "policy", *octave = "octave", *distance = "distance",
-                            *position = "position", *prompt = "prompt", *subspace = "subspace",
+                            *position = "position", *prompt = "prompt", *task = "task", *subspace = "subspace",
                             *amplitude = "amplitude";
 }
 
@@ -355,6 +355,7 @@ struct Decode {
   HONE_FIELD(double, value_bits, {axis::policy}, "bits", "the same of a value");
   HONE_FIELD(int64_t, first, {axis::octave}, "tokens", "first position of an octave");
   HONE_FIELD(int64_t, last, {axis::octave}, "tokens", "position after its last");
+  HONE_FIELD(double, contexts, {axis::octave}, "1", "`last` over the tokens of a training window");
   HONE_FIELD(double, loss_nats, {axis::octave}, "nats", "loss in full precision");
   HONE_FIELD(double, loss_se_nats, {axis::octave}, "nats", "its standard error over windows");
   HONE_FIELD(double, delta_nats, {axis::policy, axis::octave}, "nats", "loss minus full precision, same tokens");
@@ -419,10 +420,12 @@ struct DecodeSchedules {
   HONE_FACT(int64_t, length, "tokens", "as in /decode");
   HONE_FACT(int64_t, prompt_tokens, "tokens", "of the prompt");
   HONE_FACT(int64_t, stored_bits, "bits", "of the stored codes");
-  HONE_FIELD(Text, schedule, {axis::entry}, "1", "`stored`, `uniform`, `step_down` or `reversed`");
+  HONE_FIELD(Text, schedule, {axis::entry}, "1",
+             "`stored`, `uniform`, `step_down`, `reversed`, `linear` or `surprise`");
   HONE_FIELD(double, average_bits, {axis::entry}, "bits", "mean width over the generated tokens");
-  HONE_FIELD(int64_t, first_bits, {axis::entry}, "bits", "width of the first generated token");
-  HONE_FIELD(int64_t, last_bits, {axis::entry}, "bits", "width of the last generated token");
+  HONE_FIELD(int64_t, first_bits, {axis::entry}, "bits",
+             "width of the first generated token; 0 where it differs between windows");
+  HONE_FIELD(int64_t, last_bits, {axis::entry}, "bits", "the same of the last");
   HONE_FIELD(int64_t, first, {axis::octave}, "tokens", "as in /decode");
   HONE_FIELD(int64_t, last, {axis::octave}, "tokens", "as in /decode");
   HONE_FIELD(double, loss_nats, {axis::octave}, "nats", "as in /decode");
@@ -479,6 +482,29 @@ struct Injection {
              "its standard error over draws and windows");
 };
 
+struct Tasks {
+  static constexpr const char* group = "tasks";
+  static constexpr const char* about =
+      "Only for data with `tasks`: fresh exercises of each task that is mixed into the text. An answer is right where "
+      "the "
+      "model, fed the exercise and the right beginning of the answer, finds every character of it likeliest: just "
+      "where "
+      "greedy decoding would write it.";
+  HONE_FIELD(Text, task, {axis::task}, "1", "`copy`, `addition` or `brackets`");
+  HONE_FIELD(int64_t, bits, {axis::bits}, "bits", "as in /ptq");
+  HONE_FIELD(double, accuracy, {axis::checkpoint, axis::task}, "1", "share of right answers, not quantized");
+  HONE_FIELD(double, accuracy_se, {axis::checkpoint, axis::task}, "1", "its standard error over exercises");
+  HONE_FIELD(double, loss_nats, {axis::checkpoint, axis::task}, "nats",
+             "loss of a character of the answers, not quantized");
+  HONE_FIELD(double, loss_se_nats, {axis::checkpoint, axis::task}, "nats", "its standard error");
+  HONE_FIELD(double, delta_nats, {axis::checkpoint, axis::task, axis::bits}, "nats",
+             "that loss after quantization minus before");
+  HONE_FIELD(double, delta_se_nats, {axis::checkpoint, axis::task, axis::bits}, "nats", "its standard error");
+  HONE_FIELD(double, accuracy_delta, {axis::checkpoint, axis::task, axis::bits}, "1",
+             "accuracy after quantization minus before");
+  HONE_FIELD(double, accuracy_delta_se, {axis::checkpoint, axis::task, axis::bits}, "1", "its standard error");
+};
+
 #undef HONE_FIELD
 #undef HONE_FACT
 
@@ -501,6 +527,7 @@ inline constexpr DecodeFree decode_free;
 inline constexpr DecodeSchedules decode_schedules;
 inline constexpr Noise noise;
 inline constexpr Injection injection;
+inline constexpr Tasks tasks;
 
 /// The fields of a group as a list, in the order of their members.
 template <class Group>

@@ -152,6 +152,28 @@ TEST_CASE("schedules: alternation meets a fractional average in every stretch to
   }
 }
 
+TEST_CASE("schedules: a line falls by two bits, keeps the average and stays within half a token of its integral") {
+  CHECK(gradual(4, 8).bits == std::vector<int>{5, 5, 4, 4, 4, 4, 3, 3});
+  for (const double average : {4.0, 2.5, 3.2, 1.5}) {
+    const PrecisionSchedule line = gradual(average, 40);
+    CHECK_NEAR(line.average_bits(), average, 1e-12, 0);
+    const double reach = std::min(1.0, average - 1);
+    double sum = 0, wanted = 0;
+    for (int t = 0; t < 40; ++t) {
+      sum += line.bits[size_t(t)], wanted += average + reach * (1 - (2 * t + 1) / 40.0);
+      CHECK(std::abs(sum - wanted) <= 0.5 + 1e-9);
+      CHECK(line.bits[size_t(t)] >= 1);
+    }
+  }
+}
+
+TEST_CASE("schedules: the higher width goes to the largest scores, the earlier among equals") {
+  CHECK(ranked({1, 3, 2, 3, 0}, 5, 3, 2).bits == std::vector<int>{3, 5, 3, 5, 3});
+  CHECK(ranked({1, 1, 1}, 4, 2, 1).bits == std::vector<int>{4, 2, 2});
+  CHECK(ranked({1, 2}, 4, 2, 0).bits == std::vector<int>{2, 2});
+  CHECK_THROWS_AS(ranked({1, 2}, 4, 2, 3), ContractError);
+}
+
 TEST_CASE("progressive: a constant schedule is the plain nested model, bit for bit, at every width") {
   const Setup s;
   const NestedWeights<double> nested = s.nested(4, Grid::asymmetric);

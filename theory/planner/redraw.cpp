@@ -35,6 +35,13 @@ Numbers numbers_of(LossRow& r) { return {&r.loss, &r.loss_se}; }
 Numbers numbers_of(ShiftRow& r) { return {&r.loss, &r.delta, &r.delta_se}; }
 Numbers numbers_of(SchemeRow& r) { return {&r.delta, &r.delta_se, &r.gradient, &r.quadratic}; }
 Numbers numbers_of(InjectionRow& r) { return {&r.energy, &r.predicted, &r.delta, &r.delta_se}; }
+Numbers numbers_of(CacheRow& r) { return {&r.delta, &r.delta_se}; }
+Numbers numbers_of(CopyRow& r) { return {&r.accuracy, &r.delta, &r.delta_se, &r.accuracy_delta}; }
+Numbers numbers_of(ScheduleRow& r) { return {&r.delta, &r.delta_se, &r.to_uniform, &r.to_uniform_se}; }
+Numbers numbers_of(TaskRow& r) {
+  return {&r.accuracy, &r.accuracy_se, &r.loss,           &r.loss_se,
+          &r.delta,    &r.delta_se,    &r.accuracy_delta, &r.accuracy_delta_se};
+}
 
 /// What tells rows of one checkpoint apart. Amplitudes of noise differ between seeds and count by their order.
 std::string label_of(const PtqRow& r) { return fmt::format("{:g}", r.P); }
@@ -45,6 +52,10 @@ std::string label_of(const LossRow&) { return ""; }
 std::string label_of(const ShiftRow& r) { return fmt::format("{} {:g}", r.shifted_data, r.P); }
 std::string label_of(const SchemeRow& r) { return fmt::format("{} {:g}", r.scheme, r.P); }
 std::string label_of(const InjectionRow& r) { return fmt::format("{} {:g}", r.subspace, r.rise); }
+std::string label_of(const CacheRow& r) { return fmt::format("{} {:g}", r.policy, r.first); }
+std::string label_of(const CopyRow& r) { return fmt::format("{} {:g}", r.policy, r.distance); }
+std::string label_of(const ScheduleRow& r) { return fmt::format("{} {:g}", r.schedule, r.average_bits); }
+std::string label_of(const TaskRow& r) { return fmt::format("{} {:g}", r.task, r.P); }
 
 /// Takes the first-order term out of the damage (sign -1) or puts it back (+1): the term may have either sign, and the
 /// rest is what keeps to a law.
@@ -88,6 +99,8 @@ void Redraw::for_kinds(Self& self, Visit&& visit) {
   visit(self.ptq_, &Table::ptq), visit(self.sharpness_, &Table::sharpness), visit(self.factorial_, &Table::factorial);
   visit(self.noise_, &Table::noise), visit(self.losses_, &Table::losses), visit(self.shift_, &Table::shift);
   visit(self.schemes_, &Table::schemes), visit(self.injection_, &Table::injection);
+  visit(self.cache_, &Table::cache), visit(self.copies_, &Table::copies);
+  visit(self.schedules_, &Table::schedules), visit(self.tasks_, &Table::tasks);
 }
 
 template <class Row>

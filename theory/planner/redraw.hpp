@@ -62,6 +62,10 @@ class Redraw {
   Sites<ShiftRow> shift_;
   Sites<SchemeRow> schemes_;
   Sites<InjectionRow> injection_;
+  Sites<CacheRow> cache_;
+  Sites<CopyRow> copies_;
+  Sites<ScheduleRow> schedules_;
+  Sites<TaskRow> tasks_;
 };
 
 }  // namespace hone::theory

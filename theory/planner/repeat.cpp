@@ -19,7 +19,9 @@ constexpr std::pair<const char*, Judge> judges[] = {{"Q1", judge_damage_growth},
                                                     {"Q5", judge_cause},         {"Q6", judge_composition},
                                                     {"Q7", judge_forms},         {"Q8", judge_precision},
                                                     {"Q9", judge_ratio},         {"Q10", judge_plateau},
-                                                    {"Q11", judge_injection},    {"Q12", judge_training_composition}};
+                                                    {"Q11", judge_injection},    {"Q12", judge_training_composition},
+                                                    {"Q19", judge_context},      {"Q20", judge_schedules},
+                                                    {"Q21", judge_tasks},        {"Q22", judge_tuning}};
 
 /// Verdicts of one question on redrawn campaigns of so many seeds.
 struct Campaigns {

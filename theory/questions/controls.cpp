@@ -66,6 +66,12 @@ constexpr Words words[] = {
     {Control::information_scale, "information_scale", "scale derived from the information in the codes"},
     {Control::full_precision_peers, "full_precision_peers",
      "losses beside full precision at equal size, tokens and seed"},
+    {Control::long_context, "long_context", "a quantized cache at sixteen training windows"},
+    {Control::copy_distances, "copy_distances", "copies of tokens over several distances"},
+    {Control::reversed_bits, "reversed_bits", "the same widths in the opposite order"},
+    {Control::token_score, "token_score", "widths chosen by the surprise of each token"},
+    {Control::several_tasks, "several_tasks", "several tasks"},
+    {Control::answers_shifted, "answers_shifted", "damage on text of another corpus beside the tasks"},
 };
 
 constexpr bool is_in_order() {

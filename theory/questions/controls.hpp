@@ -68,6 +68,14 @@ enum class Control {
   growing_budgets,
   information_scale,
   full_precision_peers,
+  // along the text
+  long_context,
+  copy_distances,
+  reversed_bits,
+  token_score,
+  // tasks and tuning
+  several_tasks,
+  answers_shifted,
   count,  ///< how many there are; stays last
 };
 

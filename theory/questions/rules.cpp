@@ -95,6 +95,52 @@ Rule<BandEvidence> band_rule(std::string name, std::string sentence, std::string
           p_in_band<centre, tolerance, least>};
 }
 
+/// The number lies below the minimum, or holds it and lies within the band around it.
+template <double T::*minimum, double T::*equivalence>
+bool is_not_above(const Interval& i, const T& t) {
+  const double least = t.*minimum, band = t.*equivalence;
+  return i.high < least || (i.low <= least && is_inside(i, least - band, least + band));
+}
+
+/// Supported: every number above the minimum. Refuted: one number that is not above it.
+template <double T::*minimum, double T::*equivalence>
+Outcome decide_all_above(const BandEvidence& e, const T& t) {
+  const auto& all = e.numbers;
+  if (std::any_of(all.begin(), all.end(), [&](const Interval& i) { return is_not_above<minimum, equivalence>(i, t); }))
+    return Outcome::refuted;
+  const bool are_above = std::all_of(all.begin(), all.end(), [&](const Interval& i) { return i.low > t.*minimum; });
+  return are_above && !all.empty() ? Outcome::supported : Outcome::inconclusive;
+}
+
+template <double T::*minimum, double T::*equivalence>
+double p_all_above(const BandEvidence& e, const T& t) {
+  const bool is_supported = decide_all_above<minimum, equivalence>(e, t) == Outcome::supported;
+  std::vector<Statement> each;
+  for (const Interval& i : e.numbers) {
+    const bool is_beside = is_supported || i.high < t.*minimum;
+    each.push_back({i, is_beside ? std::vector{t.*minimum} : around(t.*minimum, t.*equivalence),
+                    is_not_above<minimum, equivalence>(i, t)});
+  }
+  return is_supported ? p_of_all(each) : p_of_any(each);
+}
+
+/// The rule that asks whether all numbers lie above a minimum.
+template <double T::*minimum, double T::*equivalence>
+Rule<BandEvidence> all_above_rule(std::string name, std::string sentence, std::string supported, std::string refuted,
+                                  ThresholdList others) {
+  others.insert(others.begin(), {minimum, equivalence});
+  return {std::move(name),
+          std::move(sentence),
+          std::move(supported),
+          std::move(refuted),
+          [](const T& t) {
+            return std::vector{t.*minimum, t.*minimum + t.*equivalence};
+          },
+          std::move(others),
+          decide_all_above<minimum, equivalence>,
+          p_all_above<minimum, equivalence>};
+}
+
 Outcome decide_cause(const CauseEvidence& e, const T& t) {
   const bool departed =
       std::any_of(e.residuals.begin(), e.residuals.end(), [&](const Interval& r) { return has_departed(r, t); });
@@ -301,6 +347,11 @@ bool tells(const JointCellEvidence& c, const T& t) { return is_outside(c.additiv
 std::size_t deciding(const BandEvidence& e, double centre, double tolerance) {
   return farthest_beyond(
       e.numbers, [&](Interval i) { return i.estimate -= centre, i; }, [&](const Interval&) { return tolerance; });
+}
+
+std::size_t least_above(const BandEvidence& e, double minimum) {
+  return farthest_beyond(
+      e.numbers, [](Interval i) { return i.estimate = 0, i; }, [&](const Interval& i) { return i.estimate - minimum; });
 }
 
 std::size_t deciding(const TrainingCompositionEvidence& e, const T& t) {
@@ -533,6 +584,60 @@ const Rule<TrainingCompositionEvidence>& training_composition_rule() {
   return rule;
 }
 
+const Rule<BandEvidence>& context_rule() {
+  static const Rule<BandEvidence> rule = all_above_rule<&T::q19_exponent_min, &T::q19_equivalence>(
+      "the damage of a cache grows along the text",
+      "the exponent of the position in the damage per token, octaves from q19_position_min on, under each policy of "
+      "the "
+      "cache. supported: every interval above q19_exponent_min; refuted: one below it, or holding it inside ± "
+      "q19_equivalence; all intervals hold together at the level (Bonferroni); policies below trajectories_min decide "
+      "nothing; inconclusive otherwise",
+      "Yes: under every policy the damage per token grows along the text, and that of the whole text faster than its "
+      "length.",
+      "No: under some policy the damage per token stays the same or falls along the text.",
+      {&T::q19_position_min, &T::ptq_min_snr, &T::fit_scatter, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& schedules_rule() {
+  static const Rule<BandEvidence> rule = all_above_rule<&T::q20_gain_min, &T::q20_equivalence>(
+      "falling bits beat uniform bits",
+      "the share of the damage of uniform bits that bits which fall in one step save, at each average. supported: "
+      "every "
+      "interval above q20_gain_min; refuted: one below it, or holding it inside ± q20_equivalence; all intervals hold "
+      "together at the level (Bonferroni); averages below trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: at every average, bits that fall along the text cost less than uniform bits.",
+      "No: at some average, bits that fall along the text cost as much as uniform bits or more.",
+      {&T::ptq_min_snr, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& tasks_rule() {
+  static const Rule<BandEvidence> rule = all_above_rule<&T::q21_shortfall_min, &T::q21_equivalence>(
+      "accuracy falls faster than the loss says",
+      "the accuracy that the trunk had where its loss on the answers was that after quantization, less the accuracy "
+      "after "
+      "quantization, by task. supported: every interval above q21_shortfall_min; refuted: one below it, or holding it "
+      "inside ± q21_equivalence; all intervals hold together at the level (Bonferroni); tasks below trajectories_min "
+      "decide nothing; inconclusive otherwise",
+      "Yes: in every task quantization costs more accuracy than its rise of the loss says.",
+      "No: in some task the accuracy falls as the loss says, or less.",
+      {&T::q21_accuracy_min, &T::ptq_bits_min, &T::ptq_bits_max, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& tuning_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q22_tolerance, 1>(
+      "the prediction holds after tuning",
+      "the change of ln (damage over prediction) from the checkpoint that a tuned branch left to its end, by branch. "
+      "supported: every interval inside ± q22_tolerance; refuted: one disjoint from it; all intervals hold together at "
+      "the level (Bonferroni); branches below trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: curvature predicts the damage of tuned models as it predicts that of the models they came from.",
+      "No: some tuning moves the damage apart from its prediction.",
+      {&T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::trajectories_min});
+  return rule;
+}
+
 std::vector<RuleOfQuestion> all_rules() {
   const auto named = [](const char* question, const auto& rule) {
     return RuleOfQuestion{question, rule.name, rule.sentence};
@@ -550,6 +655,10 @@ std::vector<RuleOfQuestion> all_rules() {
           named("Q10", plateau_rule()),
           named("Q11", injection_rule()),
           named("Q12", training_composition_rule()),
+          named("Q19", context_rule()),
+          named("Q20", schedules_rule()),
+          named("Q21", tasks_rule()),
+          named("Q22", tuning_rule()),
           {"all", "Holm's correction", holm_sentence}};
 }
 

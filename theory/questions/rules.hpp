@@ -140,6 +140,9 @@ struct BandEvidence {
 /// The place of the number that decides: in standard errors farthest beyond centre ± tolerance, or else least far inside.
 /// expects at least one
 std::size_t deciding(const BandEvidence& evidence, double centre, double tolerance);
+/// The place of the number that lies, in standard errors, least above a minimum or farthest below it.
+/// expects at least one
+std::size_t least_above(const BandEvidence& evidence, double minimum);
 
 /// What the trace on its plateau follows.
 struct PlateauEvidence {
@@ -181,5 +184,9 @@ const Rule<BandEvidence>& ratio_rule();               ///< Q9, of gamma_D - gamm
 const Rule<PlateauEvidence>& plateau_rule();          ///< Q10
 const Rule<BandEvidence>& injection_rule();           ///< Q11, of measured over predicted rise
 const Rule<TrainingCompositionEvidence>& training_composition_rule();  ///< Q12
+const Rule<BandEvidence>& context_rule();    ///< Q19, of the exponent of the position under each policy
+const Rule<BandEvidence>& schedules_rule();  ///< Q20, of the gain of falling bits at each average
+const Rule<BandEvidence>& tasks_rule();      ///< Q21, of the accuracy lost beyond what the loss says, by task
+const Rule<BandEvidence>& tuning_rule();     ///< Q22, of the change of ln (damage over prediction), by branch
 
 }  // namespace hone::theory

@@ -38,6 +38,10 @@ struct Thresholds {
   /// 0.09 is half of what losses that add up give where each of two sites alone leaves half of the parameters:
   /// ½ (1/alpha) ln(1 + x²/(1 + 2x)), x = 2^alpha - 1, with the alpha of Kumar et al. (0.4965).
   double q12_tolerance = 0.09, q12_bits_min = 3;
+  double q19_exponent_min = 0, q19_equivalence = 0.1, q19_position_min = 16;
+  double q20_gain_min = 0, q20_equivalence = 0.1;
+  double q21_shortfall_min = 0, q21_equivalence = 0.02, q21_accuracy_min = 0.2;
+  double q22_tolerance = 0.1;
 
   bool operator==(const Thresholds&) const = default;
 
@@ -111,6 +115,22 @@ struct Thresholds {
     v("q12_tolerance", t.q12_tolerance, distance,
       "distance from 0 of ln (N_eff of a joint run over the product of the single sites) that counts as none");
     v("q12_bits_min", t.q12_bits_min, bits, "fewest bits of training of a joint cell that can decide");
+    v("q19_exponent_min", t.q19_exponent_min, exponent,
+      "exponent of the position in the damage of a quantized cache above which it grows");
+    v("q19_equivalence", t.q19_equivalence, distance,
+      "half-width of the band around q19_exponent_min that counts as no growth");
+    v("q19_position_min", t.q19_position_min, count, "first position of the octaves whose damage is fitted");
+    v("q20_gain_min", t.q20_gain_min, exponent,
+      "share of uniform bits' damage that falling bits must save to be better");
+    v("q20_equivalence", t.q20_equivalence, distance,
+      "half-width of the band around q20_gain_min that counts as no gain");
+    v("q21_shortfall_min", t.q21_shortfall_min, exponent,
+      "accuracy lost beyond that of an earlier checkpoint of equal loss above which accuracy falls faster");
+    v("q21_equivalence", t.q21_equivalence, share,
+      "half-width of the band around q21_shortfall_min that counts as no difference");
+    v("q21_accuracy_min", t.q21_accuracy_min, share, "least accuracy before quantization of a score that is judged");
+    v("q22_tolerance", t.q22_tolerance, distance,
+      "distance from 0 of the change of ln (damage over prediction) by tuning that counts as none");
   }
 };
 

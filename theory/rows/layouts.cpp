@@ -120,4 +120,53 @@ Layout<InjectionRow> layout_of() {
            entry(f.delta_nats, &InjectionRow::delta), entry(f.delta_se_nats, &InjectionRow::delta_se)}};
 }
 
+template <>
+Layout<CacheRow> layout_of() {
+  constexpr const schema::Decode& f = schema::decode;
+  return {"cache",
+          f.group,
+          {schema::axis::policy, schema::axis::octave},
+          {entry(f.policy, &CacheRow::policy), entry(f.first, &CacheRow::first), entry(f.last, &CacheRow::last),
+           entry(f.contexts, &CacheRow::contexts), entry(f.delta_nats, &CacheRow::delta),
+           entry(f.delta_se_nats, &CacheRow::delta_se)}};
+}
+
+template <>
+Layout<CopyRow> layout_of() {
+  constexpr const schema::DecodeCopy& f = schema::decode_copy;
+  return {"copies",
+          f.group,
+          {schema::axis::policy, schema::axis::distance},
+          {entry(f.policy, &CopyRow::policy), entry(f.distance, &CopyRow::distance),
+           entry(f.accuracy, &CopyRow::accuracy), entry(f.delta_nats, &CopyRow::delta),
+           entry(f.delta_se_nats, &CopyRow::delta_se), entry(f.accuracy_delta, &CopyRow::accuracy_delta)}};
+}
+
+template <>
+Layout<ScheduleRow> layout_of() {
+  constexpr const schema::DecodeSchedules& f = schema::decode_schedules;
+  return {"schedules",
+          f.group,
+          {schema::axis::entry},
+          {{"bits_along_text", &ScheduleRow::schedule, f.schedule},
+           entry(f.average_bits, &ScheduleRow::average_bits),
+           entry(f.mean_delta_nats, &ScheduleRow::delta),
+           entry(f.mean_delta_se_nats, &ScheduleRow::delta_se),
+           entry(f.to_uniform_nats, &ScheduleRow::to_uniform),
+           entry(f.to_uniform_se_nats, &ScheduleRow::to_uniform_se)}};
+}
+
+template <>
+Layout<TaskRow> layout_of() {
+  constexpr const schema::Tasks& f = schema::tasks;
+  return {"tasks",
+          f.group,
+          {checkpoint, schema::axis::task, bits},
+          {entry(f.task, &TaskRow::task), entry(f.bits, &TaskRow::P), entry(f.accuracy, &TaskRow::accuracy),
+           entry(f.accuracy_se, &TaskRow::accuracy_se), entry(f.loss_nats, &TaskRow::loss),
+           entry(f.loss_se_nats, &TaskRow::loss_se), entry(f.delta_nats, &TaskRow::delta),
+           entry(f.delta_se_nats, &TaskRow::delta_se), entry(f.accuracy_delta, &TaskRow::accuracy_delta),
+           entry(f.accuracy_delta_se, &TaskRow::accuracy_delta_se)}};
+}
+
 }  // namespace hone::theory

@@ -52,12 +52,21 @@ template <>
 Layout<SchemeRow> layout_of();
 template <>
 Layout<InjectionRow> layout_of();
+template <>
+Layout<CacheRow> layout_of();
+template <>
+Layout<CopyRow> layout_of();
+template <>
+Layout<ScheduleRow> layout_of();
+template <>
+Layout<TaskRow> layout_of();
 
 /// Calls visit(rows) for each kind.
 template <class AnyTable, class Visit>
 void for_kinds(AnyTable& table, Visit&& visit) {
   visit(table.ptq), visit(table.sharpness), visit(table.factorial), visit(table.noise);
   visit(table.losses), visit(table.shift), visit(table.schemes), visit(table.injection);
+  visit(table.cache), visit(table.copies), visit(table.schedules), visit(table.tasks);
 }
 
 /// Calls visit(column, member) for what every row says about its model.

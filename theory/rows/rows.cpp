@@ -111,6 +111,10 @@ void append_run(Table& table, const RunFile& file, const std::string& source) {
   append_shift(table, run);
   append(table.schemes, run);
   append(table.injection, run);
+  append(table.cache, run);
+  append(table.copies, run);
+  append(table.schedules, run);
+  append(table.tasks, run);
 }
 
 Table collect(const std::vector<std::filesystem::path>& paths) {

@@ -166,6 +166,49 @@ struct InjectionRow : Subject {
   double delta_se = 0;
 };
 
+/// Damage of a quantized cache in one octave of positions, at the end of a trunk.
+struct CacheRow : Subject {
+  std::string policy;
+  double first = 0, last = 0;                                  ///< positions [first, last)
+  double contexts = std::numeric_limits<double>::quiet_NaN();  ///< last over the tokens of a training window
+  double delta = 0;
+  double delta_se = 0;
+};
+
+/// What a quantized cache costs a block of tokens that is repeated after some distance.
+struct CopyRow : Subject {
+  std::string policy;
+  double distance = 0;
+  double accuracy = 0;  ///< in full precision
+  double delta = 0;
+  double delta_se = 0;
+  double accuracy_delta = 0;
+};
+
+/// Damage of weights that are read at several widths along a text.
+struct ScheduleRow : Subject {
+  std::string schedule;  ///< stored | uniform | step_down | reversed | linear | surprise
+  double average_bits = 0;
+  double delta = 0;
+  double delta_se = 0;
+  double to_uniform = 0;  ///< loss minus that of uniform bits with the same average
+  double to_uniform_se = 0;
+};
+
+/// Score of a task, before and after rounding the weights to P bits.
+struct TaskRow : Subject {
+  std::string task;
+  double P = 0;
+  double accuracy = 0;  ///< share of answers that are right as a whole, in full precision
+  double accuracy_se = 0;
+  double loss = 0;  ///< of a token of the answers, in full precision
+  double loss_se = 0;
+  double delta = 0;  ///< of that loss
+  double delta_se = 0;
+  double accuracy_delta = 0;
+  double accuracy_delta_se = 0;
+};
+
 struct Table {
   std::vector<PtqRow> ptq;
   std::vector<SharpnessRow> sharpness;
@@ -175,12 +218,16 @@ struct Table {
   std::vector<ShiftRow> shift{};
   std::vector<SchemeRow> schemes{};
   std::vector<InjectionRow> injection{};
+  std::vector<CacheRow> cache{};
+  std::vector<CopyRow> copies{};
+  std::vector<ScheduleRow> schedules{};
+  std::vector<TaskRow> tasks{};
 };
 
 /// Appends the rows of one run. Groups that the run did not measure are skipped; columns and options of later
 /// versions of the schema that it lacks leave the defaults of the row.
 /// expects groups as written by hone: /manifest, /options, /checkpoints, /qat, /ptq, /curvature, /factorial, /noise, /shift,
-///         /schemes, /injection
+///         /schemes, /injection, /decode, /decode_copy, /decode_schedules, /tasks
 /// errors  FormatError naming the run, the group and the dataset
 void append_run(Table& table, const RunFile& run, const std::string& source);
 

@@ -193,6 +193,18 @@ def write_decode(file, trace):
         "to_uniform_se_nats": (("entry",), [0.0, 0.0, 2e-3])})
 
 
+def write_tasks(file, loss):
+    """Accuracy e^-answer loss along the trunk; at 3 bits 0.1 lower than the loss says."""
+    answers = np.stack([loss - 1.6, 0.5 * (loss - 1.6)], axis=1)
+    delta = np.stack([0.3 * answers, 0.02 * answers], axis=2)
+    after = np.exp(-(answers[:, :, None] + delta)) - np.array([0.1, 0])
+    score, all_dims = ("checkpoint", "task"), ("checkpoint", "task", "bits")
+    write_group(file, "tasks", {"checkpoint": len(loss), "task": 2, "bits": 2}, {
+        "task": (("task",), np.array(["copy", "brackets"], dtype=h5py.string_dtype())),
+        "bits": (("bits",), [3, 6]), "loss_nats": (score, answers), "accuracy": (score, np.exp(-answers)),
+        "delta_nats": (all_dims, delta), "accuracy_delta": (all_dims, after - np.exp(-answers)[:, :, None])})
+
+
 def write_checkpoints(file, points, loss):
     """points: [(variant, kind, tokens, tokens of the trunk)]."""
     variant, kind, tokens, branched_at = zip(*points)
@@ -256,6 +268,7 @@ def write_run(path, size, seed, architecture="transformer", trunk=7, options=Non
         write_noise(file, rng, trace)
         write_injection(file, rng, trace)
         write_shift(file, rng, trace, loss_at(size, at))
+        write_tasks(file, loss_at(size, at))
         if seed == 1 and architecture == "transformer" and trunk == 7:
             write_schemes(file, trace[tokens.size - 1])
             write_decode(file, trace[tokens.size - 1])
@@ -413,7 +426,18 @@ def verdicts(with_constants):
                      finding("q9.damage.gamma_d", "gamma_D of the damage", 0.75, 0.1)]),
             verdict("Q10", "inconclusive", "exponent", -0.95, 0.3, []),
             verdict("Q11", "refuted", "worst_ratio", 1.03, 0.02, []),
-            verdict("Q12", "refuted", "deciding", 0.18, 0.05, together())]
+            verdict("Q12", "refuted", "deciding", 0.18, 0.05, together()),
+            verdict("Q19", "inconclusive", "exponent", 0.02, 0.1,
+                    [finding("q19.exponent.token4", "exponent of the position, token4", 0.02, 0.1)]),
+            verdict("Q20", "supported", "gain", 0.2, 0.05,
+                    [finding(f"q20.gain.{name}.bits_{bits}", name, gain, 0.04)
+                     for name, gain in (("step_down", 0.2), ("reversed", -0.3), ("surprise", 0.4))
+                     for bits in ("4", "2_5")]),
+            verdict("Q21", "supported", "shortfall", 0.1, 0.02, []),
+            verdict("Q22", "supported", "gap", 0.03, 0.02,
+                    [finding("q22.damage.tuned", "change of ln damage", 0.7, 0.05),
+                     finding("q22.prediction.tuned", "change of ln prediction", 0.67, 0.05),
+                     finding("q22.gap.tuned", "change of their ratio", 0.03, 0.02)])]
 
 
 def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_constants=False):

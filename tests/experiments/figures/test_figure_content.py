@@ -7,6 +7,7 @@ from study_case import StudyCase, edit  # first: it sets the path of the modules
 
 import numpy as np
 
+import along_text
 import certificates
 import decode
 import growth
@@ -15,6 +16,8 @@ import schemes
 import spectrum
 import style
 import synthetic_study
+import tasks
+import tuning
 from records import Absent, read_study
 
 
@@ -106,6 +109,35 @@ class WhatIsDrawn(StudyCase):
             file["schemes/delta_nats"][3] = -1e-3
         edit(self.folder / "runs" / "n400000-s1.h5", lower)
         self.assertIn("1 value at or below zero", schemes.schemes_figure(read_study(self.folder)).caption)
+
+    def test_gains_of_schedules_stand_at_their_averages_and_in_their_order(self):
+        gains = along_text.gains_of(read_study(self.folder))
+        self.assertEqual(list(gains), ["step_down", "reversed", "surprise"])
+        self.assertEqual(sorted(gains["surprise"]), [2.5, 4.0])
+        self.assertEqual(gains["reversed"][2.5]["estimate"], -0.3)
+
+    def test_marks_after_quantization_lie_below_the_trunk_by_what_the_loss_does_not_say(self):
+        study = read_study(self.folder)
+        scores = tasks.scores_of(study)
+        self.assertEqual(list(scores), ["copy", "brackets"])
+        self.assertEqual(tasks.judged_bits(study, {2, 3, 6, 8}), [2, 3, 6, 8])  # Q21 names no bits here
+        ax = style.plt.figure().add_subplot()
+        row, place = scores["copy"][0]
+        tasks.draw_task(ax, [(row, place)], [3])
+        mark, trunk = ax.lines
+        x, y = (float(v[0]) for v in mark.get_data())
+        self.assertAlmostEqual(y, np.exp(-x) - 0.1)
+        self.assertAlmostEqual(trunk.get_ydata()[0], np.exp(-trunk.get_xdata()[0]))
+
+    def test_changes_by_tuning_are_those_of_the_verdict_in_one_order(self):
+        changes = tuning.changes_of(read_study(self.folder))
+        self.assertEqual({name: entries["tuned"]["estimate"] for name, entries in changes.items()},
+                         {"damage": 0.7, "prediction": 0.67, "gap": 0.03})
+
+    def test_the_legend_of_policies_holds_the_exponent_of_the_verdict(self):
+        study = read_study(self.folder)
+        self.assertEqual(decode.exponent_text(study, "token4"), "\n  0.02 (-0.08 to 0.12)")
+        self.assertEqual(decode.exponent_text(study, "kivi2"), "")
 
     def test_tables_of_decoding_have_a_row_per_policy_and_schedule(self):
         def rename(file):

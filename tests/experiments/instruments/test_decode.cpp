@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "experiments/commands/decode.hpp"
 #include "experiments/instruments/decode_rows.hpp"
 #include "experiments/study/decode_policy.hpp"
@@ -196,20 +198,25 @@ TEST_CASE("decode table: the mean rise is that of decoding every window at once"
 TEST_CASE("decode table: schedules have equal averages, opposite order and the stored width's reference") {
   Setting s({}, {4, 4.5, 5.5});
   const std::vector<ScheduleEntry> entries = s.table().schedules;
-  REQUIRE(entries.size() == 10);
+  REQUIRE(entries.size() == 16);
   CHECK(entries[0].schedule == "stored");
   CHECK(entries[0].average_bits == 8);
   const double averages[] = {4, 4.5, 5.5};
   const std::pair<int, int> widths[] = {{5, 3}, {6, 3}, {7, 4}};
   for (size_t i = 0; i < 3; ++i) {
-    const ScheduleEntry &uniform = entries[3 * i + 1], &down = entries[3 * i + 2], &up = entries[3 * i + 3];
-    CHECK(std::vector{uniform.schedule, down.schedule, up.schedule} ==
-          std::vector<std::string>{"uniform", "step_down", "reversed"});
+    const ScheduleEntry &uniform = entries[5 * i + 1], &down = entries[5 * i + 2], &up = entries[5 * i + 3],
+                        &line = entries[5 * i + 4], &surprise = entries[5 * i + 5];
+    CHECK(std::vector{uniform.schedule, down.schedule, up.schedule, line.schedule, surprise.schedule} ==
+          std::vector<std::string>{"uniform", "step_down", "reversed", "linear", "surprise"});
     CHECK(std::pair(down.first_bits, down.last_bits) == widths[i]);
     CHECK(std::pair(up.last_bits, up.first_bits) == widths[i]);
     CHECK_NEAR(down.average_bits, averages[i], 0, 0.2);
     CHECK(up.average_bits == down.average_bits);
     CHECK(uniform.average_bits == down.average_bits);
+    CHECK_NEAR(line.average_bits, down.average_bits, 1e-12, 0);
+    CHECK(line.first_bits > line.last_bits);
+    CHECK(surprise.average_bits == down.average_bits);
+    CHECK(surprise.first_bits == 0);
     CHECK(is_zero(uniform.to_uniform));
     CHECK(!is_zero(down.to_uniform));
     CHECK_NEAR(down.to_uniform.mean, down.all.difference.mean - uniform.all.difference.mean, 1e-9, 1e-13);
@@ -225,6 +232,31 @@ TEST_CASE("decode table: the stored schedule is the plain model of that width, p
   const Matrix<double> losses = decoded_losses<float>({weights, {.max_length = 64}}, s.windows);
   const auto generated = losses.middleCols(s.spec.prompt, s.spec.generate);
   CHECK_NEAR(s.table().schedules.front().all.changed.mean, generated.mean(), 1e-14, 0);
+}
+
+TEST_CASE("decode table: widths by surprise are the higher ones just after the tokens of largest loss") {
+  const Setting s({}, {4});
+  const auto weights = std::make_shared<const DecoderWeights<float>>(s.model, s.theta.data());
+  const Matrix<double> full = decoded_losses<float>({weights, {.max_length = 64}}, s.windows);
+  const NestedWeights<float> nested(s.theta.data(), s.model.layout(), {.bits = 8, .grid = Grid::asymmetric},
+                                    NestedValues::least_squares);
+  double sum = 0;
+  for (Index w = 0; w < s.windows.sequences; ++w) {
+    std::vector<std::pair<double, Index>> order;
+    for (Index t = 0; t < s.spec.generate; ++t) order.emplace_back(-full(w, s.spec.prompt + t - 1), t);
+    std::sort(order.begin(), order.end());
+    PrecisionSchedule own{std::vector<int>(size_t(s.spec.generate), 3)};
+    for (size_t i = 0; i < order.size() / 2; ++i) own.bits[size_t(order[i].second)] = 5;
+    const Index positions = s.spec.prompt + s.spec.generate;
+    const TokenBatch window = stacked_windows(1, positions, [&](Index) {
+      const auto first = s.windows.tokens.begin() + w * (s.windows.positions + 1);
+      return std::vector<std::uint16_t>(first, first + positions + 1);
+    });
+    sum += scheduled_losses(s.model, nested, own, 8, window, s.spec.prompt, {.max_length = 64}).mean();
+  }
+  const ScheduleEntry entry = s.table().schedules.back();
+  CHECK(entry.schedule == "surprise");
+  CHECK_NEAR(entry.all.changed.mean, sum / double(s.windows.sequences), 1e-12, 0);
 }
 
 TEST_CASE("decode table: bits do not depend on threads, and the shares of the watch rise to 1") {
@@ -252,7 +284,8 @@ TEST_CASE("study: [decode] leaves its groups, on again after an interrupt or a r
   CHECK(run.group("decode").strings("policy") == std::vector<std::string>{"token3", "kivi2-residual32"});
   CHECK(run.group("decode").length("octave") == 8);
   CHECK(run.group("decode_free").length("position") == 16);
-  CHECK(run.group("decode_schedules").length("entry") == 4);
+  CHECK(run.group("decode_schedules").length("entry") == 6);
+  CHECK(run.group("decode").doubles("contexts").back() == 96.0 / 32);
 
   Process process(again.arguments("run", {"--jobs", "1", "--threads", "2"}));
   while (process.is_running() && !std::filesystem::exists(again.partial(0))) usleep(300);

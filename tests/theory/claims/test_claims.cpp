@@ -6,6 +6,7 @@
 #include <regex>
 #include <set>
 
+#include "tests/theory/planted/along_text.hpp"
 #include "tests/theory/planted/tables.hpp"
 
 using namespace hone;
@@ -69,6 +70,9 @@ Table everything() {
         }
   table.factorial = factorial(0, 0.01).factorial;
   table.noise = noise_rows(1, 1, 0.1).noise;
+  add_cache(table, {});
+  add_schedules(table, {});
+  add_tasks(table, {});
   return table;
 }
 

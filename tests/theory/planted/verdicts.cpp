@@ -305,7 +305,8 @@ std::vector<World> training_worlds() {
 VerdictTables growth_tables(const WorldOptions& options) { return tables_of({growth_worlds()}, options); }
 
 VerdictTables contrast_tables(const WorldOptions& options) {
-  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds()},
+  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds(),
+                    text_worlds()},
                    options);
 }
 
