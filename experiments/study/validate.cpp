@@ -8,6 +8,7 @@
 #include "experiments/study/scheme.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
+#include "theory/questions/judge.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -226,6 +227,11 @@ void validate(const Study& study) {
   for (std::int64_t seed : study.seeds)
     if (seed < 0) wrong.push_back(fmt::format("study.seeds holds {}; seeds are 0 or above", seed));
   check_seeds(study.seeds, "study.seeds", wrong);
+  const std::vector<std::string> questions = theory::question_ids();
+  for (const std::string& id : study.questions)
+    if (std::find(questions.begin(), questions.end(), id) == questions.end())
+      wrong.push_back(
+          fmt::format("study.questions holds \"{}\", which is none; known: {}", id, fmt::join(questions, ", ")));
   if (study.name.find_first_of("/\\ ") != std::string::npos || study.name.starts_with("."))
     wrong.push_back(
         fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "
