@@ -46,11 +46,12 @@ std::map<CurveKey, Curve> trunk_curves(const std::vector<Row>& rows, Peer peer, 
 
 /// The base of a row: its own trunk for what left it, the main trunk for the trunk of another arm.
 template <class Row>
-double base_of(const std::map<CurveKey, Curve>& curves, const Row& r, Peer peer) {
+double base_of(const std::map<CurveKey, Curve>& curves, const Row& r, Peer peer,
+               double (Curve::*read)(double) const = &Curve::at) {
   const CurveKey key = is_trunk(r) ? CurveKey{"main", any_model, r.N, r.seed, bits_of(r)}
                                    : CurveKey{r.arm, r.model, r.N, r.seed, bits_of(r)};
   const auto curve = curves.find(key);
-  return curve == curves.end() ? nan : curve->second.at(place_of(r, peer));
+  return curve == curves.end() ? nan : (curve->second.*read)(place_of(r, peer));
 }
 
 bool is_base(const Subject& s) { return is_trunk(s) && s.arm == "main"; }
@@ -136,6 +137,7 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
                                            const Thresholds& thresholds, Peer peer) {
   const auto delta = trunk_curves(selected, peer, [](const PtqRow& r) { return std::log(r.delta); });
   const auto predicted = trunk_curves(selected, peer, [](const PtqRow& r) { return std::log(r.predicted); });
+  const auto variance = trunk_curves(selected, peer, prediction_variance);
   std::map<std::string, Contrast> contrasts;
   for (const PtqRow& r : selected) {
     if (!names.is_contrast(r)) continue;
@@ -150,6 +152,7 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
     c.rows.push_back(r);
     c.delta.push_back(std::log(r.delta) - base);
     c.predicted.push_back(std::log(r.predicted) - base_predicted);
+    c.variance.push_back(prediction_variance(r) + base_of(variance, r, peer, &Curve::variance_at));
     // The trunk's own error is taken as large as that of the row.
     const double relative = r.delta_se / r.predicted;
     c.sigma.push_back(combined_sigma({relative, relative}, thresholds.fit_scatter));
@@ -195,6 +198,7 @@ Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thres
     c.rows.push_back(r);
     c.delta.push_back(std::log(r.delta / base->second.delta));
     c.predicted.push_back(std::log(r.predicted / base->second.predicted));
+    c.variance.push_back(0);  // e'He of the errors that were made draws no probes
     c.sigma.push_back(combined_sigma({r.delta_se / r.predicted, base->second.delta_se / base->second.predicted},
                                      thresholds.fit_scatter));
   }

@@ -31,7 +31,8 @@ struct Contrast {
   std::set<Change> changes;
   std::vector<PtqRow> rows;  ///< those that changed
   std::vector<double> delta, predicted, sigma;
-  int unmatched = 0;  ///< rows without a base at the same tokens
+  std::vector<double> variance;  ///< of the error of `predicted`: that of the traces of the row and of its base
+  int unmatched = 0;             ///< rows without a base at the same tokens
 };
 
 /// Rows that Q5 compares: full precision in training, at the end of what their schedule was laid out for, on the trunk
@@ -68,7 +69,8 @@ enum class Peer { equal_tokens, equal_loss };
 
 /// Contrasts of all branches and averages with their own trunk, and of the trunks of all other arms with the main
 /// trunk of equal size and seed.
-/// math    the base is interpolated between checkpoints, in ln D or in the loss, and never extrapolated
+/// math    the base is interpolated between checkpoints, in ln D or in the loss, and never extrapolated; so is the
+///         variance of its prediction, of which an unknown one counts as 0
 /// ensures in the order of the names; rows selected as select_predicted does
 std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, const ArmNames& names,
                                            const Thresholds& thresholds, Peer peer = Peer::equal_tokens);

@@ -96,6 +96,11 @@ IntervalOptions simultaneous_options(const Thresholds& thresholds, int count) {
   return options;
 }
 
+double prediction_variance(const PtqRow& row) {
+  const double relative = row.predicted_se / row.predicted;
+  return std::isfinite(relative) ? relative * relative : 0;
+}
+
 PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& thresholds) {
   const double scatter = thresholds.fit_scatter;
   PredictionRows p;
@@ -103,6 +108,7 @@ PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& th
   for (const PtqRow& r : rows) {
     p.log_delta.push_back(std::log(r.delta));
     p.log_predicted.push_back(std::log(r.predicted));
+    p.predicted_variance.push_back(prediction_variance(r));
     // Relative to the prediction: relative to the damage, rows that fluctuated up would weigh more.
     p.sigma.push_back(combined_sigma({r.delta_se / r.predicted, r.predicted_se / r.predicted}, scatter));
   }

@@ -95,13 +95,17 @@ IntervalOptions interval_options(const Thresholds& thresholds);
 /// The same with intervals of which `count` hold together at the study's level (Bonferroni).
 IntervalOptions simultaneous_options(const Thresholds& thresholds, int count);
 
+/// Variance of ln prediction by the error of the trace; 0 where it is not known.
+double prediction_variance(const PtqRow& row);
+
 /// Rows of the prediction test as columns, ready for regress.
 struct PredictionRows {
   std::vector<PtqRow> rows;
   std::vector<RowKey> keys;
   std::vector<double> log_delta;  ///< of the damage without its first-order term
   std::vector<double> log_predicted;
-  std::vector<double> sigma;  ///< of log_delta - log_predicted
+  std::vector<double> predicted_variance;  ///< of log_predicted, by the error of the trace
+  std::vector<double> sigma;               ///< of log_delta - log_predicted
 };
 
 /// Logs and standard errors of rows.

@@ -103,6 +103,22 @@ TEST_SUITE("questions") {
     CHECK_NEAR(number(v, "q5.largest_residual"), 0, 0, 1e-9);
   }
 
+  TEST_CASE("Q5: errors of the traces flatten neither the dose-response nor the slope of the trunk") {
+    Table table = planted({}, {.seeds = 12});
+    add_cooled(table, 0.5, 0.5, 0.02);
+    std::uint64_t draw = 0;
+    for (PtqRow& r : table.ptq) {
+      r.predicted *= std::exp(0.2 * normal(Stream{27, Domain::test}, draw++));
+      r.predicted_se = 0.2 * r.predicted;
+    }
+    const Verdict v = judge_cause(table, Thresholds{});
+    CHECK_NEAR(v.estimate, 1, 0, 0.04);
+    CHECK_NEAR(number(v, "q5.slope"), 1, 0, 0.06);
+    for (PtqRow& r : table.ptq) r.predicted_se = NAN;  // without them the errors count as signal
+    const Verdict blind = judge_cause(table, Thresholds{});
+    CHECK(blind.estimate < v.estimate - 0.02);
+  }
+
   TEST_CASE("Q5: damage that follows tokens at fixed prediction is refuted, whatever the cooldown does") {
     Table table = planted({});
     for (PtqRow& r : table.ptq) r.delta *= std::pow(r.D / 1e7, 0.3);
