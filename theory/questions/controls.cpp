@@ -41,6 +41,7 @@ constexpr Words words[] = {
     {Control::other_batches, "other_batches", "other batch sizes"},
     {Control::other_decay, "other_decay", "other weight decay"},
     {Control::rotation, "rotation", "rotation: same curvature, other steps"},
+    {Control::rescaling, "rescaling", "rescaled weights: same function, other curvature"},
     {Control::flatter_minima, "flatter_minima", "curvature held down in training, at equal tokens"},
     {Control::trace_at_equal_tokens, "trace_at_equal_tokens", "trace at equal tokens"},
     {Control::effective_size, "effective_size", "N_eff from a Chinchilla law fitted to the losses of the main trunk"},

@@ -42,6 +42,7 @@ enum class Control {
   other_batches,
   other_decay,
   rotation,
+  rescaling,
   flatter_minima,
   trace_at_equal_tokens,
   // composition

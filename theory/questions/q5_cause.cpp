@@ -144,12 +144,16 @@ void add_equal_loss(Verdict& v, const std::vector<PtqRow>& rows, const ArmNames&
 void add_trial_controls(Verdict& v, const std::vector<Trial>& trials) {
   std::set<Change> tried;
   for (const Trial& t : trials) tried.insert(t.changes.begin(), t.changes.end());
-  constexpr std::pair<Control, Change> demanded[] = {
-      {Control::proportional_cooldowns, Change::cooldown}, {Control::fixed_cooldowns, Change::fixed_cooldown},
-      {Control::weight_averages, Change::average},         {Control::cosine_ends, Change::cosine},
-      {Control::other_rates, Change::learning_rate},       {Control::other_batches, Change::batch},
-      {Control::other_decay, Change::weight_decay},        {Control::rotation, Change::rotation},
-      {Control::flatter_minima, Change::sharpness}};
+  constexpr std::pair<Control, Change> demanded[] = {{Control::proportional_cooldowns, Change::cooldown},
+                                                     {Control::fixed_cooldowns, Change::fixed_cooldown},
+                                                     {Control::weight_averages, Change::average},
+                                                     {Control::cosine_ends, Change::cosine},
+                                                     {Control::other_rates, Change::learning_rate},
+                                                     {Control::other_batches, Change::batch},
+                                                     {Control::other_decay, Change::weight_decay},
+                                                     {Control::rotation, Change::rotation},
+                                                     {Control::rescaling, Change::rescaling},
+                                                     {Control::flatter_minima, Change::sharpness}};
   for (const auto& [control, change] : demanded) add_control(v, control, tried.count(change) > 0);
 }
 
@@ -351,8 +355,7 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
   const double slope = slope_at_equal_tokens(prediction_rows(table, thresholds, ignored));
   const ArmNames names(selected);
   std::vector<Contrast> contrasts = contrasts_with_trunk(selected, names, thresholds);
-  if (Contrast rotation = contrast_of_rotation(table.schemes, thresholds); !rotation.rows.empty())
-    contrasts.push_back(std::move(rotation));
+  for (Contrast& c : contrasts_of_coordinates(table.schemes, thresholds)) contrasts.push_back(std::move(c));
   for (const Contrast& c : contrasts) v.n += static_cast<int>(c.rows.size());
   add_dropped(v, dropped);
   add_finding(v, {"slope", "slope of ln delta on ln predicted at equal tokens, trunk"}, slope);

@@ -165,44 +165,58 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
   return list;
 }
 
-Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds) {
-  std::vector<PtqRow> rows;  // as rows of damage, so that one selection serves all
-  std::map<std::tuple<std::string, double, double>, PtqRow> given;
+namespace {
+
+/// Coordinates of a scheme that leave the function as it is, and what the contrast with the given ones is called.
+struct OtherCoordinates {
+  const char* scheme;
+  const char* name;
+  Change change;
+};
+constexpr OtherCoordinates other_coordinates[] = {{"rotate+rtn", "rotated", Change::rotation},
+                                                  {"smooth+rtn", "rescaled", Change::rescaling}};
+
+/// Rows of one scheme as rows of damage, so that one selection serves all.
+std::vector<PtqRow> rows_of(const std::vector<SchemeRow>& schemes, const std::string& scheme,
+                            const Thresholds& thresholds) {
+  std::vector<PtqRow> rows;
   for (const SchemeRow& s : schemes) {
-    if (s.scheme != "rtn" && s.scheme != "rotate+rtn") continue;
+    if (s.scheme != scheme) continue;
     PtqRow r;
     static_cast<Subject&>(r) = s;
-    r.P = s.P;
-    r.delta = s.delta;
-    r.delta_se = s.delta_se;
-    r.predicted = s.quadratic;
-    r.gradient = s.gradient;
-    Dropped ignored;
-    const auto usable = select_predicted({r}, is_comparable, thresholds, ignored);
-    if (usable.empty()) continue;
-    r = usable[0];
-    if (s.scheme == "rtn")
-      given.emplace(std::tuple{s.run, s.D, s.P}, r);
-    else
-      rows.push_back(r);
+    r.P = s.P, r.delta = s.delta, r.delta_se = s.delta_se, r.predicted = s.quadratic, r.gradient = s.gradient;
+    rows.push_back(r);
   }
-  Contrast c;
-  c.key = c.name = "rotated";
-  c.changes = {Change::rotation};
-  for (const PtqRow& r : rows) {
-    const auto base = given.find({r.run, r.D, r.P});
-    if (base == given.end()) {
-      ++c.unmatched;
-      continue;
+  Dropped ignored;
+  return select_predicted(rows, is_comparable, thresholds, ignored);
+}
+
+}  // namespace
+
+std::vector<Contrast> contrasts_of_coordinates(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds) {
+  std::map<std::tuple<std::string, double, double>, PtqRow> given;
+  for (const PtqRow& r : rows_of(schemes, "rtn", thresholds)) given.emplace(std::tuple{r.run, r.D, r.P}, r);
+  std::vector<Contrast> contrasts;
+  for (const OtherCoordinates& other : other_coordinates) {
+    Contrast c;
+    c.key = c.name = other.name;
+    c.changes = {other.change};
+    for (const PtqRow& r : rows_of(schemes, other.scheme, thresholds)) {
+      const auto base = given.find({r.run, r.D, r.P});
+      if (base == given.end()) {
+        ++c.unmatched;
+        continue;
+      }
+      c.rows.push_back(r);
+      c.delta.push_back(std::log(r.delta / base->second.delta));
+      c.predicted.push_back(std::log(r.predicted / base->second.predicted));
+      c.variance.push_back(0);  // e'He of the errors that were made draws no probes
+      c.sigma.push_back(combined_sigma({r.delta_se / r.predicted, base->second.delta_se / base->second.predicted},
+                                       thresholds.fit_scatter));
     }
-    c.rows.push_back(r);
-    c.delta.push_back(std::log(r.delta / base->second.delta));
-    c.predicted.push_back(std::log(r.predicted / base->second.predicted));
-    c.variance.push_back(0);  // e'He of the errors that were made draws no probes
-    c.sigma.push_back(combined_sigma({r.delta_se / r.predicted, base->second.delta_se / base->second.predicted},
-                                     thresholds.fit_scatter));
+    if (!c.rows.empty()) contrasts.push_back(std::move(c));
   }
-  return c;
+  return contrasts;
 }
 
 std::vector<TraceContrast> trace_contrasts(const std::vector<SharpnessRow>& all, const ArmNames& names) {

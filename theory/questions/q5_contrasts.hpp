@@ -22,6 +22,7 @@ enum class Change {
   sharpness,      ///< of the minima that training may settle in
   number_format,  ///< of training
   rotation,
+  rescaling,  ///< of weights, at equal function
 };
 
 /// Changes against a base, row by row.
@@ -75,10 +76,11 @@ enum class Peer { equal_tokens, equal_loss };
 std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, const ArmNames& names,
                                            const Thresholds& thresholds, Peer peer = Peer::equal_tokens);
 
-/// Rotated against given coordinates, both rounded to nearest, at one checkpoint and width. A rotation leaves the
-/// function and the spectrum of the Hessian as they are and changes the steps; the prediction is ½ e'He of the error
-/// that was made, in its own coordinates.
-Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds);
+/// Rotated and rescaled (smoothed) against given coordinates, all rounded to nearest, at one checkpoint and width. Both
+/// leave the function as it is. A rotation keeps the spectrum of the Hessian and changes the steps; a rescaling changes
+/// both. The prediction is ½ e'He of the error that was made, in its own coordinates.
+/// ensures contrasts without rows are left out
+std::vector<Contrast> contrasts_of_coordinates(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds);
 
 /// ln tr H of the same contrasts, by name.
 struct TraceContrast {
