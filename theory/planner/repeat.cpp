@@ -19,7 +19,9 @@ constexpr std::pair<const char*, Judge> judges[] = {{"Q1", judge_damage_growth},
                                                     {"Q5", judge_cause},         {"Q6", judge_composition},
                                                     {"Q7", judge_forms},         {"Q8", judge_precision},
                                                     {"Q9", judge_ratio},         {"Q10", judge_plateau},
-                                                    {"Q11", judge_injection},    {"Q12", judge_training_composition}};
+                                                    {"Q11", judge_injection},    {"Q12", judge_training_composition},
+                                                    {"Q16", judge_few_bits},     {"Q17", judge_architecture},
+                                                    {"Q18", judge_experts}};
 
 /// Verdicts of one question on redrawn campaigns of so many seeds.
 struct Campaigns {

@@ -14,7 +14,9 @@ std::vector<Verdict> judge(const Table& all, const Thresholds& thresholds) {
                                 judge_cause(table, thresholds),         judge_composition(table, thresholds),
                                 judge_forms(table, thresholds),         judge_precision(table, thresholds),
                                 judge_ratio(table, thresholds),         judge_plateau(table, thresholds),
-                                judge_injection(table, thresholds),     judge_training_composition(table, thresholds)};
+                                judge_injection(table, thresholds),     judge_training_composition(table, thresholds),
+                                judge_few_bits(table, thresholds),      judge_architecture(table, thresholds),
+                                judge_experts(table, thresholds)};
   for (Verdict& v : verdicts)
     add_finding(v, {"dropped.in_warmup", "checkpoints dropped: in the warm-up of the learning rate"},
                 settled.checkpoints_in_warmup);
