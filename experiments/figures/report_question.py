@@ -52,10 +52,13 @@ def p_text(value):
 
 
 def p_words(verdict):
+    if not verdict["is_primary"]:
+        return ("; secondary: the study did not name this question before its runs, and nothing "
+                "corrects the outcome for the number of questions")
     if not (is_number(verdict["p_value"]) and is_number(verdict["p_holm"])):
         return ""
     return text(f"; {p_text(verdict['p_value'])} of the decision, {p_text(verdict['p_holm'])} after "
-                "Holm's correction over the verdicts")
+                "Holm's correction over the primary verdicts")
 
 
 def on_threshold(verdict):

@@ -6,7 +6,7 @@ from pathlib import Path
 _SCHEMA = json.loads((Path(__file__).parent / "schema.json").read_text(encoding="utf-8"))
 
 SCHEMA_VERSION = _SCHEMA["schema_version"]
-VERDICT_SCHEMA = 3
+VERDICT_SCHEMA = 4
 
 # Dimensions of every array; the first one that is met fixes a length.
 DIMENSIONS = {group: {name: tuple(field["dims"]) for name, field in facts["fields"].items()

@@ -21,7 +21,8 @@ AlignedVector<float> with_rounded_expert(const AlignedVector<float>& theta, cons
   const std::string prefix = fmt::format("layers.{}.experts.{}.", layer, expert);
   for (size_t number = 0; number < layout.blocks().size(); ++number) {
     const ParamBlock& block = layout.blocks()[number];
-    if (block.is_quantizable() && block.name.starts_with(prefix)) fake_quantize_block(rounded.data(), layout, number, q);
+    if (block.is_quantizable() && block.name.starts_with(prefix))
+      fake_quantize_block(rounded.data(), layout, number, q);
   }
   return rounded;
 }
@@ -47,8 +48,8 @@ class ExpertDamageInstrument : public Instrument<Model> {
     Bench<Model>& bench = specimen.bench;
     const TransformerOptions& options = bench.model.options();
     const std::int64_t bits = bench.run.quantize.expert_bits;
-    const Quantizer q = weight_draw(bench.run.quantize, int(bits),
-                                    {std::uint64_t(bench.run.seed), specimen.moment.step, 0});
+    const Quantizer q =
+        weight_draw(bench.run.quantize, int(bits), {std::uint64_t(bench.run.seed), specimen.moment.step, 0});
     const Matrix<Index> loads = expert_loads(bench.model, specimen.theta.data(), bench.source.evaluation, Precision{},
                                              bench.curvature_options(0).chunks);
     bench.watch(bench.evaluation_flops(bench.source.evaluation), "experts", Work::done);

@@ -193,9 +193,10 @@ QatOptions training_precision(const LowPrecision& low, const ModelSpec& m, const
   }
   if (method == 3) {
     if (low.train_weight_bits != 16)
-      throw OptionError(fmt::format("method = \"binary\" with train_weight_bits = {}; its weights have one bit, leave "
-                                    "train_weight_bits out",
-                                    low.train_weight_bits));
+      throw OptionError(
+          fmt::format("method = \"binary\" with train_weight_bits = {}; its weights have one bit, leave "
+                      "train_weight_bits out",
+                      low.train_weight_bits));
     o.precision.weight = binary_options().precision.weight;
   }
   if (method >= 2) o.precision.weight.scale = scale_kind_from_name(spec.scale);

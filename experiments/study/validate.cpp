@@ -8,6 +8,7 @@
 #include "experiments/study/scheme.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
+#include "theory/questions/judge.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -81,9 +82,10 @@ void check_experts(const RunSpec& run) {
   const std::int64_t bits = run.quantize.expert_bits;
   if (bits == 0) return;
   if (run.model.kind == "mlp" || run.model.experts == 0)
-    throw OptionError(fmt::format("quantize.expert_bits = {} with kind = \"{}\", experts = {}; set it in "
-                                  "[models.quantize] of the models with experts",
-                                  bits, run.model.kind, run.model.experts));
+    throw OptionError(
+        fmt::format("quantize.expert_bits = {} with kind = \"{}\", experts = {}; set it in "
+                    "[models.quantize] of the models with experts",
+                    bits, run.model.kind, run.model.experts));
   weight_quantizer(run.quantize, int(bits)).validate("quantize.expert_bits");
 }
 
@@ -238,6 +240,11 @@ void validate(const Study& study) {
   for (std::int64_t seed : study.seeds)
     if (seed < 0) wrong.push_back(fmt::format("study.seeds holds {}; seeds are 0 or above", seed));
   check_seeds(study.seeds, "study.seeds", wrong);
+  const std::vector<std::string> questions = theory::question_ids();
+  for (const std::string& id : study.questions)
+    if (std::find(questions.begin(), questions.end(), id) == questions.end())
+      wrong.push_back(
+          fmt::format("study.questions holds \"{}\", which is none; known: {}", id, fmt::join(questions, ", ")));
   if (study.name.find_first_of("/\\ ") != std::string::npos || study.name.starts_with("."))
     wrong.push_back(
         fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "

@@ -80,7 +80,8 @@ struct Options {
   Fact<Text> model_schedule{group, "model.schedule", "1", "schedule of the trunk's learning rate"};
   Fact<double> model_lr{group, "model.lr", "1", "peak learning rate"};
   Fact<double> model_tokens{group, "model.tokens", "tokens", "tokens at the end of the trunk"};
-  Fact<Text> model_method{group, "model.method", "1", "of training at low precision: `qat`, `lsq`, `bitnet` or `binary`"};
+  Fact<Text> model_method{group, "model.method", "1",
+                          "of training at low precision: `qat`, `lsq`, `bitnet` or `binary`"};
   Fact<double> model_train_weight_bits{group, "model.train_weight_bits", "1", "bits of weights in training; 16 = full"};
   Fact<double> model_train_activation_bits{group, "model.train_activation_bits", "1",
                                            "bits of activations in training; 16 = full"};
@@ -107,7 +108,8 @@ struct Options {
   Fact<Text> quantize_grid{group, "quantize.grid", "1", "grid of weights quantized after training"};
   Fact<Text> quantize_granularity{group, "quantize.granularity", "1", "weights that share a scale"};
   Fact<Text> quantize_rounding{group, "quantize.rounding", "1", "rounding of weights quantized after training"};
-  Fact<double> quantize_expert_bits{group, "quantize.expert_bits", "bits", "at which experts are rounded one by one; 0: not"};
+  Fact<double> quantize_expert_bits{group, "quantize.expert_bits", "bits",
+                                    "at which experts are rounded one by one; 0: not"};
   Fact<int64_t> quantize_draws{group, "quantize.draws", "1", "draws of stochastic rounding at each width"};
 };
 

@@ -67,8 +67,8 @@ struct Setting {
 
 TEST_CASE("qat: weights and losses of the forward pass have the bits of quantization after training") {
   const Setting<float> s;
-  std::vector<QatOptions> cases = {bits_of(4, 16, 16), bits_of(3, 4, 3), bits_of(16, 4, 16),
-                                   bits_of(2, 16, 2),  bitnet_options(), binary_options(), llm_qat_options(4, 8, 4)};
+  std::vector<QatOptions> cases = {bits_of(4, 16, 16), bits_of(3, 4, 3), bits_of(16, 4, 16),      bits_of(2, 16, 2),
+                                   bitnet_options(),   binary_options(), llm_qat_options(4, 8, 4)};
   cases.push_back(bits_of(4, 8, 16));
   cases.back().precision.weight.granularity = Granularity::group;
   cases.back().precision.weight.group = 5;

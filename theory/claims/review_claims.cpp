@@ -307,8 +307,9 @@ constexpr Claim of_review[] = {
      .place = "Experimental Validation Assessment, gap 2",
      .claim = "The scales of the law depend on the architecture.",
      .refuted_by = "Models of another architecture have the same scales.",
-     .missing = "Q17 compares growth and prediction, and Q18 the scale with experts; no study fits the scales of training "
-                "in other styles"},
+     .missing =
+         "Q17 compares growth and prediction, and Q18 the scale with experts; no study fits the scales of training "
+         "in other styles"},
     {.key = "review.experts_tolerate_less",
      .source = text,
      .place = "Experimental Validation Assessment, gap 2",

@@ -2,6 +2,7 @@
 // outcome, accepts missing and broken rows, and lists in its verdict what it dropped and which controls are missing.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "theory/questions/q10_plateau.hpp"
@@ -21,8 +22,19 @@
 
 namespace hone::theory {
 
-/// All verdicts in order, over the rows past the warm-up, with Holm's correction for their number. A judge alone keeps its
-/// own level.
-std::vector<Verdict> judge(const Table& table, const Thresholds& thresholds);
+/// A question and its judge, which alone keeps its own level.
+struct Question {
+  const char* id;
+  Verdict (*judge)(const Table&, const Thresholds&);
+};
+
+/// All questions in their order.
+const std::vector<Question>& questions();
+std::vector<std::string> question_ids();
+
+/// All verdicts in order, over the rows past the warm-up, with Holm's correction for the number of the primary ones.
+/// expects ids of questions(); none: all are primary
+std::vector<Verdict> judge(const Table& table, const Thresholds& thresholds,
+                           const std::vector<std::string>& primary = {});
 
 }  // namespace hone::theory

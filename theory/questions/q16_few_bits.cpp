@@ -107,13 +107,11 @@ Interval exponential(const Interval& i) {
 void add_width(Verdict& v, const Trained& t, const Width& w) {
   const auto is_own = [&](const Subject& s) { return s.method == w.method && s.train_w_bits == w.bits; };
   const auto mean = [&](auto number) { return mean_beside_law(t, is_own, number, interval_options(t.thresholds)); };
-  add_finding(v, {"fraction." + w.key, "N_eff/N, " + w.label}, exponential(mean([](const auto& law, const auto& m, double) {
-                return log_share(law, m);
-              })));
+  add_finding(v, {"fraction." + w.key, "N_eff/N, " + w.label},
+              exponential(mean([](const auto& law, const auto& m, double) { return log_share(law, m); })));
   add_finding(v, {"law." + w.key, "N_eff/N by the law of more bits, " + w.label},
-              exponential(mean([](const auto&, const auto& m, double scale) {
-                return log_share_of_scale(m.train_w_bits, scale);
-              })));
+              exponential(mean(
+                  [](const auto&, const auto& m, double scale) { return log_share_of_scale(m.train_w_bits, scale); })));
   if (!(w.bits < t.thresholds.q16_bits_min)) return;
   add_finding(v, {"residual." + w.key, "ln of N_eff over that of the law of more bits, " + w.label, "ln"}, w.residual);
   add_finding(v, {"excess." + w.key, "loss beyond the law of more bits, " + w.label, "nats"}, mean(excess_of));
@@ -142,10 +140,11 @@ void add_procedures(Verdict& v, const Trained& t) {
   const auto least = static_cast<int>(t.thresholds.trajectories_min);
   std::vector<std::pair<const Procedure*, const Procedure*>> pairs;
   for (const auto& [of, p] : all) {
-    const auto statistic = [&](const TrainingLaw& law, const Places& some) { return log_scale_of(law, t.models, some); };
+    const auto statistic = [&](const TrainingLaw& law, const Places& some) {
+      return log_scale_of(law, t.models, some);
+    };
     add_finding(v, {"scale." + p.key(), "gamma_w of " + p.label(t.thresholds), "bits"},
-                exponential(
-                    interval_of_models(t.law, t.models, p.models, statistic, interval_options(t.thresholds))));
+                exponential(interval_of_models(t.law, t.models, p.models, statistic, interval_options(t.thresholds))));
     const auto same = all.find({straight_through, p.is_low}), more = all.find({straight_through, false});
     const auto base = same != all.end() ? same : more;
     if (p.method != straight_through && base != all.end() && trajectories_of(t.models, p.models) >= least)
@@ -178,7 +177,9 @@ void add_procedures(Verdict& v, const Trained& t) {
                 evidence.numbers[deciding(evidence, 0, t.thresholds.q16_scale_tolerance)]);
   const Outcome outcome = procedure_rule()(evidence, t.thresholds);
   add_finding(v, {"one_scale", "no procedure has a scale of its own (1), one has (0)"},
-              outcome == Outcome::supported ? 1 : outcome == Outcome::refuted ? 0 : NAN);
+              outcome == Outcome::supported ? 1
+              : outcome == Outcome::refuted ? 0
+                                            : NAN);
   if (!pairs.empty()) v.prose += " " + procedure_rule().answer(outcome);
 }
 
@@ -198,7 +199,8 @@ void decide_widths(Verdict& v, const std::vector<Width>& widths, const Threshold
   v.estimate_label += ", " + first.label;
   set_estimate(v, first.residual);
   decide(v, few_bits_rule(), evidence, thresholds);
-  v.prose = fmt::format("ln of N_eff over that of the law fitted from {:g} bits on is {}.", thresholds.q16_bits_min, words);
+  v.prose =
+      fmt::format("ln of N_eff over that of the law fitted from {:g} bits on is {}.", thresholds.q16_bits_min, words);
 }
 
 void add_controls(Verdict& v, const Trained& t) {
@@ -215,10 +217,10 @@ void add_controls(Verdict& v, const Trained& t) {
 
 /// The verdict on effective sizes and scales.
 Verdict of_effective_size(const Table& table, const Thresholds& thresholds) {
-  Verdict v = open_verdict("Q16", "Does training at one to two bits follow the law of more bits, by any procedure?",
-                           "N (1 - exp(-P/gamma_w)), fitted from three bits on, gives N_eff of weights trained at fewer",
-                           {"deciding", "ln of N_eff over that of the law of more bits", "ln"}, few_bits_rule(),
-                           thresholds);
+  Verdict v =
+      open_verdict("Q16", "Does training at one to two bits follow the law of more bits, by any procedure?",
+                   "N (1 - exp(-P/gamma_w)), fitted from three bits on, gives N_eff of weights trained at fewer",
+                   {"deciding", "ln of N_eff over that of the law of more bits", "ln"}, few_bits_rule(), thresholds);
   int unpaired = 0;
   LowWeightModels models = low_weight_models(table.losses, unpaired);
   std::erase_if(models, [](const Subject& s) { return s.has_experts(); });
@@ -260,10 +262,10 @@ Verdict of_effective_size(const Table& table, const Thresholds& thresholds) {
     add_procedures(v, trained);
     return v;
   }
-  add_finding(v, {"residual", "ln of N_eff over that of the law of more bits, all models below", "ln"},
-              mean_beside_law(
-                  trained, [&](const Subject& s) { return trained.is_low(s); }, residual_of,
-                  interval_options(thresholds)));
+  add_finding(
+      v, {"residual", "ln of N_eff over that of the law of more bits, all models below", "ln"},
+      mean_beside_law(
+          trained, [&](const Subject& s) { return trained.is_low(s); }, residual_of, interval_options(thresholds)));
   decide_widths(v, widths, thresholds);
   add_procedures(v, trained);
   return v;

@@ -61,11 +61,12 @@ void add_exponents(Verdict& v, const std::vector<Further>& all, const Thresholds
     }
   for (const FamilyExponent& e : exponents_by_family(rows, full, thresholds))
     if (e.family == low)
-      add_finding(v,
-                  {"further.exponent_gap",
-                   fmt::format("gamma_D of the cost of quantizing further, trained below {:g} bits minus full precision",
-                               few_bits)},
-                  e.gap);
+      add_finding(
+          v,
+          {"further.exponent_gap",
+           fmt::format("gamma_D of the cost of quantizing further, trained below {:g} bits minus full precision",
+                       few_bits)},
+          e.gap);
 }
 
 }  // namespace
@@ -74,14 +75,16 @@ void add_further_quantization(Verdict& v, const Table& table, const Thresholds& 
   const std::vector<Further> all = further_rows(table);
   if (all.empty()) return;
   const Interval mean = mean_change(all, thresholds);
-  add_finding(v, {"further", "cost of quantizing below the bits of training minus that of full precision", "nats"}, mean);
+  add_finding(v, {"further", "cost of quantizing below the bits of training minus that of full precision", "nats"},
+              mean);
   std::map<std::pair<double, double>, std::vector<Further>> pairs;
   for (const Further& f : all) pairs[{f.row.train_w_bits, f.row.P}].push_back(f);
   for (const auto& [bits, some] : pairs)
-    add_finding(v,
-                {fmt::format("further.w{}_to_w{}", key_word(fmt::format("{:.3g}", bits.first)), key_number(bits.second)),
-                 fmt::format("the same, trained at {:.3g} bits and quantized to {:g}", bits.first, bits.second), "nats"},
-                mean_change(some, thresholds));
+    add_finding(
+        v,
+        {fmt::format("further.w{}_to_w{}", key_word(fmt::format("{:.3g}", bits.first)), key_number(bits.second)),
+         fmt::format("the same, trained at {:.3g} bits and quantized to {:g}", bits.first, bits.second), "nats"},
+        mean_change(some, thresholds));
   add_exponents(v, all, thresholds);
   v.prose += fmt::format(
       " To quantize models below the bits of their training costs {} nats more than the same of full precision.",

@@ -201,14 +201,15 @@ Verdict judge_architecture(const Table& table, const Thresholds& thresholds) {
     add_numbers(v, f, {"damage", "gamma_D of the damage"}, damage);
     add_numbers(v, f, {"trace", "gamma_D of the step-weighted trace"}, trace);
     add_numbers(v, f, {"ratio", "damage over prediction"}, ratio);
-    for (const auto& [name, e] : {std::pair{"gamma_D of the damage", damage},
-                                  std::pair{"gamma_D of the step-weighted trace", trace},
-                                  std::pair{"ln of damage over prediction", ratio}}) {
+    for (const auto& [name, e] :
+         {std::pair{"gamma_D of the damage", damage}, std::pair{"gamma_D of the step-weighted trace", trace},
+          std::pair{"ln of damage over prediction", ratio}}) {
       evidence.numbers.push_back(e.gap), names.push_back(fmt::format("{} of {}", name, f.arm));
     }
     v.n += static_cast<int>(rows.size());
     v.prose += fmt::format(
-        "{}{} ({}) exceeds the main arm by {} in gamma_D of the damage, by {} in that of the step-weighted trace and by "
+        "{}{} ({}) exceeds the main arm by {} in gamma_D of the damage, by {} in that of the step-weighted trace and "
+        "by "
         "{} in ln of damage over prediction.",
         v.prose.empty() ? "" : " ", f.arm, f.words, in_words(damage.gap), in_words(trace.gap), in_words(ratio.gap));
   }

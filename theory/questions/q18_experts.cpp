@@ -124,14 +124,16 @@ void add_loads(Verdict& v, const Table& table, const Thresholds& thresholds) {
   };
   const Interval found = jackknife(keys_of(rows), slope, interval_options(thresholds))[0];
   add_finding(v, {"load_slope", "damage of an expert over its layer's mean, per e-fold of its tokens"}, found);
-  v.prose += fmt::format(" One expert's damage changes by {} of its layer's mean per e-fold of its tokens.", in_words(found));
+  v.prose +=
+      fmt::format(" One expert's damage changes by {} of its layer's mean per e-fold of its tokens.", in_words(found));
 }
 
 /// gamma_w of models with experts and of dense ones.
 void add_scales(Verdict& v, const Table& table, const Thresholds& thresholds) {
   int unpaired = 0;
   LowWeightModels models = low_weight_models(table.losses, unpaired);
-  std::erase_if(models, [&](const Subject& s) { return s.method != "qat" || s.train_w_bits < thresholds.q16_bits_min; });
+  std::erase_if(models,
+                [&](const Subject& s) { return s.method != "qat" || s.train_w_bits < thresholds.q16_bits_min; });
   const auto experts = places_of(models, [](const Subject& s) { return s.has_experts(); });
   const auto dense = places_of(models, [](const Subject& s) { return !s.has_experts(); });
   const bool has_both = !experts.empty() && !dense.empty();
@@ -162,10 +164,11 @@ void add_scales(Verdict& v, const Table& table, const Thresholds& thresholds) {
 }  // namespace
 
 Verdict judge_experts(const Table& table, const Thresholds& thresholds) {
-  Verdict v = open_verdict("Q18", "Do mixtures of experts break more than dense models?",
-                           "at equal tokens the damage is larger with experts, at equal active and at equal total size",
-                           {"active", "ln of the damage with experts over that of dense models of equal active size", "ln"},
-                           experts_rule(), thresholds);
+  Verdict v =
+      open_verdict("Q18", "Do mixtures of experts break more than dense models?",
+                   "at equal tokens the damage is larger with experts, at equal active and at equal total size",
+                   {"active", "ln of the damage with experts over that of dense models of equal active size", "ln"},
+                   experts_rule(), thresholds);
   Dropped dropped;
   const auto selected = select_predicted(
       table.ptq, [](const Subject& s) { return is_full_trunk(s) && is_settled(s); }, thresholds, dropped);
@@ -179,7 +182,8 @@ Verdict judge_experts(const Table& table, const Thresholds& thresholds) {
   v.n = static_cast<int>(active.rows.size() + total.rows.size());
   if (!std::isfinite(evidence.active.low) && !std::isfinite(evidence.total.low)) {
     v.prose = fmt::format(
-        "Nothing can be said: {} rows of models with experts have a dense model of equal active size beside them and {} "
+        "Nothing can be said: {} rows of models with experts have a dense model of equal active size beside them and "
+        "{} "
         "one of equal total size; {:g} cells and {:g} trajectories are needed.",
         active.rows.size(), total.rows.size(), thresholds.cells_min, thresholds.trajectories_min);
   } else {
@@ -189,7 +193,8 @@ Verdict judge_experts(const Table& table, const Thresholds& thresholds) {
     set_estimate(v, has_active ? evidence.active : evidence.total);
     decide(v, experts_rule(), evidence, thresholds);
     v.prose = fmt::format(
-        "At equal tokens and bits, ln of the damage with experts over that of dense models is {} at equal active and {} "
+        "At equal tokens and bits, ln of the damage with experts over that of dense models is {} at equal active and "
+        "{} "
         "at equal total size.",
         in_words(evidence.active), in_words(evidence.total));
   }

@@ -561,7 +561,8 @@ const Rule<BandEvidence>& few_bits_rule() {
 const Rule<BandEvidence>& procedure_rule() {
   static const Rule<BandEvidence> rule = band_rule<0, &T::q16_scale_tolerance, 1>(
       "one scale of the bits for every procedure",
-      "equal: of each procedure, the interval of ln (its gamma_w over that of straight-through training at like widths) "
+      "equal: of each procedure, the interval of ln (its gamma_w over that of straight-through training at like "
+      "widths) "
       "inside ± q16_scale_tolerance; different: one of them disjoint from it; all hold together at the level "
       "(Bonferroni); not decided otherwise",
       "The scale of the bits does not depend on the procedure.", "The scale of the bits depends on the procedure.",

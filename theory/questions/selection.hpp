@@ -30,7 +30,8 @@ struct Dropped {
 /// What a model is built of.
 struct Shape {
   std::string style, sub_norms;
-  std::array<double, 7> sizes{};  ///< layers, width, heads, heads of keys and values, MLP width, experts, those of a token
+  std::array<double, 7>
+      sizes{};  ///< layers, width, heads, heads of keys and values, MLP width, experts, those of a token
   auto operator<=>(const Shape&) const = default;
 };
 /// What it was trained on and how, at full precision.
@@ -48,18 +49,12 @@ struct Recipe {
 Recipe recipe_of(const Subject& s);
 
 /// A cell of the design: everything that was chosen, the seed aside.
-using Cell = std::tuple<double, double, std::string, std::string, std::string, Recipe, std::array<double, 3>, std::string,
-                        std::string>;
+using Cell = std::tuple<double, double, std::string, std::string, std::string, Recipe, std::array<double, 3>,
+                        std::string, std::string>;
 inline Cell cell_of(const Subject& s) {
-  return {s.N,
-          s.D,
-          s.variant,
-          s.model,
-          s.arm,
-          recipe_of(s),
-          {s.train_w_bits, s.train_a_bits, s.train_kv_bits},
-          s.method,
-          s.rounding};
+  return {
+      s.N,      s.D,       s.variant, s.model, s.arm, recipe_of(s), {s.train_w_bits, s.train_a_bits, s.train_kv_bits},
+      s.method, s.rounding};
 }
 
 /// Cell and trajectory of each row; cells are numbered in the order of their values.

@@ -77,9 +77,9 @@ struct Subject {
   double warmup_weight = 0;  ///< of an average: the share of its weight that lies in the warm-up
   std::string style;         ///< llama | gpt2 | mlp
   double layers = 0, width = 0, heads = 0, kv_heads = 0, mlp_width = 0;
-  double experts = 0;              ///< MLPs of each layer; 0: one, without router
-  double experts_per_token = 0;    ///< of these that a token reaches
-  std::string sub_norms = "off";   ///< on: norms before wo and w_down
+  double experts = 0;             ///< MLPs of each layer; 0: one, without router
+  double experts_per_token = 0;   ///< of these that a token reaches
+  std::string sub_norms = "off";  ///< on: norms before wo and w_down
 
   bool is_transformer() const { return architecture == Architecture::transformer; }
   bool has_experts() const { return experts > 0; }

@@ -318,7 +318,7 @@ def verdict(name, outcome, key, estimate, half, findings):
     return {"id": name, "question": f"Question {name}, with <tags> & signs?",
             "hypothesis": "the damage grows as a power of the tokens at fixed model size",
             "outcome": outcome, "answer": f"Answer to {name}.", "distance_se": 3.2 if known else None,
-            "p_value": 0.004 if known else None, "p_holm": 0.012 if known else None,
+            "p_value": 0.004 if known else None, "p_holm": 0.012 if known else None, "is_primary": True,
             "prose": f"Prose of {name}: the interval lies above 0.",
             "estimate_key": f"{name.lower()}.{key}", "estimate_label": key, "unit": "1",
             "estimate": estimate, "low": estimate - half if known else None,
@@ -470,6 +470,6 @@ def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_
             write_run(folder / "runs" / f"n{size}-s{seed}.h5", size, seed)
         write_arms(folder / "runs", size)
     (folder / "study.toml").write_text('[study]\nname = "synthetic"\n', encoding="utf-8")
-    text = json.dumps({"schema": 3, "verdicts": verdicts(with_constants)}, indent=2)
+    text = json.dumps({"schema": 4, "verdicts": verdicts(with_constants)}, indent=2)
     (folder / "verdict.json").write_text(text, encoding="utf-8")
     return folder

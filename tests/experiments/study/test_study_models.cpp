@@ -198,9 +198,7 @@ TEST_CASE("study: few_bits.toml holds every procedure at its widths, beside size
 }
 
 TEST_CASE("study: the architectures of architectures.toml, and the dense models of experts.toml, are equally large") {
-  const auto size = [](const RunSpec& run) {
-    return transformer_options(run.model, 256).layout().quantizable_size();
-  };
+  const auto size = [](const RunSpec& run) { return transformer_options(run.model, 256).layout().quantizable_size(); };
   std::set<std::string> arms;
   for (const RunSpec& run :
        plan_runs(experiments::read_study(HONE_SOURCE_DIR "/experiments/studies/architectures.toml"))) {
@@ -245,7 +243,8 @@ first_tokens = 4096
 checkpoints = 2
 lr = 6e-3
 [models.quantize]
-)" + more + R"(
+)" + more +
+         R"(
 [train]
 batch = 16
 warmup_steps = 4

@@ -110,8 +110,7 @@ TEST_SUITE("questions") {
     CHECK(v.outcome == Outcome::inconclusive);
     CHECK(v.prose.find("Nothing can be said") == 0);
     Table few = World{.beyond = 1}.table();
-    std::erase_if(few.losses,
-                  [](const LossRow& r) { return r.train_w_bits < 3 && (r.N != 1e5 || r.seed == 2); });
+    std::erase_if(few.losses, [](const LossRow& r) { return r.train_w_bits < 3 && (r.N != 1e5 || r.seed == 2); });
     CHECK(judge_few_bits(few, Thresholds{}).outcome == Outcome::inconclusive);
   }
 
@@ -179,11 +178,13 @@ TEST_SUITE("questions") {
       if (r.train_w_bits == 3) r.train_a_bits = 4;
     CHECK(low_weight_models(activations.losses, unpaired).size() == 5 * 27);  // activations at 4 bits cost too
     Table experts = table;
-    for (LossRow& r : experts.losses) r.experts = 4, r.experts_per_token = 1, r.layers = 1, r.width = 8, r.mlp_width = 8;
+    for (LossRow& r : experts.losses)
+      r.experts = 4, r.experts_per_token = 1, r.layers = 1, r.width = 8, r.mlp_width = 8;
     CHECK(judge_few_bits(experts, Thresholds{}).prose.find("Nothing can be said") == 0);
   }
 
-  TEST_CASE("Q16: the cost of quantizing further is that of the loss at the bits of training, less that of full precision") {
+  TEST_CASE(
+      "Q16: the cost of quantizing further is that of the loss at the bits of training, less that of full precision") {
     // Full precision loses 1e-2 (D/1e6)^0.5 nats at 2 bits and a third of it at 3; models trained at 3 bits half as much at
     // 2 bits with another exponent, and those trained at 4 bits a tenth more.
     Table table;
@@ -215,7 +216,7 @@ TEST_SUITE("questions") {
     CHECK_NEAR(number(v, "q16.further.w4_to_w3"), 1e-3, 0, 1e-12);
     CHECK_NEAR(number(v, "q16.further"), (change + 1e-3) / 2, 0, 1e-12);
     CHECK_NEAR(number(v, "q16.further.exponent_gap"), 0.2, 0, 1e-3);  // each row weighs by its relative error
-    CHECK(find_finding(v, "q16.further.w3_to_w3") == nullptr);  // not fewer than those of training
+    CHECK(find_finding(v, "q16.further.w3_to_w3") == nullptr);        // not fewer than those of training
     CHECK(find_finding(judge_few_bits(World{}.table(), Thresholds{}), "q16.further") == nullptr);
   }
 }

@@ -100,9 +100,10 @@ TEST_SUITE("questions") {
   }
 
   TEST_CASE("Q18: dense models are of equal seed, tokens, bits and training") {
-    for (const std::function<void(PtqRow&)>& change :
-         {std::function<void(PtqRow&)>([](PtqRow& r) { r.seed += 10; }), {[](PtqRow& r) { r.D *= 1000; }},
-          {[](PtqRow& r) { r.P += 0.5; }}, {[](PtqRow& r) { r.peak_lr = 1; }}}) {
+    for (const std::function<void(PtqRow&)>& change : {std::function<void(PtqRow&)>([](PtqRow& r) { r.seed += 10; }),
+                                                       {[](PtqRow& r) { r.D *= 1000; }},
+                                                       {[](PtqRow& r) { r.P += 0.5; }},
+                                                       {[](PtqRow& r) { r.peak_lr = 1; }}}) {
       Table table = World{}.table();
       for (PtqRow& r : table.ptq)
         if (r.has_experts()) change(r);
