@@ -5,6 +5,7 @@
 
 #include "sim/base/rng.hpp"
 #include "tests/theory/planted/judged.hpp"
+#include "tests/theory/planted/models.hpp"
 #include "theory/noise/rounding.hpp"
 
 namespace hone::theory {
@@ -305,7 +306,8 @@ std::vector<World> training_worlds() {
 VerdictTables growth_tables(const WorldOptions& options) { return tables_of({growth_worlds()}, options); }
 
 VerdictTables contrast_tables(const WorldOptions& options) {
-  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds()},
+  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds(),
+                    model_worlds()},
                    options);
 }
 
