@@ -1,10 +1,13 @@
 """All figures of a study: which there are, and how they become files."""
 
 import style
+from architecture import architecture_figure
 from bits import bits_figure
 from breakdown import breakdown_figure
 from composition import composition_figure, draw_damage
 from decode import decode_figure
+from experts import experts_figure
+from few_bits import few_bits_figure
 from growth import (damage_points, draw_growth, growth_figure, law_of_damage, law_of_sharpness,
                     sharpness_points)
 from injection import injection_figure
@@ -98,6 +101,9 @@ FIGURES = {
     "per_bit": per_bit_figure,
     "training_precision": training_precision_figure,
     "joint": joint_figure,
+    "few_bits": few_bits_figure,
+    "architecture": architecture_figure,
+    "experts": experts_figure,
     "schemes": schemes_figure,
     "decode": decode_figure,
 }

@@ -1,6 +1,7 @@
 #include "experiments/instruments/instruments.hpp"
 
 #include "experiments/instruments/damage.hpp"
+#include "experiments/instruments/expert_damage.hpp"
 #include "experiments/instruments/factorial.hpp"
 #include "experiments/instruments/injection.hpp"
 #include "experiments/instruments/loss.hpp"
@@ -23,6 +24,7 @@ std::vector<std::unique_ptr<Instrument<Model>>> all_instruments() {
   all.push_back(shift_instrument<Model>());
   all.push_back(noise_instrument<Model>());
   all.push_back(injection_instrument<Model>());
+  all.push_back(expert_damage_instrument<Model>());
   return all;
 }
 

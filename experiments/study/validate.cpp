@@ -77,6 +77,18 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
   for (const std::string& name : spec.schemes) scheme_from_name(name).check(spec);
 }
 
+/// Experts are rounded one by one only where there are experts.
+void check_experts(const RunSpec& run) {
+  const std::int64_t bits = run.quantize.expert_bits;
+  if (bits == 0) return;
+  if (run.model.kind == "mlp" || run.model.experts == 0)
+    throw OptionError(
+        fmt::format("quantize.expert_bits = {} with kind = \"{}\", experts = {}; set it in "
+                    "[models.quantize] of the models with experts",
+                    bits, run.model.kind, run.model.experts));
+  weight_quantizer(run.quantize, int(bits)).validate("quantize.expert_bits");
+}
+
 void check_decode(const DecodeSpec& spec, const TransformerOptions& options) {
   if (spec.is_on()) (void)fitted_to(spec, options);
 }
@@ -197,6 +209,7 @@ void check_run(const RunSpec& run) {
   check_rounding(run);
   check_quantizers(run.quantize, run.noise);
   check_measure(run.measure);
+  check_experts(run);
 }
 
 void check_seeds(const std::vector<std::int64_t>& seeds, const std::string& where, std::vector<std::string>& wrong) {

@@ -55,7 +55,8 @@ std::vector<GroupFacts> all_groups() {
           facts_of(decode_free),
           facts_of(decode_schedules),
           facts_of(noise),
-          facts_of(injection)};
+          facts_of(injection),
+          facts_of(experts)};
 }
 
 void expect_written_by_this_version(const RunFile& file) {

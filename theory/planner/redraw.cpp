@@ -35,6 +35,7 @@ Numbers numbers_of(LossRow& r) { return {&r.loss, &r.loss_se}; }
 Numbers numbers_of(ShiftRow& r) { return {&r.loss, &r.delta, &r.delta_se}; }
 Numbers numbers_of(SchemeRow& r) { return {&r.delta, &r.delta_se, &r.gradient, &r.quadratic}; }
 Numbers numbers_of(InjectionRow& r) { return {&r.energy, &r.predicted, &r.delta, &r.delta_se}; }
+Numbers numbers_of(ExpertRow& r) { return {&r.load, &r.delta, &r.delta_se}; }
 
 /// What tells rows of one checkpoint apart. Amplitudes of noise differ between seeds and count by their order.
 std::string label_of(const PtqRow& r) { return fmt::format("{:g}", r.P); }
@@ -45,6 +46,7 @@ std::string label_of(const LossRow&) { return ""; }
 std::string label_of(const ShiftRow& r) { return fmt::format("{} {:g}", r.shifted_data, r.P); }
 std::string label_of(const SchemeRow& r) { return fmt::format("{} {:g}", r.scheme, r.P); }
 std::string label_of(const InjectionRow& r) { return fmt::format("{} {:g}", r.subspace, r.rise); }
+std::string label_of(const ExpertRow& r) { return fmt::format("{:g} {:g} {:g}", r.P, r.layer, r.expert); }
 
 /// Takes the first-order term out of the damage (sign -1) or puts it back (+1): the term may have either sign, and the
 /// rest is what keeps to a law.
@@ -88,6 +90,7 @@ void Redraw::for_kinds(Self& self, Visit&& visit) {
   visit(self.ptq_, &Table::ptq), visit(self.sharpness_, &Table::sharpness), visit(self.factorial_, &Table::factorial);
   visit(self.noise_, &Table::noise), visit(self.losses_, &Table::losses), visit(self.shift_, &Table::shift);
   visit(self.schemes_, &Table::schemes), visit(self.injection_, &Table::injection);
+  visit(self.experts_, &Table::expert_damage);
 }
 
 template <class Row>

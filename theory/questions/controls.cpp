@@ -67,6 +67,16 @@ constexpr Words words[] = {
     {Control::information_scale, "information_scale", "scale derived from the information in the codes"},
     {Control::full_precision_peers, "full_precision_peers",
      "losses beside full precision at equal size, tokens and seed"},
+    {Control::extreme_bits, "extreme_bits", "weights trained at one and at log2(3) bits"},
+    {Control::other_procedures, "other_procedures", "other procedures of training at few bits than straight-through"},
+    {Control::other_style, "other_style", "models in the style of GPT-2 beside those in the style of Llama"},
+    {Control::other_heads, "other_heads", "another number of heads at equal size"},
+    {Control::other_mlp_width, "other_mlp_width", "another share of the MLPs at equal size"},
+    {Control::other_depth, "other_depth", "another depth at equal size"},
+    {Control::equal_active_size, "equal_active_size", "dense models as large as the parameters that a token passes"},
+    {Control::equal_total_size, "equal_total_size", "dense models as large as all experts together"},
+    {Control::expert_loads, "expert_loads", "damage of each expert alone, with its load"},
+    {Control::experts_at_few_bits, "experts_at_few_bits", "models with experts and dense ones trained at few bits"},
 };
 
 constexpr bool is_in_order() {

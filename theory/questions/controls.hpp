@@ -69,6 +69,17 @@ enum class Control {
   growing_budgets,
   information_scale,
   full_precision_peers,
+  extreme_bits,
+  other_procedures,
+  // architecture
+  other_style,
+  other_heads,
+  other_mlp_width,
+  other_depth,
+  equal_active_size,
+  equal_total_size,
+  expert_loads,
+  experts_at_few_bits,
   count,  ///< how many there are; stays last
 };
 

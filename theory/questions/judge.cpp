@@ -14,7 +14,9 @@ const std::vector<Question>& questions() {
                                             {"Q5", judge_cause},         {"Q6", judge_composition},
                                             {"Q7", judge_forms},         {"Q8", judge_precision},
                                             {"Q9", judge_ratio},         {"Q10", judge_plateau},
-                                            {"Q11", judge_injection},    {"Q12", judge_training_composition}};
+                                            {"Q11", judge_injection},    {"Q12", judge_training_composition},
+                                            {"Q16", judge_few_bits},     {"Q17", judge_architecture},
+                                            {"Q18", judge_experts}};
   return all;
 }
 

@@ -56,13 +56,6 @@ double base_of(const std::map<CurveKey, Curve>& curves, const Row& r, Peer peer,
 
 bool is_base(const Subject& s) { return is_trunk(s) && s.arm == "main"; }
 
-/// A trunk of another arm that was trained just as the main one: it contrasts nothing.
-bool has_recipe_of(const Subject& s, const Subject& main) {
-  return s.schedule == main.schedule && s.peak_lr == main.peak_lr && s.batch == main.batch &&
-         s.weight_decay == main.weight_decay && s.sam_rho == main.sam_rho &&
-         s.gradient_penalty == main.gradient_penalty && s.train_format == main.train_format && s.data == main.data;
-}
-
 }  // namespace
 
 bool is_comparable(const Subject& s) {
@@ -84,7 +77,11 @@ const Subject* ArmNames::main_of(const Subject& s) const {
 bool ArmNames::is_contrast(const Subject& s) const {
   const Subject* base = main_of(s);
   if (base != nullptr && s.data != base->data) return false;
-  return !is_trunk(s) || (s.arm != "main" && (base == nullptr || !has_recipe_of(s, *base)));
+  if (!is_trunk(s)) return true;
+  if (s.arm == main_arm) return false;
+  if (base == nullptr) return true;
+  const Recipe own = recipe_of(s), main = recipe_of(*base);
+  return own.shape == main.shape && own.training != main.training;
 }
 
 std::vector<ArmNames::Difference> ArmNames::differences_of(const Subject& s) const {

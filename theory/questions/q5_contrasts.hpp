@@ -50,7 +50,8 @@ class ArmNames {
   std::string key_of(const Subject& s) const;
   /// What its recipe and its kind change against the main trunk.
   std::set<Change> changes_of(const Subject& s) const;
-  /// Something of the recipe was changed but the data: not the main trunk, nor a trunk that another arm repeats.
+  /// Something of the training was changed but the data: not the main trunk, nor a trunk that another arm repeats, nor
+  /// another architecture of the same size.
   bool is_contrast(const Subject& s) const;
 
  private:

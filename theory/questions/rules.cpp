@@ -245,6 +245,18 @@ std::size_t farthest_beyond(const std::vector<Item>& items, Read&& interval_of, 
   return first;
 }
 
+Outcome decide_experts(const ExpertsEvidence& e, const T& t) {
+  const double most = t.q18_tolerance;
+  if (e.active.high < most || e.total.high < most) return Outcome::refuted;
+  return e.active.low > most && e.total.low > most ? Outcome::supported : Outcome::inconclusive;
+}
+
+double p_of_experts(const ExpertsEvidence& e, const T& t) {
+  const std::vector<double> most{t.q18_tolerance};
+  if (decide_experts(e, t) == Outcome::supported) return p_of_all({{e.active, most}, {e.total, most}});
+  return p_of_any({{e.active, most, e.active.high < most[0]}, {e.total, most, e.total.high < most[0]}});
+}
+
 }  // namespace
 
 Outcome outcome_of(GrowthReason reason) {
@@ -533,6 +545,61 @@ const Rule<TrainingCompositionEvidence>& training_composition_rule() {
   return rule;
 }
 
+const Rule<BandEvidence>& few_bits_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q16_tolerance, 1>(
+      "one law of N_eff down to one bit",
+      "N (1 - exp(-P/gamma_w)) is fitted to the effective sizes of weights trained straight-through from q16_bits_min "
+      "bits on. supported: of each procedure and width below, the interval of ln (N_eff over that of the law) inside ± "
+      "q16_tolerance; refuted: one of them disjoint from it, on either side; all intervals hold together at the level "
+      "(Bonferroni); widths below trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: the law fitted at more bits gives their effective size.",
+      "No: at one to two bits the effective size is not that of the law fitted at more bits.",
+      {&T::q16_bits_min, &T::loss_scatter, &T::cells_min, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& procedure_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q16_scale_tolerance, 1>(
+      "one scale of the bits for every procedure",
+      "equal: of each procedure, the interval of ln (its gamma_w over that of straight-through training at like "
+      "widths) "
+      "inside ± q16_scale_tolerance; different: one of them disjoint from it; all hold together at the level "
+      "(Bonferroni); not decided otherwise",
+      "The scale of the bits does not depend on the procedure.", "The scale of the bits depends on the procedure.",
+      {&T::q16_bits_min, &T::loss_scatter, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& architecture_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q17_tolerance, 3>(
+      "one growth and one prediction for every architecture",
+      "of each arm with another architecture of equal size and training: the exponent of D of the damage and of the "
+      "step-weighted trace, and the ln of damage over prediction, each less that of the main arm. supported: all "
+      "intervals inside ± q17_tolerance; refuted: one of them disjoint from it; all hold together at the level "
+      "(Bonferroni); arms below trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: the architectures share the growth and its prediction.",
+      "No: an architecture grows or is predicted otherwise.",
+      {&T::equal_size, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min,
+       &T::trajectories_min});
+  return rule;
+}
+
+const Rule<ExpertsEvidence>& experts_rule() {
+  static const Rule<ExpertsEvidence> rule{
+      "more damage with experts",
+      "ln of the damage of models with experts over that of dense ones at equal tokens, bits, seed and training. "
+      "supported: the intervals against dense models of equal active and of equal total parameters both above "
+      "q18_tolerance; refuted: one of them below it; both hold together at the level; inconclusive otherwise",
+      "Yes: at equal tokens they lose more than dense models of equal active and of equal total size.",
+      "No: at equal active or at equal total size they do not lose more than dense models.",
+      [](const T& t) { return std::vector{t.q18_tolerance}; },
+      {&T::q18_tolerance, &T::equal_size, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter,
+       &T::cells_min, &T::trajectories_min},
+      decide_experts,
+      p_of_experts};
+  return rule;
+}
+
 std::vector<RuleOfQuestion> all_rules() {
   const auto named = [](const char* question, const auto& rule) {
     return RuleOfQuestion{question, rule.name, rule.sentence};
@@ -550,6 +617,10 @@ std::vector<RuleOfQuestion> all_rules() {
           named("Q10", plateau_rule()),
           named("Q11", injection_rule()),
           named("Q12", training_composition_rule()),
+          named("Q16", few_bits_rule()),
+          named("Q16", procedure_rule()),
+          named("Q17", architecture_rule()),
+          named("Q18", experts_rule()),
           {"all", "Holm's correction", holm_sentence}};
 }
 

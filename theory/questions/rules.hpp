@@ -161,6 +161,12 @@ bool tells(const JointCellEvidence& cell, const Thresholds& thresholds);
 /// expects at least one
 std::size_t deciding(const TrainingCompositionEvidence& evidence, const Thresholds& thresholds);
 
+/// ln of the damage of models with experts over that of dense ones at equal tokens; both hold together.
+struct ExpertsEvidence {
+  Interval active{NAN, NAN, NAN, 0};  ///< dense models as large as what a token passes
+  Interval total{NAN, NAN, NAN, 0};   ///< dense models as large as all experts
+};
+
 /// What a rule says, for registrations.
 struct RuleOfQuestion {
   std::string question, name, sentence;
@@ -181,5 +187,9 @@ const Rule<BandEvidence>& ratio_rule();               ///< Q9, of gamma_D - gamm
 const Rule<PlateauEvidence>& plateau_rule();          ///< Q10
 const Rule<BandEvidence>& injection_rule();           ///< Q11, of measured over predicted rise
 const Rule<TrainingCompositionEvidence>& training_composition_rule();  ///< Q12
+const Rule<BandEvidence>& few_bits_rule();      ///< Q16, of ln (N_eff over that of the law of more bits)
+const Rule<BandEvidence>& procedure_rule();     ///< Q16, of ln (scale of a procedure over that of straight-through)
+const Rule<BandEvidence>& architecture_rule();  ///< Q17
+const Rule<ExpertsEvidence>& experts_rule();    ///< Q18
 
 }  // namespace hone::theory

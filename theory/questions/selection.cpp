@@ -36,6 +36,11 @@ std::vector<PtqRow> select(const std::vector<PtqRow>& rows, const Wanted& wanted
 
 }  // namespace
 
+Recipe recipe_of(const Subject& s) {
+  return {{s.style, s.sub_norms, {s.layers, s.width, s.heads, s.kv_heads, s.mlp_width, s.experts, s.experts_per_token}},
+          {s.data, s.schedule, s.train_format, {s.peak_lr, s.batch, s.weight_decay, s.sam_rho, s.gradient_penalty}}};
+}
+
 int count_cells(const std::vector<RowKey>& keys) {
   std::set<std::int64_t> cells;
   for (const RowKey& k : keys) cells.insert(k.cell);
@@ -43,6 +48,12 @@ int count_cells(const std::vector<RowKey>& keys) {
 }
 
 bool is_main_trunk(const Subject& s) { return s.arm == "main" && s.variant == "trunk"; }
+
+bool is_full_trunk(const Subject& s) { return s.kind == Kind::trunk && s.variant == "trunk" && s.is_full_precision(); }
+
+bool is_equal_size(double N, double other, const Thresholds& thresholds) {
+  return std::abs(std::log(N / other)) <= thresholds.equal_size;
+}
 
 bool is_settled(const Subject& s) {
   const bool is_constant = s.schedule.empty() || s.schedule == "constant";

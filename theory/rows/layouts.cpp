@@ -120,4 +120,15 @@ Layout<InjectionRow> layout_of() {
            entry(f.delta_nats, &InjectionRow::delta), entry(f.delta_se_nats, &InjectionRow::delta_se)}};
 }
 
+template <>
+Layout<ExpertRow> layout_of() {
+  constexpr const schema::Experts& f = schema::experts;
+  return {"experts",
+          f.group,
+          {checkpoint, schema::axis::entry},
+          {entry(f.bits, &ExpertRow::P), entry(f.layer, &ExpertRow::layer), entry(f.expert, &ExpertRow::expert),
+           entry(f.load, &ExpertRow::load), entry(f.delta_nats, &ExpertRow::delta),
+           entry(f.delta_se_nats, &ExpertRow::delta_se)}};
+}
+
 }  // namespace hone::theory

@@ -52,12 +52,15 @@ template <>
 Layout<SchemeRow> layout_of();
 template <>
 Layout<InjectionRow> layout_of();
+template <>
+Layout<ExpertRow> layout_of();
 
 /// Calls visit(rows) for each kind.
 template <class AnyTable, class Visit>
 void for_kinds(AnyTable& table, Visit&& visit) {
   visit(table.ptq), visit(table.sharpness), visit(table.factorial), visit(table.noise);
   visit(table.losses), visit(table.shift), visit(table.schemes), visit(table.injection);
+  visit(table.expert_damage);
 }
 
 /// Calls visit(column, member) for what every row says about its model.
@@ -71,6 +74,9 @@ void visit_subject(Visit& v, AnySubject& s) {
   v("train_kv_bits", s.train_kv_bits), v("method", s.method), v("warmup_weight", s.warmup_weight);
   v("step", s.step), v("sam_rho", s.sam_rho), v("gradient_penalty", s.gradient_penalty);
   v("train_format", s.train_format), v("rounding", s.rounding);
+  v("style", s.style), v("layers", s.layers), v("width", s.width), v("heads", s.heads), v("kv_heads", s.kv_heads);
+  v("mlp_width", s.mlp_width), v("experts", s.experts), v("experts_per_token", s.experts_per_token);
+  v("sub_norms", s.sub_norms);
 }
 
 /// Calls visit(column, member) for the numbers and texts of a row.

@@ -111,6 +111,7 @@ void append_run(Table& table, const RunFile& file, const std::string& source) {
   append_shift(table, run);
   append(table.schemes, run);
   append(table.injection, run);
+  append(table.expert_damage, run);
 }
 
 Table collect(const std::vector<std::filesystem::path>& paths) {

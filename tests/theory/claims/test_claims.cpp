@@ -86,6 +86,10 @@ const std::set<std::string_view> of_certain_rows{
     "q5.gamma_d.damage.cosine",  // an arm named cosine
     "q6.interaction.w2a2",       // 2 bits in a factorial
     "q6.farthest.wxkv",          // bits of the cache in a factorial
+    "q16.gap",                   // other procedures than straight-through training
+    "q16.further",               // models trained at few bits and quantized further
+    "q16.further.exponent_gap",  //
+    "q18.gap.scale",             // models with experts, trained at few bits
 };
 
 }  // namespace

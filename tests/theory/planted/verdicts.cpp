@@ -6,6 +6,7 @@
 #include "sim/base/rng.hpp"
 #include "tests/theory/planted/injected.hpp"
 #include "tests/theory/planted/judged.hpp"
+#include "tests/theory/planted/models.hpp"
 #include "theory/noise/rounding.hpp"
 
 namespace hone::theory {
@@ -326,7 +327,7 @@ VerdictTables growth_tables(const WorldOptions& options) { return tables_of({gro
 
 VerdictTables contrast_tables(const WorldOptions& options) {
   return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds(),
-                    injection_worlds()},
+                    injection_worlds(), model_worlds()},
                    options);
 }
 

@@ -196,6 +196,7 @@ TEST_SUITE("questions") {
     add_arm(table, "cosine", 2, 0, [](PtqRow& r) { r.schedule = "cosine", r.horizon = 10 * r.D; });
     add_arm(table, "average", 2, 0, [](PtqRow&) {});
     add_arm(table, "source", 2, 0, [](PtqRow& r) { r.data = "other", r.peak_lr = 1e-3; });
+    add_arm(table, "gpt2", 2, 0, [](PtqRow& r) { r.style = "gpt2", r.peak_lr = 1e-3; });  // Q17 compares these
     const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.n == 0);
     CHECK(v.outcome == Outcome::inconclusive);
