@@ -19,6 +19,7 @@
 #include "sim/base/parallel.hpp"
 #include "theory/planner/redraw.hpp"
 #include "theory/planner/repeat.hpp"
+#include "theory/questions/judge.hpp"
 #include "theory/rows/rows.hpp"
 #include "theory/rows/tables.hpp"
 

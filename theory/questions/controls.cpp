@@ -66,6 +66,9 @@ constexpr Words words[] = {
     {Control::information_scale, "information_scale", "scale derived from the information in the codes"},
     {Control::full_precision_peers, "full_precision_peers",
      "losses beside full precision at equal size, tokens and seed"},
+    {Control::other_windows, "other_windows", "curvature on windows other than those of the damage"},
+    {Control::scheme_kinds, "scheme_kinds", "schemes by error feedback (gptq), by scales (awq) and by rotation"},
+    {Control::equal_budget, "equal_budget", "guided and uniform bits within a tenth of a bit per weight"},
 };
 
 constexpr bool is_in_order() {

@@ -68,6 +68,10 @@ enum class Control {
   growing_budgets,
   information_scale,
   full_precision_peers,
+  // schemes of quantization
+  other_windows,
+  scheme_kinds,
+  equal_budget,
   count,  ///< how many there are; stays last
 };
 

@@ -14,7 +14,9 @@ const std::vector<Question>& questions() {
                                             {"Q5", judge_cause},         {"Q6", judge_composition},
                                             {"Q7", judge_forms},         {"Q8", judge_precision},
                                             {"Q9", judge_ratio},         {"Q10", judge_plateau},
-                                            {"Q11", judge_injection},    {"Q12", judge_training_composition}};
+                                            {"Q11", judge_injection},    {"Q12", judge_training_composition},
+                                            {"Q13", judge_schemes},      {"Q14", judge_scheme_exponents},
+                                            {"Q15", judge_allocation}};
   return all;
 }
 
