@@ -18,6 +18,7 @@ from prediction import draw_prediction, prediction_figure
 from ratio import ratio_figure
 from records import Absent
 from schedules import schedules_figure
+from scheme_laws import scheme_laws_figure
 from schemes import schemes_figure
 from spectrum import spectrum_figure
 from split import split_figure
@@ -99,6 +100,7 @@ FIGURES = {
     "training_precision": training_precision_figure,
     "joint": joint_figure,
     "schemes": schemes_figure,
+    "scheme_laws": scheme_laws_figure,
     "decode": decode_figure,
 }
 
