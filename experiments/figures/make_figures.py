@@ -21,6 +21,7 @@ from prediction import draw_prediction, prediction_figure
 from ratio import ratio_figure
 from records import Absent
 from schedules import schedules_figure
+from scheme_laws import scheme_laws_figure
 from schemes import schemes_figure
 from spectrum import spectrum_figure
 from split import split_figure
@@ -105,6 +106,7 @@ FIGURES = {
     "architecture": architecture_figure,
     "experts": experts_figure,
     "schemes": schemes_figure,
+    "scheme_laws": scheme_laws_figure,
     "decode": decode_figure,
 }
 

@@ -19,7 +19,9 @@ GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curva
                "Q8": {"qat", "checkpoints"},
                "Q9": {"ptq", "curvature", "preconditioned", "checkpoints"},
                "Q10": {"ptq", "curvature", "checkpoints"}, "Q11": {"injection"},
-               "Q12": {"qat", "checkpoints"}, "Q16": {"qat", "checkpoints", "ptq"},
+               "Q12": {"qat", "checkpoints"}, "Q13": {"schemes", "schemes_along"},
+               "Q14": {"schemes", "schemes_along"}, "Q15": {"schemes", "schemes_along"},
+               "Q16": {"qat", "checkpoints", "ptq"},
                "Q17": {"ptq", "curvature"},
                "Q18": {"ptq", "experts", "qat", "checkpoints"}}
 

@@ -19,6 +19,7 @@ TEXTS = {(group, name) for group, facts in _SCHEMA["groups"].items()
 COORDINATES = {"checkpoints": ("tokens", "variant", "kind"), "ptq": ("bits",), "shift": ("bits",),
                "noise": ("subspace",),
                "factorial": ("w_bits", "a_bits", "kv_bits"), "schemes": ("scheme", "bits"),
+               "schemes_along": ("scheme", "bits"),
                "decode": ("policy", "first", "last"), "decode_copy": ("policy", "distance"),
                "decode_free": ("policy",), "decode_schedules": ("schedule",)}
 MANIFEST_NEEDED = ("run_id", "architecture", "model_params", "seed")

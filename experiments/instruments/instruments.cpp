@@ -7,6 +7,7 @@
 #include "experiments/instruments/loss.hpp"
 #include "experiments/instruments/noise.hpp"
 #include "experiments/instruments/preconditioned.hpp"
+#include "experiments/instruments/schemes_along.hpp"
 #include "experiments/instruments/shift.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
@@ -24,6 +25,7 @@ std::vector<std::unique_ptr<Instrument<Model>>> all_instruments() {
   all.push_back(shift_instrument<Model>());
   all.push_back(noise_instrument<Model>());
   all.push_back(injection_instrument<Model>());
+  all.push_back(schemes_along_instrument<Model>());
   all.push_back(expert_damage_instrument<Model>());
   return all;
 }

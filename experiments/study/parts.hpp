@@ -201,6 +201,8 @@ struct QuantizeSpec {
   std::int64_t expert_bits = 0;      ///< above 0: at which each expert of a mixture is rounded alone
   std::vector<std::string> schemes;  ///< compared at the last checkpoint, see experiments/instruments/schemes.hpp
   std::vector<std::int64_t> scheme_bits = {2, 3, 4, 6, 8};
+  std::string schemes_at = "last";  ///< of the trunk, with all columns; every: at each checkpoint too, weights alone
+  std::int64_t rotations = 1;       ///< random signs of rotate+ that each checkpoint draws; with schemes_at = every
   std::int64_t scheme_activation_bits = 16, scheme_kv_bits = 16;  ///< in force when a scheme is evaluated
   std::int64_t calibration_windows = 64;                          ///< of the training text
   double damping = 0.01;                                          ///< of gptq, a share of the mean of diag H
@@ -223,6 +225,7 @@ struct QuantizeSpec {
     v("factorial_kv", factorial_kv, bits_range), v("factorial", factorial), v("factorial_at", factorial_at);
     v("expert_bits", expert_bits, Range{0, 15});
     v("schemes", schemes), v("scheme_bits", scheme_bits, bits_range);
+    v("schemes_at", schemes_at), v("rotations", rotations, Range{1, 1000});
     v("scheme_activation_bits", scheme_activation_bits, bits_range), v("scheme_kv_bits", scheme_kv_bits, bits_range);
     v("calibration_windows", calibration_windows, Range{1, 1e9}), v("damping", damping, fraction);
     v("smoothing", smoothing, fraction);

@@ -49,6 +49,23 @@ void check_rounding(const RunSpec& run) {
       refuse(fmt::format("train_weight_bits = {} of branch {}", branch.train_weight_bits, branch.name));
 }
 
+/// When schemes are measured, and how often a rotation is drawn.
+void check_schemes_at(const QuantizeSpec& spec) {
+  const std::string& at = spec.schemes_at;
+  if (at != "last" && at != "every")
+    throw OptionError(fmt::format("quantize.schemes_at = \"{}\" (expected last or every)", at));
+  if (at == "every" && spec.schemes.empty())
+    throw OptionError("quantize.schemes_at = \"every\": quantize.schemes names none; add schemes = [\"rtn\", ...]");
+  const bool rotates = std::any_of(spec.schemes.begin(), spec.schemes.end(), [](const std::string& name) {
+    return scheme_from_name(name).coordinates == Coordinates::rotated;
+  });
+  if (spec.rotations > 1 && !(at == "every" && rotates))
+    throw OptionError(
+        fmt::format("quantize.rotations = {}: signs are drawn by schemes with rotate+ and schemes_at = \"every\"; add "
+                    "them, or leave rotations at 1",
+                    spec.rotations));
+}
+
 /// Every quantizer that the instruments would make.
 void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
   const auto check_weights = [&](const char* field, std::int64_t bits) {
@@ -75,6 +92,7 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
     throw OptionError(
         fmt::format("quantize.activation_range = \"{}\" (expected dynamic or static)", spec.activation_range));
   for (const std::string& name : spec.schemes) scheme_from_name(name).check(spec);
+  check_schemes_at(spec);
 }
 
 /// Experts are rounded one by one only where there are experts.

@@ -354,6 +354,30 @@ struct SchemeBlocks {
              "storage per weight; NaN where rows have several widths");
 };
 
+struct SchemesAlong {
+  static constexpr const char* group = "schemes_along";
+  static constexpr const char* about =
+      "The schemes of /schemes at every checkpoint (`quantize.schemes_at = \"every\"`): weights alone, in means over "
+      "draws. Schemes that draw are those with a rotation, whose signs differ, and those of stochastic rounding.";
+  HONE_FIELD(Text, scheme, {axis::entry}, "1", "COORDINATES+RULE, as in experiments/study/scheme.hpp");
+  HONE_FIELD(int64_t, bits, {axis::entry}, "bits", "width of the ladder; 0 for a format, whose width is its own");
+  HONE_FIELD(int64_t, draws, {axis::entry}, "1", "roundings behind every number; 1 where nothing is drawn");
+  HONE_FIELD(double, bits_per_weight, {axis::checkpoint, axis::entry}, "bits",
+             "storage per quantized weight, scales and codebooks included");
+  HONE_FIELD(double, delta_nats, {axis::checkpoint, axis::entry}, "nats",
+             "loss minus full precision in the same coordinates and on the same windows");
+  HONE_FIELD(double, delta_se_nats, {axis::checkpoint, axis::entry}, "nats",
+             "its standard error over windows and draws");
+  HONE_FIELD(double, remainder_se_nats, {axis::checkpoint, axis::entry}, "nats",
+             "standard error of delta_nats - gradient_nats: the window noise of both cancels");
+  HONE_FIELD(double, gradient_nats, {axis::checkpoint, axis::entry}, "nats",
+             "g'e of the weights' error e, in the scheme's coordinates, on the windows of the damage");
+  HONE_FIELD(double, quadratic_nats, {axis::checkpoint, axis::entry}, "nats",
+             "e'He/2, H on windows among those of the damage; over draws, tr(HΣ)/2 of the errors' covariance Σ");
+  HONE_FIELD(double, quadratic_other_nats, {axis::checkpoint, axis::entry}, "nats",
+             "the same with H on windows of the training text, neither those of the damage nor those of calibration");
+};
+
 struct Decode {
   static constexpr const char* group = "decode";
   static constexpr const char* about =
@@ -521,6 +545,7 @@ inline constexpr Certificates certificates;
 inline constexpr Factorial factorial;
 inline constexpr Schemes schemes;
 inline constexpr SchemeBlocks scheme_blocks;
+inline constexpr SchemesAlong schemes_along;
 inline constexpr Decode decode;
 inline constexpr DecodeCopy decode_copy;
 inline constexpr DecodeFree decode_free;

@@ -33,7 +33,9 @@ Numbers numbers_of(NoiseRow& r) {
 }
 Numbers numbers_of(LossRow& r) { return {&r.loss, &r.loss_se}; }
 Numbers numbers_of(ShiftRow& r) { return {&r.loss, &r.delta, &r.delta_se}; }
-Numbers numbers_of(SchemeRow& r) { return {&r.delta, &r.delta_se, &r.gradient, &r.quadratic}; }
+Numbers numbers_of(SchemeRow& r) {
+  return {&r.delta, &r.delta_se, &r.gradient, &r.quadratic, &r.bits_per_weight, &r.remainder_se, &r.quadratic_other};
+}
 Numbers numbers_of(InjectionRow& r) { return {&r.energy, &r.predicted, &r.delta, &r.delta_se}; }
 Numbers numbers_of(ExpertRow& r) { return {&r.load, &r.delta, &r.delta_se}; }
 

@@ -69,6 +69,10 @@ enum class Control {
   growing_budgets,
   information_scale,
   full_precision_peers,
+  // schemes of quantization
+  other_windows,
+  scheme_kinds,
+  equal_budget,
   extreme_bits,
   other_procedures,
   // architecture

@@ -15,8 +15,9 @@ const std::vector<Question>& questions() {
                                             {"Q7", judge_forms},         {"Q8", judge_precision},
                                             {"Q9", judge_ratio},         {"Q10", judge_plateau},
                                             {"Q11", judge_injection},    {"Q12", judge_training_composition},
-                                            {"Q16", judge_few_bits},     {"Q17", judge_architecture},
-                                            {"Q18", judge_experts}};
+                                            {"Q13", judge_schemes},      {"Q14", judge_scheme_exponents},
+                                            {"Q15", judge_allocation},   {"Q16", judge_few_bits},
+                                            {"Q17", judge_architecture}, {"Q18", judge_experts}};
   return all;
 }
 

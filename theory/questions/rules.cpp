@@ -231,6 +231,31 @@ double p_of_training_composition(const TrainingCompositionEvidence& e, const T& 
   return std::max(p_of_all(each), p_of_any(rivals));
 }
 
+bool is_beaten(const Interval& rival, const T& t) { return rival.low > t.q15_margin; }
+
+Outcome decide_allocation(const AllocationEvidence& e, const T& t) {
+  const auto& rivals = e.rivals;
+  if (std::any_of(rivals.begin(), rivals.end(), [&](const Interval& r) { return is_beaten(r, t); }))
+    return Outcome::refuted;
+  if (e.uniform.high < 0) {
+    const bool keeps_up =
+        std::all_of(rivals.begin(), rivals.end(), [&](const Interval& r) { return r.high < t.q15_margin; });
+    return keeps_up && !rivals.empty() ? Outcome::supported : Outcome::inconclusive;
+  }
+  return e.uniform.low > -t.q15_margin ? Outcome::refuted : Outcome::inconclusive;
+}
+
+double p_of_allocation(const AllocationEvidence& e, const T& t) {
+  const bool is_supported = decide_allocation(e, t) == Outcome::supported;
+  std::vector<Statement> all;
+  if (is_supported)
+    all.push_back({e.uniform, {0}});
+  else
+    all.push_back({e.uniform, {-t.q15_margin}, e.uniform.low > -t.q15_margin && !(e.uniform.high < 0)});
+  for (const Interval& r : e.rivals) all.push_back({r, {t.q15_margin}, is_beaten(r, t)});
+  return is_supported ? p_of_all(all) : p_of_any(all);
+}
+
 /// The place of the interval farthest beyond ± its band in standard errors.
 template <class Item, class Read, class Band>
 std::size_t farthest_beyond(const std::vector<Item>& items, Read&& interval_of, Band&& band) {
@@ -545,6 +570,49 @@ const Rule<TrainingCompositionEvidence>& training_composition_rule() {
   return rule;
 }
 
+const Rule<BandEvidence>& scheme_prediction_rule() {
+  static const Rule<BandEvidence> rule = band_rule<1, &T::q13_tolerance, 2>(
+      "each scheme loses what second order says",
+      "of each scheme of quantization, damage less its first-order term over e'He/2 of its own errors e, up to an "
+      "e'He/2 of q13_rise. supported: the intervals of all schemes, two at least, inside 1 ± q13_tolerance; refuted: "
+      "one of them disjoint from it; all intervals hold together at the level; H is measured on windows other than "
+      "those of the damage where the study recorded it; inconclusive otherwise",
+      "Yes: up to that damage, every scheme loses what second order says of its own errors.",
+      "No: some scheme loses more or less than second order says of its own errors.",
+      {&T::q13_rise, &T::ptq_bits_min, &T::ptq_bits_max, &T::fit_scatter, &T::cells_min, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& scheme_exponent_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q14_equivalence, 1>(
+      "one exponent of tokens for all schemes",
+      "of each scheme, the exponent of D of its damage less the first-order term, minus that of rounding to nearest on "
+      "the same trajectories. supported: the intervals of all schemes inside ± q14_equivalence; refuted: one of them "
+      "disjoint from it; all intervals hold together at the level; inconclusive otherwise",
+      "No: the damage of every scheme grows with tokens as that of rounding to nearest.",
+      "Yes: the damage of some scheme grows with tokens otherwise than that of rounding to nearest.",
+      {&T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<AllocationEvidence>& allocation_rule() {
+  static const Rule<AllocationEvidence> rule{
+      "guided bits beat uniform bits and keep up with rivals",
+      "of damage at guided bits less that at other bits of the same average, over that at uniform bits, within one "
+      "checkpoint. supported: the interval against uniform bits below 0, and those against all rivals below "
+      "q15_margin; refuted: the interval against one rival above q15_margin, or that against uniform bits above "
+      "-q15_margin and not below 0; all intervals hold together at the level; inconclusive otherwise",
+      "Yes: guided bits lose less than uniform bits, and no other way to assign them is clearly better.",
+      "No: guided bits save too little, or another way to assign bits is clearly better.",
+      [](const T& t) {
+        return std::vector{-t.q15_margin, 0.0};
+      },
+      {&T::q15_margin, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::cells_min, &T::trajectories_min},
+      decide_allocation,
+      p_of_allocation};
+  return rule;
+}
+
 const Rule<BandEvidence>& few_bits_rule() {
   static const Rule<BandEvidence> rule = band_rule<0, &T::q16_tolerance, 1>(
       "one law of N_eff down to one bit",
@@ -617,6 +685,9 @@ std::vector<RuleOfQuestion> all_rules() {
           named("Q10", plateau_rule()),
           named("Q11", injection_rule()),
           named("Q12", training_composition_rule()),
+          named("Q13", scheme_prediction_rule()),
+          named("Q14", scheme_exponent_rule()),
+          named("Q15", allocation_rule()),
           named("Q16", few_bits_rule()),
           named("Q16", procedure_rule()),
           named("Q17", architecture_rule()),

@@ -55,6 +55,9 @@ Layout<InjectionRow> layout_of();
 template <>
 Layout<ExpertRow> layout_of();
 
+/// Schemes at every checkpoint fill the same rows from a group of their own.
+Layout<SchemeRow> layout_of_schemes_along();
+
 /// Calls visit(rows) for each kind.
 template <class AnyTable, class Visit>
 void for_kinds(AnyTable& table, Visit&& visit) {

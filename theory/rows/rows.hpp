@@ -162,14 +162,21 @@ struct ShiftRow : Subject {
   double delta_se = 0;
 };
 
-/// Damage of one scheme of quantization at the end of a trunk.
+/// Damage of one scheme of quantization, at the end of a trunk or at every checkpoint.
 struct SchemeRow : Subject {
   std::string scheme;
-  double P = 0;
+  double P = 0;  ///< width of the ladder; 0: a format
   double delta = 0;
   double delta_se = 0;
   double gradient = 0;   ///< g·e of the real error e
-  double quadratic = 0;  ///< ½ e'He in the scheme's coordinates
+  double quadratic = 0;  ///< ½ e'He in the scheme's coordinates; over draws ½ tr(HΣ)
+  double bits_per_weight = std::numeric_limits<double>::quiet_NaN();  ///< storage; NaN: the file does not say
+  double remainder_se = std::numeric_limits<double>::quiet_NaN();     ///< of delta - gradient; NaN: not recorded
+  double quadratic_other =
+      std::numeric_limits<double>::quiet_NaN();  ///< with H on windows of the training text; NaN: not recorded
+  double a_bits = 16, kv_bits = 16;              ///< of activations and cache beside it
+
+  bool is_of_weights() const { return a_bits >= 16 && kv_bits >= 16; }
 };
 
 /// Damage of noise that second order gives one rise in every part of the spectrum.
@@ -207,7 +214,7 @@ struct Table {
 /// Appends the rows of one run. Groups that the run did not measure are skipped; columns and options of later
 /// versions of the schema that it lacks leave the defaults of the row.
 /// expects groups as written by hone: /manifest, /options, /checkpoints, /qat, /ptq, /curvature, /factorial, /noise, /shift,
-///         /schemes, /injection, /experts
+///         /schemes, /schemes_along, /injection, /experts; a run with /schemes_along gives no rows of /schemes
 /// errors  FormatError naming the run, the group and the dataset
 void append_run(Table& table, const RunFile& run, const std::string& source);
 

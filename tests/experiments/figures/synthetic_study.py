@@ -417,6 +417,14 @@ def together():
     return found
 
 
+def by_scheme():
+    """Findings of Q13 to Q15: gptq loses a third more than second order, one width apart, a rival that loses."""
+    return ([finding("q13.ratio.rtn", "ratio rtn", 1.01, 0.03), finding("q13.ratio.gptq", "ratio gptq", 1.33, 0.05),
+             finding("q13.ratio.gptq.bits_3", "ratio gptq 3", 1.5, 0.05)],
+            [finding("q14.gap.gptq", "gap gptq", -0.2, 0.05)],
+            [finding("q15.rival.mixed_trace", "guided minus mixed-trace", -0.05, 0.02)])
+
+
 def verdicts(with_constants):
     log_n = np.log(1e5)
     q1 = [finding("q1.gamma_n", "gamma_N", 0.3, 0.06),
@@ -457,6 +465,9 @@ def verdicts(with_constants):
             verdict("Q10", "inconclusive", "exponent", -0.95, 0.3, []),
             verdict("Q11", "refuted", "worst_ratio", 1.03, 0.02, []),
             verdict("Q12", "refuted", "deciding", 0.18, 0.05, together()),
+            verdict("Q13", "refuted", "worst_ratio", 1.33, 0.05, by_scheme()[0]),
+            verdict("Q14", "refuted", "worst_gap", -0.2, 0.05, by_scheme()[1]),
+            verdict("Q15", "supported", "guided", -0.3, 0.04, by_scheme()[2]),
             verdict("Q16", "refuted", "deciding", -0.4, 0.05, few_bits()),
             verdict("Q17", "refuted", "deciding", 0.2, 0.03, architectures()),
             verdict("Q18", "inconclusive", "active", 0.4, 0.1, experts())]

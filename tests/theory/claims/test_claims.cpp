@@ -6,6 +6,7 @@
 #include <regex>
 #include <set>
 
+#include "tests/theory/planted/scheme_rows.hpp"
 #include "tests/theory/planted/tables.hpp"
 
 using namespace hone;
@@ -69,6 +70,11 @@ Table everything() {
         }
   table.factorial = factorial(0, 0.01).factorial;
   table.noise = noise_rows(1, 1, 0.1).noise;
+  PlantedSchemes schemes;
+  schemes.schemes = {{"rtn", {}}, {"gptq", {.gain = 0.4}}, {"guided", {.gain = 0.4}}, {"mixed-fisher", {.gain = 0.7}}};
+  schemes.schemes["mixed-output"].gain = 0.8;
+  schemes.bits = {2, 3, 4};
+  table.schemes = planted_schemes(schemes).schemes;
   return table;
 }
 

@@ -371,4 +371,36 @@ TEST_SUITE("table") {
     run.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "trunk"}));
     CHECK(table_of(run).schemes[1].D == 2000);
   }
+
+  TEST_CASE("append_run: schemes at every checkpoint stand for those at the end, and precisions beside are read") {
+    RunFile run = full_run();
+    Dataset schemes;
+    schemes.set("scheme", variable({"entry"}, {1}, Strings{"rtn"}));
+    schemes.set("bits", variable({"entry"}, {1}, Ints{3}));
+    schemes.set("delta_nats", variable({"entry"}, {1}, Doubles{.5}));
+    schemes.set_attribute("activation_bits", std::int64_t(4));
+    run.groups["schemes"] = schemes;
+    REQUIRE(table_of(run).schemes.size() == 1);
+    CHECK(table_of(run).schemes[0].a_bits == 4);
+    CHECK(table_of(run).schemes[0].kv_bits == 16);
+    CHECK(!table_of(run).schemes[0].is_of_weights());
+    CHECK(std::isnan(table_of(run).schemes[0].quadratic_other));
+    Dataset along;
+    along.set("scheme", variable({"entry"}, {2}, Strings{"rtn", "rotate+rtn"}));
+    along.set("bits", variable({"entry"}, {2}, Ints{3, 4}));
+    along.set("delta_nats", variable({"checkpoint", "entry"}, {2, 2}, Doubles{.1, .2, .3, .4}));
+    along.set("remainder_se_nats", variable({"checkpoint", "entry"}, {2, 2}, Doubles{1, 2, 3, 4}));
+    along.set("quadratic_other_nats", variable({"checkpoint", "entry"}, {2, 2}, Doubles{5, 6, 7, 8}));
+    run.groups["schemes_along"] = along;
+    const Table t = table_of(run);
+    REQUIRE(t.schemes.size() == 4);
+    CHECK(t.schemes[1].scheme == "rotate+rtn");
+    CHECK(t.schemes[1].P == 4);
+    CHECK(t.schemes[1].D == 1000);
+    CHECK(t.schemes[2].D == 2000);
+    CHECK(t.schemes[2].delta == .3);
+    CHECK(t.schemes[2].remainder_se == 3);
+    CHECK(t.schemes[3].quadratic_other == 8);
+    CHECK(t.schemes[3].is_of_weights());
+  }
 }
