@@ -108,9 +108,10 @@ void add_loads(Verdict& v, const Table& table, const Thresholds& thresholds) {
   std::vector<std::size_t> group;
   std::size_t number = 0;
   for (const auto& [layer, experts] : layers) {
-    double sum = 0;
-    for (const ExpertRow& r : experts) sum += r.delta;
-    if (!(sum > 0)) continue;  // below the noise of the losses no share of it means anything
+    double sum = 0, variance = 0;
+    for (const ExpertRow& r : experts) sum += r.delta, variance += r.delta_se * r.delta_se;
+    // Below the noise of the losses no share of it means anything.
+    if (!(sum > thresholds.ptq_min_snr * std::sqrt(variance))) continue;
     for (const ExpertRow& r : experts) {
       rows.push_back(r), group.push_back(number), equal.push_back(1);
       log_load.push_back(std::log(r.load)), share.push_back(r.delta * double(experts.size()) / sum);

@@ -86,8 +86,8 @@ std::vector<World> model_worlds() {
           styles("another style of the same growth", Outcome::supported, 0, steady),
           styles("another style, exponent larger by 0.3", Outcome::refuted, 0.3, steady),
           styles("another style of the same growth, four times the noise", Outcome::inconclusive, 0, noisy_law(0.5)),
-          experts("experts lose two thirds more", Outcome::supported, 0.5, steady, 3),
-          experts("experts lose as much", Outcome::refuted, 0, steady, 3),
+          experts("experts lose two thirds more", Outcome::supported, 0.5, steady, 8),
+          experts("experts lose as much", Outcome::refuted, 0, steady, 8),
           experts("experts lose a fifth more, four times the noise", Outcome::inconclusive, 0.2, noisy_law(0.5), 3)};
 }
 
