@@ -226,11 +226,11 @@ std::vector<World> injection_worlds() {
   };
   const double never = 1e9;  // nats at which second order ends
   return {
-      world("noise costs its predicted rise in every subspace", Outcome::supported, NAN, {.end = never, .noise = 0.1}),
+      world("noise costs its predicted rise in every subspace", Outcome::supported, NAN, {.end = never, .noise = 0.03}),
       world("a third more in the top directions", Outcome::refuted, 1.33,
-            {.offset = std::log(1.33), .end = never, .noise = 0.1}),
+            {.offset = std::log(1.33), .end = never, .noise = 0.03}),
       world("second order ends at 0.003 nats in the top directions", Outcome::refuted, 1 + 0.1 * 0.01 / 0.003,
-            {.end = 0.003, .noise = 0.1}),
+            {.end = 0.003, .noise = 0.03}),
       world("predicted rises, two sizes, one seed, scatter of a half", Outcome::inconclusive, NAN,
             {.end = never, .noise = 0.5, .seeds = 1})};
 }

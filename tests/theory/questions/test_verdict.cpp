@@ -88,7 +88,7 @@ TEST_SUITE("verdict") {
       "FormatError with source") {
     for (const std::string& text :
          {std::string("{"), with("refuted", "rejected"), with("\"prose\"", "\"prosa\""), with("several_seeds", "seeds"),
-          with("\"schema\": 3", "\"schema\": 99"), with("\"n\": 12", "\"n\": \"x\"")}) {
+          with("\"schema\": 4", "\"schema\": 99"), with("\"n\": 12", "\"n\": \"x\"")}) {
       CHECK_THROWS_AS(verdicts_from_json(text, "a.json"), FormatError);
       CHECK_THROWS_WITH(verdicts_from_json(text, "a.json"), doctest::Contains("a.json"));
     }
