@@ -19,6 +19,7 @@
 #include "sim/base/parallel.hpp"
 #include "theory/planner/redraw.hpp"
 #include "theory/planner/repeat.hpp"
+#include "theory/questions/judge.hpp"
 #include "theory/rows/rows.hpp"
 #include "theory/rows/tables.hpp"
 
@@ -205,7 +206,7 @@ void print_repeats(const Study& study, const theory::Table& rows, const PlanOpti
   theory::RepeatOptions repeat;
   repeat.seeds = static_cast<int>(study.seeds.size()), repeat.campaigns = options.repeats;
   repeat.threads = options.threads > 0 ? options.threads : hardware_threads();
-  Progress progress("seeds", static_cast<double>(theory::repeated_questions().size()));
+  Progress progress("seeds", static_cast<double>(theory::questions().size()));
   repeat.progress = [&](const std::string& question) { progress.advance("judging", 1, question); };
   const auto all = theory::expected_repeats(rows, study.thresholds, repeat);
   fmt::print("what the pilot's own design will show with {} seeds ({} redrawn campaigns each, judged one by one):\n",

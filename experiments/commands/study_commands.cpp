@@ -44,6 +44,7 @@ const char* outcome_mark(theory::Outcome outcome) {
 }
 
 std::string p_words(const theory::Verdict& v) {
+  if (!v.is_primary) return "; secondary, not corrected";
   if (!std::isfinite(v.p_holm)) return "";
   return fmt::format("; {}, after Holm's correction {}", theory::p_in_words(v.p_value), theory::p_in_words(v.p_holm));
 }
@@ -60,7 +61,7 @@ void print_verdict(const theory::Verdict& v) {
 
 void print_answers(const std::vector<theory::Verdict>& verdicts) {
   for (const theory::Verdict& v : verdicts) print_verdict(v);
-  fmt::print("outcomes are adjusted for the number of verdicts (Holm 1979), other numbers are not\n");
+  fmt::print("outcomes are adjusted for the number of primary verdicts (Holm 1979), other numbers are not\n");
   fmt::print("claims: {}\n", theory::count_claims(theory::answer_claims(verdicts)));
 }
 
@@ -150,7 +151,8 @@ int run_command(CommandOptions options) {
 /// Verdicts of rows that were published without their run files.
 int judge_tables(const CommandOptions& options) {
   const Study study = read_study(options.study_file);
-  const std::vector<theory::Verdict> verdicts = theory::judge(theory::from_tables(options.table), study.thresholds);
+  const std::vector<theory::Verdict> verdicts =
+      theory::judge(theory::from_tables(options.table), study.thresholds, study.questions);
   print_answers(verdicts);
   if (options.out.empty()) {
     fmt::print("nothing is written; --out FOLDER keeps verdict.json and claims.json\n");
@@ -181,7 +183,7 @@ int judge_command(CommandOptions options) {
     details.append(run, path.string());
     append_file(rows, options.out, path, run);
   });
-  const std::vector<theory::Verdict> verdicts = theory::judge(table, study.thresholds);
+  const std::vector<theory::Verdict> verdicts = theory::judge(table, study.thresholds, study.questions);
   const std::string registration = registration_state(options.out, study);
   print_answers(verdicts);
   fmt::print("registration: {}\n", registration);

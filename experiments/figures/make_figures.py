@@ -2,10 +2,13 @@
 
 import style
 from along_text import along_text_figure
+from architecture import architecture_figure
 from bits import bits_figure
 from breakdown import breakdown_figure
 from composition import composition_figure, draw_damage
 from decode import decode_figure
+from experts import experts_figure
+from few_bits import few_bits_figure
 from growth import (damage_points, draw_growth, growth_figure, law_of_damage, law_of_sharpness,
                     sharpness_points)
 from injection import injection_figure
@@ -19,6 +22,7 @@ from prediction import draw_prediction, prediction_figure
 from ratio import ratio_figure
 from records import Absent
 from schedules import schedules_figure
+from scheme_laws import scheme_laws_figure
 from schemes import schemes_figure
 from spectrum import spectrum_figure
 from split import split_figure
@@ -101,7 +105,11 @@ FIGURES = {
     "per_bit": per_bit_figure,
     "training_precision": training_precision_figure,
     "joint": joint_figure,
+    "few_bits": few_bits_figure,
+    "architecture": architecture_figure,
+    "experts": experts_figure,
     "schemes": schemes_figure,
+    "scheme_laws": scheme_laws_figure,
     "decode": decode_figure,
     "along_text": along_text_figure,
     "tasks": tasks_figure,

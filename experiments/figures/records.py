@@ -22,7 +22,7 @@ SEAL_PREFIX = b"\nhone.sha256="
 SEAL_DIGITS = 64
 VERDICT_FIELDS = ("id", "question", "hypothesis", "outcome", "answer", "prose", "estimate", "low", "high",
                   "level", "n", "rule", "thresholds", "controls", "findings", "estimate_key",
-                  "estimate_label", "unit", "distance_se", "p_value", "p_holm")
+                  "estimate_label", "unit", "distance_se", "p_value", "p_holm", "is_primary")
 OUTCOMES = ("supported", "refuted", "inconclusive")
 MAIN_ARM = "main"  # the runs that verdicts take their main rows from; the others are contrasts
 MAIN_KINDS = ("trunk", "average", "cooldown")

@@ -19,7 +19,12 @@ GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curva
                "Q8": {"qat", "checkpoints"},
                "Q9": {"ptq", "curvature", "preconditioned", "checkpoints"},
                "Q10": {"ptq", "curvature", "checkpoints"}, "Q11": {"injection"},
-               "Q12": {"qat", "checkpoints"}, "Q19": {"decode", "decode_copy"},
+               "Q12": {"qat", "checkpoints"}, "Q13": {"schemes", "schemes_along"},
+               "Q14": {"schemes", "schemes_along"}, "Q15": {"schemes", "schemes_along"},
+               "Q16": {"qat", "checkpoints", "ptq"},
+               "Q17": {"ptq", "curvature"},
+               "Q18": {"ptq", "experts", "qat", "checkpoints"},
+               "Q19": {"decode", "decode_copy"},
                "Q20": {"decode_schedules"}, "Q21": {"tasks", "shift"},
                "Q22": {"ptq", "curvature", "shift"}}
 
@@ -52,10 +57,13 @@ def p_text(value):
 
 
 def p_words(verdict):
+    if not verdict["is_primary"]:
+        return ("; secondary: the study did not name this question before its runs, and nothing "
+                "corrects the outcome for the number of questions")
     if not (is_number(verdict["p_value"]) and is_number(verdict["p_holm"])):
         return ""
     return text(f"; {p_text(verdict['p_value'])} of the decision, {p_text(verdict['p_holm'])} after "
-                "Holm's correction over the verdicts")
+                "Holm's correction over the primary verdicts")
 
 
 def on_threshold(verdict):

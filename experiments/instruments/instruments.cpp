@@ -1,11 +1,13 @@
 #include "experiments/instruments/instruments.hpp"
 
 #include "experiments/instruments/damage.hpp"
+#include "experiments/instruments/expert_damage.hpp"
 #include "experiments/instruments/factorial.hpp"
 #include "experiments/instruments/injection.hpp"
 #include "experiments/instruments/loss.hpp"
 #include "experiments/instruments/noise.hpp"
 #include "experiments/instruments/preconditioned.hpp"
+#include "experiments/instruments/schemes_along.hpp"
 #include "experiments/instruments/shift.hpp"
 #include "experiments/instruments/tasks.hpp"
 #include "sim/model/mlp.hpp"
@@ -24,6 +26,8 @@ std::vector<std::unique_ptr<Instrument<Model>>> all_instruments() {
   all.push_back(shift_instrument<Model>());
   all.push_back(noise_instrument<Model>());
   all.push_back(injection_instrument<Model>());
+  all.push_back(schemes_along_instrument<Model>());
+  all.push_back(expert_damage_instrument<Model>());
   all.push_back(task_instrument<Model>());
   return all;
 }

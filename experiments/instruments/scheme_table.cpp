@@ -51,20 +51,8 @@ class Twin {
     return {gradient_.dot(e), 0.5 * e.dot(he)};
   }
 
-  /// tr(H_l) of the quantizable blocks in layout order, on the calibration windows: what chooses widths may not see the
-  /// windows they are judged on.
   const std::vector<MeanEstimate>& block_traces() {
-    if (!traces_.empty()) return traces_;
-    const TokenBatch windows = even_subset(calibration_, std::min(trace_windows, calibration_.sequences));
-    Linearization<Transformer<float>> linear(model_, wide_.data(), windows, {chunks_, cache_bytes_});
-    std::vector<Vector<double>> weights;
-    for (const ParamBlock& block : model_.layout().blocks()) {
-      if (!block.is_quantizable()) continue;
-      weights.push_back(Vector<double>::Zero(linear.size()));
-      weights.back().segment(block.offset, block.size()).setOnes();
-    }
-    for (const TraceEstimate& t : weighted_traces(linear.hessian(), weights, {trace_probes, seed_}, nullptr))
-      traces_.push_back(t);
+    if (traces_.empty()) traces_ = scheme_block_traces(model_, wide_, calibration_, {chunks_, cache_bytes_}, seed_);
     return traces_;
   }
 
@@ -154,6 +142,23 @@ Doubles column(const std::vector<SchemeEntry>& entries, Read&& read) {
 }
 
 }  // namespace
+
+std::vector<MeanEstimate> scheme_block_traces(const Transformer<float>& model, const std::vector<double>& theta,
+                                              const TokenBatch& calibration, const CurvatureOptions& options,
+                                              std::uint64_t seed) {
+  const TokenBatch windows = even_subset(calibration, std::min(trace_windows, calibration.sequences));
+  Linearization<Transformer<float>> linear(model, theta.data(), windows, options);
+  std::vector<Vector<double>> weights;
+  for (const ParamBlock& block : model.layout().blocks()) {
+    if (!block.is_quantizable()) continue;
+    weights.push_back(Vector<double>::Zero(linear.size()));
+    weights.back().segment(block.offset, block.size()).setOnes();
+  }
+  std::vector<MeanEstimate> traces;
+  for (const TraceEstimate& t : weighted_traces(linear.hessian(), weights, {trace_probes, seed}, nullptr))
+    traces.push_back(t);
+  return traces;
+}
 
 std::vector<SchemeEntry> measure_schemes(const SchemeInput& input, const SchemeData& data, const SchemeWatch& watch) {
   const ParamLayout layout = input.options.layout();

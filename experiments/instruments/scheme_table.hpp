@@ -40,6 +40,13 @@ using SchemeWatch = std::function<void(double share, const std::string& scheme)>
 /// cost     per entry and draw two forward passes over the evaluation windows, one Hessian product, and the scheme's own work
 std::vector<SchemeEntry> measure_schemes(const SchemeInput& input, const SchemeData& data, const SchemeWatch& watch);
 
+/// tr(H_l) of the quantizable blocks in layout order, on the calibration windows: what chooses widths may not see the
+/// windows they are judged on.
+/// shapes  theta (parameters)
+std::vector<MeanEstimate> scheme_block_traces(const Transformer<float>& model, const std::vector<double>& theta,
+                                              const TokenBatch& calibration, const CurvatureOptions& options,
+                                              std::uint64_t seed);
+
 /// Groups /schemes (one row per entry) and /scheme_blocks (entry × block) of a run file, see sim/record/SCHEMA.md.
 Dataset scheme_rows(const std::vector<SchemeEntry>& entries, const SchemeInput& input);
 Dataset scheme_block_rows(const std::vector<SchemeEntry>& entries);

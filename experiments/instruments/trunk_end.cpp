@@ -37,19 +37,8 @@ double schemes_flops(const RunSpec& run, Index parameters) {
           2.0 * double(run.quantize.calibration_windows));
 }
 
-/// The first windows that the trunk was trained on.
-TokenBatch calibration_windows(const End& end) {
-  TokenBatch windows{0, end.model.options().positions, {}};
-  for (std::int64_t step = 0; windows.sequences < end.run.quantize.calibration_windows; ++step) {
-    const TokenBatch more = end.source.batch(step);
-    windows.tokens.insert(windows.tokens.end(), more.tokens.begin(), more.tokens.end());
-    windows.sequences += more.sequences;
-  }
-  return slice(windows, 0, end.run.quantize.calibration_windows);
-}
-
 TrunkEndRows compare_schemes(const End& end, const AlignedVector<float>& theta, const Watch& watch) {
-  const TokenBatch calibration = calibration_windows(end);
+  const TokenBatch calibration = first_training_windows(end.source, end.run.quantize.calibration_windows);
   const SchemeInput input{end.model.options(),
                           theta,
                           calibration,

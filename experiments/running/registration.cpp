@@ -20,12 +20,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int schema_of_registration = 1;
+constexpr int schema_of_registration = 2;
 
 fs::path path_of(const fs::path& folder) { return folder / "registration.json"; }
 
 Json registration_of(const Study& study) {
-  Json all{{"schema", schema_of_registration}, {"study", study.name}, {"seeds", study.seeds}};
+  Json all{{"schema", schema_of_registration},
+           {"study", study.name},
+           {"seeds", study.seeds},
+           {"questions", study.questions}};
   std::string every;
   for (const theory::RuleOfQuestion& rule : theory::all_rules()) {
     all["rules"].push_back({{"question", rule.question}, {"name", rule.name}, {"sentence", rule.sentence}});
@@ -87,7 +90,7 @@ std::string registration_state(const fs::path& folder, const Study& study) {
   if (!fs::exists(path_of(folder))) return "not registered";
   const Json then = read_registration(folder), now = registration_of(study);
   std::vector<std::string> changes;
-  for (const char* field : {"rules", "thresholds", "seeds", "runs"})
+  for (const char* field : {"questions", "rules", "thresholds", "seeds", "runs"})
     if (then.at(field) != now.at(field)) changes.push_back(fmt::format("other {}", field));
   if (const int count = unregistered_runs(folder, study, registration_hash(folder)); count > 0)
     changes.push_back(fmt::format("{} runs were made without it", count));

@@ -171,7 +171,7 @@ Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_
 }
 
 QatOptions training_precision(const LowPrecision& low, const ModelSpec& m, const QuantizeSpec& spec) {
-  const size_t method = choose<3>("method", low.method, {"qat", "lsq", "bitnet"});
+  const size_t method = choose<4>("method", low.method, {"qat", "lsq", "bitnet", "binary"});
   const SteKind ste = ste_from_name(low.ste);
   const int kv = int(low.train_kv_bits);
   if (m.kind == "mlp" && (kv < 16 || m.sub_norms != "off"))
@@ -190,8 +190,16 @@ QatOptions training_precision(const LowPrecision& low, const ModelSpec& m, const
                       low.train_weight_bits, low.train_activation_bits));
     const QatOptions bitnet = bitnet_options();
     o.precision.weight = bitnet.precision.weight, o.precision.activation = bitnet.precision.activation;
-    o.precision.weight.scale = scale_kind_from_name(spec.scale);
   }
+  if (method == 3) {
+    if (low.train_weight_bits != 16)
+      throw OptionError(
+          fmt::format("method = \"binary\" with train_weight_bits = {}; its weights have one bit, leave "
+                      "train_weight_bits out",
+                      low.train_weight_bits));
+    o.precision.weight = binary_options().precision.weight;
+  }
+  if (method >= 2) o.precision.weight.scale = scale_kind_from_name(spec.scale);
   o.weight_ste = o.precision.ste = ste;
   o.format = number_format_from_name(m.train_format);
   if (o.format != NumberFormat::fp32 && (m.kind == "mlp" || !o.is_full()))

@@ -39,7 +39,7 @@ Quantizer weight_draw(const QuantizeSpec& spec, int bits, const RoundingDraw& dr
 Precision precision_of(const QuantizeSpec& spec, int w_bits, int a_bits, int kv_bits);
 
 /// The precision that the trunk or a branch is trained at: is_full() when nothing is asked for. Grid and granularity of
-/// qat are those of [quantize]; bitnet brings its own.
+/// qat are those of [quantize]; bitnet and binary bring their own.
 /// errors   OptionError also when the fields contradict each other
 QatOptions training_precision(const LowPrecision& low, const ModelSpec& model, const QuantizeSpec& spec);
 

@@ -52,7 +52,7 @@ struct DataSpec {
 
 /// Training with quantizers in the loop; all bits at 16: full precision. A part of models and of branches.
 struct LowPrecision {
-  std::string method = "qat";    ///< qat | lsq | bitnet
+  std::string method = "qat";    ///< qat | lsq | bitnet | binary; the last two bring their own bits of weights
   std::string ste = "identity";  ///< its gradient: identity | clipped | llm_qat
   std::int64_t train_weight_bits = 16, train_activation_bits = 16, train_kv_bits = 16;
 
@@ -208,8 +208,11 @@ struct QuantizeSpec {
   std::vector<std::int64_t> factorial_kv;              ///< bits of keys and values
   std::string factorial = "pairs";   ///< pairs: W×A, and KV alone and with equal W and A; full: all of W×A×KV
   std::string factorial_at = "all";  ///< checkpoints that have it: all | last (of the trunk)
+  std::int64_t expert_bits = 0;      ///< above 0: at which each expert of a mixture is rounded alone
   std::vector<std::string> schemes;  ///< compared at the last checkpoint, see experiments/instruments/schemes.hpp
   std::vector<std::int64_t> scheme_bits = {2, 3, 4, 6, 8};
+  std::string schemes_at = "last";  ///< of the trunk, with all columns; every: at each checkpoint too, weights alone
+  std::int64_t rotations = 1;       ///< random signs of rotate+ that each checkpoint draws; with schemes_at = every
   std::int64_t scheme_activation_bits = 16, scheme_kv_bits = 16;  ///< in force when a scheme is evaluated
   std::int64_t calibration_windows = 64;                          ///< of the training text
   double damping = 0.01;                                          ///< of gptq, a share of the mean of diag H
@@ -230,7 +233,9 @@ struct QuantizeSpec {
     v("rounding", rounding), v("draws", draws, Range{1, 1000});
     v("factorial_w", factorial_w, bits_range), v("factorial_a", factorial_a, bits_range);
     v("factorial_kv", factorial_kv, bits_range), v("factorial", factorial), v("factorial_at", factorial_at);
+    v("expert_bits", expert_bits, Range{0, 15});
     v("schemes", schemes), v("scheme_bits", scheme_bits, bits_range);
+    v("schemes_at", schemes_at), v("rotations", rotations, Range{1, 1000});
     v("scheme_activation_bits", scheme_activation_bits, bits_range), v("scheme_kv_bits", scheme_kv_bits, bits_range);
     v("calibration_windows", calibration_windows, Range{1, 1e9}), v("damping", damping, fraction);
     v("smoothing", smoothing, fraction);

@@ -294,7 +294,8 @@ struct HeadPart {
   Study& study;
   template <class V>
   void fields(V& v) {
-    v("name", study.name), v("title", study.title), v("seeds", study.seeds, seed_range);
+    v("name", study.name), v("title", study.title), v("seeds", study.seeds, seed_range),
+        v("questions", study.questions);
   }
 };
 

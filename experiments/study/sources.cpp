@@ -109,6 +109,16 @@ std::string sha256_of(const VectorBatch& batch) {
   return hash.finish();
 }
 
+TokenBatch first_training_windows(const Source<TokenBatch>& source, Index count) {
+  TokenBatch windows{0, source.evaluation.positions, {}};
+  for (std::int64_t step = 0; windows.sequences < count; ++step) {
+    const TokenBatch more = source.batch(step);
+    windows.tokens.insert(windows.tokens.end(), more.tokens.begin(), more.tokens.end());
+    windows.sequences += more.sequences;
+  }
+  return slice(windows, 0, count);
+}
+
 TokenBatch slice(const TokenBatch& all, Index first, Index count) {
   return stacked_windows(count, all.positions, [&](Index i) {
     const auto begin = all.tokens.begin() + (first + i) * (all.positions + 1);

@@ -41,6 +41,10 @@ VectorBatch even_subset(const VectorBatch& all, Index wanted);
 TokenBatch slice(const TokenBatch& all, Index first, Index count);
 VectorBatch slice(const VectorBatch& all, Index first, Index count);
 
+/// The first windows of the training text.
+/// expects  as many tokens per window as an evaluation window has
+TokenBatch first_training_windows(const Source<TokenBatch>& source, Index count);
+
 /// The tokens of text corpora, read once per study and shared by its runs.
 class CorpusShelf {
  public:

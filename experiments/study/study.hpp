@@ -35,8 +35,9 @@ struct Study {
   std::vector<std::int64_t> seeds = {1};
   std::vector<DataSpec> data;
   std::vector<ModelPlan> models;
-  theory::Thresholds thresholds;  ///< fixed before the run
-  std::string text;               ///< the file as it was read
+  theory::Thresholds thresholds;       ///< fixed before the run
+  std::vector<std::string> questions;  ///< the primary ones, fixed before the run; empty: all
+  std::string text;                    ///< the file as it was read
 };
 
 /// One run: a model, a seed, and the parts of the study that bear on it.

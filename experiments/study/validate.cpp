@@ -9,6 +9,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
 #include "sim/data/text_tasks.hpp"
+#include "theory/questions/judge.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -55,6 +56,23 @@ void check_rounding(const RunSpec& run) {
       refuse(fmt::format("train_weight_bits = {} of branch {}", branch.train_weight_bits, branch.name));
 }
 
+/// When schemes are measured, and how often a rotation is drawn.
+void check_schemes_at(const QuantizeSpec& spec) {
+  const std::string& at = spec.schemes_at;
+  if (at != "last" && at != "every")
+    throw OptionError(fmt::format("quantize.schemes_at = \"{}\" (expected last or every)", at));
+  if (at == "every" && spec.schemes.empty())
+    throw OptionError("quantize.schemes_at = \"every\": quantize.schemes names none; add schemes = [\"rtn\", ...]");
+  const bool rotates = std::any_of(spec.schemes.begin(), spec.schemes.end(), [](const std::string& name) {
+    return scheme_from_name(name).coordinates == Coordinates::rotated;
+  });
+  if (spec.rotations > 1 && !(at == "every" && rotates))
+    throw OptionError(
+        fmt::format("quantize.rotations = {}: signs are drawn by schemes with rotate+ and schemes_at = \"every\"; add "
+                    "them, or leave rotations at 1",
+                    spec.rotations));
+}
+
 /// Every quantizer that the instruments would make.
 void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
   const auto check_weights = [&](const char* field, std::int64_t bits) {
@@ -81,6 +99,19 @@ void check_quantizers(const QuantizeSpec& spec, const NoiseSpec& noise) {
     throw OptionError(
         fmt::format("quantize.activation_range = \"{}\" (expected dynamic or static)", spec.activation_range));
   for (const std::string& name : spec.schemes) scheme_from_name(name).check(spec);
+  check_schemes_at(spec);
+}
+
+/// Experts are rounded one by one only where there are experts.
+void check_experts(const RunSpec& run) {
+  const std::int64_t bits = run.quantize.expert_bits;
+  if (bits == 0) return;
+  if (run.model.kind == "mlp" || run.model.experts == 0)
+    throw OptionError(
+        fmt::format("quantize.expert_bits = {} with kind = \"{}\", experts = {}; set it in "
+                    "[models.quantize] of the models with experts",
+                    bits, run.model.kind, run.model.experts));
+  weight_quantizer(run.quantize, int(bits)).validate("quantize.expert_bits");
 }
 
 void check_decode(const DecodeSpec& spec, const TransformerOptions& options) {
@@ -220,6 +251,7 @@ void check_run(const RunSpec& run) {
   check_rounding(run);
   check_quantizers(run.quantize, run.noise);
   check_measure(run.measure);
+  check_experts(run);
 }
 
 void check_seeds(const std::vector<std::int64_t>& seeds, const std::string& where, std::vector<std::string>& wrong) {
@@ -250,6 +282,11 @@ void validate(const Study& study) {
   for (std::int64_t seed : study.seeds)
     if (seed < 0) wrong.push_back(fmt::format("study.seeds holds {}; seeds are 0 or above", seed));
   check_seeds(study.seeds, "study.seeds", wrong);
+  const std::vector<std::string> questions = theory::question_ids();
+  for (const std::string& id : study.questions)
+    if (std::find(questions.begin(), questions.end(), id) == questions.end())
+      wrong.push_back(
+          fmt::format("study.questions holds \"{}\", which is none; known: {}", id, fmt::join(questions, ", ")));
   if (study.name.find_first_of("/\\ ") != std::string::npos || study.name.starts_with("."))
     wrong.push_back(
         fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "

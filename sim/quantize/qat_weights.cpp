@@ -47,6 +47,12 @@ QatOptions bitnet_options() {
   return options;
 }
 
+QatOptions binary_options() {
+  QatOptions options;
+  options.precision.weight = {.bits = 1, .grid = Grid::llm_qat, .granularity = Granularity::row};
+  return options;
+}
+
 QatOptions llm_qat_options(int weight_bits, int activation_bits, int kv_bits) {
   QatOptions options;
   options.precision.weight = {.bits = weight_bits, .grid = Grid::llm_qat};

@@ -31,6 +31,11 @@ struct QatOptions {
 ///         OptimizerOptions::decay_updates
 QatOptions bitnet_options();
 
+/// Binary weights: the sign of each times the mean of |w| of its row, the least squares of all such; activations are full.
+/// math     w -> sign(w) mean|w|, sign(0) = 1
+/// source  Rastegari et al. 2016 (XNOR-Net), equation 6
+QatOptions binary_options();
+
 /// LLM-QAT: symmetric grids per output channel, per token, and per token and head, with the gradient of its code.
 /// source  Liu et al. 2023
 QatOptions llm_qat_options(int weight_bits, int activation_bits, int kv_bits);

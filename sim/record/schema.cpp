@@ -37,25 +37,13 @@ bool is_described(const Variable& variable, const FieldFacts& field) {
 }  // namespace
 
 std::vector<GroupFacts> all_groups() {
-  return {facts_of(manifest),
-          facts_of(options),
-          facts_of(series),
-          facts_of(checkpoints),
-          facts_of(qat),
-          facts_of(shift),
-          facts_of(ptq),
-          facts_of(curvature),
-          facts_of(preconditioned),
-          facts_of(certificates),
-          facts_of(factorial),
-          facts_of(schemes),
-          facts_of(scheme_blocks),
-          facts_of(decode),
-          facts_of(decode_copy),
-          facts_of(decode_free),
-          facts_of(decode_schedules),
-          facts_of(noise),
-          facts_of(injection),
+  return {facts_of(manifest),      facts_of(options),       facts_of(series),
+          facts_of(checkpoints),   facts_of(qat),           facts_of(shift),
+          facts_of(ptq),           facts_of(curvature),     facts_of(preconditioned),
+          facts_of(certificates),  facts_of(factorial),     facts_of(schemes),
+          facts_of(scheme_blocks), facts_of(schemes_along), facts_of(decode),
+          facts_of(decode_copy),   facts_of(decode_free),   facts_of(decode_schedules),
+          facts_of(noise),         facts_of(injection),     facts_of(experts),
           facts_of(tasks)};
 }
 

@@ -80,12 +80,22 @@ struct Options {
   Fact<Text> model_schedule{group, "model.schedule", "1", "schedule of the trunk's learning rate"};
   Fact<double> model_lr{group, "model.lr", "1", "peak learning rate"};
   Fact<double> model_tokens{group, "model.tokens", "tokens", "tokens at the end of the trunk"};
-  Fact<Text> model_method{group, "model.method", "1", "of training at low precision: `qat`, `lsq` or `bitnet`"};
+  Fact<Text> model_method{group, "model.method", "1",
+                          "of training at low precision: `qat`, `lsq`, `bitnet` or `binary`"};
   Fact<double> model_train_weight_bits{group, "model.train_weight_bits", "1", "bits of weights in training; 16 = full"};
   Fact<double> model_train_activation_bits{group, "model.train_activation_bits", "1",
                                            "bits of activations in training; 16 = full"};
   Fact<double> model_train_kv_bits{group, "model.train_kv_bits", "1", "bits of keys and values in training; 16 = full"};
   Fact<Text> model_train_format{group, "model.train_format", "1", "numbers of training: `fp32`, `bf16` or `fp16`"};
+  Fact<Text> model_kind{group, "model.kind", "1", "style of the model: `llama`, `gpt2` or `mlp`"};
+  Fact<double> model_layers{group, "model.layers", "1", "layers of a transformer"};
+  Fact<double> model_width{group, "model.width", "1", "channels of the residual stream"};
+  Fact<double> model_heads{group, "model.heads", "1", "heads of attention"};
+  Fact<double> model_kv_heads{group, "model.kv_heads", "1", "heads of keys and values; 0: as many as heads"};
+  Fact<double> model_mlp_width{group, "model.mlp_width", "1", "channels inside an MLP"};
+  Fact<double> model_experts{group, "model.experts", "1", "MLPs of each layer; 0: one, without router"};
+  Fact<double> model_experts_per_token{group, "model.experts_per_token", "1", "experts that a token reaches"};
+  Fact<Text> model_sub_norms{group, "model.sub_norms", "1", "`on` with norms before wo and w_down, else `off`"};
   Fact<double> train_batch{group, "train.batch", "1", "sequences (mlp: examples) per update"};
   Fact<double> train_weight_decay{group, "train.weight_decay", "1", "weight decay"};
   Fact<double> train_sam_rho{group, "train.sam_rho", "1", "radius of sharpness-aware minimization; 0 where off"};
@@ -98,6 +108,8 @@ struct Options {
   Fact<Text> quantize_grid{group, "quantize.grid", "1", "grid of weights quantized after training"};
   Fact<Text> quantize_granularity{group, "quantize.granularity", "1", "weights that share a scale"};
   Fact<Text> quantize_rounding{group, "quantize.rounding", "1", "rounding of weights quantized after training"};
+  Fact<double> quantize_expert_bits{group, "quantize.expert_bits", "bits",
+                                    "at which experts are rounded one by one; 0: not"};
   Fact<int64_t> quantize_draws{group, "quantize.draws", "1", "draws of stochastic rounding at each width"};
 };
 
@@ -342,6 +354,30 @@ struct SchemeBlocks {
              "storage per weight; NaN where rows have several widths");
 };
 
+struct SchemesAlong {
+  static constexpr const char* group = "schemes_along";
+  static constexpr const char* about =
+      "The schemes of /schemes at every checkpoint (`quantize.schemes_at = \"every\"`): weights alone, in means over "
+      "draws. Schemes that draw are those with a rotation, whose signs differ, and those of stochastic rounding.";
+  HONE_FIELD(Text, scheme, {axis::entry}, "1", "COORDINATES+RULE, as in experiments/study/scheme.hpp");
+  HONE_FIELD(int64_t, bits, {axis::entry}, "bits", "width of the ladder; 0 for a format, whose width is its own");
+  HONE_FIELD(int64_t, draws, {axis::entry}, "1", "roundings behind every number; 1 where nothing is drawn");
+  HONE_FIELD(double, bits_per_weight, {axis::checkpoint, axis::entry}, "bits",
+             "storage per quantized weight, scales and codebooks included");
+  HONE_FIELD(double, delta_nats, {axis::checkpoint, axis::entry}, "nats",
+             "loss minus full precision in the same coordinates and on the same windows");
+  HONE_FIELD(double, delta_se_nats, {axis::checkpoint, axis::entry}, "nats",
+             "its standard error over windows and draws");
+  HONE_FIELD(double, remainder_se_nats, {axis::checkpoint, axis::entry}, "nats",
+             "standard error of delta_nats - gradient_nats: the window noise of both cancels");
+  HONE_FIELD(double, gradient_nats, {axis::checkpoint, axis::entry}, "nats",
+             "g'e of the weights' error e, in the scheme's coordinates, on the windows of the damage");
+  HONE_FIELD(double, quadratic_nats, {axis::checkpoint, axis::entry}, "nats",
+             "e'He/2, H on windows among those of the damage; over draws, tr(HΣ)/2 of the errors' covariance Σ");
+  HONE_FIELD(double, quadratic_other_nats, {axis::checkpoint, axis::entry}, "nats",
+             "the same with H on windows of the training text, neither those of the damage nor those of calibration");
+};
+
 struct Decode {
   static constexpr const char* group = "decode";
   static constexpr const char* about =
@@ -482,6 +518,20 @@ struct Injection {
              "its standard error over draws and windows");
 };
 
+struct Experts {
+  static constexpr const char* group = "experts";
+  static constexpr const char* about =
+      "Of models with experts (option `quantize.expert_bits`): the weights of one expert rounded after training, all "
+      "others as they are. One entry per expert of each layer.";
+  HONE_FIELD(int64_t, bits, {axis::entry}, "bits", "P of the rounded weights");
+  HONE_FIELD(int64_t, layer, {axis::entry}, "1", "layer of the expert, from 0");
+  HONE_FIELD(int64_t, expert, {axis::entry}, "1", "its number in the layer, from 0");
+  HONE_FIELD(double, load, {axis::checkpoint, axis::entry}, "1",
+             "held-out tokens that reach it over their mean in the layer: 1 where the router is balanced");
+  HONE_FIELD(double, delta_nats, {axis::checkpoint, axis::entry}, "nats", "loss with this expert rounded minus before");
+  HONE_FIELD(double, delta_se_nats, {axis::checkpoint, axis::entry}, "nats", "its standard error");
+};
+
 struct Tasks {
   static constexpr const char* group = "tasks";
   static constexpr const char* about =
@@ -521,12 +571,14 @@ inline constexpr Certificates certificates;
 inline constexpr Factorial factorial;
 inline constexpr Schemes schemes;
 inline constexpr SchemeBlocks scheme_blocks;
+inline constexpr SchemesAlong schemes_along;
 inline constexpr Decode decode;
 inline constexpr DecodeCopy decode_copy;
 inline constexpr DecodeFree decode_free;
 inline constexpr DecodeSchedules decode_schedules;
 inline constexpr Noise noise;
 inline constexpr Injection injection;
+inline constexpr Experts experts;
 inline constexpr Tasks tasks;
 
 /// The fields of a group as a list, in the order of their members.

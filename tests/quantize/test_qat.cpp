@@ -67,8 +67,8 @@ struct Setting {
 
 TEST_CASE("qat: weights and losses of the forward pass have the bits of quantization after training") {
   const Setting<float> s;
-  std::vector<QatOptions> cases = {bits_of(4, 16, 16), bits_of(3, 4, 3), bits_of(16, 4, 16),
-                                   bits_of(2, 16, 2),  bitnet_options(), llm_qat_options(4, 8, 4)};
+  std::vector<QatOptions> cases = {bits_of(4, 16, 16), bits_of(3, 4, 3), bits_of(16, 4, 16),      bits_of(2, 16, 2),
+                                   bitnet_options(),   binary_options(), llm_qat_options(4, 8, 4)};
   cases.push_back(bits_of(4, 8, 16));
   cases.back().precision.weight.granularity = Granularity::group;
   cases.back().precision.weight.group = 5;
@@ -297,6 +297,30 @@ TEST_CASE("qat: weights train through scales that are stored in few bits") {
     CHECK_THROWS_WITH_AS(QatWeights<float>(s.model.layout(), options, 1), doctest::Contains("train.weight.scale"),
                          OptionError);
   }
+}
+
+TEST_CASE("qat: binary weights are the sign times the mean of |w| of their row, and no other such scale is nearer") {
+  const Setting<double> s;
+  QatWeights<double> weights(s.model.layout(), binary_options(), 1);
+  const double* seen = weights.quantize(s.theta.data());
+  for (const ParamBlock& b : s.model.layout().blocks()) {
+    if (!b.is_quantizable()) continue;
+    const auto w = view(s.theta.data(), b), q = view(seen, b);
+    for (Index row = 0; row < b.rows; ++row) {
+      const double scale = w.row(row).array().abs().mean();
+      double error = 0, nearby = 0;
+      for (Index col = 0; col < b.cols; ++col) {
+        const double sign = w(row, col) < 0 ? -1 : 1;
+        CHECK_NEAR(q(row, col), sign * scale, 1e-12, 0);
+        error += std::pow(q(row, col) - w(row, col), 2), nearby += std::pow(1.01 * sign * scale - w(row, col), 2);
+      }
+      CHECK(error < nearby);
+    }
+  }
+  AlignedVector<double> gradient(s.theta.size(), 1.0);
+  const AlignedVector<double> before = gradient;
+  weights.backward(s.theta.data(), gradient.data());
+  CHECK(gradient == before);  // straight through
 }
 
 TEST_CASE("qat: wrong options are named with the fix") {

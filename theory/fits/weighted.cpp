@@ -129,6 +129,27 @@ std::vector<double> regress_within(const std::vector<std::vector<double>>& colum
   return found;
 }
 
+double slope_with_errors(const std::vector<double>& x, const std::vector<double>& variance,
+                         const std::vector<std::vector<double>>& others, const std::vector<double>& y,
+                         const std::vector<double>& sigma, const std::vector<std::size_t>& group,
+                         const std::vector<std::size_t>& rows) {
+  std::vector<double> rest = less_group_means(x, sigma, group, rows);
+  if (!others.empty()) {
+    const std::vector<double> on_others = regress_within(others, x, sigma, group, rows);
+    for (std::size_t j = 0; j < others.size(); ++j) {
+      const std::vector<double> column = less_group_means(others[j], sigma, group, rows);
+      for (std::size_t k = 0; k < rows.size(); ++k) rest[k] -= on_others[j] * column[k];
+    }
+  }
+  double xx = 0, xy = 0, errors = 0;
+  for (std::size_t k = 0; k < rows.size(); ++k) {
+    const double w = 1 / (sigma[rows[k]] * sigma[rows[k]]), v = variance[rows[k]];
+    xx += w * rest[k] * rest[k], xy += w * rest[k] * y[rows[k]];
+    if (std::isfinite(v)) errors += w * v;
+  }
+  return xx > errors ? xy / (xx - errors) : nan;
+}
+
 double r_squared_within(const std::vector<std::vector<double>>& columns, const std::vector<double>& coefficients,
                         const std::vector<double>& y, const std::vector<double>& sigma,
                         const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows) {

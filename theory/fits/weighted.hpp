@@ -36,6 +36,16 @@ std::vector<double> regress(const std::vector<std::vector<double>>& columns, con
 double slope_within(const std::vector<double>& x, const std::vector<double>& y, const std::vector<double>& sigma,
                     const std::vector<std::size_t>& group, const std::vector<std::size_t>& rows);
 
+/// Weighted slope of y on x beside other columns within groups, where x carries independent errors of known variance. The
+/// slope of least squares would be too near to 0 by the share of the errors in the spread of x.
+/// math    Σ w r y / (Σ w r² - Σ w v), w = 1/sigma², v the variances, r what x leaves of its regression on the others
+/// ensures NaN where the errors are as large as the spread; 0 for a variance that is not finite
+/// source  method of moments, Fuller 1987, Measurement Error Models, section 2.2
+double slope_with_errors(const std::vector<double>& x, const std::vector<double>& variance,
+                         const std::vector<std::vector<double>>& others, const std::vector<double>& y,
+                         const std::vector<double>& sigma, const std::vector<std::size_t>& group,
+                         const std::vector<std::size_t>& rows);
+
 /// Coefficients of weighted least squares on several columns within groups, each group with its own constant: NaN when
 /// rank-deficient.
 /// shapes  columns[j][row]; one coefficient per column

@@ -33,8 +33,11 @@ Numbers numbers_of(NoiseRow& r) {
 }
 Numbers numbers_of(LossRow& r) { return {&r.loss, &r.loss_se}; }
 Numbers numbers_of(ShiftRow& r) { return {&r.loss, &r.delta, &r.delta_se}; }
-Numbers numbers_of(SchemeRow& r) { return {&r.delta, &r.delta_se, &r.gradient, &r.quadratic}; }
+Numbers numbers_of(SchemeRow& r) {
+  return {&r.delta, &r.delta_se, &r.gradient, &r.quadratic, &r.bits_per_weight, &r.remainder_se, &r.quadratic_other};
+}
 Numbers numbers_of(InjectionRow& r) { return {&r.energy, &r.predicted, &r.delta, &r.delta_se}; }
+Numbers numbers_of(ExpertRow& r) { return {&r.load, &r.delta, &r.delta_se}; }
 Numbers numbers_of(CacheRow& r) { return {&r.delta, &r.delta_se}; }
 Numbers numbers_of(CopyRow& r) { return {&r.accuracy, &r.delta, &r.delta_se, &r.accuracy_delta}; }
 Numbers numbers_of(ScheduleRow& r) { return {&r.delta, &r.delta_se, &r.to_uniform, &r.to_uniform_se}; }
@@ -52,6 +55,7 @@ std::string label_of(const LossRow&) { return ""; }
 std::string label_of(const ShiftRow& r) { return fmt::format("{} {:g}", r.shifted_data, r.P); }
 std::string label_of(const SchemeRow& r) { return fmt::format("{} {:g}", r.scheme, r.P); }
 std::string label_of(const InjectionRow& r) { return fmt::format("{} {:g}", r.subspace, r.rise); }
+std::string label_of(const ExpertRow& r) { return fmt::format("{:g} {:g} {:g}", r.P, r.layer, r.expert); }
 std::string label_of(const CacheRow& r) { return fmt::format("{} {:g}", r.policy, r.first); }
 std::string label_of(const CopyRow& r) { return fmt::format("{} {:g}", r.policy, r.distance); }
 std::string label_of(const ScheduleRow& r) { return fmt::format("{} {:g}", r.schedule, r.average_bits); }
@@ -99,6 +103,7 @@ void Redraw::for_kinds(Self& self, Visit&& visit) {
   visit(self.ptq_, &Table::ptq), visit(self.sharpness_, &Table::sharpness), visit(self.factorial_, &Table::factorial);
   visit(self.noise_, &Table::noise), visit(self.losses_, &Table::losses), visit(self.shift_, &Table::shift);
   visit(self.schemes_, &Table::schemes), visit(self.injection_, &Table::injection);
+  visit(self.experts_, &Table::expert_damage);
   visit(self.cache_, &Table::cache), visit(self.copies_, &Table::copies);
   visit(self.schedules_, &Table::schedules), visit(self.tasks_, &Table::tasks);
 }

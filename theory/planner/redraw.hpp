@@ -62,6 +62,7 @@ class Redraw {
   Sites<ShiftRow> shift_;
   Sites<SchemeRow> schemes_;
   Sites<InjectionRow> injection_;
+  Sites<ExpertRow> experts_;
   Sites<CacheRow> cache_;
   Sites<CopyRow> copies_;
   Sites<ScheduleRow> schedules_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
@@ -13,27 +12,18 @@
 namespace hone::theory {
 namespace {
 
-using Judge = Verdict (*)(const Table&, const Thresholds&);
-constexpr std::pair<const char*, Judge> judges[] = {{"Q1", judge_damage_growth}, {"Q2", judge_sharpness_growth},
-                                                    {"Q3", judge_prediction},    {"Q4", judge_directions},
-                                                    {"Q5", judge_cause},         {"Q6", judge_composition},
-                                                    {"Q7", judge_forms},         {"Q8", judge_precision},
-                                                    {"Q9", judge_ratio},         {"Q10", judge_plateau},
-                                                    {"Q11", judge_injection},    {"Q12", judge_training_composition},
-                                                    {"Q19", judge_context},      {"Q20", judge_schedules},
-                                                    {"Q21", judge_tasks},        {"Q22", judge_tuning}};
-
 /// Verdicts of one question on redrawn campaigns of so many seeds.
 struct Campaigns {
   OutcomeShares shares;
   double half_width = NAN;
 };
 
-Campaigns campaigns_of(Judge judge, const Redraw& pilot, int seeds, const Thresholds& thresholds,
+Campaigns campaigns_of(const Question& question, const Redraw& pilot, int seeds, const Thresholds& thresholds,
                        const RepeatOptions& options) {
   std::vector<Verdict> verdicts(static_cast<std::size_t>(options.campaigns));
   parallel_for(options.campaigns, options.threads, [&](Index i, int) {
-    verdicts[static_cast<std::size_t>(i)] = judge(pilot.draw(seeds, static_cast<std::uint64_t>(i)), thresholds);
+    verdicts[static_cast<std::size_t>(i)] =
+        question.judge(pilot.draw(seeds, static_cast<std::uint64_t>(i)), thresholds);
   });
   Campaigns c;
   std::vector<double> widths;
@@ -51,13 +41,6 @@ Campaigns campaigns_of(Judge judge, const Redraw& pilot, int seeds, const Thresh
 
 }  // namespace
 
-std::vector<std::string> repeated_questions() {
-  std::vector<std::string> ids;
-  ids.reserve(std::size(judges));
-  for (const auto& [id, judge] : judges) ids.emplace_back(id);
-  return ids;
-}
-
 std::vector<Repeat> expected_repeats(const Table& pilot, const Thresholds& thresholds, const RepeatOptions& options) {
   EXPECTS(options.seeds >= 1 && options.most >= 1, "expected_repeats: {} seeds of at most {}, expected at least 1",
           options.seeds, options.most);
@@ -65,14 +48,14 @@ std::vector<Repeat> expected_repeats(const Table& pilot, const Thresholds& thres
   const Redraw redraw(settled);
   EXPECTS(redraw.seeds() >= 2, "expected_repeats: the pilot has one seed, so its scatter is unknown; add seeds");
   std::vector<Repeat> repeats;
-  for (const auto& [id, judge] : judges) {
+  for (const Question& q : questions()) {
     const auto& wanted = options.questions;
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), id) == wanted.end()) continue;
-    if (options.progress) options.progress(id);
-    const Verdict truth = judge(settled, thresholds);
-    const auto at = [&, judge = judge](int seeds) { return campaigns_of(judge, redraw, seeds, thresholds, options); };
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), q.id) == wanted.end()) continue;
+    if (options.progress) options.progress(q.id);
+    const Verdict truth = q.judge(settled, thresholds);
+    const auto at = [&](int seeds) { return campaigns_of(q, redraw, seeds, thresholds, options); };
     const Campaigns planned = at(options.seeds);
-    Repeat r{id, truth.estimate_label, truth.estimate, planned.half_width, planned.shares, 0};
+    Repeat r{q.id, truth.estimate_label, truth.estimate, planned.half_width, planned.shares, 0};
     // More seeds narrow every interval, so the least number is found by halving.
     int below = planned.shares.decided() >= options.power ? 0 : options.seeds;
     int enough = below == 0 ? options.seeds : options.most + 1;

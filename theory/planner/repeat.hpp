@@ -38,9 +38,6 @@ struct RepeatOptions {
   std::function<void(const std::string& what)> progress{};  ///< called once for each question
 };
 
-/// Ids of all questions, in their order.
-std::vector<std::string> repeated_questions();
-
 /// Every question of a pilot study, asked of campaigns that repeat it.
 /// math    campaigns by Redraw::draw of the rows past the warm-up; verdicts by the judges, each at its own level (Holm's
 ///         correction over a whole study is not applied)

@@ -42,6 +42,7 @@ enum class Control {
   other_batches,
   other_decay,
   rotation,
+  rescaling,
   flatter_minima,
   trace_at_equal_tokens,
   // composition
@@ -68,6 +69,21 @@ enum class Control {
   growing_budgets,
   information_scale,
   full_precision_peers,
+  // schemes of quantization
+  other_windows,
+  scheme_kinds,
+  equal_budget,
+  extreme_bits,
+  other_procedures,
+  // architecture
+  other_style,
+  other_heads,
+  other_mlp_width,
+  other_depth,
+  equal_active_size,
+  equal_total_size,
+  expert_loads,
+  experts_at_few_bits,
   // along the text
   long_context,
   copy_distances,

@@ -29,7 +29,7 @@ void correct_for_questions(std::vector<Verdict>& verdicts) {
   std::vector<double> p;
   int family = 0;
   for (Verdict& v : verdicts) {
-    if (!std::isfinite(v.low) || !std::isfinite(v.high)) continue;
+    if (!v.is_primary || !std::isfinite(v.low) || !std::isfinite(v.high)) continue;
     ++family;
     if (!std::isfinite(v.p_value)) continue;
     decided.push_back(&v);

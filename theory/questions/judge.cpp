@@ -1,25 +1,44 @@
 #include "theory/questions/judge.hpp"
 
+#include <algorithm>
+
 #include "theory/questions/findings.hpp"
 #include "theory/questions/holm.hpp"
 #include "theory/questions/settled.hpp"
 
 namespace hone::theory {
 
-std::vector<Verdict> judge(const Table& all, const Thresholds& thresholds) {
+const std::vector<Question>& questions() {
+  static const std::vector<Question> all = {{"Q1", judge_damage_growth}, {"Q2", judge_sharpness_growth},
+                                            {"Q3", judge_prediction},    {"Q4", judge_directions},
+                                            {"Q5", judge_cause},         {"Q6", judge_composition},
+                                            {"Q7", judge_forms},         {"Q8", judge_precision},
+                                            {"Q9", judge_ratio},         {"Q10", judge_plateau},
+                                            {"Q11", judge_injection},    {"Q12", judge_training_composition},
+                                            {"Q13", judge_schemes},      {"Q14", judge_scheme_exponents},
+                                            {"Q15", judge_allocation},   {"Q16", judge_few_bits},
+                                            {"Q17", judge_architecture}, {"Q18", judge_experts},
+                                            {"Q19", judge_context},      {"Q20", judge_schedules},
+                                            {"Q21", judge_tasks},        {"Q22", judge_tuning}};
+  return all;
+}
+
+std::vector<std::string> question_ids() {
+  std::vector<std::string> ids;
+  for (const Question& q : questions()) ids.emplace_back(q.id);
+  return ids;
+}
+
+std::vector<Verdict> judge(const Table& all, const Thresholds& thresholds, const std::vector<std::string>& primary) {
   const SettledRows settled = settle(all);
-  const Table& table = settled.table;
-  std::vector<Verdict> verdicts{judge_damage_growth(table, thresholds), judge_sharpness_growth(table, thresholds),
-                                judge_prediction(table, thresholds),    judge_directions(table, thresholds),
-                                judge_cause(table, thresholds),         judge_composition(table, thresholds),
-                                judge_forms(table, thresholds),         judge_precision(table, thresholds),
-                                judge_ratio(table, thresholds),         judge_plateau(table, thresholds),
-                                judge_injection(table, thresholds),     judge_training_composition(table, thresholds),
-                                judge_context(table, thresholds),       judge_schedules(table, thresholds),
-                                judge_tasks(table, thresholds),         judge_tuning(table, thresholds)};
-  for (Verdict& v : verdicts)
+  std::vector<Verdict> verdicts;
+  for (const Question& q : questions()) {
+    Verdict v = q.judge(settled.table, thresholds);
+    v.is_primary = primary.empty() || std::find(primary.begin(), primary.end(), q.id) != primary.end();
     add_finding(v, {"dropped.in_warmup", "checkpoints dropped: in the warm-up of the learning rate"},
                 settled.checkpoints_in_warmup);
+    verdicts.push_back(std::move(v));
+  }
   correct_for_questions(verdicts);
   return verdicts;
 }

@@ -2,11 +2,18 @@
 // outcome, accepts missing and broken rows, and lists in its verdict what it dropped and which controls are missing.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "theory/questions/q10_plateau.hpp"
 #include "theory/questions/q11_injection.hpp"
 #include "theory/questions/q12_training_composition.hpp"
+#include "theory/questions/q13_schemes.hpp"
+#include "theory/questions/q14_scheme_exponents.hpp"
+#include "theory/questions/q15_allocation.hpp"
+#include "theory/questions/q16_few_bits.hpp"
+#include "theory/questions/q17_architecture.hpp"
+#include "theory/questions/q18_experts.hpp"
 #include "theory/questions/q19_context.hpp"
 #include "theory/questions/q1_q2_growth.hpp"
 #include "theory/questions/q20_schedules.hpp"
@@ -22,8 +29,19 @@
 
 namespace hone::theory {
 
-/// All verdicts in order, over the rows past the warm-up, with Holm's correction for their number. A judge alone keeps its
-/// own level.
-std::vector<Verdict> judge(const Table& table, const Thresholds& thresholds);
+/// A question and its judge, which alone keeps its own level.
+struct Question {
+  const char* id;
+  Verdict (*judge)(const Table&, const Thresholds&);
+};
+
+/// All questions in their order.
+const std::vector<Question>& questions();
+std::vector<std::string> question_ids();
+
+/// All verdicts in order, over the rows past the warm-up, with Holm's correction for the number of the primary ones.
+/// expects ids of questions(); none: all are primary
+std::vector<Verdict> judge(const Table& table, const Thresholds& thresholds,
+                           const std::vector<std::string>& primary = {});
 
 }  // namespace hone::theory

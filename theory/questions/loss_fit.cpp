@@ -3,6 +3,8 @@
 #include <set>
 #include <utility>
 
+#include "theory/questions/findings.hpp"
+
 namespace hone::theory {
 
 std::vector<Observation> loss_observations(const Table& table, const Thresholds& thresholds) {
@@ -58,6 +60,17 @@ LawWithError law_with_error(const FitSummary& whole, const std::vector<Observati
     result.without_each.push_back(refit.is_usable() ? loss_law(refit) : TrainingLaw{NAN, NAN, NAN, NAN, NAN, {}});
   }
   return result;
+}
+
+std::optional<LawWithError> known_size_law(Verdict& v, const Table& table, const Thresholds& thresholds) {
+  const std::vector<Observation> observations = loss_observations(table, thresholds);
+  const FitSummary fit = theory::fit(LawKind::chinchilla, observations, {});
+  const bool is_known = determines_size(fit);
+  add_control(v, Control::effective_size, is_known);
+  if (!is_known) return std::nullopt;
+  add_finding(v, {"loss_law.a", "A of the loss law", "nats"}, std::exp(fit.parameters[0]));
+  add_finding(v, {"loss_law.alpha", "alpha of the loss law"}, fit.parameters[1]);
+  return law_with_error(fit, observations);
 }
 
 Interval interval_with_law(const LawWithError& law, const std::vector<RowKey>& keys,

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "theory/precision/training_law.hpp"
 #include "theory/questions/selection.hpp"
+#include "theory/questions/verdict.hpp"
 
 namespace hone::theory {
 
@@ -33,6 +35,9 @@ struct LawWithError {
 /// expects  the fit is usable
 /// cost     one refit per trajectory
 LawWithError law_with_error(const FitSummary& fit, const std::vector<Observation>& observations);
+
+/// The law of the study's losses where it says what a size is worth; A, alpha and the control stand in the verdict.
+std::optional<LawWithError> known_size_law(Verdict& verdict, const Table& table, const Thresholds& thresholds);
 
 /// A number that depends on a law and on rows, with the error of both.
 /// math    estimate by the law on all rows; squared errors of the jackknife over the trajectories of the rows, with the

@@ -11,16 +11,8 @@ namespace hone::theory {
 namespace {
 
 /// Everything that models must share to be compared, their bits aside.
-using Family = std::tuple<double, double, std::int64_t, std::string, std::string, std::string, std::array<double, 5>>;
-Family family_of(const LossRow& r) {
-  return {r.N,
-          r.D,
-          r.seed,
-          r.data,
-          r.schedule,
-          r.train_format,
-          {r.peak_lr, r.batch, r.weight_decay, r.sam_rho, r.gradient_penalty}};
-}
+using Family = std::tuple<double, double, std::int64_t, Recipe>;
+Family family_of(const LossRow& r) { return {r.N, r.D, r.seed, recipe_of(r)}; }
 
 bool is_usable(const LossRow& r) {
   return r.is_transformer() && r.kind == Kind::trunk && r.loss > 0 && std::isfinite(r.loss) && r.N > 0 && r.D > 0;

@@ -25,7 +25,7 @@ struct UnpairedModels {
 };
 
 /// Transformer trunks lowered by straight-through estimates, in any arm, beside main trunks in full precision of equal
-/// size, tokens, seed, data, schedule, peak learning rate, batch, weight decay, numbers of training and hold on sharpness.
+/// size, tokens, seed and recipe.
 /// expects threshold q6_channel_length
 /// ensures every site of a joint model was lowered alone too
 std::vector<LoweredModel> lowered_models(const std::vector<LossRow>& losses, const Thresholds& thresholds,

@@ -177,18 +177,6 @@ std::string add_joint_optimum(Verdict& v, const std::vector<TrainedCell>& joint,
   return "";
 }
 
-/// The law of the study's losses, when it says what a size is worth.
-std::optional<LawWithError> size_law(Verdict& v, const Table& table, const Thresholds& thresholds) {
-  const std::vector<Observation> observations = loss_observations(table, thresholds);
-  const FitSummary fit = theory::fit(LawKind::chinchilla, observations, {});
-  const bool is_known = determines_size(fit);
-  add_control(v, Control::effective_size, is_known);
-  if (!is_known) return std::nullopt;
-  add_finding(v, {"loss_law.a", "A of the loss law", "nats"}, std::exp(fit.parameters[0]));
-  add_finding(v, {"loss_law.alpha", "alpha of the loss law"}, fit.parameters[1]);
-  return law_with_error(fit, observations);
-}
-
 /// The cells in words: signs apart, and which theories they exclude.
 std::string cells_in_words(const std::vector<TrainedCell>& judged, const TrainedCell& first) {
   int below = 0, above = 0;
@@ -270,7 +258,7 @@ Verdict judge_training_composition(const Table& table, const Thresholds& thresho
   add_finding(v, {"dropped.without_single", "joint models dropped: a site was not lowered alone"},
               unpaired.without_single);
   add_control(v, Control::full_precision_peers, !models.empty());
-  const std::optional<LawWithError> law = size_law(v, table, thresholds);
+  const std::optional<LawWithError> law = known_size_law(v, table, thresholds);
   if (!law || models.empty()) {
     v.prose = models.empty() ? "Nothing can be said: no model was trained with a site at few bits beside its twin in "
                                "full precision."

@@ -1,6 +1,7 @@
 #include "theory/questions/q5_cause.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -143,12 +144,16 @@ void add_equal_loss(Verdict& v, const std::vector<PtqRow>& rows, const ArmNames&
 void add_trial_controls(Verdict& v, const std::vector<Trial>& trials) {
   std::set<Change> tried;
   for (const Trial& t : trials) tried.insert(t.changes.begin(), t.changes.end());
-  constexpr std::pair<Control, Change> demanded[] = {
-      {Control::proportional_cooldowns, Change::cooldown}, {Control::fixed_cooldowns, Change::fixed_cooldown},
-      {Control::weight_averages, Change::average},         {Control::cosine_ends, Change::cosine},
-      {Control::other_rates, Change::learning_rate},       {Control::other_batches, Change::batch},
-      {Control::other_decay, Change::weight_decay},        {Control::rotation, Change::rotation},
-      {Control::flatter_minima, Change::sharpness}};
+  constexpr std::pair<Control, Change> demanded[] = {{Control::proportional_cooldowns, Change::cooldown},
+                                                     {Control::fixed_cooldowns, Change::fixed_cooldown},
+                                                     {Control::weight_averages, Change::average},
+                                                     {Control::cosine_ends, Change::cosine},
+                                                     {Control::other_rates, Change::learning_rate},
+                                                     {Control::other_batches, Change::batch},
+                                                     {Control::other_decay, Change::weight_decay},
+                                                     {Control::rotation, Change::rotation},
+                                                     {Control::rescaling, Change::rescaling},
+                                                     {Control::flatter_minima, Change::sharpness}};
   for (const auto& [control, change] : demanded) add_control(v, control, tried.count(change) > 0);
 }
 
@@ -172,10 +177,13 @@ double slope_at_equal_tokens(const PredictionRows& p) {
     log_d.push_back(std::log(r.D));
     group.push_back(groups.try_emplace(r.P, groups.size()).first->second);
   }
-  return regress_within({p.log_predicted, log_d}, p.log_delta, p.sigma, group, all_indices(p.rows.size()))[0];
+  return slope_with_errors(p.log_predicted, p.predicted_variance, {log_d}, p.log_delta, p.sigma, group,
+                           all_indices(p.rows.size()));
 }
 
-/// How ln damage answers to ln prediction over the rows of all contrasts with the trunk.
+/// How ln damage answers to ln prediction over all contrasts with the trunk. The line goes through the means over the
+/// seeds of each cell and width, so that what seeds add to the prediction alone does not flatten it (Wald 1940, Ann.
+/// Math. Statist. 11:284), and is freed of what the error of the traces still takes from it.
 struct Dose {
   Interval response;          ///< ln damage per ln prediction, no change for no change
   Interval slope, intercept;  ///< with a constant
@@ -183,32 +191,82 @@ struct Dose {
   int rows = 0;
 };
 
-Dose dose_response(const std::vector<Contrast>& contrasts, const Thresholds& thresholds) {
-  std::vector<RowKey> keys;
-  std::vector<PtqRow> rows;
-  std::vector<double> x, y, sigma;
-  for (const Contrast& c : contrasts) {
-    rows.insert(rows.end(), c.rows.begin(), c.rows.end());
+/// Changes of ln prediction (x) and of ln damage (y), with the variance of x.
+struct Changes {
+  std::vector<double> x, variance, y, sigma;
+  std::vector<std::size_t> place;  ///< cell and width
+
+  void append(const Contrast& c) {
     x.insert(x.end(), c.predicted.begin(), c.predicted.end()), y.insert(y.end(), c.delta.begin(), c.delta.end());
     sigma.insert(sigma.end(), c.sigma.begin(), c.sigma.end());
+    variance.insert(variance.end(), c.variance.begin(), c.variance.end());
   }
+};
+
+/// One standard error for all seeds of a place: relative to its own prediction, a row whose prediction erred upwards would
+/// weigh more, and the line would be flatter.
+void share_sigma(Changes& all) {
+  std::map<std::size_t, std::pair<double, int>> squares;
+  for (std::size_t i = 0; i < all.place.size(); ++i) {
+    auto& [sum, count] = squares[all.place[i]];
+    sum += all.sigma[i] * all.sigma[i], ++count;
+  }
+  for (std::size_t i = 0; i < all.place.size(); ++i) {
+    const auto& [sum, count] = squares.at(all.place[i]);
+    all.sigma[i] = std::sqrt(sum / count);
+  }
+}
+
+/// Weighted means of some rows at each place.
+Changes means_of(const Changes& all, const Sample& sample) {
+  std::map<std::size_t, std::array<double, 4>> sums;  // of w, w x, w y and w² v
+  for (const std::size_t i : sample) {
+    const double w = 1 / (all.sigma[i] * all.sigma[i]);
+    auto& sum = sums[all.place[i]];
+    sum[0] += w, sum[1] += w * all.x[i], sum[2] += w * all.y[i], sum[3] += w * w * all.variance[i];
+  }
+  Changes means;
+  for (const auto& [place, sum] : sums) {
+    means.x.push_back(sum[1] / sum[0]), means.y.push_back(sum[2] / sum[0]);
+    means.variance.push_back(sum[3] / (sum[0] * sum[0]));
+    means.sigma.push_back(1 / std::sqrt(sum[0]));
+    means.place.push_back(0);
+  }
+  return means;
+}
+
+/// Response, slope and intercept over the means of a sample.
+std::vector<double> dose_of(const Changes& all, const Sample& sample) {
+  const Changes m = means_of(all, sample);
+  const Sample places = all_indices(m.x.size());
+  double xx = 0, xy = 0;
+  for (const std::size_t i : places) {
+    const double w = 1 / (m.sigma[i] * m.sigma[i]);
+    xx += w * (m.x[i] * m.x[i] - m.variance[i]), xy += w * m.x[i] * m.y[i];
+  }
+  const double slope = slope_with_errors(m.x, m.variance, {}, m.y, m.sigma, m.place, places);
+  const double constant = weighted_mean(m.y, m.sigma, places) - slope * weighted_mean(m.x, m.sigma, places);
+  return {xx > 0 ? xy / xx : NAN, slope, constant};
+}
+
+Dose dose_response(const std::vector<Contrast>& contrasts, const Thresholds& thresholds) {
+  std::vector<PtqRow> rows;
+  Changes all;
+  for (const Contrast& c : contrasts) rows.insert(rows.end(), c.rows.begin(), c.rows.end()), all.append(c);
   Dose dose;
   dose.rows = static_cast<int>(rows.size());
   dose.response = dose.slope = dose.intercept = {NAN, NAN, NAN, 0};
   if (rows.empty()) return dose;
-  const auto statistic = [&](const Sample& sample) {
-    double xx = 0, xy = 0;
-    for (const std::size_t i : sample) {
-      const double w = 1 / (sigma[i] * sigma[i]);
-      xx += w * x[i] * x[i], xy += w * x[i] * y[i];
-    }
-    const auto line = regress({x}, y, sigma, sample);
-    return std::vector<double>{xx > 0 ? xy / xx : NAN, line[1], line[0]};
-  };
-  const auto found = jackknife(keys_of(rows), statistic, interval_options(thresholds));
+  const std::vector<RowKey> keys = keys_of(rows);
+  std::map<std::pair<std::int64_t, double>, std::size_t> places;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    all.place.push_back(places.try_emplace({keys[i].cell, rows[i].P}, places.size()).first->second);
+  share_sigma(all);
+  const auto found = jackknife(
+      keys, [&](const Sample& sample) { return dose_of(all, sample); }, interval_options(thresholds));
   dose.response = found[0], dose.slope = found[1], dose.intercept = found[2];
   const std::vector<std::size_t> one(rows.size(), 0);
-  dose.r2 = r_squared_within({x}, {dose.slope.estimate}, y, sigma, one, all_indices(rows.size()));
+  dose.r2 = r_squared_within({all.x}, {dose.slope.estimate}, all.y, all.sigma, one, all_indices(rows.size()));
   return dose;
 }
 
@@ -297,8 +355,7 @@ Verdict judge_cause(const Table& table, const Thresholds& thresholds) {
   const double slope = slope_at_equal_tokens(prediction_rows(table, thresholds, ignored));
   const ArmNames names(selected);
   std::vector<Contrast> contrasts = contrasts_with_trunk(selected, names, thresholds);
-  if (Contrast rotation = contrast_of_rotation(table.schemes, thresholds); !rotation.rows.empty())
-    contrasts.push_back(std::move(rotation));
+  for (Contrast& c : contrasts_of_coordinates(table.schemes, thresholds)) contrasts.push_back(std::move(c));
   for (const Contrast& c : contrasts) v.n += static_cast<int>(c.rows.size());
   add_dropped(v, dropped);
   add_finding(v, {"slope", "slope of ln delta on ln predicted at equal tokens, trunk"}, slope);

@@ -46,21 +46,15 @@ std::map<CurveKey, Curve> trunk_curves(const std::vector<Row>& rows, Peer peer, 
 
 /// The base of a row: its own trunk for what left it, the main trunk for the trunk of another arm.
 template <class Row>
-double base_of(const std::map<CurveKey, Curve>& curves, const Row& r, Peer peer) {
+double base_of(const std::map<CurveKey, Curve>& curves, const Row& r, Peer peer,
+               double (Curve::*read)(double) const = &Curve::at) {
   const CurveKey key = is_trunk(r) ? CurveKey{"main", any_model, r.N, r.seed, bits_of(r)}
                                    : CurveKey{r.arm, r.model, r.N, r.seed, bits_of(r)};
   const auto curve = curves.find(key);
-  return curve == curves.end() ? nan : curve->second.at(place_of(r, peer));
+  return curve == curves.end() ? nan : (curve->second.*read)(place_of(r, peer));
 }
 
 bool is_base(const Subject& s) { return is_trunk(s) && s.arm == "main"; }
-
-/// A trunk of another arm that was trained just as the main one: it contrasts nothing.
-bool has_recipe_of(const Subject& s, const Subject& main) {
-  return s.schedule == main.schedule && s.peak_lr == main.peak_lr && s.batch == main.batch &&
-         s.weight_decay == main.weight_decay && s.sam_rho == main.sam_rho &&
-         s.gradient_penalty == main.gradient_penalty && s.train_format == main.train_format && s.data == main.data;
-}
 
 }  // namespace
 
@@ -83,7 +77,11 @@ const Subject* ArmNames::main_of(const Subject& s) const {
 bool ArmNames::is_contrast(const Subject& s) const {
   const Subject* base = main_of(s);
   if (base != nullptr && s.data != base->data) return false;
-  return !is_trunk(s) || (s.arm != "main" && (base == nullptr || !has_recipe_of(s, *base)));
+  if (!is_trunk(s)) return true;
+  if (s.arm == main_arm) return false;
+  if (base == nullptr) return true;
+  const Recipe own = recipe_of(s), main = recipe_of(*base);
+  return own.shape == main.shape && own.training != main.training;
 }
 
 std::vector<ArmNames::Difference> ArmNames::differences_of(const Subject& s) const {
@@ -136,6 +134,7 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
                                            const Thresholds& thresholds, Peer peer) {
   const auto delta = trunk_curves(selected, peer, [](const PtqRow& r) { return std::log(r.delta); });
   const auto predicted = trunk_curves(selected, peer, [](const PtqRow& r) { return std::log(r.predicted); });
+  const auto variance = trunk_curves(selected, peer, prediction_variance);
   std::map<std::string, Contrast> contrasts;
   for (const PtqRow& r : selected) {
     if (!names.is_contrast(r)) continue;
@@ -150,6 +149,7 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
     c.rows.push_back(r);
     c.delta.push_back(std::log(r.delta) - base);
     c.predicted.push_back(std::log(r.predicted) - base_predicted);
+    c.variance.push_back(prediction_variance(r) + base_of(variance, r, peer, &Curve::variance_at));
     // The trunk's own error is taken as large as that of the row.
     const double relative = r.delta_se / r.predicted;
     c.sigma.push_back(combined_sigma({relative, relative}, thresholds.fit_scatter));
@@ -162,43 +162,58 @@ std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, 
   return list;
 }
 
-Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds) {
-  std::vector<PtqRow> rows;  // as rows of damage, so that one selection serves all
-  std::map<std::tuple<std::string, double, double>, PtqRow> given;
+namespace {
+
+/// Coordinates of a scheme that leave the function as it is, and what the contrast with the given ones is called.
+struct OtherCoordinates {
+  const char* scheme;
+  const char* name;
+  Change change;
+};
+constexpr OtherCoordinates other_coordinates[] = {{"rotate+rtn", "rotated", Change::rotation},
+                                                  {"smooth+rtn", "rescaled", Change::rescaling}};
+
+/// Rows of one scheme as rows of damage, so that one selection serves all.
+std::vector<PtqRow> rows_of(const std::vector<SchemeRow>& schemes, const std::string& scheme,
+                            const Thresholds& thresholds) {
+  std::vector<PtqRow> rows;
   for (const SchemeRow& s : schemes) {
-    if (s.scheme != "rtn" && s.scheme != "rotate+rtn") continue;
+    if (s.scheme != scheme) continue;
     PtqRow r;
     static_cast<Subject&>(r) = s;
-    r.P = s.P;
-    r.delta = s.delta;
-    r.delta_se = s.delta_se;
-    r.predicted = s.quadratic;
-    r.gradient = s.gradient;
-    Dropped ignored;
-    const auto usable = select_predicted({r}, is_comparable, thresholds, ignored);
-    if (usable.empty()) continue;
-    r = usable[0];
-    if (s.scheme == "rtn")
-      given.emplace(std::tuple{s.run, s.D, s.P}, r);
-    else
-      rows.push_back(r);
+    r.P = s.P, r.delta = s.delta, r.delta_se = s.delta_se, r.predicted = s.quadratic, r.gradient = s.gradient;
+    rows.push_back(r);
   }
-  Contrast c;
-  c.key = c.name = "rotated";
-  c.changes = {Change::rotation};
-  for (const PtqRow& r : rows) {
-    const auto base = given.find({r.run, r.D, r.P});
-    if (base == given.end()) {
-      ++c.unmatched;
-      continue;
+  Dropped ignored;
+  return select_predicted(rows, is_comparable, thresholds, ignored);
+}
+
+}  // namespace
+
+std::vector<Contrast> contrasts_of_coordinates(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds) {
+  std::map<std::tuple<std::string, double, double>, PtqRow> given;
+  for (const PtqRow& r : rows_of(schemes, "rtn", thresholds)) given.emplace(std::tuple{r.run, r.D, r.P}, r);
+  std::vector<Contrast> contrasts;
+  for (const OtherCoordinates& other : other_coordinates) {
+    Contrast c;
+    c.key = c.name = other.name;
+    c.changes = {other.change};
+    for (const PtqRow& r : rows_of(schemes, other.scheme, thresholds)) {
+      const auto base = given.find({r.run, r.D, r.P});
+      if (base == given.end()) {
+        ++c.unmatched;
+        continue;
+      }
+      c.rows.push_back(r);
+      c.delta.push_back(std::log(r.delta / base->second.delta));
+      c.predicted.push_back(std::log(r.predicted / base->second.predicted));
+      c.variance.push_back(0);  // e'He of the errors that were made draws no probes
+      c.sigma.push_back(combined_sigma({r.delta_se / r.predicted, base->second.delta_se / base->second.predicted},
+                                       thresholds.fit_scatter));
     }
-    c.rows.push_back(r);
-    c.delta.push_back(std::log(r.delta / base->second.delta));
-    c.predicted.push_back(std::log(r.predicted / base->second.predicted));
-    c.sigma.push_back(combined_sigma({r.delta_se / r.predicted, base->second.delta_se / base->second.predicted},
-                                     thresholds.fit_scatter));
+    if (!c.rows.empty()) contrasts.push_back(std::move(c));
   }
-  return c;
+  return contrasts;
 }
 
 std::vector<TraceContrast> trace_contrasts(const std::vector<SharpnessRow>& all, const ArmNames& names) {

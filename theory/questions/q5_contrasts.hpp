@@ -22,6 +22,7 @@ enum class Change {
   sharpness,      ///< of the minima that training may settle in
   number_format,  ///< of training
   rotation,
+  rescaling,  ///< of weights, at equal function
 };
 
 /// Changes against a base, row by row.
@@ -31,7 +32,8 @@ struct Contrast {
   std::set<Change> changes;
   std::vector<PtqRow> rows;  ///< those that changed
   std::vector<double> delta, predicted, sigma;
-  int unmatched = 0;  ///< rows without a base at the same tokens
+  std::vector<double> variance;  ///< of the error of `predicted`: that of the traces of the row and of its base
+  int unmatched = 0;             ///< rows without a base at the same tokens
 };
 
 /// Rows that Q5 compares: full precision in training, at the end of what their schedule was laid out for, on the trunk
@@ -48,7 +50,8 @@ class ArmNames {
   std::string key_of(const Subject& s) const;
   /// What its recipe and its kind change against the main trunk.
   std::set<Change> changes_of(const Subject& s) const;
-  /// Something of the recipe was changed but the data: not the main trunk, nor a trunk that another arm repeats.
+  /// Something of the training was changed but the data: not the main trunk, nor a trunk that another arm repeats, nor
+  /// another architecture of the same size.
   bool is_contrast(const Subject& s) const;
 
  private:
@@ -68,15 +71,17 @@ enum class Peer { equal_tokens, equal_loss };
 
 /// Contrasts of all branches and averages with their own trunk, and of the trunks of all other arms with the main
 /// trunk of equal size and seed.
-/// math    the base is interpolated between checkpoints, in ln D or in the loss, and never extrapolated
+/// math    the base is interpolated between checkpoints, in ln D or in the loss, and never extrapolated; so is the
+///         variance of its prediction, of which an unknown one counts as 0
 /// ensures in the order of the names; rows selected as select_predicted does
 std::vector<Contrast> contrasts_with_trunk(const std::vector<PtqRow>& selected, const ArmNames& names,
                                            const Thresholds& thresholds, Peer peer = Peer::equal_tokens);
 
-/// Rotated against given coordinates, both rounded to nearest, at one checkpoint and width. A rotation leaves the
-/// function and the spectrum of the Hessian as they are and changes the steps; the prediction is ½ e'He of the error
-/// that was made, in its own coordinates.
-Contrast contrast_of_rotation(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds);
+/// Rotated and rescaled (smoothed) against given coordinates, all rounded to nearest, at one checkpoint and width. Both
+/// leave the function as it is. A rotation keeps the spectrum of the Hessian and changes the steps; a rescaling changes
+/// both. The prediction is ½ e'He of the error that was made, in its own coordinates.
+/// ensures contrasts without rows are left out
+std::vector<Contrast> contrasts_of_coordinates(const std::vector<SchemeRow>& schemes, const Thresholds& thresholds);
 
 /// ln tr H of the same contrasts, by name.
 struct TraceContrast {

@@ -277,6 +277,31 @@ double p_of_training_composition(const TrainingCompositionEvidence& e, const T& 
   return std::max(p_of_all(each), p_of_any(rivals));
 }
 
+bool is_beaten(const Interval& rival, const T& t) { return rival.low > t.q15_margin; }
+
+Outcome decide_allocation(const AllocationEvidence& e, const T& t) {
+  const auto& rivals = e.rivals;
+  if (std::any_of(rivals.begin(), rivals.end(), [&](const Interval& r) { return is_beaten(r, t); }))
+    return Outcome::refuted;
+  if (e.uniform.high < 0) {
+    const bool keeps_up =
+        std::all_of(rivals.begin(), rivals.end(), [&](const Interval& r) { return r.high < t.q15_margin; });
+    return keeps_up && !rivals.empty() ? Outcome::supported : Outcome::inconclusive;
+  }
+  return e.uniform.low > -t.q15_margin ? Outcome::refuted : Outcome::inconclusive;
+}
+
+double p_of_allocation(const AllocationEvidence& e, const T& t) {
+  const bool is_supported = decide_allocation(e, t) == Outcome::supported;
+  std::vector<Statement> all;
+  if (is_supported)
+    all.push_back({e.uniform, {0}});
+  else
+    all.push_back({e.uniform, {-t.q15_margin}, e.uniform.low > -t.q15_margin && !(e.uniform.high < 0)});
+  for (const Interval& r : e.rivals) all.push_back({r, {t.q15_margin}, is_beaten(r, t)});
+  return is_supported ? p_of_all(all) : p_of_any(all);
+}
+
 /// The place of the interval farthest beyond ± its band in standard errors.
 template <class Item, class Read, class Band>
 std::size_t farthest_beyond(const std::vector<Item>& items, Read&& interval_of, Band&& band) {
@@ -289,6 +314,18 @@ std::size_t farthest_beyond(const std::vector<Item>& items, Read&& interval_of, 
     if (beyond > most) most = beyond, first = i;
   }
   return first;
+}
+
+Outcome decide_experts(const ExpertsEvidence& e, const T& t) {
+  const double most = t.q18_tolerance;
+  if (e.active.high < most || e.total.high < most) return Outcome::refuted;
+  return e.active.low > most && e.total.low > most ? Outcome::supported : Outcome::inconclusive;
+}
+
+double p_of_experts(const ExpertsEvidence& e, const T& t) {
+  const std::vector<double> most{t.q18_tolerance};
+  if (decide_experts(e, t) == Outcome::supported) return p_of_all({{e.active, most}, {e.total, most}});
+  return p_of_any({{e.active, most, e.active.high < most[0]}, {e.total, most, e.total.high < most[0]}});
 }
 
 }  // namespace
@@ -584,6 +621,104 @@ const Rule<TrainingCompositionEvidence>& training_composition_rule() {
   return rule;
 }
 
+const Rule<BandEvidence>& scheme_prediction_rule() {
+  static const Rule<BandEvidence> rule = band_rule<1, &T::q13_tolerance, 2>(
+      "each scheme loses what second order says",
+      "of each scheme of quantization, damage less its first-order term over e'He/2 of its own errors e, up to an "
+      "e'He/2 of q13_rise. supported: the intervals of all schemes, two at least, inside 1 ± q13_tolerance; refuted: "
+      "one of them disjoint from it; all intervals hold together at the level; H is measured on windows other than "
+      "those of the damage where the study recorded it; inconclusive otherwise",
+      "Yes: up to that damage, every scheme loses what second order says of its own errors.",
+      "No: some scheme loses more or less than second order says of its own errors.",
+      {&T::q13_rise, &T::ptq_bits_min, &T::ptq_bits_max, &T::fit_scatter, &T::cells_min, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& scheme_exponent_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q14_equivalence, 1>(
+      "one exponent of tokens for all schemes",
+      "of each scheme, the exponent of D of its damage less the first-order term, minus that of rounding to nearest on "
+      "the same trajectories. supported: the intervals of all schemes inside ± q14_equivalence; refuted: one of them "
+      "disjoint from it; all intervals hold together at the level; inconclusive otherwise",
+      "No: the damage of every scheme grows with tokens as that of rounding to nearest.",
+      "Yes: the damage of some scheme grows with tokens otherwise than that of rounding to nearest.",
+      {&T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<AllocationEvidence>& allocation_rule() {
+  static const Rule<AllocationEvidence> rule{
+      "guided bits beat uniform bits and keep up with rivals",
+      "of damage at guided bits less that at other bits of the same average, over that at uniform bits, within one "
+      "checkpoint. supported: the interval against uniform bits below 0, and those against all rivals below "
+      "q15_margin; refuted: the interval against one rival above q15_margin, or that against uniform bits above "
+      "-q15_margin and not below 0; all intervals hold together at the level; inconclusive otherwise",
+      "Yes: guided bits lose less than uniform bits, and no other way to assign them is clearly better.",
+      "No: guided bits save too little, or another way to assign bits is clearly better.",
+      [](const T& t) {
+        return std::vector{-t.q15_margin, 0.0};
+      },
+      {&T::q15_margin, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::cells_min, &T::trajectories_min},
+      decide_allocation,
+      p_of_allocation};
+  return rule;
+}
+
+const Rule<BandEvidence>& few_bits_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q16_tolerance, 1>(
+      "one law of N_eff down to one bit",
+      "N (1 - exp(-P/gamma_w)) is fitted to the effective sizes of weights trained straight-through from q16_bits_min "
+      "bits on. supported: of each procedure and width below, the interval of ln (N_eff over that of the law) inside ± "
+      "q16_tolerance; refuted: one of them disjoint from it, on either side; all intervals hold together at the level "
+      "(Bonferroni); widths below trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: the law fitted at more bits gives their effective size.",
+      "No: at one to two bits the effective size is not that of the law fitted at more bits.",
+      {&T::q16_bits_min, &T::loss_scatter, &T::cells_min, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& procedure_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q16_scale_tolerance, 1>(
+      "one scale of the bits for every procedure",
+      "equal: of each procedure, the interval of ln (its gamma_w over that of straight-through training at like "
+      "widths) "
+      "inside ± q16_scale_tolerance; different: one of them disjoint from it; all hold together at the level "
+      "(Bonferroni); not decided otherwise",
+      "The scale of the bits does not depend on the procedure.", "The scale of the bits depends on the procedure.",
+      {&T::q16_bits_min, &T::loss_scatter, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& architecture_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q17_tolerance, 3>(
+      "one growth and one prediction for every architecture",
+      "of each arm with another architecture of equal size and training: the exponent of D of the damage and of the "
+      "step-weighted trace, and the ln of damage over prediction, each less that of the main arm. supported: all "
+      "intervals inside ± q17_tolerance; refuted: one of them disjoint from it; all hold together at the level "
+      "(Bonferroni); arms below trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: the architectures share the growth and its prediction.",
+      "No: an architecture grows or is predicted otherwise.",
+      {&T::equal_size, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::cells_min,
+       &T::trajectories_min});
+  return rule;
+}
+
+const Rule<ExpertsEvidence>& experts_rule() {
+  static const Rule<ExpertsEvidence> rule{
+      "more damage with experts",
+      "ln of the damage of models with experts over that of dense ones at equal tokens, bits, seed and training. "
+      "supported: the intervals against dense models of equal active and of equal total parameters both above "
+      "q18_tolerance; refuted: one of them below it; both hold together at the level; inconclusive otherwise",
+      "Yes: at equal tokens they lose more than dense models of equal active and of equal total size.",
+      "No: at equal active or at equal total size they do not lose more than dense models.",
+      [](const T& t) { return std::vector{t.q18_tolerance}; },
+      {&T::q18_tolerance, &T::equal_size, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter,
+       &T::cells_min, &T::trajectories_min},
+      decide_experts,
+      p_of_experts};
+  return rule;
+}
+
 const Rule<BandEvidence>& context_rule() {
   static const Rule<BandEvidence> rule = all_above_rule<&T::q19_exponent_min, &T::q19_equivalence>(
       "the damage of a cache grows along the text",
@@ -655,6 +790,13 @@ std::vector<RuleOfQuestion> all_rules() {
           named("Q10", plateau_rule()),
           named("Q11", injection_rule()),
           named("Q12", training_composition_rule()),
+          named("Q13", scheme_prediction_rule()),
+          named("Q14", scheme_exponent_rule()),
+          named("Q15", allocation_rule()),
+          named("Q16", few_bits_rule()),
+          named("Q16", procedure_rule()),
+          named("Q17", architecture_rule()),
+          named("Q18", experts_rule()),
           named("Q19", context_rule()),
           named("Q20", schedules_rule()),
           named("Q21", tasks_rule()),

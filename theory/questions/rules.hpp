@@ -164,6 +164,18 @@ bool tells(const JointCellEvidence& cell, const Thresholds& thresholds);
 /// expects at least one
 std::size_t deciding(const TrainingCompositionEvidence& evidence, const Thresholds& thresholds);
 
+/// Damage at guided bits less that at other bits of the same average, over that at uniform bits; all hold together.
+struct AllocationEvidence {
+  Interval uniform;
+  std::vector<Interval> rivals;
+};
+
+/// ln of the damage of models with experts over that of dense ones at equal tokens; both hold together.
+struct ExpertsEvidence {
+  Interval active{NAN, NAN, NAN, 0};  ///< dense models as large as what a token passes
+  Interval total{NAN, NAN, NAN, 0};   ///< dense models as large as all experts
+};
+
 /// What a rule says, for registrations.
 struct RuleOfQuestion {
   std::string question, name, sentence;
@@ -184,9 +196,16 @@ const Rule<BandEvidence>& ratio_rule();               ///< Q9, of gamma_D - gamm
 const Rule<PlateauEvidence>& plateau_rule();          ///< Q10
 const Rule<BandEvidence>& injection_rule();           ///< Q11, of measured over predicted rise
 const Rule<TrainingCompositionEvidence>& training_composition_rule();  ///< Q12
-const Rule<BandEvidence>& context_rule();    ///< Q19, of the exponent of the position under each policy
-const Rule<BandEvidence>& schedules_rule();  ///< Q20, of the gain of falling bits at each average
-const Rule<BandEvidence>& tasks_rule();      ///< Q21, of the accuracy lost beyond what the loss says, by task
-const Rule<BandEvidence>& tuning_rule();     ///< Q22, of the change of ln (damage over prediction), by branch
+const Rule<BandEvidence>& scheme_prediction_rule();                    ///< Q13, of measured over predicted damage
+const Rule<BandEvidence>& scheme_exponent_rule();   ///< Q14, of exponents of D minus that of rounding to nearest
+const Rule<AllocationEvidence>& allocation_rule();  ///< Q15
+const Rule<BandEvidence>& few_bits_rule();          ///< Q16, of ln (N_eff over that of the law of more bits)
+const Rule<BandEvidence>& procedure_rule();         ///< Q16, of ln (scale of a procedure over that of straight-through)
+const Rule<BandEvidence>& architecture_rule();      ///< Q17
+const Rule<ExpertsEvidence>& experts_rule();        ///< Q18
+const Rule<BandEvidence>& context_rule();           ///< Q19, of the exponent of the position under each policy
+const Rule<BandEvidence>& schedules_rule();         ///< Q20, of the gain of falling bits at each average
+const Rule<BandEvidence>& tasks_rule();             ///< Q21, of the accuracy lost beyond what the loss says, by task
+const Rule<BandEvidence>& tuning_rule();            ///< Q22, of the change of ln (damage over prediction), by branch
 
 }  // namespace hone::theory

@@ -36,6 +36,11 @@ std::vector<PtqRow> select(const std::vector<PtqRow>& rows, const Wanted& wanted
 
 }  // namespace
 
+Recipe recipe_of(const Subject& s) {
+  return {{s.style, s.sub_norms, {s.layers, s.width, s.heads, s.kv_heads, s.mlp_width, s.experts, s.experts_per_token}},
+          {s.data, s.schedule, s.train_format, {s.peak_lr, s.batch, s.weight_decay, s.sam_rho, s.gradient_penalty}}};
+}
+
 int count_cells(const std::vector<RowKey>& keys) {
   std::set<std::int64_t> cells;
   for (const RowKey& k : keys) cells.insert(k.cell);
@@ -43,6 +48,12 @@ int count_cells(const std::vector<RowKey>& keys) {
 }
 
 bool is_main_trunk(const Subject& s) { return s.arm == "main" && s.variant == "trunk"; }
+
+bool is_full_trunk(const Subject& s) { return s.kind == Kind::trunk && s.variant == "trunk" && s.is_full_precision(); }
+
+bool is_equal_size(double N, double other, const Thresholds& thresholds) {
+  return std::abs(std::log(N / other)) <= thresholds.equal_size;
+}
 
 bool is_settled(const Subject& s) {
   const bool is_constant = s.schedule.empty() || s.schedule == "constant";
@@ -96,6 +107,11 @@ IntervalOptions simultaneous_options(const Thresholds& thresholds, int count) {
   return options;
 }
 
+double prediction_variance(const PtqRow& row) {
+  const double relative = row.predicted_se / row.predicted;
+  return std::isfinite(relative) ? relative * relative : 0;
+}
+
 PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& thresholds) {
   const double scatter = thresholds.fit_scatter;
   PredictionRows p;
@@ -103,6 +119,7 @@ PredictionRows prediction_columns(std::vector<PtqRow> rows, const Thresholds& th
   for (const PtqRow& r : rows) {
     p.log_delta.push_back(std::log(r.delta));
     p.log_predicted.push_back(std::log(r.predicted));
+    p.predicted_variance.push_back(prediction_variance(r));
     // Relative to the prediction: relative to the damage, rows that fluctuated up would weigh more.
     p.sigma.push_back(combined_sigma({r.delta_se / r.predicted, r.predicted_se / r.predicted}, scatter));
   }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <compare>
 #include <functional>
 #include <set>
 #include <string>
@@ -26,20 +27,34 @@ struct Dropped {
   int unbalanced = 0;  ///< pairs of sites of which one dominates
 };
 
+/// What a model is built of.
+struct Shape {
+  std::string style, sub_norms;
+  std::array<double, 7>
+      sizes{};  ///< layers, width, heads, heads of keys and values, MLP width, experts, those of a token
+  auto operator<=>(const Shape&) const = default;
+};
+/// What it was trained on and how, at full precision.
+struct Training {
+  std::string data, schedule, train_format;
+  std::array<double, 5> numbers{};  ///< peak rate, batch, weight decay, SAM radius, gradient penalty
+  auto operator<=>(const Training&) const = default;
+};
+/// Everything that a run records of how a model was made but its tokens, its seed and the bits of its training.
+struct Recipe {
+  Shape shape;
+  Training training;
+  auto operator<=>(const Recipe&) const = default;
+};
+Recipe recipe_of(const Subject& s);
+
 /// A cell of the design: everything that was chosen, the seed aside.
-using Cell = std::tuple<double, double, std::string, std::string, std::string, std::string, std::array<double, 8>,
+using Cell = std::tuple<double, double, std::string, std::string, std::string, Recipe, std::array<double, 3>,
                         std::string, std::string>;
 inline Cell cell_of(const Subject& s) {
-  return {s.N,
-          s.D,
-          s.variant,
-          s.model,
-          s.arm,
-          s.schedule,
-          {s.peak_lr, s.batch, s.weight_decay, s.sam_rho, s.gradient_penalty, s.train_w_bits, s.train_a_bits,
-           s.train_kv_bits},
-          s.train_format,
-          s.rounding};
+  return {
+      s.N,      s.D,       s.variant, s.model, s.arm, recipe_of(s), {s.train_w_bits, s.train_a_bits, s.train_kv_bits},
+      s.method, s.rounding};
 }
 
 /// Cell and trajectory of each row; cells are numbered in the order of their values.
@@ -64,6 +79,13 @@ using Wanted = std::function<bool(const Subject&)>;
 
 /// A checkpoint on the trunk of the study's main arm.
 bool is_main_trunk(const Subject& s);
+
+/// A checkpoint on a trunk of any arm that is trained in full precision.
+bool is_full_trunk(const Subject& s);
+
+/// Two models count as equally large.
+/// expects threshold equal_size
+bool is_equal_size(double N, double other, const Thresholds& thresholds);
 
 /// A schedule that decays says something only at its end: true there, and everywhere under a constant rate.
 bool is_settled(const Subject& s);
@@ -95,13 +117,17 @@ IntervalOptions interval_options(const Thresholds& thresholds);
 /// The same with intervals of which `count` hold together at the study's level (Bonferroni).
 IntervalOptions simultaneous_options(const Thresholds& thresholds, int count);
 
+/// Variance of ln prediction by the error of the trace; 0 where it is not known.
+double prediction_variance(const PtqRow& row);
+
 /// Rows of the prediction test as columns, ready for regress.
 struct PredictionRows {
   std::vector<PtqRow> rows;
   std::vector<RowKey> keys;
   std::vector<double> log_delta;  ///< of the damage without its first-order term
   std::vector<double> log_predicted;
-  std::vector<double> sigma;  ///< of log_delta - log_predicted
+  std::vector<double> predicted_variance;  ///< of log_predicted, by the error of the trace
+  std::vector<double> sigma;               ///< of log_delta - log_predicted
 };
 
 /// Logs and standard errors of rows.

@@ -38,6 +38,16 @@ struct Thresholds {
   /// 0.09 is half of what losses that add up give where each of two sites alone leaves half of the parameters:
   /// ½ (1/alpha) ln(1 + x²/(1 + 2x)), x = 2^alpha - 1, with the alpha of Kumar et al. (0.4965).
   double q12_tolerance = 0.09, q12_bits_min = 3;
+  double q13_rise = 0.01, q13_tolerance = 0.1;
+  double q14_equivalence = 0.1;
+  double q15_margin = 0.1;
+  /// Damage goes with N^-0.35 or so: a tenth of size moves its logarithm by a quarter of q18_tolerance.
+  double equal_size = 0.1;
+  /// 0.19 is half of what the offsets of Kumar et al. amount to at log2(3) bits: ln N_eff of their law without offset,
+  /// fitted to their law with offset at 3, 4 and 6 bits, over that law.
+  double q16_tolerance = 0.19, q16_bits_min = 3, q16_scale_tolerance = 0.1;
+  double q17_tolerance = 0.1;
+  double q18_tolerance = 0.15;
   double q19_exponent_min = 0, q19_equivalence = 0.1, q19_position_min = 16;
   double q20_gain_min = 0, q20_equivalence = 0.1;
   double q21_shortfall_min = 0, q21_equivalence = 0.02, q21_accuracy_min = 0.2;
@@ -115,6 +125,23 @@ struct Thresholds {
     v("q12_tolerance", t.q12_tolerance, distance,
       "distance from 0 of ln (N_eff of a joint run over the product of the single sites) that counts as none");
     v("q12_bits_min", t.q12_bits_min, bits, "fewest bits of training of a joint cell that can decide");
+    v("q13_rise", t.q13_rise, distance, "largest e'He/2 in nats at which a scheme of quantization is judged");
+    v("q13_tolerance", t.q13_tolerance, distance,
+      "distance from 1 of a scheme's damage, less its first-order term, over e'He/2");
+    v("q14_equivalence", t.q14_equivalence, distance,
+      "distance from 0 of a scheme's exponent of D minus that of rounding to nearest that counts as none");
+    v("q15_margin", t.q15_margin, distance,
+      "share of the damage at uniform bits by which a rival may beat guided bits, and that guided bits must save");
+    v("equal_size", t.equal_size, distance, "distance of ln N within which two architectures count as equally large");
+    v("q16_tolerance", t.q16_tolerance, distance,
+      "distance from 0 of ln (N_eff at fewer bits over the law of more bits) that counts as none");
+    v("q16_bits_min", t.q16_bits_min, bits, "fewest bits of weights in training from which the law is fitted");
+    v("q16_scale_tolerance", t.q16_scale_tolerance, distance,
+      "distance from 0 of ln (scale of the bits of a procedure over that of another) that counts as none");
+    v("q17_tolerance", t.q17_tolerance, distance,
+      "distance from 0 of the gap of an exponent of tokens, or of ln (damage over prediction), that counts as none");
+    v("q18_tolerance", t.q18_tolerance, distance,
+      "ln of the damage with experts over that without beyond which experts break more");
     v("q19_exponent_min", t.q19_exponent_min, exponent,
       "exponent of the position in the damage of a quantized cache above which it grows");
     v("q19_equivalence", t.q19_equivalence, distance,

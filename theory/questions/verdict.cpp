@@ -11,7 +11,7 @@ namespace hone::theory {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr int schema = 3;
+constexpr int schema = 4;
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -52,6 +52,7 @@ Json to_object(const Verdict& v) {
          {"bounds", v.bounds},
          {"distance_se", number(v.distance_se)},
          {"p_value", number(v.p_value)},
+         {"is_primary", v.is_primary},
          {"p_holm", number(v.p_holm)},
          {"n", v.n},
          {"rule", v.rule}};
@@ -81,6 +82,7 @@ Verdict from_object(const Json& o, const std::string& source) {
   v.bounds = o.at("bounds").get<std::vector<double>>();
   v.distance_se = number_of(o, "distance_se");
   v.p_value = number_of(o, "p_value");
+  v.is_primary = o.at("is_primary");
   v.p_holm = number_of(o, "p_holm");
   v.estimate_key = o.at("estimate_key");
   v.estimate_label = o.at("estimate_label");

@@ -50,7 +50,8 @@ struct Verdict {
   std::vector<double> bounds;  ///< of the judged number, at which the outcome changes
   double distance_se = NAN;    ///< of the estimate from the nearest of them, in standard errors; NaN: not known
   double p_value = NAN;        ///< of the decision, by its rule alone; NaN: undecided, or not known
-  double p_holm = NAN;         ///< the same after Holm's correction over the verdicts of the study
+  bool is_primary = true;      ///< named by the study before its runs; the outcome of others is not corrected
+  double p_holm = NAN;         ///< the p-value after Holm's correction over the primary verdicts of the study
   std::string prose;           ///< one to three sentences with the numbers
   std::vector<ControlState> controls;
   int n = 0;  ///< rows used
@@ -63,7 +64,7 @@ const Finding* find_finding(const Verdict& verdict, std::string_view key);
 /// Letters and digits of a text as a part of a key: "learning rate x0.25" becomes "learning_rate_x0_25".
 std::string key_word(std::string_view text);
 
-/// JSON text of verdicts, schema 3 (sim/record/SCHEMA.md): {"schema": 3, "verdicts": [...]}; numbers that are not finite
+/// JSON text of verdicts, schema 4 (sim/record/SCHEMA.md): {"schema": 4, "verdicts": [...]}; numbers that are not finite
 /// become null. `registration` says how the study stands to its registration.
 std::string to_json(const std::vector<Verdict>& verdicts, const std::string& registration = "not registered");
 

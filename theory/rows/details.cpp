@@ -162,6 +162,7 @@ const std::vector<DetailKind>& detail_kinds() {
       {"preconditioned", schema::preconditioned.group, {axis::checkpoint}},
       {"injection_spaces", schema::injection.group, {axis::checkpoint, axis::subspace}},
       {"scheme_entries", schema::schemes.group, {axis::entry}},
+      {"schemes_along", schema::schemes_along.group, {axis::checkpoint, axis::entry}},
       {"scheme_blocks", schema::scheme_blocks.group, {axis::entry, axis::block}},
       {"decode", schema::decode.group, {axis::policy, axis::octave}},
       {"decode_copy", schema::decode_copy.group, {axis::policy, axis::distance}},

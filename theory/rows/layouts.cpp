@@ -104,9 +104,29 @@ Layout<SchemeRow> layout_of() {
   return {"schemes",
           f.group,
           {schema::axis::entry},
+          {entry(f.scheme, &SchemeRow::scheme),
+           entry(f.bits, &SchemeRow::P),
+           entry(f.delta_nats, &SchemeRow::delta),
+           entry(f.delta_se_nats, &SchemeRow::delta_se),
+           entry(f.gradient_nats, &SchemeRow::gradient),
+           entry(f.quadratic_nats, &SchemeRow::quadratic),
+           entry(f.bits_per_weight, &SchemeRow::bits_per_weight),
+           {schema::schemes_along.remainder_se_nats.name, &SchemeRow::remainder_se, {}},
+           {schema::schemes_along.quadratic_other_nats.name, &SchemeRow::quadratic_other, {}},
+           {f.activation_bits.name, &SchemeRow::a_bits, {}},
+           {f.kv_bits.name, &SchemeRow::kv_bits, {}}}};
+}
+
+Layout<SchemeRow> layout_of_schemes_along() {
+  constexpr const schema::SchemesAlong& f = schema::schemes_along;
+  return {"schemes",
+          f.group,
+          {checkpoint, schema::axis::entry},
           {entry(f.scheme, &SchemeRow::scheme), entry(f.bits, &SchemeRow::P), entry(f.delta_nats, &SchemeRow::delta),
            entry(f.delta_se_nats, &SchemeRow::delta_se), entry(f.gradient_nats, &SchemeRow::gradient),
-           entry(f.quadratic_nats, &SchemeRow::quadratic)}};
+           entry(f.quadratic_nats, &SchemeRow::quadratic), entry(f.bits_per_weight, &SchemeRow::bits_per_weight),
+           entry(f.remainder_se_nats, &SchemeRow::remainder_se),
+           entry(f.quadratic_other_nats, &SchemeRow::quadratic_other)}};
 }
 
 template <>
@@ -118,6 +138,17 @@ Layout<InjectionRow> layout_of() {
           {entry(f.subspace, &InjectionRow::subspace), entry(f.rise_nats, &InjectionRow::rise),
            entry(f.energy, &InjectionRow::energy), entry(f.predicted_nats, &InjectionRow::predicted),
            entry(f.delta_nats, &InjectionRow::delta), entry(f.delta_se_nats, &InjectionRow::delta_se)}};
+}
+
+template <>
+Layout<ExpertRow> layout_of() {
+  constexpr const schema::Experts& f = schema::experts;
+  return {"experts",
+          f.group,
+          {checkpoint, schema::axis::entry},
+          {entry(f.bits, &ExpertRow::P), entry(f.layer, &ExpertRow::layer), entry(f.expert, &ExpertRow::expert),
+           entry(f.load, &ExpertRow::load), entry(f.delta_nats, &ExpertRow::delta),
+           entry(f.delta_se_nats, &ExpertRow::delta_se)}};
 }
 
 template <>

@@ -60,12 +60,18 @@ template <>
 Layout<ScheduleRow> layout_of();
 template <>
 Layout<TaskRow> layout_of();
+template <>
+Layout<ExpertRow> layout_of();
+
+/// Schemes at every checkpoint fill the same rows from a group of their own.
+Layout<SchemeRow> layout_of_schemes_along();
 
 /// Calls visit(rows) for each kind.
 template <class AnyTable, class Visit>
 void for_kinds(AnyTable& table, Visit&& visit) {
   visit(table.ptq), visit(table.sharpness), visit(table.factorial), visit(table.noise);
   visit(table.losses), visit(table.shift), visit(table.schemes), visit(table.injection);
+  visit(table.expert_damage);
   visit(table.cache), visit(table.copies), visit(table.schedules), visit(table.tasks);
 }
 
@@ -80,6 +86,9 @@ void visit_subject(Visit& v, AnySubject& s) {
   v("train_kv_bits", s.train_kv_bits), v("method", s.method), v("warmup_weight", s.warmup_weight);
   v("step", s.step), v("sam_rho", s.sam_rho), v("gradient_penalty", s.gradient_penalty);
   v("train_format", s.train_format), v("rounding", s.rounding);
+  v("style", s.style), v("layers", s.layers), v("width", s.width), v("heads", s.heads), v("kv_heads", s.kv_heads);
+  v("mlp_width", s.mlp_width), v("experts", s.experts), v("experts_per_token", s.experts_per_token);
+  v("sub_norms", s.sub_norms);
 }
 
 /// Calls visit(column, member) for the numbers and texts of a row.

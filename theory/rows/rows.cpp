@@ -77,6 +77,24 @@ void append(std::vector<Row>& rows, const RunReader& run) {
   run.append(rows, [](Row&, const Place&) {});
 }
 
+/// An integer attribute of a group; `otherwise` where an older file lacks it.
+double attribute_or(const Dataset& group, const char* name, double otherwise) {
+  if (!group.attributes().contains(name)) return otherwise;
+  const auto* value = std::get_if<std::int64_t>(&group.attribute(name));
+  return value ? static_cast<double>(*value) : otherwise;
+}
+
+/// Those of every checkpoint where they were measured there: the end of the trunk is among them.
+void append_schemes(Table& table, const RunReader& run) {
+  if (run.group(schema::schemes_along.group))
+    return run.append(table.schemes, layout_of_schemes_along(), [](SchemeRow&, const Place&) {});
+  const Dataset* group = run.group(schema::schemes.group);
+  if (!group) return;
+  const double a_bits = attribute_or(*group, schema::schemes.activation_bits.name, 16),
+               kv_bits = attribute_or(*group, schema::schemes.kv_bits.name, 16);
+  run.append(table.schemes, [&](SchemeRow& row, const Place&) { row.a_bits = a_bits, row.kv_bits = kv_bits; });
+}
+
 }  // namespace
 
 std::string_view name_of(Architecture architecture) {
@@ -109,8 +127,9 @@ void append_run(Table& table, const RunFile& file, const std::string& source) {
   append(table.noise, run);
   append_losses(table, run);
   append_shift(table, run);
-  append(table.schemes, run);
+  append_schemes(table, run);
   append(table.injection, run);
+  append(table.expert_damage, run);
   append(table.cache, run);
   append(table.copies, run);
   append(table.schedules, run);

@@ -17,6 +17,11 @@ struct RunFile;
 
 namespace hone::theory {
 
+/// Bits of one of three values.
+inline constexpr double ternary_bits = 1.584962500721156;
+/// Of the inputs of linears in the recipe of BitNet b1.58.
+inline constexpr double bitnet_activation_bits = 8;
+
 enum class Architecture { transformer, mlp };
 
 /// What a checkpoint is of its trunk.
@@ -68,10 +73,21 @@ struct Subject {
   double train_w_bits = 16;               ///< precision in training up to this checkpoint; 16 = full
   double train_a_bits = 16;
   double train_kv_bits = 16;
-  std::string method;        ///< of training at low precision: qat | lsq | bitnet; empty at full precision
+  std::string method;        ///< of training at low precision: qat | lsq | bitnet | binary; empty at full precision
   double warmup_weight = 0;  ///< of an average: the share of its weight that lies in the warm-up
+  std::string style;         ///< llama | gpt2 | mlp
+  double layers = 0, width = 0, heads = 0, kv_heads = 0, mlp_width = 0;
+  double experts = 0;             ///< MLPs of each layer; 0: one, without router
+  double experts_per_token = 0;   ///< of these that a token reaches
+  std::string sub_norms = "off";  ///< on: norms before wo and w_down
 
   bool is_transformer() const { return architecture == Architecture::transformer; }
+  bool has_experts() const { return experts > 0; }
+  /// Quantizable parameters that one token passes through.
+  /// math    N - layers (experts - experts_per_token) 3 width mlp_width; an expert is a SwiGLU
+  double active_N() const {
+    return has_experts() ? N - layers * (experts - experts_per_token) * 3 * width * mlp_width : N;
+  }
   bool is_full_precision() const { return train_w_bits >= 16 && train_a_bits >= 16 && train_kv_bits >= 16; }
 };
 
@@ -146,14 +162,21 @@ struct ShiftRow : Subject {
   double delta_se = 0;
 };
 
-/// Damage of one scheme of quantization at the end of a trunk.
+/// Damage of one scheme of quantization, at the end of a trunk or at every checkpoint.
 struct SchemeRow : Subject {
   std::string scheme;
-  double P = 0;
+  double P = 0;  ///< width of the ladder; 0: a format
   double delta = 0;
   double delta_se = 0;
   double gradient = 0;   ///< g·e of the real error e
-  double quadratic = 0;  ///< ½ e'He in the scheme's coordinates
+  double quadratic = 0;  ///< ½ e'He in the scheme's coordinates; over draws ½ tr(HΣ)
+  double bits_per_weight = std::numeric_limits<double>::quiet_NaN();  ///< storage; NaN: the file does not say
+  double remainder_se = std::numeric_limits<double>::quiet_NaN();     ///< of delta - gradient; NaN: not recorded
+  double quadratic_other =
+      std::numeric_limits<double>::quiet_NaN();  ///< with H on windows of the training text; NaN: not recorded
+  double a_bits = 16, kv_bits = 16;              ///< of activations and cache beside it
+
+  bool is_of_weights() const { return a_bits >= 16 && kv_bits >= 16; }
 };
 
 /// Damage of noise that second order gives one rise in every part of the spectrum.
@@ -162,6 +185,16 @@ struct InjectionRow : Subject {
   double rise = 0;       ///< absolute second-order rise of each draw
   double energy = 0;     ///< mean squared length
   double predicted = 0;  ///< mean second-order rise with its sign; NaN: the spectrum has no such direction
+  double delta = 0;
+  double delta_se = 0;
+};
+
+/// Damage of one expert's weights rounded to P bits, all others as they are.
+struct ExpertRow : Subject {
+  double P = 0;
+  double layer = 0;
+  double expert = 0;
+  double load = 0;  ///< tokens that reach it over their mean in the layer
   double delta = 0;
   double delta_se = 0;
 };
@@ -218,6 +251,7 @@ struct Table {
   std::vector<ShiftRow> shift{};
   std::vector<SchemeRow> schemes{};
   std::vector<InjectionRow> injection{};
+  std::vector<ExpertRow> expert_damage{};
   std::vector<CacheRow> cache{};
   std::vector<CopyRow> copies{};
   std::vector<ScheduleRow> schedules{};
@@ -227,7 +261,8 @@ struct Table {
 /// Appends the rows of one run. Groups that the run did not measure are skipped; columns and options of later
 /// versions of the schema that it lacks leave the defaults of the row.
 /// expects groups as written by hone: /manifest, /options, /checkpoints, /qat, /ptq, /curvature, /factorial, /noise, /shift,
-///         /schemes, /injection, /decode, /decode_copy, /decode_schedules, /tasks
+///         /schemes, /schemes_along, /injection, /experts, /decode, /decode_copy, /decode_schedules, /tasks; a run with
+///         /schemes_along gives no rows of /schemes
 /// errors  FormatError naming the run, the group and the dataset
 void append_run(Table& table, const RunFile& run, const std::string& source);
 

@@ -100,6 +100,12 @@ void RunReader::read_recipe(Subject& subject, const Dataset& manifest) const {
   subject.train_format = option(f.model_train_format.name, std::string("fp32"));
   subject.rounding = option(f.quantize_rounding.name, std::string("nearest_even"));
   subject.horizon = option(f.model_tokens.name, 0.0);
+  subject.style = option(f.model_kind.name, std::string());
+  subject.layers = option(f.model_layers.name, 0.0), subject.width = option(f.model_width.name, 0.0);
+  subject.heads = option(f.model_heads.name, 0.0), subject.kv_heads = option(f.model_kv_heads.name, 0.0);
+  subject.mlp_width = option(f.model_mlp_width.name, 0.0), subject.experts = option(f.model_experts.name, 0.0);
+  if (subject.has_experts()) subject.experts_per_token = option(f.model_experts_per_token.name, 1.0);
+  subject.sub_norms = option(f.model_sub_norms.name, std::string("off"));
 }
 
 /// The section of the branch that a checkpoint ends: "branch1", or nothing.
@@ -126,6 +132,9 @@ void RunReader::read_branch(Subject& subject) const {
   subject.train_a_bits = option(in_section(f.model_train_activation_bits, section), 16.0);
   subject.train_kv_bits = option(in_section(f.model_train_kv_bits, section), 16.0);
   subject.method = option(in_section(f.model_method, section), std::string());
+  // These two bring their own widths, and their options stay at 16 bits.
+  if (subject.method == "bitnet") subject.train_w_bits = ternary_bits, subject.train_a_bits = bitnet_activation_bits;
+  if (subject.method == "binary") subject.train_w_bits = 1;
 }
 
 /// The share of an average's weight that lies in the warm-up.

@@ -64,7 +64,12 @@ class RunReader {
   /// Appends the rows of a kind in the order of its axes; finish(row, entry) adds what no field says.
   template <class Row, class Finish>
   void append(std::vector<Row>& rows, Finish&& finish) const {
-    const Layout<Row> layout = layout_of<Row>();
+    append(rows, layout_of<Row>(), finish);
+  }
+
+  /// The same from a layout at choice.
+  template <class Row, class Finish>
+  void append(std::vector<Row>& rows, const Layout<Row>& layout, Finish&& finish) const {
     if (!group(layout.group)) return;
     std::vector<Filler<Row>> fillers;
     for (const Entry<Row>& entry : layout.entries)

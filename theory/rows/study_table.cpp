@@ -196,6 +196,15 @@ void add_run_columns(std::vector<TableColumn>& f) {
   f.push_back(text_of("grid", o.quantize_grid));
   f.push_back(text_of("granularity", o.quantize_granularity));
   f.push_back(of_subject("rounding", o.quantize_rounding, &Subject::rounding));
+  f.push_back(of_subject("style", o.model_kind, &Subject::style));
+  f.push_back(of_subject("layers", o.model_layers, &Subject::layers));
+  f.push_back(of_subject("width", o.model_width, &Subject::width));
+  f.push_back(of_subject("heads", o.model_heads, &Subject::heads));
+  f.push_back(of_subject("kv_heads", o.model_kv_heads, &Subject::kv_heads));
+  f.push_back(of_subject("mlp_width", o.model_mlp_width, &Subject::mlp_width));
+  f.push_back(of_subject("experts", o.model_experts, &Subject::experts));
+  f.push_back(of_subject("experts_per_token", o.model_experts_per_token, &Subject::experts_per_token));
+  f.push_back(of_subject("sub_norms", o.model_sub_norms, &Subject::sub_norms));
 }
 
 void add_checkpoint_columns(std::vector<TableColumn>& f) {

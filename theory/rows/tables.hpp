@@ -14,7 +14,7 @@ class CsvTable;
 /// Begins a row of a table with the columns of its subject.
 void add_subject(CsvTable& table, const Subject& subject);
 
-/// The tables as CSV texts by name: damage, curvature, factorial, noise, losses, shift, schemes; those without rows are
+/// The tables as CSV texts by name: damage, curvature, factorial, noise, losses, shift, schemes, injection, experts; those without rows are
 /// left out. Each row begins with the columns of its subject.
 /// ensures  from_tables of these files gives back the same rows, bit for bit
 std::map<std::string, std::string> to_tables(const Table& table);

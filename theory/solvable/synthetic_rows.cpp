@@ -121,7 +121,6 @@ std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& pla
       row.gradient = own * row.predicted * normal(stream_of(grid, draw, rows), k);
       row.delta = row.predicted * std::exp(higher) + row.gradient;
       row.delta_se = planted.relative_se * std::pow(planted.se_per_bit, row.P - 3) * row.predicted;
-      row.predicted_se = planted.relative_se * row.predicted;
       row.mean_step2 = step2(row.P) * std::exp(step_growth * std::log(row.D));
       table.push_back(row);
     }

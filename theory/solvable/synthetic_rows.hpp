@@ -31,14 +31,14 @@ struct PlantedLaw {
   double run_noise = 0.05;       ///< ln units, shared by all rows of a (cell, seed)
   double row_noise = 0.02;       ///< first-order term g'e of each row, relative to its prediction
   double higher_noise = 0.02;    ///< ln units, of each row's damage around its prediction beside g'e
-  double relative_se = 0.02;     ///< standard errors as reported, over the prediction; of the damage at 3 bits
+  double relative_se = 0.02;     ///< standard errors of the damage as reported, over the prediction; at 3 bits
   double se_per_bit = 1;         ///< factor on that of the damage for each bit above 3
   double row_per_bit = 1;        ///< factor on row_noise for each bit above 3
   double trajectory_noise = 0;   ///< ln units, shared by all rows of one (N, seed)
   double drift = 0;              ///< change of that offset per e-fold of tokens
 };
 
-/// Rows of a planted law; the prediction follows the same law without the noise of rows, so that delta rises with it at
+/// Rows of a planted law; the prediction follows the same law without the noise of rows and without error, so that delta rises with it at
 /// slope 1.
 /// math    delta = predicted exp(higher_noise z) + g'e
 std::vector<PtqRow> planted_ptq(const SyntheticGrid& grid, const PlantedLaw& planted);

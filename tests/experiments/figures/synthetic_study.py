@@ -290,6 +290,23 @@ def write_lowered_run(path, size, bits):
     seal(path)
 
 
+def write_experts_run(path, size):
+    """Two layers of four experts: a damage of 1 + 0.5 (load - 1) of the mean of their layer."""
+    tokens = [100.0 * size, 400.0 * size]
+    load = np.tile([0.4, 0.8, 1.2, 1.6], 2)
+    with h5py.File(path, "w") as file:
+        write_attributes(file, size, 1, "transformer", {"model.arm": "experts", "model.experts": 4})
+        write_checkpoints(file, [("trunk", "trunk", d, d) for d in tokens], loss_at(size, tokens))
+        delta = np.outer([1e-3, 2e-3], 1 + 0.5 * (load - 1))
+        write_group(file, "experts", {"checkpoint": 2, "entry": 8}, {
+            "bits": (("entry",), np.full(8, 4)), "layer": (("entry",), np.repeat([0, 1], 4)),
+            "expert": (("entry",), np.tile(np.arange(4), 2)),
+            "load": (("checkpoint", "entry"), np.tile(load, (2, 1))),
+            "delta_nats": (("checkpoint", "entry"), delta),
+            "delta_se_nats": (("checkpoint", "entry"), 0.1 * delta)})
+    seal(path)
+
+
 def write_arms(folder, size):
     """Contrasts of the main arm: a cosine per horizon, and training at low precision."""
     for trunk in (3, 5, 6):
@@ -300,6 +317,7 @@ def write_arms(folder, size):
                   options={"model.arm": "rate", "model.lr": rate, "train.batch": batch})
     for bits in (3, 4, 6, 8):
         write_lowered_run(folder / f"qat{bits}-n{size}-s1.h5", size, bits)
+    write_experts_run(folder / f"experts-n{size}-s1.h5", size)
 
 
 def finding(key, label, estimate, half=None):
@@ -313,7 +331,7 @@ def verdict(name, outcome, key, estimate, half, findings):
     return {"id": name, "question": f"Question {name}, with <tags> & signs?",
             "hypothesis": "the damage grows as a power of the tokens at fixed model size",
             "outcome": outcome, "answer": f"Answer to {name}.", "distance_se": 3.2 if known else None,
-            "p_value": 0.004 if known else None, "p_holm": 0.012 if known else None,
+            "p_value": 0.004 if known else None, "p_holm": 0.012 if known else None, "is_primary": True,
             "prose": f"Prose of {name}: the interval lies above 0.",
             "estimate_key": f"{name.lower()}.{key}", "estimate_label": key, "unit": "1",
             "estimate": estimate, "low": estimate - half if known else None,
@@ -322,7 +340,8 @@ def verdict(name, outcome, key, estimate, half, findings):
             "thresholds": [{"name": "ptq_bits_min", "value": 3, "meaning": "least bits in a fit"},
                            {"name": "ptq_bits_max", "value": 6, "meaning": "most bits in a fit"},
                            {"name": "q6_tolerance", "value": 0.1, "meaning": "largest share"},
-                           {"name": "q6_effects", "value": 1, "meaning": "band in effects"}],
+                           {"name": "q6_effects", "value": 1, "meaning": "band in effects"},
+                           {"name": "q17_tolerance", "value": 0.1, "meaning": "largest gap"}],
             "controls": [{"key": "several_seeds", "label": "several seeds per cell",
                           "was_run": True},
                          {"key": "token_range", "label": "tokens span 1.5 decades",
@@ -373,6 +392,30 @@ def precisions():
                             1 - np.exp(-b / 2.6), 0.04) for b in (3, 4, 6, 8)]
 
 
+def few_bits():
+    """Straight-through training as a law of scale 2 has it, signs with a third less."""
+    found = [finding("q16.scale.qat", "gamma_w", 2.0, 0.1)]
+    for method, bits, factor in (("qat", 3, 1), ("qat", 6, 1), ("bitnet", 1.58, 1), ("binary", 1, 2 / 3)):
+        law = 1 - float(np.exp(-bits / 2))
+        key = f"{method}_{bits:g}".replace(".", "_")
+        found += [finding(f"q16.fraction.{key}", f"N_eff/N {key}", factor * law, 0.03),
+                  finding(f"q16.law.{key}", f"law {key}", law, 0.02)]
+    return found
+
+
+def architectures():
+    return [finding(f"q17.gap.{number}.{arm}", f"gap of {number}, {arm}", gap, 0.03)
+            for arm, gaps in (("gpt2", (0.02, -0.01, 0.05)), ("deep", (0.2, 0.15, 0.0)))
+            for number, gap in zip(("damage", "trace", "ratio"), gaps)]
+
+
+def experts():
+    return [finding("q18.active", "experts over dense", 0.4, 0.1),
+            finding("q18.predicted.active", "predicted", 0.3, 0.1),
+            finding("q18.residual.active", "at equal prediction", 0.1, 0.05),
+            finding("q18.total", "experts over dense", 0.1, 0.1)]
+
+
 def together():
     """Weights and activations multiply, weights and KV leave a fifth more, all three a fifth less."""
     single = {"w3": 0.5, "w4": 0.7, "a3": 0.6, "kv4": 0.8}
@@ -385,6 +428,14 @@ def together():
                   finding(f"q12.product.{cell}", f"product {cell}", product, 0.06),
                   finding(f"q12.interaction.{cell}", f"interaction {cell}", float(np.log(factor)), 0.1)]
     return found
+
+
+def by_scheme():
+    """Findings of Q13 to Q15: gptq loses a third more than second order, one width apart, a rival that loses."""
+    return ([finding("q13.ratio.rtn", "ratio rtn", 1.01, 0.03), finding("q13.ratio.gptq", "ratio gptq", 1.33, 0.05),
+             finding("q13.ratio.gptq.bits_3", "ratio gptq 3", 1.5, 0.05)],
+            [finding("q14.gap.gptq", "gap gptq", -0.2, 0.05)],
+            [finding("q15.rival.mixed_trace", "guided minus mixed-trace", -0.05, 0.02)])
 
 
 def verdicts(with_constants):
@@ -427,6 +478,12 @@ def verdicts(with_constants):
             verdict("Q10", "inconclusive", "exponent", -0.95, 0.3, []),
             verdict("Q11", "refuted", "worst_ratio", 1.03, 0.02, []),
             verdict("Q12", "refuted", "deciding", 0.18, 0.05, together()),
+            verdict("Q13", "refuted", "worst_ratio", 1.33, 0.05, by_scheme()[0]),
+            verdict("Q14", "refuted", "worst_gap", -0.2, 0.05, by_scheme()[1]),
+            verdict("Q15", "supported", "guided", -0.3, 0.04, by_scheme()[2]),
+            verdict("Q16", "refuted", "deciding", -0.4, 0.05, few_bits()),
+            verdict("Q17", "refuted", "deciding", 0.2, 0.03, architectures()),
+            verdict("Q18", "inconclusive", "active", 0.4, 0.1, experts()),
             verdict("Q19", "inconclusive", "exponent", 0.02, 0.1,
                     [finding("q19.exponent.token4", "exponent of the position, token4", 0.02, 0.1)]),
             verdict("Q20", "supported", "gain", 0.2, 0.05,
@@ -448,6 +505,6 @@ def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_
             write_run(folder / "runs" / f"n{size}-s{seed}.h5", size, seed)
         write_arms(folder / "runs", size)
     (folder / "study.toml").write_text('[study]\nname = "synthetic"\n', encoding="utf-8")
-    text = json.dumps({"schema": 3, "verdicts": verdicts(with_constants)}, indent=2)
+    text = json.dumps({"schema": 4, "verdicts": verdicts(with_constants)}, indent=2)
     (folder / "verdict.json").write_text(text, encoding="utf-8")
     return folder

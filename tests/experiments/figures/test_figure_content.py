@@ -38,7 +38,7 @@ class WhatIsDrawn(StudyCase):
         points = growth.sharpness_points(study, "trace")
         _, drawn = growth.draw_growth(ax, points, "trace", growth.law_of_sharpness(study, "trace"))
         self.assertEqual(drawn, "slope")
-        text = json.dumps({"schema": 3, "verdicts": synthetic_study.verdicts(True)})
+        text = json.dumps({"schema": 4, "verdicts": synthetic_study.verdicts(True)})
         (self.folder / "verdict.json").write_text(text, encoding="utf-8")
         study = read_study(self.folder)
         ax = style.plt.figure().add_subplot()

@@ -17,6 +17,7 @@ import per_bit
 import plateau
 import ratio
 import schedules
+import scheme_laws
 import split
 import style
 import training_precision
@@ -213,6 +214,28 @@ class FromVerdicts(StudyCase):
         path.write_text(path.read_text(encoding="utf-8").replace("q12.product", "q12.other"), encoding="utf-8")
         with self.assertRaisesRegex(Absent, "lowered together"):
             joint.joint_figure(read_study(self.folder))
+
+    def test_schemes_stand_at_their_numbers_without_single_widths_and_uniform_bits_among_the_others(self):
+        panels = scheme_laws.panels_of(read_study(self.folder))
+        self.assertEqual([(panel[1], [(name, entry["estimate"]) for name, entry in entries])
+                          for panel, entries in panels],
+                         [("Q13", [("rtn", 1.01), ("gptq", 1.33)]), ("Q14", [("gptq", -0.2)]),
+                          ("Q15", [("mixed_trace", -0.05), ("uniform", -0.3)])])
+        ax = style.plt.figure().add_subplot()
+        panel, entries = panels[0]
+        scheme_laws.draw_panel(ax, panel, entries, {"thresholds": [{"name": "q13_tolerance", "value": 0.1}]})
+        marks = [tuple(line.get_xydata()[0]) for line in ax.lines if line.get_marker() == "o"]
+        self.assertEqual(marks, [(1.01, 0), (1.33, 1)])
+        self.assertEqual([label.get_text() for label in ax.get_yticklabels()], ["rtn", "gptq"])
+
+    def test_a_study_without_schemes_in_its_verdicts_has_no_such_figure(self):
+        path = self.folder / "verdict.json"
+        text = path.read_text(encoding="utf-8")
+        for question in ("13", "14", "15"):
+            text = text.replace(f'"Q{question}"', f'"X{question}"')
+        path.write_text(text, encoding="utf-8")
+        with self.assertRaisesRegex(Absent, "schemes of quantization"):
+            scheme_laws.scheme_laws_figure(read_study(self.folder))
 
 
 if __name__ == "__main__":

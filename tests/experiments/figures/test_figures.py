@@ -129,7 +129,7 @@ class MissingThings(StudyCase):
         self.assertEqual((drawings, set(absent), written), ({}, set(ALL_FIGURES), []))
 
     def test_numbers_that_are_all_missing_raise_absent_in_every_figure(self):
-        (self.folder / "verdict.json").write_text('{"schema": 3, "verdicts": []}', encoding="utf-8")
+        (self.folder / "verdict.json").write_text('{"schema": 4, "verdicts": []}', encoding="utf-8")
 
         def blank(file):
             for group in file.values():
@@ -201,8 +201,8 @@ class HostileFiles(StudyCase):
         for name, content, pattern in (
                 ("verdict.json", None, "is missing; run `hone judge` first"),
                 ("verdict.json", "{", "is no JSON text .*; run `hone judge` again"),
-                ("verdict.json", '{"schema": 1, "verdicts": []}', "no verdict file of schema 3"),
-                ("verdict.json", '{"schema": 3, "verdicts": [{"id": "Q1"}]}', "no field question"),
+                ("verdict.json", '{"schema": 1, "verdicts": []}', "no verdict file of schema 4"),
+                ("verdict.json", '{"schema": 4, "verdicts": [{"id": "Q1"}]}', "no field question"),
                 ("study.toml", None, "is missing"), ("study.toml", "= 1", "is no TOML text"),
                 ("study.toml", "a = 1", "has no study.name")):
             with self.subTest(pattern):

@@ -67,6 +67,16 @@ class Sections(StudyCase):
         self.assertIn("p = 0.004 of the decision, p = 0.012 after Holm", part(page, "Q1"))
         self.assertIn("p &lt; 0.0001 of the decision, p = 0.06", part(page, "Q2"))
         self.assertNotIn("Holm", part(page, "Q5"))  # no estimate
+
+    def test_a_secondary_verdict_says_that_nothing_corrects_it(self):
+        def secondary(verdicts):
+            verdicts[1].update({"is_primary": False, "p_holm": None})
+        page = report.report_html(self.verdict_file(secondary), {}, {})
+        self.assertIn("secondary: the study did not name this question", part(page, "Q2"))
+        self.assertNotIn("secondary", part(page, "Q1"))
+
+    def test_other_numbers_of_a_verdict_are_said_to_be_unadjusted(self):
+        page = report.report_html(self.verdict_file(lambda verdicts: None), {}, {})
         self.assertIn(report_question.UNADJUSTED, part(page, "Q5"))
 
     def test_report_without_verdicts_still_shows_the_runs(self):

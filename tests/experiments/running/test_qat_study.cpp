@@ -153,6 +153,10 @@ TEST_CASE("training_precision: names become quantizers, contradictions are refus
   wrong.train_weight_bits = 16;
   CHECK(precision_of_training(wrong).precision.weight.format == Format::ternary);
   CHECK(precision_of_training(wrong, QuantizeSpec{.scale = "fp16"}).precision.weight.scale == ScaleKind::fp16);
+  wrong.method = "binary";
+  CHECK(precision_of_training(wrong).precision.weight.bits == 1);
+  CHECK(precision_of_training(wrong).precision.weight.grid == Grid::llm_qat);
+  wrong.train_weight_bits = 2, refused(wrong);
   wrong = model, wrong.kind = "mlp", wrong.train_kv_bits = 8, refused(wrong);
   wrong = model, wrong.train_weight_bits = 16, refused(wrong);
   wrong = {}, wrong.ste = "clippd", refused(wrong);

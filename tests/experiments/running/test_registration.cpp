@@ -62,8 +62,13 @@ TEST_CASE("register: what changed after the registration is named") {
                 said.out);
   place.write("out/registration.json", replaced(text, "\"question\": \"Q10\"", "\"question\": \"Q11\""));
   CHECK(mentions(place.says("judge").out, "since then: other rules, 1 runs were made without it"));
+  place.write("out/registration.json", text);
+  place.write("study.toml", replaced(tiny_text(), "[study]\n", "[study]\nquestions = [\"Q3\"]\n"));
+  const Said named = place.says("judge");
+  CHECK_MESSAGE(mentions(named.out, "since then: other questions"), named.out);
+  CHECK(mentions(named.out, "secondary, not corrected"));
   place.write("out/registration.json", "{}");
-  CHECK(mentions(place.says("judge").err, "is no registration of schema 1"));
+  CHECK(mentions(place.says("judge").err, "is no registration of schema 2"));
 }
 
 }  // namespace hone::test

@@ -59,6 +59,11 @@ TEST_CASE("read_study: one line names file, line and fix [bad TOML, unknown keys
                   {"thresholds.q3_tolerence is unknown", "did you mean \"q3_tolerance\"?"}});
   expect_refused(
       {"thresholds no table", "# A few", "thresholds = 3\n# A few", "thresholds = 3", {"write [thresholds]"}});
+  expect_refused({"unknown question",
+                  "title = \"Smallest",
+                  "questions = [\"Q1\", \"Q0\"]\ntitle = \"Smallest",
+                  "",
+                  {"study.questions holds \"Q0\", which is none; known: Q1, Q2"}});
   expect_refused({"list for section", "[noise]", "[[noise]]", "[[noise]]", {"write [noise]"}});
 }
 

@@ -2,10 +2,15 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 
+#include "experiments/study/build.hpp"
+#include "experiments/study/reader.hpp"
+#include "sim/record/schema.hpp"
 #include "tests/experiments/program.hpp"
 #include "tests/support/near.hpp"
+#include "theory/rows/rows.hpp"
 
 TEST_SUITE_BEGIN("experiments");
 
@@ -175,6 +180,124 @@ TEST_CASE(
       CHECK(delta[2 * 12 + c] == run.group("ptq").doubles("delta_nats")[2 * 3]);
   }
   CHECK(all.size() == 12);
+}
+
+TEST_CASE("study: few_bits.toml holds every procedure at its widths, beside sizes in full precision") {
+  const auto runs = plan_runs(experiments::read_study(HONE_SOURCE_DIR "/experiments/studies/few_bits.toml"));
+  std::map<std::string, std::set<std::int64_t>> widths;
+  std::set<std::int64_t> full;
+  for (const RunSpec& run : runs) {
+    const auto precision = training_precision(run.model, run.model, run.quantize);
+    if (precision.is_full()) full.insert(run.model.width);
+    if (!precision.is_full()) widths[run.model.method].insert(run.model.train_weight_bits);
+    CHECK(run.model.arm == "main");
+  }
+  CHECK(full == std::set<std::int64_t>{8, 16, 32, 64});
+  CHECK(widths == std::map<std::string, std::set<std::int64_t>>{
+                      {"qat", {2, 3, 4, 6}}, {"lsq", {3, 4}}, {"bitnet", {16}}, {"binary", {16}}});
+}
+
+TEST_CASE("study: the architectures of architectures.toml, and the dense models of experts.toml, are equally large") {
+  const auto size = [](const RunSpec& run) { return transformer_options(run.model, 256).layout().quantizable_size(); };
+  std::set<std::string> arms;
+  for (const RunSpec& run :
+       plan_runs(experiments::read_study(HONE_SOURCE_DIR "/experiments/studies/architectures.toml"))) {
+    arms.insert(run.model.arm);
+    CHECK_NEAR(double(size(run)), 13312, 0.01, 0);
+  }
+  CHECK(arms == std::set<std::string>{"main", "gpt2", "one_head", "deep"});
+  std::set<std::int64_t> dense, mixed, active;
+  for (const RunSpec& run : plan_runs(experiments::read_study(HONE_SOURCE_DIR "/experiments/studies/experts.toml"))) {
+    (run.model.experts > 0 ? mixed : dense).insert(size(run));
+    theory::Subject s;
+    s.N = double(size(run)), s.layers = double(run.model.layers), s.width = double(run.model.width);
+    s.mlp_width = double(run.model.mlp_width), s.experts = double(run.model.experts);
+    s.experts_per_token = double(run.model.experts_per_token);
+    if (s.has_experts()) active.insert(std::int64_t(s.active_N()));
+  }
+  CHECK(mixed == std::set<std::int64_t>{40960});
+  CHECK(active == std::set<std::int64_t>{13312});
+  CHECK(dense == std::set<std::int64_t>{3328, 13312, 40960});
+}
+
+/// A transformer with two layers of three experts on a synthetic language.
+std::string experts_text(const std::string& more) {
+  return R"([study]
+name = "routed"
+seeds = [1]
+[[data]]
+name = "zipf"
+kind = "markov"
+vocabulary = 32
+[[models]]
+name = "routed"
+data = "zipf"
+layers = 2
+width = 16
+heads = 2
+mlp_width = 16
+experts = 3
+context = 16
+tokens = 8192
+first_tokens = 4096
+checkpoints = 2
+lr = 6e-3
+[models.quantize]
+)" + more +
+         R"(
+[train]
+batch = 16
+warmup_steps = 4
+[measure]
+evaluation_windows = 16
+curvature_windows = 4
+eigenpairs = 1
+eigenpairs_smallest = 0
+lanczos_steps = 8
+slq_steps = 4
+trace_probes = 2
+preconditioned_steps = 0
+[quantize]
+bits = [3, 4]
+)";
+}
+
+TEST_CASE("experts: each is rounded alone, its load is its share of the layer, and rows say what a token passes") {
+  const Workplace place(experts_text("expert_bits = 3"));
+  const Said said = place.says("run", alone);
+  REQUIRE_MESSAGE(said.code == 0, said.err);
+  const RunFile run = place.read(0);
+  constexpr const schema::Experts& f = schema::experts;
+  const Dataset& group = run.group(f.group);
+  CHECK(values_of(group, f.bits) == std::vector<std::int64_t>(6, 3));
+  CHECK(values_of(group, f.layer) == std::vector<std::int64_t>{0, 0, 0, 1, 1, 1});
+  CHECK(values_of(group, f.expert) == std::vector<std::int64_t>{0, 1, 2, 0, 1, 2});
+  const auto &load = values_of(group, f.load), &delta = values_of(group, f.delta_nats);
+  REQUIRE(load.size() == 12);
+  for (size_t first = 0; first < load.size(); first += 3)
+    CHECK_NEAR(load[first] + load[first + 1] + load[first + 2], 3, 1e-12, 0);
+  for (size_t i = 0; i < load.size(); ++i)
+    if (load[i] == 0) CHECK(delta[i] == 0);  // nobody sees an expert that no token reaches
+  theory::Table table;
+  theory::append_run(table, run, "routed");
+  REQUIRE(table.expert_damage.size() == 12);
+  const theory::ExpertRow& row = table.expert_damage[7];
+  CHECK(row.load == load[7]);
+  CHECK(row.delta == delta[7]);
+  CHECK(row.expert == 1);
+  CHECK(row.P == 3);
+  CHECK(row.style == "llama");
+  CHECK(row.N == 2 * (4 * 256 + 3 * 3 * 256));
+  CHECK(row.active_N() == 2 * (4 * 256 + 3 * 256));
+  CHECK(!Workplace(experts_text("")).runs()[0].quantize.expert_bits);
+}
+
+TEST_CASE("experts: bits for the experts of a model without them are refused with the place to set them") {
+  const Workplace place(replaced(experts_text("expert_bits = 3"), "experts = 3\n", ""));
+  const Said said = place.says("plan");
+  CHECK(said.code != 0);
+  CHECK_MESSAGE(said.err.find("quantize.expert_bits = 3") != said.err.npos, said.err);
+  CHECK_MESSAGE(said.err.find("[models.quantize]") != said.err.npos, said.err);
 }
 
 }  // namespace hone::test

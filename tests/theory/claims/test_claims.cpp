@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tests/theory/planted/along_text.hpp"
+#include "tests/theory/planted/scheme_rows.hpp"
 #include "tests/theory/planted/tables.hpp"
 
 using namespace hone;
@@ -70,6 +71,11 @@ Table everything() {
         }
   table.factorial = factorial(0, 0.01).factorial;
   table.noise = noise_rows(1, 1, 0.1).noise;
+  PlantedSchemes schemes;
+  schemes.schemes = {{"rtn", {}}, {"gptq", {.gain = 0.4}}, {"guided", {.gain = 0.4}}, {"mixed-fisher", {.gain = 0.7}}};
+  schemes.schemes["mixed-output"].gain = 0.8;
+  schemes.bits = {2, 3, 4};
+  table.schemes = planted_schemes(schemes).schemes;
   add_cache(table, {});
   add_schedules(table, {});
   add_tasks(table, {});
@@ -90,6 +96,10 @@ const std::set<std::string_view> of_certain_rows{
     "q5.gamma_d.damage.cosine",  // an arm named cosine
     "q6.interaction.w2a2",       // 2 bits in a factorial
     "q6.farthest.wxkv",          // bits of the cache in a factorial
+    "q16.gap",                   // other procedures than straight-through training
+    "q16.further",               // models trained at few bits and quantized further
+    "q16.further.exponent_gap",  //
+    "q18.gap.scale",             // models with experts, trained at few bits
 };
 
 }  // namespace

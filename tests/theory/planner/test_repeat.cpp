@@ -65,12 +65,6 @@ TEST_SUITE("repeat") {
     CHECK(needed(rough(0.5), 2).seeds_needed < few.seeds_needed);
   }
 
-  TEST_CASE("repeated_questions: every question that a study is asked, in its order") {
-    std::vector<std::string> ids;
-    for (const Verdict& v : judge({}, Thresholds{})) ids.push_back(v.id);
-    CHECK(repeated_questions() == ids);
-  }
-
   TEST_CASE("expected_repeats: threads change no bit, and a pilot of one seed is refused") {
     const Table table = planted(noisy);
     const auto one = expected_repeats(table, Thresholds{}, {.campaigns = 4, .questions = {"Q3", "Q9"}, .threads = 1});

@@ -4,7 +4,10 @@
 #include <string>
 
 #include "sim/base/rng.hpp"
+#include "tests/theory/planted/injected.hpp"
 #include "tests/theory/planted/judged.hpp"
+#include "tests/theory/planted/models.hpp"
+#include "tests/theory/planted/scheme_worlds.hpp"
 #include "theory/noise/rounding.hpp"
 
 namespace hone::theory {
@@ -213,6 +216,25 @@ std::vector<World> plateau_worlds() {
            [](std::uint64_t s) { return plateaus(s, -1, 0.5, 1.5); }}};
 }
 
+std::vector<World> injection_worlds() {
+  const auto world = [](const char* name, Outcome wanted, double planted, Injected law) {
+    return World{name, "Q11", judge_injection, wanted, planted, [law](std::uint64_t s) {
+                   Injected own = law;
+                   own.seed = s;
+                   return injected(own);
+                 }};
+  };
+  const double never = 1e9;  // nats at which second order ends
+  return {
+      world("noise costs its predicted rise in every subspace", Outcome::supported, NAN, {.end = never, .noise = 0.03}),
+      world("a third more in the top directions", Outcome::refuted, 1.33,
+            {.offset = std::log(1.33), .end = never, .noise = 0.03}),
+      world("second order ends at 0.003 nats in the top directions", Outcome::refuted, 1 + 0.1 * 0.01 / 0.003,
+            {.end = 0.003, .noise = 0.03}),
+      world("predicted rises, two sizes, one seed, scatter of a half", Outcome::inconclusive, NAN,
+            {.end = never, .noise = 0.5, .seeds = 1})};
+}
+
 std::vector<World> prediction_worlds() {
   return {{"damage is the prediction", "Q3", judge_prediction, Outcome::supported, 1,
            [](std::uint64_t s) { return trunk(grid_of(s), rough_law_of(0.5)); }},
@@ -306,7 +328,7 @@ VerdictTables growth_tables(const WorldOptions& options) { return tables_of({gro
 
 VerdictTables contrast_tables(const WorldOptions& options) {
   return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds(),
-                    text_worlds()},
+                    injection_worlds(), model_worlds(), scheme_worlds(), text_worlds()},
                    options);
 }
 

@@ -121,6 +121,25 @@ TEST_SUITE("questions") {
     CHECK(two[1].outcome == Outcome::supported);
   }
 
+  TEST_CASE("correct_for_questions: secondary verdicts widen no family, and keep the outcome of their rule") {
+    std::vector<Verdict> verdicts{verdict_of("Q1", Outcome::refuted, 0.001), verdict_of("Q2", Outcome::supported, 0.03),
+                                  verdict_of("Q3", Outcome::supported, 0.04)};
+    verdicts[0].is_primary = verdicts[2].is_primary = false;
+    correct_for_questions(verdicts);
+    CHECK(verdicts[1].outcome == Outcome::supported);
+    CHECK(verdicts[1].p_holm == 0.03);
+    CHECK(std::isnan(verdicts[0].p_holm));
+    CHECK(std::isnan(verdicts[2].p_holm));
+    CHECK(verdicts[2].outcome == Outcome::supported);
+    CHECK(verdicts[2].prose == "Numbers.");
+  }
+
+  TEST_CASE("judge: the questions that a study names are primary, all without a name") {
+    for (const Verdict& v : judge({}, Thresholds{}, {"Q3", "Q9"}))
+      CHECK(v.is_primary == (v.id == "Q3" || v.id == "Q9"));
+    for (const Verdict& v : judge({}, Thresholds{})) CHECK(v.is_primary);
+  }
+
   TEST_CASE("judge: the verdicts of a study carry p-values that hold after the correction, unlike those of one judge") {
     Table table = planted({});
     for (const FactorialRow& r : factorial(0.3, 0.01).factorial) table.factorial.push_back(r);

@@ -36,18 +36,18 @@ void as_cosine(PtqRow& r) {
   r.model = fmt::format("cosine {}", r.D);
 }
 
-/// Schemes of given and rotated coordinates: the rotation divides errors, and damages by another factor.
-void add_rotation(Table& table, double damage_factor, double error_factor) {
+/// Schemes of given and other coordinates, which divide errors, and damages by another factor.
+void add_coordinates(Table& table, const std::string& scheme, double damage_factor, double error_factor) {
   for (const PtqRow& p : table.ptq) {
     if (p.D < 3e7 || p.arm != "main") continue;
-    for (const bool is_rotated : {false, true}) {
+    for (const bool is_other : {false, true}) {
       SchemeRow r;
       static_cast<Subject&>(r) = p;
-      r.scheme = is_rotated ? "rotate+rtn" : "rtn";
+      r.scheme = is_other ? scheme : "rtn";
       r.P = p.P;
-      r.delta = p.delta / (is_rotated ? damage_factor : 1);
+      r.delta = p.delta / (is_other ? damage_factor : 1);
       r.delta_se = 0.01 * r.delta;
-      r.quadratic = p.predicted / (is_rotated ? error_factor : 1);
+      r.quadratic = p.predicted / (is_other ? error_factor : 1);
       table.schemes.push_back(r);
     }
   }
@@ -101,6 +101,22 @@ TEST_SUITE("questions") {
     CHECK_NEAR(number(v, "q5.damage.cooled"), 0.3, 1e-9, 0);
     CHECK_NEAR(v.estimate, 1, 0, 1e-9);
     CHECK_NEAR(number(v, "q5.largest_residual"), 0, 0, 1e-9);
+  }
+
+  TEST_CASE("Q5: errors of the traces flatten neither the dose-response nor the slope of the trunk") {
+    Table table = planted({}, {.seeds = 12});
+    add_cooled(table, 0.5, 0.5, 0.02);
+    std::uint64_t draw = 0;
+    for (PtqRow& r : table.ptq) {
+      r.predicted *= std::exp(0.2 * normal(Stream{27, Domain::test}, draw++));
+      r.predicted_se = 0.2 * r.predicted;
+    }
+    const Verdict v = judge_cause(table, Thresholds{});
+    CHECK_NEAR(v.estimate, 1, 0, 0.04);
+    CHECK_NEAR(number(v, "q5.slope"), 1, 0, 0.06);
+    for (PtqRow& r : table.ptq) r.predicted_se = NAN;  // without them the errors count as signal
+    const Verdict blind = judge_cause(table, Thresholds{});
+    CHECK(blind.estimate < v.estimate - 0.02);
   }
 
   TEST_CASE("Q5: damage that follows tokens at fixed prediction is refuted, whatever the cooldown does") {
@@ -180,6 +196,7 @@ TEST_SUITE("questions") {
     add_arm(table, "cosine", 2, 0, [](PtqRow& r) { r.schedule = "cosine", r.horizon = 10 * r.D; });
     add_arm(table, "average", 2, 0, [](PtqRow&) {});
     add_arm(table, "source", 2, 0, [](PtqRow& r) { r.data = "other", r.peak_lr = 1e-3; });
+    add_arm(table, "gpt2", 2, 0, [](PtqRow& r) { r.style = "gpt2", r.peak_lr = 1e-3; });  // Q17 compares these
     const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.n == 0);
     CHECK(v.outcome == Outcome::inconclusive);
@@ -188,13 +205,26 @@ TEST_SUITE("questions") {
 
   TEST_CASE("Q5: a rotation that divides damage and errors alike is supported, one that leaves the damage refuted") {
     Table table = recorded();
-    add_rotation(table, 1.6, 1.6);
+    add_coordinates(table, "rotate+rtn", 1.6, 1.6);
     const Verdict v = judge_cause(table, Thresholds{});
     CHECK(v.outcome == Outcome::supported);
     CHECK(control(v, Control::rotation));
     CHECK_NEAR(number(v, "q5.predicted.rotated"), -std::log(1.6), 1e-6, 0);
     Table ignored = recorded();
-    add_rotation(ignored, 1, 1.6);
+    add_coordinates(ignored, "rotate+rtn", 1, 1.6);
+    CHECK(judge_cause(ignored, Thresholds{}).outcome == Outcome::refuted);
+  }
+
+  TEST_CASE("Q5: rescaled weights at equal function are a contrast of their own") {
+    Table table = recorded();
+    add_coordinates(table, "smooth+rtn", 0.7, 0.7);
+    const Verdict v = judge_cause(table, Thresholds{});
+    CHECK(v.outcome == Outcome::supported);
+    CHECK(control(v, Control::rescaling));
+    CHECK_FALSE(control(v, Control::rotation));
+    CHECK_NEAR(number(v, "q5.predicted.rescaled"), -std::log(0.7), 1e-6, 0);
+    Table ignored = recorded();
+    add_coordinates(ignored, "smooth+rtn", 1, 0.7);
     CHECK(judge_cause(ignored, Thresholds{}).outcome == Outcome::refuted);
   }
 

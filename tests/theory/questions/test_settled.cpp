@@ -41,7 +41,7 @@ TEST_SUITE("questions") {
     for (const double rate : {0.5, 1.0}) {
       Subject s;
       s.D = 1e6, s.schedule = "constant", s.peak_lr = 3e-3, s.lr = rate * s.peak_lr;
-      const Table all{{{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}};
+      const Table all{{{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}, {{s}}};
       const Table kept = settle(all).table;
       const size_t rows = rate < 1 ? 0 : 1;
       CHECK(kept.ptq.size() == rows);
@@ -52,6 +52,7 @@ TEST_SUITE("questions") {
       CHECK(kept.losses.size() == rows);
       CHECK(kept.shift.size() == rows);
       CHECK(kept.schemes.size() == rows);
+      CHECK(kept.expert_damage.size() == rows);
     }
   }
 

@@ -23,7 +23,7 @@ Verdict sample() {
   v.rule = "low > 0 ± 0.1";
   v.thresholds = {{"q1_gamma_d_min", 0, "minimum"}};
   v.outcome = Outcome::refuted;
-  v.p_value = 1e-17, v.p_holm = 0.1 + 0.2;
+  v.p_value = 1e-17, v.p_holm = 0.1 + 0.2, v.is_primary = false;
   v.prose = "Two\nlines.";
   v.controls = {{Control::several_seeds, true}, {Control::one_schedule, false}};
   v.n = 12;
@@ -59,6 +59,7 @@ TEST_SUITE("verdict") {
     CHECK(same(w.low, v.low));
     CHECK(same(w.p_value, v.p_value));
     CHECK(same(w.p_holm, v.p_holm));
+    CHECK(w.is_primary == v.is_primary);
     CHECK(same(w.high, v.high));
     CHECK(same(w.level, v.level));
     REQUIRE(w.thresholds.size() == 1);
@@ -87,7 +88,7 @@ TEST_SUITE("verdict") {
       "FormatError with source") {
     for (const std::string& text :
          {std::string("{"), with("refuted", "rejected"), with("\"prose\"", "\"prosa\""), with("several_seeds", "seeds"),
-          with("\"schema\": 3", "\"schema\": 99"), with("\"n\": 12", "\"n\": \"x\"")}) {
+          with("\"schema\": 4", "\"schema\": 99"), with("\"n\": 12", "\"n\": \"x\"")}) {
       CHECK_THROWS_AS(verdicts_from_json(text, "a.json"), FormatError);
       CHECK_THROWS_WITH(verdicts_from_json(text, "a.json"), doctest::Contains("a.json"));
     }

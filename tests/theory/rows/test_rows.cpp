@@ -269,6 +269,69 @@ TEST_SUITE("table") {
     CHECK(std::isnan(full.losses[0].loss_se));
   }
 
+  TEST_CASE("append_run: ternary and binary training have their own bits, whose options stay at 16") {
+    const auto trained_by = [](const std::string& method) {
+      RunFile run = full_run();
+      Dataset options;
+      options.set_attribute("model.method", method);
+      options.set_attribute("model.train_weight_bits", std::int64_t{16});
+      options.set_attribute("model.train_activation_bits", std::int64_t{16});
+      run.groups["options"] = options;
+      run.groups["checkpoints"].set("variant", variable({"checkpoint"}, {2}, Strings{"qat_trunk", "qat_trunk"}));
+      run.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "trunk"}));
+      run.groups["qat"].set("loss_nats", variable({"checkpoint"}, {2}, Doubles{2.5, 2.4}));
+      Table table;
+      append_run(table, run, "run.h5");
+      return table.losses.at(1);
+    };
+    const LossRow ternary = trained_by("bitnet"), binary = trained_by("binary");
+    CHECK_NEAR(ternary.train_w_bits, std::log2(3.0), 1e-15, 0);
+    CHECK(ternary.train_a_bits == 8);
+    CHECK(binary.train_w_bits == 1);
+    CHECK(binary.train_a_bits == 16);
+    for (const LossRow& r : {ternary, binary}) {
+      CHECK_FALSE(r.is_full_precision());
+      CHECK(r.loss == 2.4);  // at the precision of training, not of the latent weights
+    }
+  }
+
+  TEST_CASE("append_run: what a model is built of comes from its options, and older files leave it open") {
+    RunFile run = full_run();
+    Table old;
+    append_run(old, run, "run.h5");
+    CHECK(old.ptq[0].style.empty());
+    CHECK(old.ptq[0].layers == 0);
+    CHECK_FALSE(old.ptq[0].has_experts());
+    Dataset options;
+    options.set_attribute("model.kind", std::string("gpt2"));
+    options.set_attribute("model.sub_norms", std::string("on"));
+    std::int64_t number = 2;
+    for (const char* name : {"layers", "width", "heads", "kv_heads", "mlp_width", "experts", "experts_per_token"})
+      options.set_attribute(std::string("model.") + name, number++);
+    run.groups["options"] = options;
+    Dataset experts;
+    experts.set("bits", variable({"entry"}, {3}, Ints{4, 4, 4}));
+    experts.set("layer", variable({"entry"}, {3}, Ints{0, 0, 1}));
+    experts.set("expert", variable({"entry"}, {3}, Ints{0, 1, 0}));
+    experts.set("load", variable({"checkpoint", "entry"}, {2, 3}, Doubles{1, 2, 3, 4, 5, 6}));
+    experts.set("delta_nats", variable({"checkpoint", "entry"}, {2, 3}, Doubles{.1, .2, .3, .4, .5, .6}));
+    experts.set("delta_se_nats", variable({"checkpoint", "entry"}, {2, 3}, Doubles{1, 1, 1, 1, 1, 1}));
+    run.groups["experts"] = experts;
+    Table table;
+    append_run(table, run, "run.h5");
+    const PtqRow& r = table.ptq[0];
+    CHECK(r.style == "gpt2");
+    CHECK(r.sub_norms == "on");
+    CHECK(std::vector{r.layers, r.width, r.heads, r.kv_heads, r.mlp_width, r.experts, r.experts_per_token} ==
+          Doubles{2, 3, 4, 5, 6, 7, 8});
+    REQUIRE(table.expert_damage.size() == 6);
+    CHECK(table.expert_damage[4].load == 5);
+    CHECK(table.expert_damage[4].delta == .5);
+    CHECK(table.expert_damage[4].expert == 1);
+    CHECK(table.expert_damage[5].layer == 1);
+    CHECK(table.expert_damage[5].D == 2000);
+  }
+
   TEST_CASE("append_run: shifted windows have rows of their own") {
     RunFile run = full_run();
     Dataset shift;
@@ -307,5 +370,37 @@ TEST_SUITE("table") {
     CHECK(std::isnan(t.schemes[1].gradient));
     run.groups["checkpoints"].set("kind", variable({"checkpoint"}, {2}, Strings{"trunk", "trunk"}));
     CHECK(table_of(run).schemes[1].D == 2000);
+  }
+
+  TEST_CASE("append_run: schemes at every checkpoint stand for those at the end, and precisions beside are read") {
+    RunFile run = full_run();
+    Dataset schemes;
+    schemes.set("scheme", variable({"entry"}, {1}, Strings{"rtn"}));
+    schemes.set("bits", variable({"entry"}, {1}, Ints{3}));
+    schemes.set("delta_nats", variable({"entry"}, {1}, Doubles{.5}));
+    schemes.set_attribute("activation_bits", std::int64_t(4));
+    run.groups["schemes"] = schemes;
+    REQUIRE(table_of(run).schemes.size() == 1);
+    CHECK(table_of(run).schemes[0].a_bits == 4);
+    CHECK(table_of(run).schemes[0].kv_bits == 16);
+    CHECK(!table_of(run).schemes[0].is_of_weights());
+    CHECK(std::isnan(table_of(run).schemes[0].quadratic_other));
+    Dataset along;
+    along.set("scheme", variable({"entry"}, {2}, Strings{"rtn", "rotate+rtn"}));
+    along.set("bits", variable({"entry"}, {2}, Ints{3, 4}));
+    along.set("delta_nats", variable({"checkpoint", "entry"}, {2, 2}, Doubles{.1, .2, .3, .4}));
+    along.set("remainder_se_nats", variable({"checkpoint", "entry"}, {2, 2}, Doubles{1, 2, 3, 4}));
+    along.set("quadratic_other_nats", variable({"checkpoint", "entry"}, {2, 2}, Doubles{5, 6, 7, 8}));
+    run.groups["schemes_along"] = along;
+    const Table t = table_of(run);
+    REQUIRE(t.schemes.size() == 4);
+    CHECK(t.schemes[1].scheme == "rotate+rtn");
+    CHECK(t.schemes[1].P == 4);
+    CHECK(t.schemes[1].D == 1000);
+    CHECK(t.schemes[2].D == 2000);
+    CHECK(t.schemes[2].delta == .3);
+    CHECK(t.schemes[2].remainder_se == 3);
+    CHECK(t.schemes[3].quadratic_other == 8);
+    CHECK(t.schemes[3].is_of_weights());
   }
 }

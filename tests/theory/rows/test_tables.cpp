@@ -7,6 +7,7 @@
 #include "tests/support/messages.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/theory/planted/tables.hpp"
+#include "theory/questions/selection.hpp"
 
 using namespace hone;
 using namespace hone::theory;
@@ -28,6 +29,12 @@ Table every_kind() {
   static_cast<Subject&>(scheme) = table.ptq.front();
   scheme.scheme = "rotate+rtn", scheme.P = 3, scheme.delta = -1e-300;
   table.schemes = {scheme};
+  ExpertRow expert;
+  static_cast<Subject&>(expert) = table.ptq.front();
+  expert.style = "llama", expert.sub_norms = "on", expert.layers = 2, expert.width = 8, expert.heads = 4;
+  expert.kv_heads = 2, expert.mlp_width = 24, expert.experts = 4, expert.experts_per_token = 1;
+  expert.P = 3, expert.layer = 1, expert.expert = 2, expert.load = 0.7, expert.delta = 1e-3;
+  table.expert_damage = {expert};
   table.ptq[0].delta = NAN;
   table.ptq[1].seed = std::int64_t(9007199254740993);  // not a double
   return table;
@@ -39,7 +46,7 @@ TEST_SUITE("rows") {
   TEST_CASE("tables: files give back every row, and the same verdicts byte for byte, packed or not") {
     const Table table = every_kind();
     const auto texts = to_tables(table);
-    CHECK(texts.size() == 7);
+    CHECK(texts.size() == 8);
     for (const bool is_packed : {false, true}) {
       const test::TemporaryFolder folder;
       for (const auto& [name, text] : texts)
@@ -49,6 +56,8 @@ TEST_SUITE("rows") {
       CHECK(to_json(judge(read, Thresholds{})) == to_json(judge(table, Thresholds{})));
       CHECK(read.ptq[1].seed == table.ptq[1].seed);
       CHECK(read.shift[0].shifted_data == table.shift[0].shifted_data);
+      CHECK(recipe_of(read.expert_damage[0]) == recipe_of(table.expert_damage[0]));
+      CHECK(read.expert_damage[0].active_N() == table.expert_damage[0].active_N());
     }
   }
 
