@@ -163,7 +163,7 @@ Verdict judge_context(const Table& table, const Thresholds& thresholds) {
   }
   add_finding(v, {"steepest", "largest exponent of the position; above 1 the damage per token is super-linear"},
               steepest);
-  set_estimate(v, evidence.numbers[least_above(evidence, thresholds.q19_exponent_min)]);
+  set_estimate(v, evidence.numbers[least_above(evidence, thresholds.q19_exponent_min + thresholds.q19_equivalence)]);
   decide(v, context_rule(), evidence, thresholds);
   v.prose = fmt::format(
       "The damage per token grows as a power of the position: {}; positions reach {:g} training "

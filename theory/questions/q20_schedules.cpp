@@ -144,7 +144,7 @@ Verdict judge_schedules(const Table& table, const Thresholds& thresholds) {
         thresholds.trajectories_min);
     return v;
   }
-  set_estimate(v, evidence.numbers[least_above(evidence, thresholds.q20_gain_min)]);
+  set_estimate(v, evidence.numbers[least_above(evidence, thresholds.q20_gain_min + thresholds.q20_equivalence)]);
   decide(v, schedules_rule(), evidence, thresholds);
   v.prose = fmt::format("Of the damage of uniform bits, bits that fall along the text save {}.", words);
   return v;

@@ -119,7 +119,7 @@ Verdict judge_tasks(const Table& table, const Thresholds& thresholds) {
         thresholds.q21_accuracy_min, thresholds.trajectories_min);
     return v;
   }
-  set_estimate(v, evidence.numbers[least_above(evidence, thresholds.q21_shortfall_min)]);
+  set_estimate(v, evidence.numbers[least_above(evidence, thresholds.q21_shortfall_min + thresholds.q21_equivalence)]);
   decide(v, tasks_rule(), evidence, thresholds);
   v.prose = fmt::format("Beyond what the loss says, quantization costs the accuracy {}.", words);
   return v;

@@ -13,8 +13,8 @@ namespace hone::theory {
 ///         of equal loss that was trained less would have got right. Mean over checkpoints and bits
 /// expects bits within ptq_bits_min ... ptq_bits_max and an accuracy before quantization of at least q21_accuracy_min; a
 ///         loss beyond that of the first checkpoint has no peer and is counted as dropped
-/// ensures supported when the shortfall of every task lies above q21_shortfall_min, refuted when that of one does not
-///         (Bonferroni); inconclusive otherwise
+/// ensures supported when the shortfall of every task lies above q21_shortfall_min + q21_equivalence, refuted when that of
+///         one lies below that (Bonferroni); inconclusive otherwise
 Verdict judge_tasks(const Table& table, const Thresholds& thresholds);
 
 }  // namespace hone::theory

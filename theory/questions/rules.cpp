@@ -95,36 +95,31 @@ Rule<BandEvidence> band_rule(std::string name, std::string sentence, std::string
           p_in_band<centre, tolerance, least>};
 }
 
-/// The number lies below the minimum, or holds it and lies within the band around it.
+/// What numbers must exceed: the end of the band around the minimum that counts as none.
 template <double T::*minimum, double T::*equivalence>
-bool is_not_above(const Interval& i, const T& t) {
-  const double least = t.*minimum, band = t.*equivalence;
-  return i.high < least || (i.low <= least && is_inside(i, least - band, least + band));
+double bar_of(const T& t) {
+  return t.*minimum + t.*equivalence;
 }
 
-/// Supported: every number above the minimum. Refuted: one number that is not above it.
+/// Supported: every number above the bar. Refuted: one number below it.
 template <double T::*minimum, double T::*equivalence>
 Outcome decide_all_above(const BandEvidence& e, const T& t) {
+  const double bar = bar_of<minimum, equivalence>(t);
   const auto& all = e.numbers;
-  if (std::any_of(all.begin(), all.end(), [&](const Interval& i) { return is_not_above<minimum, equivalence>(i, t); }))
-    return Outcome::refuted;
-  const bool are_above = std::all_of(all.begin(), all.end(), [&](const Interval& i) { return i.low > t.*minimum; });
+  if (std::any_of(all.begin(), all.end(), [&](const Interval& i) { return i.high < bar; })) return Outcome::refuted;
+  const bool are_above = std::all_of(all.begin(), all.end(), [&](const Interval& i) { return i.low > bar; });
   return are_above && !all.empty() ? Outcome::supported : Outcome::inconclusive;
 }
 
 template <double T::*minimum, double T::*equivalence>
 double p_all_above(const BandEvidence& e, const T& t) {
-  const bool is_supported = decide_all_above<minimum, equivalence>(e, t) == Outcome::supported;
+  const double bar = bar_of<minimum, equivalence>(t);
   std::vector<Statement> each;
-  for (const Interval& i : e.numbers) {
-    const bool is_beside = is_supported || i.high < t.*minimum;
-    each.push_back({i, is_beside ? std::vector{t.*minimum} : around(t.*minimum, t.*equivalence),
-                    is_not_above<minimum, equivalence>(i, t)});
-  }
-  return is_supported ? p_of_all(each) : p_of_any(each);
+  for (const Interval& i : e.numbers) each.push_back({i, {bar}, i.high < bar});
+  return decide_all_above<minimum, equivalence>(e, t) == Outcome::supported ? p_of_all(each) : p_of_any(each);
 }
 
-/// The rule that asks whether all numbers lie above a minimum.
+/// The rule that asks whether all numbers lie above a minimum by more than counts as none.
 template <double T::*minimum, double T::*equivalence>
 Rule<BandEvidence> all_above_rule(std::string name, std::string sentence, std::string supported, std::string refuted,
                                   ThresholdList others) {
@@ -133,9 +128,7 @@ Rule<BandEvidence> all_above_rule(std::string name, std::string sentence, std::s
           std::move(sentence),
           std::move(supported),
           std::move(refuted),
-          [](const T& t) {
-            return std::vector{t.*minimum, t.*minimum + t.*equivalence};
-          },
+          [](const T& t) { return std::vector{bar_of<minimum, equivalence>(t)}; },
           std::move(others),
           decide_all_above<minimum, equivalence>,
           p_all_above<minimum, equivalence>};
@@ -724,9 +717,8 @@ const Rule<BandEvidence>& context_rule() {
       "the damage of a cache grows along the text",
       "the exponent of the position in the damage per token, octaves from q19_position_min on, under each policy of "
       "the "
-      "cache. supported: every interval above q19_exponent_min; refuted: one below it, or holding it inside ± "
-      "q19_equivalence; all intervals hold together at the level (Bonferroni); policies below trajectories_min decide "
-      "nothing; inconclusive otherwise",
+      "cache. supported: every interval above q19_exponent_min + q19_equivalence; refuted: one below it; all intervals "
+      "hold together at the level (Bonferroni); policies below trajectories_min decide nothing; inconclusive otherwise",
       "Yes: under every policy the damage per token grows along the text, and that of the whole text faster than its "
       "length.",
       "No: under some policy the damage per token stays the same or falls along the text.",
@@ -739,8 +731,8 @@ const Rule<BandEvidence>& schedules_rule() {
       "falling bits beat uniform bits",
       "the share of the damage of uniform bits that bits which fall in one step save, at each average. supported: "
       "every "
-      "interval above q20_gain_min; refuted: one below it, or holding it inside ± q20_equivalence; all intervals hold "
-      "together at the level (Bonferroni); averages below trajectories_min decide nothing; inconclusive otherwise",
+      "interval above q20_gain_min + q20_equivalence; refuted: one below it; all intervals hold together at the level "
+      "(Bonferroni); averages below trajectories_min decide nothing; inconclusive otherwise",
       "Yes: at every average, bits that fall along the text cost less than uniform bits.",
       "No: at some average, bits that fall along the text cost as much as uniform bits or more.",
       {&T::ptq_min_snr, &T::trajectories_min});
@@ -752,9 +744,9 @@ const Rule<BandEvidence>& tasks_rule() {
       "accuracy falls faster than the loss says",
       "the accuracy that the trunk had where its loss on the answers was that after quantization, less the accuracy "
       "after "
-      "quantization, by task. supported: every interval above q21_shortfall_min; refuted: one below it, or holding it "
-      "inside ± q21_equivalence; all intervals hold together at the level (Bonferroni); tasks below trajectories_min "
-      "decide nothing; inconclusive otherwise",
+      "it, by task. supported: every interval above q21_shortfall_min + q21_equivalence; refuted: one below it; all "
+      "intervals hold together at the level (Bonferroni); tasks below trajectories_min decide nothing; inconclusive "
+      "otherwise",
       "Yes: in every task quantization costs more accuracy than its rise of the loss says.",
       "No: in some task the accuracy falls as the loss says, or less.",
       {&T::q21_accuracy_min, &T::ptq_bits_min, &T::ptq_bits_max, &T::trajectories_min});

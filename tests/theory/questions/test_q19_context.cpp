@@ -35,7 +35,7 @@ TEST_SUITE("context") {
   }
 
   TEST_CASE("Q19: one policy whose damage is flat or falls refutes, whatever the other does") {
-    const Verdict flat = judged({.token = 0, .kivi = 0.8});
+    const Verdict flat = judged({.token = 0, .kivi = 0.8, .noise = 0.02});
     CHECK(flat.outcome == Outcome::refuted);
     CHECK(flat.estimate == number(flat, "q19.exponent.token3"));
     CHECK(flat.p_value < 0.05);
