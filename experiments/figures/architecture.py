@@ -52,5 +52,6 @@ def architecture_figure(study):
         "Each arm of another architecture, of equal size and training, less the main arm: exponent "
         "of tokens of the damage, the same of the step-weighted trace, and ln of damage over "
         "prediction at equal bits, as verdict Q17 gives them, with intervals that hold together. "
-        "Grey: the band that counts as equal.")
+        "Grey: the band that counts as equal. "
+        f"{style.runs_text(study.drawn_runs('ptq', True))}.")
     return style.Drawing(figure, "Other architectures", caption, ["Q17"])

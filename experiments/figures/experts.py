@@ -68,5 +68,6 @@ def experts_figure(study):
         "bits, seed and training, what curvature predicts of it and what is left, as verdict Q18 "
         "gives them. Dense models are as large as the parameters that a token passes, or as all "
         "parameters." + (" Right: damage of one expert rounded alone against the tokens that reach "
-                         "it, every expert of every checkpoint." if points else ""))
+                         "it, every expert of every checkpoint." if points else "")
+        + f" {style.runs_text(study.drawn_runs('ptq', True))}.")
     return style.Drawing(figure, "Experts against dense models", caption, ["Q18"])

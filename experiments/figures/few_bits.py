@@ -59,5 +59,6 @@ def few_bits_figure(study):
         "whose weights were trained at few bits, as verdict Q16 gives it for each procedure and "
         "width, with intervals. Ternary weights stand at log2(3) bits, signs at 1 bit. Grey: the "
         "law of Kumar et al., fitted to straight-through training from three bits on and drawn "
-        "beyond the rows that it was fitted to.")
+        "beyond the rows that it was fitted to. "
+        f"{style.runs_text(study.drawn_runs('qat', True))} at low precision.")
     return style.Drawing(figure, "Training at few bits against the law of more", caption, ["Q16"])

@@ -24,6 +24,14 @@ def panels_of(study):
     return found
 
 
+def runs_of_schemes(study):
+    """The runs that measured schemes, at the end of a trunk or along it."""
+    try:
+        return study.drawn_runs("schemes_along", True)
+    except Absent:
+        return study.drawn_runs("schemes", True)
+
+
 def draw_panel(ax, panel, entries, verdict):
     _, _, label, centre, threshold, title = panel
     tolerance = next((t["value"] for t in verdict.get("thresholds", []) if t["name"] == threshold), None)
@@ -52,5 +60,6 @@ def scheme_laws_figure(study):
         "Second order: damage less its first-order term over e'He/2 of the scheme's own error e. Growth with tokens: "
         "exponent of D of that damage minus the exponent of rounding to nearest. Mixed bits: damage at guided bits "
         "minus damage at other bits of the same average, over the damage at uniform bits; below 0 guided bits lose "
-        "less. Grey: the band of the rule; for mixed bits, the margin.")
+        "less. Grey: the band of the rule; for mixed bits, the margin. "
+        f"{style.runs_text(runs_of_schemes(study))}.")
     return style.Drawing(figure, "Schemes of quantization against second order", caption, questions)

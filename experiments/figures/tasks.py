@@ -19,7 +19,8 @@ def scores_of(study):
     for row in rows(study, "tasks", ["loss_nats", "accuracy", "delta_nats", "accuracy_delta"],
                     kinds=("trunk",)):
         for place, task in enumerate(row.run.groups["tasks"]["task"]):
-            found[task].append((row, place))
+            if np.isfinite(row.loss_nats[place]) and np.isfinite(row.accuracy[place]):
+                found[task].append((row, place))
     if not found:
         raise Absent("no run was scored on tasks in its text")
     return dict(found)

@@ -1,7 +1,6 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "sim/base/atomic_file.hpp"
 #include "sim/record/schema.hpp"
 #include "tests/experiments/program.hpp"
 
@@ -34,8 +33,7 @@ std::string sentences() {
 
 TEST_CASE("tasks: scores at every checkpoint and width; 16 bits change nothing and 2 bits cost loss") {
   const TemporaryFolder texts;
-  const std::string file = (texts.path() / "fox.txt").string();
-  write_text_atomically(file, sentences());
+  const std::string file = texts.write("fox.txt", sentences()).string();
   const Workplace place(task_text(file, "tasks = [\"copy\", \"brackets\"]\ntask_share = 0.4"));
   const Said said = place.says("run", alone);
   REQUIRE_MESSAGE(said.code == 0, said.err);
@@ -65,8 +63,7 @@ TEST_CASE("tasks: scores at every checkpoint and width; 16 bits change nothing a
 TEST_CASE("tasks: without them there is no group, and what cannot hold them is refused by name") {
   CHECK(!quick().read(0).groups.contains("tasks"));
   const TemporaryFolder texts;
-  const std::string file = (texts.path() / "fox.txt").string();
-  write_text_atomically(file, sentences());
+  const std::string file = texts.write("fox.txt", sentences()).string();
   const auto message = [&](const std::string& text) { return Workplace(text).says("plan").err; };
   CHECK(mentions(message(task_text(file, "tasks = [\"copi\"]")), "did you mean \"copy\""));
   CHECK(mentions(message(task_text(file, "tasks = [\"copy\"]\ntokenizer = \"bpe\"")), "tokenizer = \"bytes\""));

@@ -1,12 +1,15 @@
 // What a model of a study can ask for beside its own fields: grids, tables of its own, branches, other data.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
+#include "experiments/instruments/cost.hpp"
 #include "experiments/study/build.hpp"
 #include "experiments/study/reader.hpp"
+#include "sim/data/text_tasks.hpp"
 #include "sim/record/schema.hpp"
 #include "tests/experiments/program.hpp"
 #include "tests/support/near.hpp"
@@ -180,6 +183,54 @@ TEST_CASE(
       CHECK(delta[2 * 12 + c] == run.group("ptq").doubles("delta_nats")[2 * 3]);
   }
   CHECK(all.size() == 12);
+}
+
+TEST_CASE("study: a branch on preferences is a tuned one, costs more, and is refused where there are no pairs") {
+  const TemporaryFolder texts;
+  const std::string own = texts.write("own.txt", prose(1)).string();
+  const auto with = [&](const std::string& more) {
+    std::string text = replaced(two_corpora(), "shifted_data = \"other\"\n", "");
+    text = replaced(replaced(text, "files = [\"OTHER\"]", "kind = \"markov\""), "OWN", own);
+    return replaced(text, "data = \"other\"\ntokens = 5120\n", "tokens = 5120\n" + more);
+  };
+  const Workplace place(with("dpo_beta = 0.5\n")), cooled(with(""));
+  const double extra = experiments::work_of(place.runs()[0]).updates - experiments::work_of(cooled.runs()[0]).updates;
+  CHECK_NEAR(extra, (10 / 3.0 - 1) * 2 * 10, 1e-12, 0);  // two branches of 10 updates
+  REQUIRE(place.says("run", alone).code == 0);
+  REQUIRE(cooled.says("run", alone).code == 0);
+  const RunFile preferred = place.read(0), other = cooled.read(0);
+  CHECK(preferred.group("checkpoints").strings("kind") == std::vector<std::string>{"trunk", "tuned", "trunk", "tuned"});
+  CHECK(other.group("checkpoints").strings("kind") ==
+        std::vector<std::string>{"trunk", "cooldown", "trunk", "cooldown"});
+  const auto loss = [](const RunFile& run, size_t row) { return run.group("checkpoints").doubles("loss_nats")[row]; };
+  CHECK(loss(preferred, 2) == loss(other, 2));  // the trunk is not touched
+  CHECK(loss(preferred, 3) > loss(other, 3));   // the branch learns something else than the text
+  const auto refusal_of = [](const std::string& text) { return Workplace(text).says("plan").err; };
+  CHECK(mentions(refusal_of(with("dpo_beta = 0.5\ntrain_weight_bits = 4\n")), "training at low precision"));
+  CHECK(mentions(refusal_of(replaced(with("dpo_beta = 0.5\n"), "layers = 1\n", "layers = 1\nexperts = 2\n")),
+                 "balance loss"));
+  CHECK(mentions(refusal_of(replaced(with("dpo_beta = 0.5\n"), "batch = 16\n", "batch = 1\n")), "train.batch = 1"));
+}
+
+TEST_CASE("study: context.toml, tasks.toml and tuned.toml ask for what Q19 to Q22 read, over three seeds") {
+  const auto runs_of = [](const std::string& name) {
+    return plan_runs(experiments::read_study(fmt::format(HONE_SOURCE_DIR "/experiments/studies/{}.toml", name)));
+  };
+  for (const char* name : {"context", "tasks", "tuned"}) CHECK(runs_of(name).size() == 3);
+  const RunSpec context = runs_of("context")[0], tasks = runs_of("tasks")[0], tuned = runs_of("tuned")[0];
+  CHECK(context.decode.length == 16 * context.model.context);
+  CHECK(context.decode.policies.size() == 3);
+  CHECK(std::find(context.decode.average_bits.begin(), context.decode.average_bits.end(), 4) !=
+        context.decode.average_bits.end());
+  CHECK(tasks.data.tasks == text_task_names());
+  CHECK(tasks.model.checkpoints > 5);  // a curve of accuracy over loss
+  CHECK(!tasks.model.shifted_data.empty());
+  std::set<std::string> branches;
+  for (const auto& branch : tuned.branches) {
+    branches.insert(branch.name);
+    CHECK(branch.is_tuning());
+  }
+  CHECK(branches == std::set<std::string>{"tuned_near", "tuned_far", "preferred"});
 }
 
 TEST_CASE("study: few_bits.toml holds every procedure at its widths, beside sizes in full precision") {
