@@ -32,19 +32,19 @@ struct Shape {
   std::string style, sub_norms;
   std::array<double, 7>
       sizes{};  ///< layers, width, heads, heads of keys and values, MLP width, experts, those of a token
-  auto operator<=>(const Shape&) const = default;
+  auto operator<=>(const Shape&) const = default;  // NOLINT(modernize-use-nullptr): its 0 is in the library
 };
 /// What it was trained on and how, at full precision.
 struct Training {
   std::string data, schedule, train_format;
-  std::array<double, 5> numbers{};  ///< peak rate, batch, weight decay, SAM radius, gradient penalty
-  auto operator<=>(const Training&) const = default;
+  std::array<double, 5> numbers{};                    ///< peak rate, batch, weight decay, SAM radius, gradient penalty
+  auto operator<=>(const Training&) const = default;  // NOLINT(modernize-use-nullptr): its 0 is in the library
 };
 /// Everything that a run records of how a model was made but its tokens, its seed and the bits of its training.
 struct Recipe {
   Shape shape;
   Training training;
-  auto operator<=>(const Recipe&) const = default;
+  auto operator<=>(const Recipe&) const = default;  // NOLINT(modernize-use-nullptr): its 0 is in the library
 };
 Recipe recipe_of(const Subject& s);
 

@@ -67,7 +67,13 @@ struct Thresholds {
  private:
   template <class Self, class V>
   static void visit(Self& t, V& v) {
-    constexpr Bounds share{0, 1}, distance{0, 100}, exponent{-10, 10}, bits{1, 16}, count{1, 1e6};
+    visit_common(t, v), visit_of_trunks(t, v), visit_of_models(t, v);
+  }
+
+  /// Of every question.
+  template <class Self, class V>
+  static void visit_common(Self& t, V& v) {
+    constexpr Bounds share{0, 1}, distance{0, 100}, bits{1, 16}, count{1, 1e6};
     v("level", t.level, Bounds{0.01, 0.9999}, "level of every interval");
     v("fit_scatter", t.fit_scatter, distance, "scatter in ln units added in quadrature to every standard error");
     v("ptq_bits_min", t.ptq_bits_min, bits, "least bits per weight that enter a fit");
@@ -87,6 +93,12 @@ struct Thresholds {
       "loss in nats below which a checkpoint is late; 0: after the knee of the trace over tokens");
     v("growth_equivalence", t.growth_equivalence, distance,
       "change of the growth exponent over the tokens that counts as none");
+  }
+
+  /// Q1 to Q12.
+  template <class Self, class V>
+  static void visit_of_trunks(Self& t, V& v) {
+    constexpr Bounds share{0, 1}, distance{0, 100}, exponent{-10, 10}, bits{1, 16};
     v("q1_gamma_d_min", t.q1_gamma_d_min, exponent, "growth exponent of the damage above which it grows");
     v("q1_equivalence", t.q1_equivalence, distance,
       "half-width of the band around q1_gamma_d_min that counts as no growth");
@@ -125,6 +137,12 @@ struct Thresholds {
     v("q12_tolerance", t.q12_tolerance, distance,
       "distance from 0 of ln (N_eff of a joint run over the product of the single sites) that counts as none");
     v("q12_bits_min", t.q12_bits_min, bits, "fewest bits of training of a joint cell that can decide");
+  }
+
+  /// From Q13 on.
+  template <class Self, class V>
+  static void visit_of_models(Self& t, V& v) {
+    constexpr Bounds share{0, 1}, distance{0, 100}, exponent{-10, 10}, bits{1, 16}, count{1, 1e6};
     v("q13_rise", t.q13_rise, distance, "largest e'He/2 in nats at which a scheme of quantization is judged");
     v("q13_tolerance", t.q13_tolerance, distance,
       "distance from 1 of a scheme's damage, less its first-order term, over e'He/2");

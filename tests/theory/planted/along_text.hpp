@@ -35,7 +35,7 @@ inline void add_cache(Table& table, const PlantedCache& p) {
   for (int seed = 1; seed <= p.seeds; ++seed)
     for (const auto& [policy, exponent] : {std::pair{"token3", p.token}, {"kivi2", p.kivi}, {"token16", 0.0}}) {
       const double own = exponent + p.tilt * normal(Stream{p.world * 1000 + 71, Domain::test, 1}, std::uint64_t(seed));
-      const auto damage = [&](double at) {
+      const auto damage = [&, policy = policy](double at) {
         if (std::string(policy) == "token16") return 0.0;
         return 1e-3 * std::pow(at, own) * std::exp(p.noise * normal(Stream{p.world * 1000 + 71, Domain::test}, draw++));
       };
