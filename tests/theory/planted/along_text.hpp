@@ -39,7 +39,8 @@ inline void add_cache(Table& table, const PlantedCache& p) {
         if (std::string(policy) == "token16") return 0.0;
         return 1e-3 * std::pow(at, own) * std::exp(p.noise * normal(Stream{p.world * 1000 + 71, Domain::test}, draw++));
       };
-      for (double first = 0, last = 1; last <= 1024; first = last, last *= 2) {
+      for (int octave = 0; octave <= 10; ++octave) {
+        const double last = std::exp2(octave), first = octave == 0 ? 0 : last / 2;
         CacheRow r;
         static_cast<Subject&>(r) = trunk_of_run(3e4, 1e6, seed);
         r.policy = policy, r.first = first, r.last = last, r.contexts = last / 64;
@@ -48,7 +49,7 @@ inline void add_cache(Table& table, const PlantedCache& p) {
         if (std::string(policy) == "token16") r.delta = r.delta_se = 0;
         table.cache.push_back(r);
       }
-      for (double distance = 16; distance <= 512; distance *= 2) {
+      for (const double distance : {16.0, 32.0, 64.0, 128.0, 256.0, 512.0}) {
         CopyRow r;
         static_cast<Subject&>(r) = trunk_of_run(3e4, 1e6, seed);
         r.policy = policy, r.distance = distance, r.accuracy = 0.9;
