@@ -42,6 +42,10 @@ Interval interval_of(double estimate, const std::vector<double>& values, const I
 
 }  // namespace
 
+Interval exponential(const Interval& of_log) {
+  return {std::exp(of_log.estimate), std::exp(of_log.low), std::exp(of_log.high), of_log.failures};
+}
+
 Interval interval_around(double estimate, double standard_error, double freedom, const IntervalOptions& options) {
   Interval result{estimate, nan, nan, 0, standard_error, freedom, options.family};
   if (!std::isfinite(estimate) || !std::isfinite(standard_error) || !(freedom > 0)) return result;

@@ -50,6 +50,9 @@ struct Interval {
 /// ensures low and high are NaN where a number is not finite or freedom is not positive
 Interval interval_around(double estimate, double standard_error, double freedom, const IntervalOptions& options);
 
+/// exp of an interval of a logarithm, bound by bound. It has no standard error: it is not symmetric.
+Interval exponential(const Interval& of_log);
+
 /// Delete-one-trajectory jackknife with Student's t.
 /// math    estimate on all rows; se² = (G-1)/G Σ_g (estimate_(g) - estimate)² over the G
 ///         trajectories, estimate_(g) without trajectory g; low, high = estimate ± t_{G-1} se.

@@ -139,10 +139,6 @@ void lay_out(IsoLoss& iso, const Evidence& e) {
   for (int j = 0; j < columns; ++j) iso.tokens.push_back(d[0] * std::pow(4 * d[1] / d[0], double(j) / (columns - 1)));
 }
 
-Interval exponential(const Interval& i) {
-  return {std::exp(i.estimate), std::exp(i.low), std::exp(i.high), i.failures};
-}
-
 /// Bits come whole: the ends are rounded to the nearest, within what can be answered.
 Interval whole_bits(const Interval& i) {
   const auto whole = [](double bits) { return std::clamp(std::round(bits), 2.0, IsoLoss::never); };

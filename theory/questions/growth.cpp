@@ -258,10 +258,6 @@ std::vector<Interval> fit_plateau(LawKind kind, const std::vector<Observation>& 
   return jackknife(keys_of(rows), statistic, interval);
 }
 
-Interval exponential(const Interval& log) {
-  return {std::exp(log.estimate), std::exp(log.low), std::exp(log.high), log.failures};
-}
-
 /// Level and place as findings; `part` ends their keys and `words` their labels.
 void add_plateau_fit(Verdict& v, const std::vector<Interval>& found, const std::string& part,
                      const std::string& words) {

@@ -88,9 +88,8 @@ void add_end(Verdict& v, const std::string& space, const std::map<double, Ratios
         return std::vector<double>{weighted_mean(ends, equal, some), slope_within(log_d, ends, equal, group, some)};
       },
       interval_options(thresholds));
-  const Interval& end = found[0];
   add_finding(v, {"end." + space, "predicted rise at which second order ends, " + space, "nats"},
-              Interval{std::exp(end.estimate), std::exp(end.low), std::exp(end.high), end.failures});
+              exponential(found[0]));
   if (std::isfinite(found[1].estimate))
     add_finding(v, {"end_exponent." + space, "exponent of D of that rise, " + space}, found[1]);
 }

@@ -73,10 +73,6 @@ std::vector<TrainedCell> cells_of(const Models& models, const LawWithError& law,
   return all;
 }
 
-Interval exponential(const Interval& i) {
-  return {std::exp(i.estimate), std::exp(i.low), std::exp(i.high), i.failures};
-}
-
 bool holds(const TrainedCell& c, const Thresholds& t) {
   return is_inside(c.interaction, -t.q12_tolerance, t.q12_tolerance);
 }

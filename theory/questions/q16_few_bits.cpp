@@ -100,10 +100,6 @@ double excess_of(const TrainingLaw& law, const LowWeightModel& m, double scale) 
   return m.rise - law.A * std::pow(m.active_N(), -law.alpha) * std::expm1(-law.alpha * share);
 }
 
-Interval exponential(const Interval& i) {
-  return {std::exp(i.estimate), std::exp(i.low), std::exp(i.high), i.failures};
-}
-
 void add_width(Verdict& v, const Trained& t, const Width& w) {
   const auto is_own = [&](const Subject& s) { return s.method == w.method && s.train_w_bits == w.bits; };
   const auto mean = [&](auto number) { return mean_beside_law(t, is_own, number, interval_options(t.thresholds)); };

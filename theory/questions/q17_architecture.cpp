@@ -132,9 +132,6 @@ Exponents ratios_of(const std::vector<PtqRow>& rows, const Thresholds& threshold
     return std::vector<double>{sums[0] / count, sums[1] / count, (sums[0] - sums[1]) / count};
   };
   const auto alone = jackknife(p.keys, statistic, interval_options(thresholds));
-  const auto exponential = [](const Interval& i) {
-    return Interval{std::exp(i.estimate), std::exp(i.low), std::exp(i.high), i.failures};
-  };
   return {exponential(alone[0]), exponential(alone[1]),
           jackknife(p.keys, statistic, simultaneous_options(thresholds, together))[2]};
 }

@@ -153,8 +153,7 @@ void add_scales(Verdict& v, const Table& table, const Thresholds& thresholds) {
   };
   for (const auto& [key, places] : {std::pair{"experts", experts}, std::pair{"dense", dense}}) {
     const Interval log = interval_of_models(*law, models, places, scale, options);
-    add_finding(v, {std::string("scale.") + key, std::string("gamma_w in training, ") + key, "bits"},
-                Interval{std::exp(log.estimate), std::exp(log.low), std::exp(log.high), log.failures});
+    add_finding(v, {std::string("scale.") + key, std::string("gamma_w in training, ") + key, "bits"}, exponential(log));
   }
   const Interval difference =
       interval_of_models(*law, models, places_of(models, [](const Subject&) { return true; }), gap, options);

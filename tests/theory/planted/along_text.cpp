@@ -5,34 +5,29 @@
 namespace hone::theory {
 namespace {
 
-World cache_world(const char* name, Outcome wanted, const PlantedCache& planted) {
-  return {name, "Q19", judge_context, wanted, NAN, [=](std::uint64_t seed) {
-            PlantedCache p = planted;
+/// Campaigns of rows that `add` plants.
+template <class Planted>
+World world_of(const char* name, const char* question, Judge judge, void (*add)(Table&, const Planted&), Outcome wanted,
+               const Planted& planted) {
+  return {name, question, judge, wanted, NAN, [=](std::uint64_t seed) {
+            Planted p = planted;
             p.world = seed;
             Table table;
-            add_cache(table, p);
+            add(table, p);
             return table;
           }};
+}
+
+World cache_world(const char* name, Outcome wanted, const PlantedCache& planted) {
+  return world_of(name, "Q19", judge_context, add_cache, wanted, planted);
 }
 
 World schedule_world(const char* name, Outcome wanted, const PlantedSchedules& planted) {
-  return {name, "Q20", judge_schedules, wanted, NAN, [=](std::uint64_t seed) {
-            PlantedSchedules p = planted;
-            p.world = seed;
-            Table table;
-            add_schedules(table, p);
-            return table;
-          }};
+  return world_of(name, "Q20", judge_schedules, add_schedules, wanted, planted);
 }
 
 World task_world(const char* name, Outcome wanted, const PlantedTasks& planted) {
-  return {name, "Q21", judge_tasks, wanted, NAN, [=](std::uint64_t seed) {
-            PlantedTasks p = planted;
-            p.world = seed;
-            Table table;
-            add_tasks(table, p);
-            return table;
-          }};
+  return world_of(name, "Q21", judge_tasks, add_tasks, wanted, planted);
 }
 
 World tuned_world(const char* name, Outcome wanted, const PlantedTuning& planted) {

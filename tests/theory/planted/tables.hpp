@@ -22,6 +22,13 @@ inline double number(const Verdict& v, const std::string& key) {
   return found->estimate;
 }
 
+/// Whether the interval of a finding that must be there holds a value.
+inline bool is_within(const Verdict& v, const std::string& key, double value) {
+  const Finding* found = find_finding(v, key);
+  REQUIRE_MESSAGE(found != nullptr, key);
+  return found->low <= value && value <= found->high;
+}
+
 inline Table planted(const PlantedLaw& law, const SyntheticGrid& grid = {}) {
   return {planted_ptq(grid, law), planted_sharpness(grid, law), {}, {}};
 }

@@ -44,12 +44,6 @@ double additive(double f_one, double f_two, double alpha) {
   return std::log1p(x * y / (1 + x + y)) / alpha;
 }
 
-bool is_within(const Verdict& v, const std::string& key, double value) {
-  const Finding* found = find_finding(v, key);
-  REQUIRE_MESSAGE(found != nullptr, key);
-  return found->low <= value && value <= found->high;
-}
-
 /// One lowered model with these rises by mask.
 LoweredModel model_of(const Bits& bits, const Sites& sites, const std::vector<double>& rise) {
   LoweredModel m;

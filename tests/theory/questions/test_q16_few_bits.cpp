@@ -2,8 +2,6 @@
 
 #include "tests/support/near.hpp"
 #include "tests/theory/planted/tables.hpp"
-#include "theory/precision/training_law.hpp"
-#include "theory/questions/bit_scale.hpp"
 #include "theory/questions/rules.hpp"
 
 using namespace hone;
@@ -49,23 +47,6 @@ struct World {
 };
 
 Verdict verdict_of(const World& world) { return judge_few_bits(world.table(), Thresholds{}); }
-
-bool is_within(const Verdict& v, const std::string& key, double value) {
-  const Finding* found = find_finding(v, key);
-  REQUIRE_MESSAGE(found != nullptr, key);
-  return found->low <= value && value <= found->high;
-}
-
-const TrainingLaw planted_law{30, 0.35, 60, 0.3, 1.5, {}};
-
-/// A model whose loss is that of a share of its parameters.
-LowWeightModel model_of(double bits, double share) {
-  LowWeightModel m;
-  static_cast<Subject&>(m) = subject_of(1e5, 1e7, 0, "qat_trunk");
-  m.train_w_bits = bits, m.method = "qat";
-  m.rise = planted_loss(1e5, 1e7, share) - planted_loss(1e5, 1e7, 1);
-  return m;
-}
 
 }  // namespace
 
@@ -120,15 +101,6 @@ TEST_SUITE("questions") {
     CHECK(number(v, "q16.residual.binary_1") < -0.5);
   }
 
-  TEST_CASE("Q16: the tolerance is half of what the published offset amounts to at log2(3) bits") {
-    const PartScale kumar = kumar_training_law().parts[0];
-    LowWeightModels models;
-    for (const double bits : {3.0, 4.0, 6.0}) models.push_back(model_of(bits, effective_fraction(kumar, bits)));
-    const double plain = log_share_of_scale(ternary_bits, log_scale_of(planted_law, models, {0, 1, 2}));
-    const double gap = plain - std::log(effective_fraction(kumar, ternary_bits));
-    CHECK_NEAR(Thresholds{}.q16_tolerance, gap / 2, 0, 0.01);
-  }
-
   TEST_CASE("Q16: learned steps of the same scale agree, and those of another scale differ by its ln") {
     const Verdict same = verdict_of({.of_learned = 2});
     CHECK(number(same, "q16.one_scale") == 1);
@@ -142,81 +114,10 @@ TEST_SUITE("questions") {
     CHECK(std::isnan(number(verdict_of({.noise = 0.012, .of_learned = 2}), "q16.one_scale")));
   }
 
-  TEST_CASE("log_scale_of: it inverts the law exactly, and has no value where the models have none") {
-    for (const double gamma : {0.7, 2.0, 5.0}) {
-      LowWeightModels models;
-      for (const double bits : {1.0, 3.0, 8.0}) models.push_back(model_of(bits, share_of(bits, gamma)));
-      CHECK_NEAR(std::exp(log_scale_of(planted_law, models, {0, 1, 2})), gamma, 1e-6, 0);
-      CHECK_NEAR(log_share(planted_law, models[1]), log_share_of_scale(3, std::log(gamma)), 1e-9, 0);
-    }
-    CHECK(std::isnan(log_scale_of(planted_law, {model_of(3, 1)}, {0})));  // nothing is lost: no scale is small enough
-    CHECK(std::isnan(log_scale_of(planted_law, {model_of(3, 1)}, {})));
-    LowWeightModel impossible = model_of(3, 0.5);
-    impossible.rise = -10;  // below what any size reaches
-    CHECK(std::isnan(log_scale_of(planted_law, {impossible}, {0})));
-  }
-
-  TEST_CASE("low_weight_models: twins have equal size, tokens, seed and recipe, and what has none is counted") {
-    const Table table = World{}.table();
-    int unpaired = 0;
-    CHECK(low_weight_models(table.losses, unpaired).size() == 6 * 27);
-    CHECK(unpaired == 0);
-    const auto changed = [&](const std::function<void(LossRow&)>& change) {
-      Table other = table;
-      for (LossRow& r : other.losses)
-        if (!r.is_full_precision()) change(r);
-      int without = 0;
-      (void)low_weight_models(other.losses, without);
-      return without;
-    };
-    CHECK(changed([](LossRow& r) { r.sub_norms = "on"; }) == 6 * 27);
-    CHECK(changed([](LossRow& r) { r.heads = 8; }) == 6 * 27);
-    CHECK(changed([](LossRow& r) { r.schedule = "two_stage"; }) == 6 * 27);
-    CHECK(changed([](LossRow& r) { r.seed += 100; }) == 6 * 27);
-    Table activations = table;
-    for (LossRow& r : activations.losses)
-      if (r.train_w_bits == 3) r.train_a_bits = 4;
-    CHECK(low_weight_models(activations.losses, unpaired).size() == 5 * 27);  // activations at 4 bits cost too
-    Table experts = table;
+  TEST_CASE("Q16: losses of experts alone say nothing, for they have no law of dense sizes") {
+    Table experts = World{}.table();
     for (LossRow& r : experts.losses)
       r.experts = 4, r.experts_per_token = 1, r.layers = 1, r.width = 8, r.mlp_width = 8;
     CHECK(judge_few_bits(experts, Thresholds{}).prose.find("Nothing can be said") == 0);
-  }
-
-  TEST_CASE(
-      "Q16: the cost of quantizing further is that of the loss at the bits of training, less that of full precision") {
-    // Full precision loses 1e-2 (D/1e6)^0.5 nats at 2 bits and a third of it at 3; models trained at 3 bits half as much at
-    // 2 bits with another exponent, and those trained at 4 bits a tenth more.
-    Table table;
-    const auto at = [&](double d, int seed, double trained, double bits, double cost) {
-      PtqRow r;
-      static_cast<Subject&>(r) = subject_of(1e5, d, seed, trained < 16 ? "qat_trunk" : "trunk");
-      r.run += fmt::format(" {} {}", seed, trained);
-      r.train_w_bits = trained, r.method = trained < 16 ? "qat" : "";
-      LossRow own;
-      static_cast<Subject&>(own) = r;
-      own.loss = 2.1;
-      r.P = bits, r.loss = trained < 16 ? 2.3 : 2.1;  // of the latent weights, which nobody trained to be good
-      r.delta = own.loss + cost - r.loss, r.delta_se = 1e-4;
-      table.ptq.push_back(r);
-      table.losses.push_back(own);
-    };
-    for (const double d : {1e6, 1e7, 1e8})
-      for (int seed = 0; seed < 3; ++seed) {
-        const double two = 1e-2 * std::sqrt(d / 1e6) * (1 + 0.01 * seed);
-        at(d, seed, 16, 2, two), at(d, seed, 16, 3, two / 3);
-        at(d, seed, 3, 2, two / 2 * std::pow(d / 1e6, 0.2)), at(d, seed, 3, 3, 0);
-        at(d, seed, 4, 3, two / 3 + 1e-3);
-      }
-    const Verdict v = judge_few_bits(table, Thresholds{});
-    double change = 0;
-    for (const double d : {1e6, 1e7, 1e8})
-      change += 1e-2 * std::sqrt(d / 1e6) * 1.01 * (std::pow(d / 1e6, 0.2) / 2 - 1) / 3;
-    CHECK_NEAR(number(v, "q16.further.w3_to_w2"), change, 0, 1e-12);
-    CHECK_NEAR(number(v, "q16.further.w4_to_w3"), 1e-3, 0, 1e-12);
-    CHECK_NEAR(number(v, "q16.further"), (change + 1e-3) / 2, 0, 1e-12);
-    CHECK_NEAR(number(v, "q16.further.exponent_gap"), 0.2, 0, 1e-3);  // each row weighs by its relative error
-    CHECK(find_finding(v, "q16.further.w3_to_w3") == nullptr);        // not fewer than those of training
-    CHECK(find_finding(judge_few_bits(World{}.table(), Thresholds{}), "q16.further") == nullptr);
   }
 }

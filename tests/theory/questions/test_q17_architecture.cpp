@@ -50,12 +50,6 @@ struct World {
 
 Verdict verdict_of(const World& world) { return judge_architecture(world.table(), Thresholds{}); }
 
-bool is_within(const Verdict& v, const std::string& key, double value) {
-  const Finding* found = find_finding(v, key);
-  REQUIRE_MESSAGE(found != nullptr, key);
-  return found->low <= value && value <= found->high;
-}
-
 }  // namespace
 
 TEST_SUITE("questions") {
