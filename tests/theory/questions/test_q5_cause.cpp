@@ -119,6 +119,18 @@ TEST_SUITE("questions") {
     CHECK(blind.estimate < v.estimate - 0.02);
   }
 
+  TEST_CASE("Q5: a row whose prediction erred upwards weighs no more in the dose-response than its seeds") {
+    Table table = planted({}, {.seeds = 40});
+    add_cooled(table, 0.5, 0.5, 0.02);
+    std::uint64_t draw = 0;
+    for (PtqRow& r : table.ptq) {
+      r.delta_se = 0.4 * r.predicted;  // far above the scatter, so that it sets the weights
+      r.predicted *= std::exp(0.3 * normal(Stream{28, Domain::test}, draw++));
+      r.predicted_se = 0.3 * r.predicted;
+    }
+    CHECK_NEAR(judge_cause(table, Thresholds{}).estimate, 1, 0, 0.04);
+  }
+
   TEST_CASE("Q5: damage that follows tokens at fixed prediction is refuted, whatever the cooldown does") {
     Table table = planted({});
     for (PtqRow& r : table.ptq) r.delta *= std::pow(r.D / 1e7, 0.3);
