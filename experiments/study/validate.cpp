@@ -9,7 +9,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
 #include "sim/data/text_tasks.hpp"
-#include "theory/questions/judge.hpp"
+#include "theory/questions/verdict.hpp"
 
 namespace hone::experiments {
 namespace {
@@ -282,11 +282,10 @@ void validate(const Study& study) {
   for (std::int64_t seed : study.seeds)
     if (seed < 0) wrong.push_back(fmt::format("study.seeds holds {}; seeds are 0 or above", seed));
   check_seeds(study.seeds, "study.seeds", wrong);
-  const std::vector<std::string> questions = theory::question_ids();
   for (const std::string& id : study.questions)
-    if (std::find(questions.begin(), questions.end(), id) == questions.end())
+    if (const auto& known = theory::question_ids; std::find(known.begin(), known.end(), id) == known.end())
       wrong.push_back(
-          fmt::format("study.questions holds \"{}\", which is none; known: {}", id, fmt::join(questions, ", ")));
+          fmt::format("study.questions holds \"{}\", which is none; known: {}", id, fmt::join(known, ", ")));
   if (study.name.find_first_of("/\\ ") != std::string::npos || study.name.starts_with("."))
     wrong.push_back(
         fmt::format("study.name = \"{}\" holds a blank or slash or starts with a dot; it names a folder, so "

@@ -51,11 +51,11 @@ std::vector<Repeat> expected_repeats(const Table& pilot, const Thresholds& thres
   for (const Question& q : questions()) {
     const auto& wanted = options.questions;
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), q.id) == wanted.end()) continue;
-    if (options.progress) options.progress(q.id);
+    if (options.progress) options.progress(std::string(q.id));
     const Verdict truth = q.judge(settled, thresholds);
     const auto at = [&](int seeds) { return campaigns_of(q, redraw, seeds, thresholds, options); };
     const Campaigns planned = at(options.seeds);
-    Repeat r{q.id, truth.estimate_label, truth.estimate, planned.half_width, planned.shares, 0};
+    Repeat r{std::string(q.id), truth.estimate_label, truth.estimate, planned.half_width, planned.shares, 0};
     // More seeds narrow every interval, so the least number is found by halving.
     int below = planned.shares.decided() >= options.power ? 0 : options.seeds;
     int enough = below == 0 ? options.seeds : options.most + 1;

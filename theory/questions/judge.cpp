@@ -1,33 +1,33 @@
 #include "theory/questions/judge.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "theory/questions/findings.hpp"
 #include "theory/questions/holm.hpp"
 #include "theory/questions/settled.hpp"
 
 namespace hone::theory {
+namespace {
 
-const std::vector<Question>& questions() {
-  static const std::vector<Question> all = {{"Q1", judge_damage_growth}, {"Q2", judge_sharpness_growth},
-                                            {"Q3", judge_prediction},    {"Q4", judge_directions},
-                                            {"Q5", judge_cause},         {"Q6", judge_composition},
-                                            {"Q7", judge_forms},         {"Q8", judge_precision},
-                                            {"Q9", judge_ratio},         {"Q10", judge_plateau},
-                                            {"Q11", judge_injection},    {"Q12", judge_training_composition},
-                                            {"Q13", judge_schemes},      {"Q14", judge_scheme_exponents},
-                                            {"Q15", judge_allocation},   {"Q16", judge_few_bits},
-                                            {"Q17", judge_architecture}, {"Q18", judge_experts},
-                                            {"Q19", judge_context},      {"Q20", judge_schedules},
-                                            {"Q21", judge_tasks},        {"Q22", judge_tuning}};
-  return all;
-}
+constexpr auto table = std::to_array<Question>({{"Q1", judge_damage_growth}, {"Q2", judge_sharpness_growth},
+                                                {"Q3", judge_prediction},    {"Q4", judge_directions},
+                                                {"Q5", judge_cause},         {"Q6", judge_composition},
+                                                {"Q7", judge_forms},         {"Q8", judge_precision},
+                                                {"Q9", judge_ratio},         {"Q10", judge_plateau},
+                                                {"Q11", judge_injection},    {"Q12", judge_training_composition},
+                                                {"Q13", judge_schemes},      {"Q14", judge_scheme_exponents},
+                                                {"Q15", judge_allocation},   {"Q16", judge_few_bits},
+                                                {"Q17", judge_architecture}, {"Q18", judge_experts},
+                                                {"Q19", judge_context},      {"Q20", judge_schedules},
+                                                {"Q21", judge_tasks},        {"Q22", judge_tuning}});
+static_assert(std::equal(table.begin(), table.end(), question_ids.begin(), question_ids.end(),
+                         [](const Question& q, std::string_view id) { return q.id == id; }),
+              "question_ids (verdict.hpp) lists the questions in the order of this table");
 
-std::vector<std::string> question_ids() {
-  std::vector<std::string> ids;
-  for (const Question& q : questions()) ids.emplace_back(q.id);
-  return ids;
-}
+}  // namespace
+
+std::span<const Question> questions() { return table; }
 
 std::vector<Verdict> judge(const Table& all, const Thresholds& thresholds, const std::vector<std::string>& primary) {
   const SettledRows settled = settle(all);

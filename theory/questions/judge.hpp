@@ -2,7 +2,9 @@
 // outcome, accepts missing and broken rows, and lists in its verdict what it dropped and which controls are missing.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "theory/questions/q10_plateau.hpp"
@@ -31,16 +33,15 @@ namespace hone::theory {
 
 /// A question and its judge, which alone keeps its own level.
 struct Question {
-  const char* id;
+  std::string_view id;
   Verdict (*judge)(const Table&, const Thresholds&);
 };
 
 /// All questions in their order.
-const std::vector<Question>& questions();
-std::vector<std::string> question_ids();
+std::span<const Question> questions();
 
 /// All verdicts in order, over the rows past the warm-up, with Holm's correction for the number of the primary ones.
-/// expects ids of questions(); none: all are primary
+/// expects some of question_ids; none: all are primary
 std::vector<Verdict> judge(const Table& table, const Thresholds& thresholds,
                            const std::vector<std::string>& primary = {});
 

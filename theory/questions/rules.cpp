@@ -5,26 +5,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "theory/fits/weighted.hpp"
 #include "theory/questions/holm.hpp"
 
 namespace hone::theory {
 namespace {
 
 using T = Thresholds;
-
-/// Supported inside the band of half-width `tolerance` around `centre`, refuted outside it.
-Outcome decide_band(const Interval& i, double centre, double tolerance) {
-  if (is_inside(i, centre - tolerance, centre + tolerance)) return Outcome::supported;
-  return is_outside(i, centre - tolerance, centre + tolerance) ? Outcome::refuted : Outcome::inconclusive;
-}
-
-double band_margin(double truth, double centre, double tolerance) {
-  return std::abs(tolerance - std::abs(truth - centre));
-}
-
-/// The ends of a band.
-std::vector<double> around(double centre, double tolerance) { return {centre - tolerance, centre + tolerance}; }
 
 constexpr const char* growth_sentence =
     "supported: interval above the minimum, and the exponent of the second half of ln D minus that of the first inside "
@@ -34,105 +20,6 @@ constexpr const char* growth_sentence =
     "exponent falls (interval of the quadratic term below 0); it levels off where such a form wins, or where the local "
     "exponent falls and that between the last two token counts lies within the equivalence band; inconclusive "
     "otherwise";
-
-/// That a number lies on that side of some bounds on which its estimate lies.
-struct Statement {
-  const Interval& interval;
-  std::vector<double> bounds;
-  bool holds = true;  ///< at the level of its interval
-};
-
-/// p-value of all statements together: the largest of them. NaN where one is not known.
-double p_of_all(const std::vector<Statement>& statements) {
-  double p = 0;
-  for (const Statement& s : statements) {
-    const double own = p_beyond(s.interval, s.bounds);
-    if (!(own <= p)) p = own;
-    if (std::isnan(p)) break;
-  }
-  return p;
-}
-
-/// p-value of the clearest statement among those that hold; the intervals of such statements count their family already.
-double p_of_any(const std::vector<Statement>& statements) {
-  double p = NAN;
-  for (const Statement& s : statements)
-    if (const double own = p_beyond(s.interval, s.bounds); s.holds && !(own >= p)) p = own;
-  return p;
-}
-
-/// Supported: at least `least` numbers, all inside centre ± the tolerance. Refuted: one number beyond it.
-template <int centre, double T::*tolerance, std::size_t least>
-Outcome decide_in_band(const BandEvidence& e, const T& t) {
-  const double low = centre - t.*tolerance, high = centre + t.*tolerance;
-  const auto& all = e.numbers;
-  if (std::any_of(all.begin(), all.end(), [&](const Interval& i) { return is_outside(i, low, high); }))
-    return Outcome::refuted;
-  const bool is_in = std::all_of(all.begin(), all.end(), [&](const Interval& i) { return is_inside(i, low, high); });
-  return is_in && all.size() >= least ? Outcome::supported : Outcome::inconclusive;
-}
-
-template <int centre, double T::*tolerance, std::size_t least>
-double p_in_band(const BandEvidence& e, const T& t) {
-  const auto band = around(centre, t.*tolerance);
-  std::vector<Statement> each;
-  for (const Interval& i : e.numbers) each.push_back({i, band, is_outside(i, band[0], band[1])});
-  return decide_in_band<centre, tolerance, least>(e, t) == Outcome::supported ? p_of_all(each) : p_of_any(each);
-}
-
-/// The rule that asks whether all numbers lie in centre ± the tolerance.
-template <int centre, double T::*tolerance, std::size_t least>
-Rule<BandEvidence> band_rule(std::string name, std::string sentence, std::string supported, std::string refuted,
-                             ThresholdList others) {
-  others.insert(others.begin(), tolerance);
-  return {std::move(name),
-          std::move(sentence),
-          std::move(supported),
-          std::move(refuted),
-          [](const T& t) { return around(centre, t.*tolerance); },
-          std::move(others),
-          decide_in_band<centre, tolerance, least>,
-          p_in_band<centre, tolerance, least>};
-}
-
-/// What numbers must exceed: the end of the band around the minimum that counts as none.
-template <double T::*minimum, double T::*equivalence>
-double bar_of(const T& t) {
-  return t.*minimum + t.*equivalence;
-}
-
-/// Supported: every number above the bar. Refuted: one number below it.
-template <double T::*minimum, double T::*equivalence>
-Outcome decide_all_above(const BandEvidence& e, const T& t) {
-  const double bar = bar_of<minimum, equivalence>(t);
-  const auto& all = e.numbers;
-  if (std::any_of(all.begin(), all.end(), [&](const Interval& i) { return i.high < bar; })) return Outcome::refuted;
-  const bool are_above = std::all_of(all.begin(), all.end(), [&](const Interval& i) { return i.low > bar; });
-  return are_above && !all.empty() ? Outcome::supported : Outcome::inconclusive;
-}
-
-template <double T::*minimum, double T::*equivalence>
-double p_all_above(const BandEvidence& e, const T& t) {
-  const double bar = bar_of<minimum, equivalence>(t);
-  std::vector<Statement> each;
-  for (const Interval& i : e.numbers) each.push_back({i, {bar}, i.high < bar});
-  return decide_all_above<minimum, equivalence>(e, t) == Outcome::supported ? p_of_all(each) : p_of_any(each);
-}
-
-/// The rule that asks whether all numbers lie above a minimum by more than counts as none.
-template <double T::*minimum, double T::*equivalence>
-Rule<BandEvidence> all_above_rule(std::string name, std::string sentence, std::string supported, std::string refuted,
-                                  ThresholdList others) {
-  others.insert(others.begin(), {minimum, equivalence});
-  return {std::move(name),
-          std::move(sentence),
-          std::move(supported),
-          std::move(refuted),
-          [](const T& t) { return std::vector{bar_of<minimum, equivalence>(t)}; },
-          std::move(others),
-          decide_all_above<minimum, equivalence>,
-          p_all_above<minimum, equivalence>};
-}
 
 Outcome decide_cause(const CauseEvidence& e, const T& t) {
   const bool departed =
@@ -295,20 +182,6 @@ double p_of_allocation(const AllocationEvidence& e, const T& t) {
   return is_supported ? p_of_all(all) : p_of_any(all);
 }
 
-/// The place of the interval farthest beyond ± its band in standard errors.
-template <class Item, class Read, class Band>
-std::size_t farthest_beyond(const std::vector<Item>& items, Read&& interval_of, Band&& band) {
-  std::size_t first = 0;
-  double most = -INFINITY;
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    const Interval x = interval_of(items[i]);
-    constexpr double no_error = 1e-300;  // of rows without noise: the distance itself then orders them
-    const double beyond = (std::abs(x.estimate) - band(items[i])) / std::max(x.standard_error, no_error);
-    if (beyond > most) most = beyond, first = i;
-  }
-  return first;
-}
-
 Outcome decide_experts(const ExpertsEvidence& e, const T& t) {
   const double most = t.q18_tolerance;
   if (e.active.high < most || e.total.high < most) return Outcome::refuted;
@@ -373,16 +246,6 @@ std::size_t deciding(const CompositionEvidence& e, const T& t) {
 }
 
 bool tells(const JointCellEvidence& c, const T& t) { return is_outside(c.additive, -t.q12_tolerance, t.q12_tolerance); }
-
-std::size_t deciding(const BandEvidence& e, double centre, double tolerance) {
-  return farthest_beyond(
-      e.numbers, [&](Interval i) { return i.estimate -= centre, i; }, [&](const Interval&) { return tolerance; });
-}
-
-std::size_t least_above(const BandEvidence& e, double minimum) {
-  return farthest_beyond(
-      e.numbers, [](Interval i) { return i.estimate = 0, i; }, [&](const Interval& i) { return i.estimate - minimum; });
-}
 
 std::size_t deciding(const TrainingCompositionEvidence& e, const T& t) {
   return farthest_beyond(

@@ -6,40 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "theory/fits/jackknife.hpp"
-#include "theory/questions/thresholds.hpp"
-#include "theory/questions/verdict.hpp"
+#include "theory/questions/rule.hpp"
 
 namespace hone::theory {
-
-/// The answer to a question that a study leaves open.
-inline constexpr const char* undecided = "This study does not decide it.";
-
-/// A rule on evidence of some kind.
-template <class Evidence>
-struct Rule {
-  std::string name;                                    ///< "slope near 1"
-  std::string sentence;                                ///< how the outcome follows, as the verdict prints it
-  std::string supported, refuted;                      ///< the answer to the question in each case
-  std::vector<double> (*bounds)(const Thresholds& t);  ///< of the judged number, at which the outcome changes
-  ThresholdList thresholds;                            ///< those that the rule and the selection of its rows read
-  Outcome (*decide)(const Evidence& evidence, const Thresholds& thresholds) = nullptr;
-  /// Of the decision that the evidence gives, at most 1 - level where it gives one; nullptr: not known.
-  double (*p_value)(const Evidence& evidence, const Thresholds& thresholds) = nullptr;
-
-  Outcome operator()(const Evidence& evidence, const Thresholds& t) const { return decide(evidence, t); }
-  std::string answer(Outcome outcome) const {
-    return outcome == Outcome::supported ? supported : outcome == Outcome::refuted ? refuted : undecided;
-  }
-};
-
-/// A rule on one interval, with what a planner must know of it.
-struct IntervalRule : Rule<Interval> {
-  /// "above 0", "1 ± 0.1"
-  std::string (*bar)(const Thresholds& thresholds) = nullptr;
-  /// Half-width of an interval around `truth` above which the rule cannot decide.
-  double (*margin)(double truth, const Thresholds& thresholds) = nullptr;
-};
 
 /// What the growth of a number over tokens came to.
 struct GrowthEvidence {
@@ -132,17 +101,6 @@ bool drifts(const PrecisionEvidence& evidence, const Thresholds& thresholds);
 bool stands(const PrecisionEvidence& evidence, const Thresholds& thresholds);
 /// The optimum lies between the fewest bits that were trained and 16.
 bool is_within_trained(const PrecisionEvidence& evidence);
-
-/// Numbers that are to lie in one band, all together: ratios around 1, differences around 0.
-struct BandEvidence {
-  std::vector<Interval> numbers;
-};
-/// The place of the number that decides: in standard errors farthest beyond centre ± tolerance, or else least far inside.
-/// expects at least one
-std::size_t deciding(const BandEvidence& evidence, double centre, double tolerance);
-/// The place of the number that lies, in standard errors, least above a minimum or farthest below it.
-/// expects at least one
-std::size_t least_above(const BandEvidence& evidence, double minimum);
 
 /// What the trace on its plateau follows.
 struct PlateauEvidence {

@@ -2,6 +2,7 @@
 // the controls that were and were not run. Figures and reports read verdicts and compute no statistics.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <string>
 #include <string_view>
@@ -11,6 +12,11 @@
 #include "theory/questions/thresholds.hpp"
 
 namespace hone::theory {
+
+/// Names of the questions in the order of judging.
+inline constexpr std::array<std::string_view, 22> question_ids{"Q1",  "Q2",  "Q3",  "Q4",  "Q5",  "Q6",  "Q7",  "Q8",
+                                                               "Q9",  "Q10", "Q11", "Q12", "Q13", "Q14", "Q15", "Q16",
+                                                               "Q17", "Q18", "Q19", "Q20", "Q21", "Q22"};
 
 enum class Outcome { supported, refuted, inconclusive };
 

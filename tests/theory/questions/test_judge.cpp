@@ -365,7 +365,7 @@ TEST_SUITE("questions") {
   TEST_CASE("judge: no rows at all give an inconclusive verdict to every question with a reason") {
     const auto verdicts = judge({}, Thresholds{});
     REQUIRE(verdicts.size() == questions().size());
-    for (std::size_t i = 0; i < verdicts.size(); ++i) CHECK(verdicts[i].id == question_ids()[i]);
+    for (std::size_t i = 0; i < verdicts.size(); ++i) CHECK(verdicts[i].id == question_ids[i]);
     for (const Verdict& v : verdicts) {
       CHECK(v.outcome == Outcome::inconclusive);
       CHECK(v.prose.find("Nothing can be said") != std::string::npos);
