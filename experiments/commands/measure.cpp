@@ -1,6 +1,7 @@
 #include "experiments/commands/measure.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
@@ -76,6 +77,13 @@ RunSpec run_of(const MeasureOptions& options, const ImportedModel& model, const 
 }
 
 std::int64_t machine_memory() { return std::int64_t(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGE_SIZE); }
+
+/// Of this process so far, in bytes.
+std::int64_t peak_memory() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t(usage.ru_maxrss) * 1024;
+}
 
 void state_memory(std::int64_t needed, const MeasureOptions& options) {
   const double limit = options.memory_gib > 0 ? options.memory_gib * gib : double(machine_memory());
@@ -242,7 +250,7 @@ int measure_checkpoint(const MeasureOptions& options) {
                values_of(curvature, schema::curvature.trace_probes).front());
   result.write(file_of(options, run, imported, stream, std::move(rows), instruments.certificates(), threads));
   fs::remove(journal);
-  fmt::print("\nwritten: {}\n", result.path().string());
+  fmt::print("\nmemory: {:.2f} GiB at the peak\nwritten: {}\n", double(peak_memory()) / gib, result.path().string());
   return failed ? 4 : 0;
 }
 
@@ -279,7 +287,8 @@ void add_measure_options(CLI::App& command, MeasureOptions& o) {
   measure.add("--windows", "evaluation_windows", "windows for losses");
   measure.add("--curvature-windows", "curvature_windows", "an even subset of them for Hessian products");
   measure.add("--precision", "precision", "of Hessian products")->check(CLI::IsMember({"float64", "float32"}));
-  measure.add("--eigenpairs", "eigenpairs", "at the upper end");
+  measure.add("--eigenpairs", "eigenpairs",
+              "at the upper end; with --eigenpairs-smallest 0, 0 leaves traces and the density");
   measure.add("--eigenpairs-smallest", "eigenpairs_smallest", "at the lower end");
   measure.add("--lanczos-steps", "lanczos_steps", "columns of the basis before a restart");
   measure.add("--tolerance", "lanczos_tolerance", "of residuals over the norm");

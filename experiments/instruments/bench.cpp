@@ -45,6 +45,7 @@ CurvatureOptions Bench<Model>::curvature_options(std::int64_t share) const {
   CurvatureOptions options;
   options.chunks = {run.train.chunk_rows, threads};
   options.cache_bytes = share > 0 ? (run.measure.cache_mib << 20) / share : 0;
+  options.panel = 1;  // instruments multiply one vector at a time
   return options;
 }
 

@@ -30,23 +30,31 @@ LinearOperator watched(LinearOperator op, double flops, const Bench<Model>& benc
   return op;
 }
 
-/// 1 everywhere, half the variance of the rounding for each bit width, and the indicator of each quantizable matrix.
+/// 1 everywhere, half the variance of the rounding for each bit width, and 1 on each quantizable matrix.
 template <template <class> class Model>
-std::vector<Vector<double>> trace_weights(const Bench<Model>& bench, const std::vector<double>& theta,
+std::vector<DiagonalWeight> trace_weights(const Bench<Model>& bench, const std::vector<double>& theta,
                                           std::vector<std::string>& blocks) {
   const ParamLayout& layout = bench.model.layout();
-  std::vector<Vector<double>> weights = {Vector<double>::Ones(Index(bench.positions.size()))};
-  for (std::int64_t bits : bench.run.quantize.bits)
-    weights.push_back(
-        bench.restricted(rounding_variance(theta.data(), layout, weight_quantizer(bench.run.quantize, int(bits)))) / 2);
+  const Index size = Index(bench.positions.size());
+  std::vector<DiagonalWeight> weights = {{0, size}};
+  for (std::int64_t bits : bench.run.quantize.bits) {
+    const Quantizer quantizer = weight_quantizer(bench.run.quantize, int(bits));
+    weights.push_back({0, size, bench.restricted(rounding_variance(theta.data(), layout, quantizer)) / 2});
+  }
+  Index first = 0;
   for (const ParamBlock& block : layout.blocks()) {
     if (!block.is_quantizable()) continue;
-    std::vector<double> indicator(theta.size(), 0.0);
-    std::fill_n(indicator.begin() + block.offset, block.size(), 1.0);
-    weights.push_back(bench.restricted(indicator));
+    weights.push_back({first, block.size()});
     blocks.push_back(block.name);
+    first += block.size();
   }
   return weights;
+}
+
+FiniteDifferenceOptions differences_for(const std::string& precision) {
+  FiniteDifferenceOptions differences;
+  differences.limit = precision == "float64" ? 1e-8 : 1e-4;
+  return differences;
 }
 
 /// C0c against gradients in double, and η of the products: 0 where they are in double already.
@@ -58,8 +66,7 @@ double check_products(const Bench<Model>& bench, Linearization<Model<S>>& linear
   Vector<double> v(at.size());
   for (Index i = 0; i < v.size(); ++i)
     v[i] = normal({std::uint64_t(bench.run.seed), Domain::probe, self_check_substream}, std::uint64_t(i));
-  FiniteDifferenceOptions differences;
-  differences.limit = std::is_same_v<S, double> ? 1e-8 : 1e-4;
+  const FiniteDifferenceOptions differences = differences_for(bench.run.measure.precision);
   certificates.push_back(finite_difference_check(
       linear.hessian(), gradient_function(wide, bench.source.curvature, bench.curvature_options(0).chunks), at, v,
       differences));
@@ -67,7 +74,8 @@ double check_products(const Bench<Model>& bench, Linearization<Model<S>>& linear
   if (std::is_same_v<S, double>) return 0;
   Linearization<Model<double>> exact(wide, theta.data(), bench.source.curvature, bench.curvature_options(0));
   bench.watch(4 * bench.product_flops(), "checking products", Work::done);
-  return noise_floor(restrict_to(linear.hessian(), bench.positions), restrict_to(exact.hessian(), bench.positions),
+  return noise_floor(restrict_to(linear.quantizable_hessian(), bench.positions),
+                     restrict_to(exact.quantizable_hessian(), bench.positions),
                      bench.restricted(std::vector<double>(v.data(), v.data() + v.size())));
 }
 
@@ -80,21 +88,15 @@ void add_window_spread(const Bench<Model>& bench, const Model<S>& model, const s
   std::vector<double>&traces = found.window_traces, &errors = found.window_errors;
   traces.assign(size_t(parts), std::nan("")), errors = traces;
   if (parts >= 4 && examples >= parts) {
-    std::vector<typename Bench<Model>::Data> data;
-    for (Index w = 0; w < parts; ++w)
-      data.push_back(
-          slice(bench.source.curvature, w * examples / parts, (w + 1) * examples / parts - w * examples / parts));
-    std::vector<std::unique_ptr<Linearization<Model<S>>>> linear;
-    std::vector<LinearOperator> ops;
-    for (const auto& d : data) {
-      linear.push_back(
-          std::make_unique<Linearization<Model<S>>>(model, theta.data(), d, bench.curvature_options(parts)));
-      ops.push_back(watched(restrict_to(linear.back()->hessian(), bench.positions),
-                            bench.product_flops() / double(parts), bench));
-    }
     const TraceOptions probes{window_probes, std::uint64_t(bench.run.seed)};
-    const WindowSpread spread =
-        between_windows(ops, [&](const LinearOperator& op) { return hutchinson_trace(op, probes, &spectrum.pairs); });
+    const WindowSpread spread = between_windows(parts, [&](Index w) {
+      const Index first = w * examples / parts, end = (w + 1) * examples / parts;
+      const auto data = slice(bench.source.curvature, first, end - first);
+      Linearization<Model<S>> linear(model, theta.data(), data, bench.curvature_options(1));
+      const LinearOperator op = watched(restrict_to(linear.quantizable_hessian(), bench.positions),
+                                        bench.product_flops() / double(parts), bench);
+      return hutchinson_trace(op, probes, &spectrum.pairs);
+    });
     for (size_t w = 0; w < spread.windows.size(); ++w)
       traces[w] = spread.windows[w].mean, errors[w] = spread.windows[w].standard_error;
     spectrum.certificates.push_back(certify_windows(spread).front());
@@ -112,15 +114,15 @@ std::string journal_identity(const Bench<Model>& bench, const std::vector<double
                      sha256(gradient.data(), size_t(gradient.size()) * sizeof(double)));
 }
 
+/// All that the products on the whole set of windows give; what they hold is free afterwards.
 template <class S, template <class> class Model>
-Curvature curvature_in(const Bench<Model>& bench, const std::vector<double>& theta,
-                       const std::vector<Vector<double>>& errors) {
-  const Model<S> model(bench.model.options());
+Curvature on_all_windows(const Bench<Model>& bench, const Model<S>& model, const std::vector<double>& theta,
+                         const RoundingErrors& errors) {
   Linearization<Model<S>> linear(model, theta.data(), bench.source.curvature, bench.curvature_options(1));
   Curvature found;
   std::vector<Certificate> checks;
   found.noise_floor = check_products<S>(bench, linear, theta, checks);
-  LinearOperator op = watched(restrict_to(linear.hessian(), bench.positions), bench.product_flops(), bench);
+  LinearOperator op = watched(restrict_to(linear.quantizable_hessian(), bench.positions), bench.product_flops(), bench);
   std::optional<ProductJournal> journal;
   if (!bench.journal.empty()) {
     const std::string identity = journal_identity(bench, theta, linear.gradient());
@@ -128,23 +130,31 @@ Curvature curvature_in(const Bench<Model>& bench, const std::vector<double>& the
       bench.watch(bench.product_flops(), "curvature", Work::taken_over);
     });
   }
-  const auto weights = trace_weights(bench, theta, found.blocks);
   Spectrum& spectrum = found.spectrum;
-  spectrum = measure_spectrum(op, bench.run.measure, std::uint64_t(bench.run.seed), found.noise_floor, weights);
+  spectrum = measure_spectrum(op, bench.run.measure, std::uint64_t(bench.run.seed), found.noise_floor,
+                              trace_weights(bench, theta, found.blocks));
   spectrum.certificates.insert(spectrum.certificates.begin(), checks.begin(), checks.end());
   Vector<double> product;
-  for (const Vector<double>& e : errors) {
+  for (std::int64_t i = 0; i < errors.count; ++i) {
+    const Vector<double> e = errors.at(i);
     op.apply(e, product);
     found.quadratic.push_back(0.5 * e.dot(product));
   }
-  add_window_spread<S>(bench, model, theta, found);
-  const auto predicted = spectrum.traces.begin() + 1,
-             block = predicted + std::ptrdiff_t(bench.run.quantize.bits.size());
-  found.predicted.assign(predicted, block);
-  found.block_traces.assign(block, spectrum.traces.end());
   found.loss_nats = linear.loss_nats();
   found.gradient_norm =
       bench.restricted(std::vector<double>(linear.gradient().data(), linear.gradient().data() + linear.size())).norm();
+  return found;
+}
+
+template <class S, template <class> class Model>
+Curvature curvature_in(const Bench<Model>& bench, const std::vector<double>& theta, const RoundingErrors& errors) {
+  const Model<S> model(bench.model.options());
+  Curvature found = on_all_windows<S>(bench, model, theta, errors);
+  add_window_spread<S>(bench, model, theta, found);
+  const auto predicted = found.spectrum.traces.begin() + 1,
+             block = predicted + std::ptrdiff_t(bench.run.quantize.bits.size());
+  found.predicted.assign(predicted, block);
+  found.block_traces.assign(block, found.spectrum.traces.end());
   return found;
 }
 
@@ -177,8 +187,7 @@ class SpectrumInstrument : public Instrument<Model> {
 }  // namespace
 
 template <template <class> class Model>
-Curvature measure_curvature(const Bench<Model>& bench, const std::vector<double>& theta,
-                            const std::vector<Vector<double>>& errors) {
+Curvature measure_curvature(const Bench<Model>& bench, const std::vector<double>& theta, const RoundingErrors& errors) {
   return bench.run.measure.precision == "float64" ? curvature_in<double>(bench, theta, errors)
                                                   : curvature_in<float>(bench, theta, errors);
 }
@@ -189,20 +198,18 @@ std::int64_t curvature_bytes(const Bench<Model>& bench) {
   const Index examples = Bench<Model>::Float::example_count(bench.source.curvature),
               parameters = bench.model.layout().size();
   const Model<double> wide(bench.model.options());
-  const auto plan = [&](Index count, std::int64_t share) {
-    const CurvatureOptions options = bench.curvature_options(share);
-    return m.precision == "float64" ? plan_memory(wide, count, options).bytes()
-                                    : plan_memory(bench.model, count, options).bytes();
-  };
-  // The check of the products holds partial gradients and a second linearization in double, and frees them.
-  const std::int64_t check =
-      plan_memory(wide, examples, bench.curvature_options(0)).bytes() + 8 * (chunks_per_wave + 4) * parameters;
-  const std::int64_t windows = m.windows > 0 ? m.windows * plan((examples + m.windows - 1) / m.windows, m.windows) : 0;
-  const std::int64_t bits = std::int64_t(bench.run.quantize.bits.size()), rounded = bench.run.quantize.roundings(),
-                     size = std::int64_t(bench.positions.size());
-  const std::int64_t vectors = 8 * size * (bits + rounded + 4 + std::int64_t(bench.model.layout().blocks().size())) +
-                               4 * parameters * (rounded + 2);
-  return plan(examples, 1) + std::max(check, windows + spectrum_bytes(m, Index(size))) + vectors;
+  const CurvatureOptions options = bench.curvature_options(1);
+  const std::int64_t products = m.precision == "float64" ? plan_memory(wide, examples, options).bytes()
+                                                         : plan_memory(bench.model, examples, options).bytes();
+  const std::int64_t checks = plan_memory(wide, examples, bench.curvature_options(0)).bytes() +
+                              finite_difference_bytes(differences_for(m.precision), parameters);
+  const std::int64_t size = std::int64_t(bench.positions.size()), bits = std::int64_t(bench.run.quantize.bits.size());
+  // Probe, product, sample and what is known exactly; the embedded vector and its product.
+  const std::int64_t vectors = 8 * (size * (bits + 5) + 2 * parameters);
+  const std::int64_t estimates = spectrum_bytes(m, Index(size)) + vectors;
+  const std::int64_t slopes = bench.run.quantize.roundings() * 4 * parameters;  // of the damage, after the curvature
+  const std::int64_t always = (8 + 4) * parameters + 2 * 8 * size;  // the parameters, and the places of the quantizable
+  return always + std::max(products + std::max(checks, estimates), slopes + products);
 }
 
 template <template <class> class Model>
@@ -210,9 +217,8 @@ std::unique_ptr<Instrument<Model>> spectrum_instrument() {
   return std::make_unique<SpectrumInstrument<Model>>();
 }
 
-template Curvature measure_curvature(const Bench<Transformer>&, const std::vector<double>&,
-                                     const std::vector<Vector<double>>&);
-template Curvature measure_curvature(const Bench<Mlp>&, const std::vector<double>&, const std::vector<Vector<double>>&);
+template Curvature measure_curvature(const Bench<Transformer>&, const std::vector<double>&, const RoundingErrors&);
+template Curvature measure_curvature(const Bench<Mlp>&, const std::vector<double>&, const RoundingErrors&);
 template std::int64_t curvature_bytes(const Bench<Transformer>&);
 template std::int64_t curvature_bytes(const Bench<Mlp>&);
 template std::unique_ptr<Instrument<Transformer>> spectrum_instrument();

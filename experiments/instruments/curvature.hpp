@@ -2,6 +2,8 @@
 // order of the real rounding errors, and the spread between windows.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,13 +29,18 @@ struct Curvature {
   double gradient_norm = 0;                          ///< of its quantizable part
 };
 
+/// Rounding errors one after another, so that only one of them is in memory.
+struct RoundingErrors {
+  std::int64_t count = 0;
+  std::function<Vector<double>(std::int64_t)> at;  ///< (positions)
+};
+
 /// Hessian products run in float32 or float64 as the study says, sums in float64.
-/// shapes  theta (parameters), each error (positions)
+/// shapes  theta (parameters)
 /// errors  Interrupted from the watch
 /// cost    at most moment_products() Hessian products
 template <template <class> class Model>
-Curvature measure_curvature(const Bench<Model>& bench, const std::vector<double>& theta,
-                            const std::vector<Vector<double>>& errors);
+Curvature measure_curvature(const Bench<Model>& bench, const std::vector<double>& theta, const RoundingErrors& errors);
 
 /// Peak memory of measure_curvature, in bytes.
 template <template <class> class Model>

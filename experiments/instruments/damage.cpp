@@ -20,29 +20,33 @@ namespace {
 /// g·e with the gradient on the evaluation windows, those of the damage: the first order is noise of the windows, which
 /// other windows do not predict.
 template <template <class> class Model>
-std::vector<double> first_order(const Bench<Model>& bench, const std::vector<double>& theta,
-                                const std::vector<Vector<double>>& errors) {
+std::vector<double> first_order(const Specimen<Model>& specimen) {
+  const Bench<Model>& bench = specimen.bench;
   const Model<double> wide(bench.model.options());
   Vector<double> gradient;
   gradient_function(wide, bench.source.evaluation, bench.curvature_options(0).chunks)(
-      ConstVecView<double>(theta.data(), Index(theta.size())), gradient);
+      ConstVecView<double>(specimen.wide.data(), Index(specimen.wide.size())), gradient);
   bench.watch(3 * bench.evaluation_flops(bench.source.evaluation), "gradient", Work::done);
   const Vector<double> part = bench.restricted(std::vector<double>(gradient.data(), gradient.data() + gradient.size()));
   std::vector<double> products;
-  for (const Vector<double>& e : errors) products.push_back(part.dot(e));
+  for (std::int64_t i = 0; i < bench.run.quantize.roundings(); ++i) products.push_back(part.dot(specimen.error(i)));
   return products;
 }
 
 /// The first-order term of each rounding error on each evaluation window.
 template <template <class> class Model>
-std::vector<std::vector<double>> window_slopes(const Bench<Model>& bench, const AlignedVector<float>& theta,
-                                               const std::vector<AlignedVector<float>>& rounded) {
-  std::vector<AlignedVector<float>> errors = rounded;
-  for (AlignedVector<float>& e : errors)
-    for (size_t i = 0; i < e.size(); ++i) e[i] -= theta[i];
-  auto slopes =
-      example_slopes(bench.model, theta.data(), errors, bench.source.evaluation, bench.curvature_options(0).chunks);
-  bench.watch(double(1 + 2 * rounded.size()) * bench.evaluation_flops(bench.source.evaluation), "gradient", Work::done);
+std::vector<std::vector<double>> window_slopes(const Specimen<Model>& specimen) {
+  const Bench<Model>& bench = specimen.bench;
+  const std::int64_t rounded = bench.run.quantize.roundings();
+  std::vector<AlignedVector<float>> errors;
+  for (std::int64_t number = 0; number < rounded; ++number) {
+    errors.push_back(specimen.quantized(number));
+    AlignedVector<float>& e = errors.back();
+    for (size_t i = 0; i < e.size(); ++i) e[i] -= specimen.theta[i];
+  }
+  auto slopes = example_slopes(bench.model, specimen.theta.data(), errors, bench.source.evaluation,
+                               bench.curvature_options(0).chunks);
+  bench.watch(double(1 + 2 * rounded) * bench.evaluation_flops(bench.source.evaluation), "gradient", Work::done);
   return slopes;
 }
 
@@ -65,9 +69,8 @@ class DamageInstrument : public Instrument<Model> {
   }
   void add_rows(Specimen<Model>& specimen, Dataset& group) override {
     const std::vector<std::int64_t>& bits = specimen.bench.run.quantize.bits;
-    const std::vector<AlignedVector<float>>& rounded = specimen.quantized();
-    const std::vector<double> linear = first_order(specimen.bench, specimen.wide, specimen.errors());
-    const auto slopes = window_slopes(specimen.bench, specimen.theta, rounded);
+    const std::vector<double> linear = first_order(specimen);
+    const auto slopes = window_slopes(specimen);
     std::vector<Damage> all;
     for (size_t width = 0; width < bits.size(); ++width) all.push_back(at_width(specimen, width, linear, slopes));
     constexpr const schema::Ptq& f = schema::ptq;
@@ -101,7 +104,7 @@ class DamageInstrument : public Instrument<Model> {
     std::vector<std::vector<double>> losses, remainders;
     std::vector<double> squares;
     for (size_t i = first; i < first + draws; ++i) {
-      const AlignedVector<float>& rounded = specimen.quantized()[i];
+      const AlignedVector<float> rounded = specimen.quantized(std::int64_t(i));
       losses.push_back(bench.losses(rounded.data(), Precision{}));
       remainders.push_back(losses.back());
       for (size_t w = 0; w < slopes[i].size(); ++w) remainders.back()[w] -= slopes[i][w];

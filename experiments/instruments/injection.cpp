@@ -52,7 +52,7 @@ class InjectionInstrument : public Instrument<Model> {
     const Bench<Model>& bench = specimen.bench;
     const Model<S> model(bench.model.options());
     Linearization<Model<S>> linear(model, specimen.wide.data(), bench.source.curvature, bench.curvature_options(1));
-    LinearOperator hessian = restrict_to(linear.hessian(), bench.positions);
+    LinearOperator hessian = restrict_to(linear.quantizable_hessian(), bench.positions);
     hessian.apply = [&bench, inner = std::move(hessian.apply)](const Vector<double>& v, Vector<double>& result) {
       inner(v, result);
       bench.watch(bench.product_flops(), "injection", Work::done);

@@ -22,7 +22,7 @@ class NoiseInstrument : public Instrument<Model> {
   }
   void add_rows(Specimen<Model>& specimen, Dataset& group) override {
     const Curvature& found = specimen.curvature();
-    const Vector<double>& residual = specimen.errors().back();
+    const Vector<double> residual = specimen.residual_error();
     const double residual_quadratic = found.quadratic.back();
     // Noise is measured on the windows of the Hessian, so that only the order of the expansion is tested.
     const std::vector<double> reference =

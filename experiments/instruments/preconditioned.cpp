@@ -50,7 +50,7 @@ class PreconditionedInstrument : public Instrument<Model> {
     for (Index i = 0; i < d.size(); ++i) d[i] = all[bench.positions[size_t(i)]];
     const Model<S> model(bench.model.options());
     Linearization<Model<S>> linear(model, specimen.wide.data(), bench.source.curvature, bench.curvature_options(1));
-    LinearOperator op = scaled(restrict_to(linear.hessian(), bench.positions), d);
+    LinearOperator op = scaled(restrict_to(linear.quantizable_hessian(), bench.positions), d);
     op.apply = [&bench, inner = std::move(op.apply)](const Vector<double>& v, Vector<double>& result) {
       inner(v, result);
       bench.watch(bench.product_flops(), "Adam's sharpness", Work::done);

@@ -148,12 +148,9 @@ std::vector<MeanEstimate> scheme_block_traces(const Transformer<float>& model, c
                                               std::uint64_t seed) {
   const TokenBatch windows = even_subset(calibration, std::min(trace_windows, calibration.sequences));
   Linearization<Transformer<float>> linear(model, theta.data(), windows, options);
-  std::vector<Vector<double>> weights;
-  for (const ParamBlock& block : model.layout().blocks()) {
-    if (!block.is_quantizable()) continue;
-    weights.push_back(Vector<double>::Zero(linear.size()));
-    weights.back().segment(block.offset, block.size()).setOnes();
-  }
+  std::vector<DiagonalWeight> weights;
+  for (const ParamBlock& block : model.layout().blocks())
+    if (block.is_quantizable()) weights.push_back({block.offset, block.size()});
   std::vector<MeanEstimate> traces;
   for (const TraceEstimate& t : weighted_traces(linear.hessian(), weights, {trace_probes, seed}, nullptr))
     traces.push_back(t);

@@ -26,11 +26,10 @@ class ShiftInstrument : public Instrument<Model> {
     };
     const std::vector<double> reference = losses_at(specimen.theta);
     std::vector<double> delta, delta_se;
-    const auto draws = size_t(specimen.bench.run.quantize.draws);
-    const auto& rounded = specimen.quantized();
-    for (size_t first = 0; first < rounded.size(); first += draws) {
+    const std::int64_t draws = specimen.bench.run.quantize.draws, rounded = specimen.bench.run.quantize.roundings();
+    for (std::int64_t first = 0; first < rounded; first += draws) {
       std::vector<std::vector<double>> losses;
-      for (size_t i = first; i < first + draws; ++i) losses.push_back(losses_at(rounded[i]));
+      for (std::int64_t i = first; i < first + draws; ++i) losses.push_back(losses_at(specimen.quantized(i)));
       const MeanEstimate d = change_over_draws(losses, reference);
       delta.push_back(d.mean), delta_se.push_back(d.standard_error);
     }

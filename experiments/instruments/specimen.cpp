@@ -29,30 +29,37 @@ Quantizer Specimen<Model>::draw(std::int64_t bits, std::int64_t number) const {
 }
 
 template <template <class> class Model>
-const std::vector<AlignedVector<float>>& Specimen<Model>::quantized() {
-  if (quantized_.empty())
-    for (std::int64_t bits : bench.run.quantize.bits)
-      for (std::int64_t number = 0; number < bench.run.quantize.draws; ++number)
-        quantized_.push_back(quantize_weights(theta.data(), bench.model.layout(), draw(bits, number)).theta);
-  return quantized_;
+AlignedVector<float> Specimen<Model>::quantized(std::int64_t number) const {
+  const std::int64_t draws = bench.run.quantize.draws, bits = bench.run.quantize.bits[size_t(number / draws)];
+  return quantize_weights(theta.data(), bench.model.layout(), draw(bits, number % draws)).theta;
 }
 
 template <template <class> class Model>
-const std::vector<Vector<double>>& Specimen<Model>::errors() {
-  if (!errors_.empty()) return errors_;
-  const auto add = [&](const auto& rounded) {
-    std::vector<double> error(wide.size());
-    for (size_t i = 0; i < wide.size(); ++i) error[i] = double(rounded[i]) - wide[i];
-    errors_.push_back(bench.restricted(error));
-  };
-  for (const AlignedVector<float>& rounded : quantized()) add(rounded);
-  add(quantize_weights(wide.data(), bench.model.layout(), draw(bench.run.noise.residual_bits, 0)).theta);
-  return errors_;
+template <class S>
+Vector<double> Specimen<Model>::error_of(const AlignedVector<S>& rounded) const {
+  Vector<double> error(Index(bench.positions.size()));
+  for (size_t i = 0; i < bench.positions.size(); ++i) {
+    const auto p = size_t(bench.positions[i]);
+    error[Index(i)] = double(rounded[p]) - wide[p];
+  }
+  return error;
+}
+
+template <template <class> class Model>
+Vector<double> Specimen<Model>::error(std::int64_t number) const {
+  return error_of(quantized(number));
+}
+
+template <template <class> class Model>
+Vector<double> Specimen<Model>::residual_error() const {
+  return error_of(quantize_weights(wide.data(), bench.model.layout(), draw(bench.run.noise.residual_bits, 0)).theta);
 }
 
 template <template <class> class Model>
 const Curvature& Specimen<Model>::curvature() {
-  if (!curvature_) curvature_ = measure_curvature(bench, wide, errors());
+  const std::int64_t rounded = bench.run.quantize.roundings();
+  const auto at = [&](std::int64_t i) { return i < rounded ? error(i) : residual_error(); };
+  if (!curvature_) curvature_ = measure_curvature(bench, wide, {rounded + 1, at});
   return *curvature_;
 }
 

@@ -32,11 +32,16 @@ class Specimen {
 
   /// Whether quantizable parameters and mean loss are finite. The rest below is for finite ones only.
   bool is_finite() const;
-  /// Rounded weights: all draws at the first width of quantize.bits, then those at the next.
-  const std::vector<AlignedVector<float>>& quantized();
-  /// Their rounding errors, and last the one of the first draw at noise.residual_bits.
-  /// shapes  each (positions)
-  const std::vector<Vector<double>>& errors();
+  /// Rounded weights: all draws at the first width of quantize.bits, then those at the next. Rounding costs less than the
+  /// memory of all of them.
+  /// expects  0 ≤ number < quantize.bits × quantize.draws
+  AlignedVector<float> quantized(std::int64_t number) const;
+  /// Its rounding error.
+  /// shapes  (positions)
+  Vector<double> error(std::int64_t number) const;
+  /// That of the first draw at noise.residual_bits.
+  Vector<double> residual_error() const;
+  /// Its `quadratic` ends with that of residual_error().
   const Curvature& curvature();
 
   Bench<Model>& bench;
@@ -47,9 +52,9 @@ class Specimen {
 
  private:
   Quantizer draw(std::int64_t bits, std::int64_t number) const;
+  template <class S>
+  Vector<double> error_of(const AlignedVector<S>& rounded) const;
 
-  std::vector<AlignedVector<float>> quantized_;
-  std::vector<Vector<double>> errors_;
   std::optional<Curvature> curvature_;
 };
 

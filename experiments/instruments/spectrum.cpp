@@ -42,12 +42,12 @@ DensityOptions density_options(const MeasureSpec& spec, std::uint64_t seed) {
 }
 
 Spectrum from_matrix(const LinearOperator& op, const ExtremesOptions& wanted,
-                     const std::vector<Vector<double>>& weights) {
+                     const std::vector<DiagonalWeight>& weights) {
   Spectrum s;
   const DenseSpectrum dense = dense_spectrum(op, {true, op.size, wanted.noise_floor > 0 ? 1e-5 : 1e-12});
   s.pairs = ends_of(dense, op, wanted.count_largest, wanted.count_smallest, wanted.noise_floor);
   s.density = exact_density(dense.values);
-  for (const Vector<double>& w : weights) s.traces.push_back({{w.dot(dense.diagonal), 0, 1}, 0});
+  for (const DiagonalWeight& w : weights) s.traces.push_back({{weighted_sum(w, dense.diagonal), 0, 1}, 0});
   s.second_trace = {{dense.values.sum(), 0, 1}, 0};
   s.norm2 = {{dense.frobenius_norm2, 0, 1}, 0};
   append(s.certificates, dense.certificates);
@@ -70,11 +70,19 @@ Certificate certify_trace(const TraceEstimate& a, const MeanEstimate& b) {
                  relative_to(std::abs(a.mean - b.mean), error), t_quantile(three_sigma, std::max(1, int(degrees))));
 }
 
+/// None where none is wanted: traces and density then stand alone.
+Eigenpairs pairs_of(const LinearOperator& op, const ExtremesOptions& wanted) {
+  if (wanted.count_largest + wanted.count_smallest > 0) return extreme_eigenpairs(op, wanted);
+  Eigenpairs none;
+  none.vectors.resize(op.size, 0);
+  return none;
+}
+
 Spectrum from_products(const LinearOperator& op, const MeasureSpec& spec, const ExtremesOptions& wanted,
-                       const std::vector<Vector<double>>& weights) {
+                       const std::vector<DiagonalWeight>& weights) {
   Spectrum s;
   append(s.certificates, check_operator(op, wanted.seed, wanted.noise_floor));
-  s.pairs = extreme_eigenpairs(op, wanted);
+  s.pairs = pairs_of(op, wanted);
   append(s.certificates, s.pairs.certificates);
   s.density = spectral_density(op, density_options(spec, wanted.seed), &s.pairs);
   append(s.certificates, certify_density(s.density));
@@ -97,7 +105,7 @@ bool worse(const Certificate& a, const Certificate& b) {
 }  // namespace
 
 Spectrum measure_spectrum(const LinearOperator& op, const MeasureSpec& spec, std::uint64_t seed, double noise_floor,
-                          const std::vector<Vector<double>>& weights) {
+                          const std::vector<DiagonalWeight>& weights) {
   const ExtremesOptions wanted = extremes_options(spec, op.size, seed, noise_floor);
   return op.size <= spec.dense_max ? from_matrix(op, wanted, weights) : from_products(op, spec, wanted, weights);
 }
@@ -111,7 +119,8 @@ std::int64_t spectrum_bytes(const MeasureSpec& spec, Index size) {
   if (size <= spec.dense_max) return dense_bytes(size);
   const ExtremesOptions wanted = extremes_options(spec, size, 1, 0);
   const std::int64_t pairs = 8 * size * (wanted.count_largest + wanted.count_smallest);
-  return std::max(extremes_bytes(wanted, size), pairs + density_bytes(density_options(spec, 1), size));
+  const std::int64_t solve = pairs > 0 ? extremes_bytes(wanted, size) : 0;
+  return std::max(solve, pairs + density_bytes(density_options(spec, 1), size));
 }
 
 std::vector<Certificate> worst_of_each_kind(const std::vector<Certificate>& certificates) {

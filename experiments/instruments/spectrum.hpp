@@ -15,7 +15,7 @@ namespace hone::experiments {
 struct Spectrum {
   Eigenpairs pairs;
   SpectralDensity density;
-  std::vector<TraceEstimate> traces;  ///< one per weight vector; the first weight is 1 everywhere
+  std::vector<TraceEstimate> traces;  ///< one per weight; the first is 1 everywhere
   TraceEstimate second_trace;         ///< of an independent estimator
   TraceEstimate norm2;                ///< ‖H‖_F²
   std::vector<Certificate> certificates;
@@ -26,11 +26,11 @@ struct Spectrum {
 };
 
 /// units    noise_floor: relative rounding of the products, 0 for float64
-/// shapes   each weight (op.size), the first all ones
+/// expects  the first weight is 1 everywhere
 /// cost     dense: op.size products; otherwise lanczos_steps (up to 4 times that), completeness_steps,
 ///          slq_probes·slq_steps and trace_probes products
 Spectrum measure_spectrum(const LinearOperator& op, const MeasureSpec& spec, std::uint64_t seed, double noise_floor,
-                          const std::vector<Vector<double>>& weights);
+                          const std::vector<DiagonalWeight>& weights);
 
 /// Most products that measure_spectrum takes without the dense route, for plans and progress.
 double spectrum_products(const MeasureSpec& spec);

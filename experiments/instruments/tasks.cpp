@@ -91,7 +91,7 @@ class TaskInstrument : public Instrument<Model> {
     Columns loss, accuracy, loss_change, accuracy_change;
     const double each = flops(run, specimen.bench.model.layout().size()) /
                         double(run.data.tasks.size() * size_t(1 + run.quantize.roundings()));
-    const auto draws = size_t(run.quantize.draws);
+    const std::int64_t draws = run.quantize.draws, rounded = run.quantize.roundings();
     for (const TextTask task : tasks_of(run.data)) {
       const Sheet sheet = sheet_of(task, std::uint64_t(run.data.source_seed), Index(run.measure.exercises));
       const auto score = [&](const AlignedVector<float>& theta) {
@@ -100,11 +100,10 @@ class TaskInstrument : public Instrument<Model> {
       };
       const Score before = score(specimen.theta);
       loss.add(mean_with_error(before.loss)), accuracy.add(mean_with_error(before.right));
-      const auto& rounded = specimen.quantized();
-      for (size_t first = 0; first < rounded.size(); first += draws) {
+      for (std::int64_t first = 0; first < rounded; first += draws) {
         std::vector<std::vector<double>> losses, rights;
-        for (size_t i = first; i < first + draws; ++i) {
-          Score after = score(rounded[i]);
+        for (std::int64_t i = first; i < first + draws; ++i) {
+          Score after = score(specimen.quantized(i));
           losses.push_back(std::move(after.loss)), rights.push_back(std::move(after.right));
         }
         loss_change.add(change_over_draws(losses, before.loss));

@@ -15,7 +15,9 @@ Vector<double> central_difference(const GradientFunction& gradient, const Vector
   Vector<double> above, below;
   gradient(theta + step * v, above);
   gradient(theta - step * v, below);
-  return (above - below) / (2 * step);
+  above -= below;
+  above /= 2 * step;
+  return above;
 }
 
 /// The entry of Neville's table with the least estimated error; empty when every estimate is NaN.
@@ -23,18 +25,19 @@ Vector<double> extrapolated_difference(const GradientFunction& gradient, const V
                                        const Vector<double>& v, double step, int levels) {
   Vector<double> best;
   double best_error = std::numeric_limits<double>::infinity();
-  std::vector<Vector<double>> previous, row;
+  std::vector<Vector<double>> row;  // of the last level; each entry gives way to the next level's of its order
   for (int level = 0; level < levels; ++level, step /= 2) {
-    row.assign(1, central_difference(gradient, theta, v, step));
+    Vector<double> fine = central_difference(gradient, theta, v, step);
     for (int order = 1; order <= level; ++order) {
-      const Vector<double>& coarse = previous[size_t(order - 1)];
+      Vector<double>& coarse = row[size_t(order - 1)];
       const double power = std::pow(4.0, order);
-      row.push_back((power * row.back() - coarse) / (power - 1));
-      const double error =
-          std::max((row[size_t(order)] - row[size_t(order - 1)]).norm(), (row[size_t(order)] - coarse).norm());
-      if (error < best_error) best_error = error, best = row[size_t(order)];
+      Vector<double> next = (power * fine - coarse) / (power - 1);
+      const double error = std::max((next - fine).norm(), (next - coarse).norm());
+      if (error < best_error) best_error = error, best = next;
+      coarse.swap(fine);
+      fine.swap(next);
     }
-    previous.swap(row);
+    row.push_back(std::move(fine));
   }
   return best;
 }

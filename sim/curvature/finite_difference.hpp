@@ -2,6 +2,7 @@
 // C0c), and the noise floor of float32 products, below which residuals are meaningless.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -30,6 +31,12 @@ struct FiniteDifferenceOptions {
 Certificate finite_difference_check(const LinearOperator& hessian, const GradientFunction& gradient,
                                     const Vector<double>& theta, const Vector<double>& v,
                                     const FiniteDifferenceOptions& options = {});
+
+/// Peak bytes of the check beside those of the operator and the gradient: point, direction and its unit vector, the best
+/// entry, a row of the table, and what the entry under way and its two gradients are made of.
+inline std::int64_t finite_difference_bytes(const FiniteDifferenceOptions& options, Index size) {
+  return 8 * (options.levels + 11) * std::int64_t(size);
+}
 
 /// η_H = ‖A₃₂ v - A₆₄ v‖/‖A₆₄ v‖: residuals below η_H·‖A‖ cannot be claimed from float products.
 /// ensures  NaN when a product is not finite

@@ -25,16 +25,14 @@ struct CurvatureOptions {
 /// Upper bound of what a Linearization allocates, by purpose, in bytes. With P parameters of s bytes, C chunks,
 /// t threads, panel k, and a = bytes of the activations of a whole chunk plus, if there is one, of the ragged last:
 struct MemoryPlan {
-  std::int64_t vectors = 0;   ///< θ and the tangents, (1+k)·P·s, and the gradient, 8P
-  std::int64_t partials = 0;  ///< sums of single chunks: the largest j·min(C, max(t, 16/j)) of j ≤ k, times P·s
-  std::int64_t arenas = 0;    ///< per thread tx and tdx, and x and dx unless all chunks are cached: t·(2 or 4)·a
-  std::int64_t cache = 0;     ///< x and dx of the cached chunks, at most cache_bytes
+  std::int64_t vectors = 0;  ///< θ and the tangents, (1+k)·P·s, and the gradient, 8P
+  std::int64_t partials =
+      0;  ///< sums of single chunks: the largest j·min(C, chunks_at_once(j·P·s, t)) of j ≤ k, times P·s
+  std::int64_t arenas = 0;  ///< per thread tx and tdx, and x and dx unless all chunks are cached: t·(2 or 4)·a
+  std::int64_t cache = 0;   ///< x and dx of the cached chunks, at most cache_bytes
   Index cached_chunks = 0;
   std::int64_t bytes() const { return vectors + partials + arenas + cache; }
 };
-
-/// Chunks whose partial sums of `columns` columns are kept at a time. Does not change any result.
-inline Index chunks_at_once(Index columns, int threads) { return std::max<Index>(threads, chunks_per_wave / columns); }
 
 /// cost    makes the activations of one whole and one ragged chunk to measure them, and frees them again
 template <class Model>
@@ -76,11 +74,15 @@ class Linearization {
   /// The operators are views of this object and must not outlive it.
   /// H, the Hessian of the mean loss.
   LinearOperator hessian() { return operator_of({Kind::hessian}); }
+  /// The block of H on the quantizable parameters, 0 elsewhere, for vectors that are 0 elsewhere.
+  /// ensures  the bits of hessian() there
+  /// cost     that of hessian() without the adjoints of embedding and head: 4 flops per parameter of the head and token
+  LinearOperator quantizable_hessian() { return operator_of({Kind::hessian, Moving::quantizable}); }
   /// G = mean of J'(∂²l/∂z²)J over tokens.
   LinearOperator ggn() { return operator_of({Kind::ggn}); }
   /// Mean of g g' over tokens or examples, g at the labels of the data, times loss_scale (not its square).
   LinearOperator empirical_fisher(FisherUnit unit = FisherUnit::token) {
-    return operator_of({Kind::empirical_fisher, unit});
+    return operator_of({Kind::empirical_fisher, Moving::all, unit});
   }
   /// Mean of g g' over tokens and draws, g at labels drawn from the model; its expectation over seeds is G.
   /// expects  samples ≥ 1
@@ -94,11 +96,16 @@ class Linearization {
   enum class Kind { hessian, ggn, empirical_fisher, sampled_fisher };
   struct Product {
     Kind kind;
+    Moving moving = Moving::all;
     FisherUnit unit = FisherUnit::token;
     SampledFisherOptions sampled = {};
   };
   struct Primal {
     std::unique_ptr<Acts> x, dx;
+  };
+  /// A stretch of the flat vectors.
+  struct Piece {
+    Index first, count;
   };
   struct Worker {
     ActsPool<Model> x, dx, tx, tdx;
@@ -106,16 +113,18 @@ class Linearization {
 
   S weight() const { return S(options_.loss_scale / double(plan_.examples * model_.rows_per_example())); }
   bool is_kept(Index chunk) const { return chunk < cached_chunks(); }
+  const std::vector<Piece>& pieces(Moving moving) const { return moving == Moving::all ? whole_ : quantizable_; }
+  static void add_pieces(std::vector<Piece>& pieces, Index first, Index count);
   LinearOperator operator_of(Product product);
   void evaluate();
   void multiply_panel(const Product& product, Index columns, const double* v, double* result);
   void chunk_products(const Product& product, Index columns, Index chunk, Worker& worker, Index slot);
   void fisher_backward(const Product& product, Index chunk, const Acts& x, const Acts& tx, Acts& tdx, S* part);
   /// body(chunk, worker, slot) for all chunks; it writes the sums of its chunk for column j to part(slot, j), zeroed
-  /// before. They are added to column j of total (size(), columns) in chunk order.
+  /// before where parameters are `moving`. They are added there to column j of total (size(), columns) in chunk order.
   template <class Body>
-  void for_chunks(Index columns, double* total, Body&& body);
-  void add_partials(Index columns, Index chunks, double* total);
+  void for_chunks(Index columns, Moving moving, double* total, Body&& body);
+  void add_partials(Index columns, Index chunks, Moving moving, double* total);
 
   const Model& model_;
   const Data& data_;
@@ -127,6 +136,7 @@ class Linearization {
   double loss_ = 0;
   std::vector<Primal> cache_;
   std::vector<Worker> workers_;
+  std::vector<Piece> whole_, quantizable_;  ///< the parameters, and those of the quantizable blocks, in pieces
   std::vector<AlignedVector<S>> tangents_, partials_;
 };
 

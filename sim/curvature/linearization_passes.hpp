@@ -25,9 +25,9 @@ MemoryPlan plan_memory(const Model& model, Index examples, const CurvatureOption
   }
   plan.vectors = (1 + options.panel) * vector_bytes + model.layout().size() * std::int64_t(sizeof(double));
   for (Index columns = 1; columns <= options.panel; ++columns)
-    plan.partials =
-        std::max(plan.partials,
-                 vector_bytes * columns * std::min(chunks.count(), chunks_at_once(columns, options.chunks.threads)));
+    plan.partials = std::max(
+        plan.partials, vector_bytes * columns *
+                           std::min(chunks.count(), chunks_at_once(columns * vector_bytes, options.chunks.threads)));
   const std::int64_t workers = std::min<Index>(options.chunks.threads, chunks.count());
   const bool all_cached = plan.cached_chunks == chunks.count();
   plan.arenas = workers * (all_cached ? 2 : 4) * (whole + (is_ragged ? tail : 0));
@@ -50,7 +50,18 @@ Linearization<Model>::Linearization(const Model& model, const double* theta, con
   memory_ = plan_memory(model, plan_.examples, options);
   check_memory(memory_, options);
   theta_.assign(theta, theta + size());
+  add_pieces(whole_, 0, size());
+  for (const ParamBlock& block : model.layout().blocks())
+    if (block.is_quantizable()) add_pieces(quantizable_, block.offset, block.size());
   evaluate();
+}
+
+/// Of a length that a thread sums at once.
+template <class Model>
+void Linearization<Model>::add_pieces(std::vector<Piece>& pieces, Index first, Index count) {
+  constexpr Index length = 1 << 14;
+  for (Index begin = 0; begin < count; begin += length)
+    pieces.push_back({first + begin, std::min(length, count - begin)});
 }
 
 template <class Model>
@@ -71,7 +82,7 @@ void Linearization<Model>::evaluate() {
     cache_.push_back({std::make_unique<Acts>(model_.make_acts(plan_.size(chunk))),
                       std::make_unique<Acts>(model_.make_acts(plan_.size(chunk)))});
   std::vector<double> sums(size_t(plan_.count()));
-  for_chunks(1, gradient_.data(), [&](Index chunk, Worker& worker, Index slot) {
+  for_chunks(1, Moving::all, gradient_.data(), [&](Index chunk, Worker& worker, Index slot) {
     Acts& x = is_kept(chunk) ? *cache_[size_t(chunk)].x : worker.x.get(model_, plan_.size(chunk));
     Acts& dx = is_kept(chunk) ? *cache_[size_t(chunk)].dx : worker.dx.get(model_, plan_.size(chunk));
     sums[size_t(chunk)] = model_.forward(theta_.data(), data_, plan_.first(chunk), x, Precision{});
@@ -84,7 +95,7 @@ void Linearization<Model>::evaluate() {
 template <class Model>
 LinearOperator Linearization<Model>::sampled_fisher(SampledFisherOptions options) {
   EXPECTS(options.samples >= 1, "sampled_fisher: {} samples per token", options.samples);
-  return operator_of({Kind::sampled_fisher, FisherUnit::token, options});
+  return operator_of({Kind::sampled_fisher, Moving::all, FisherUnit::token, options});
 }
 
 template <class Model>
@@ -108,7 +119,7 @@ template <class Model>
 void Linearization<Model>::multiply_panel(const Product& product, Index columns, const double* v, double* result) {
   while (Index(tangents_.size()) < columns) tangents_.emplace_back(size_t(size()));
   for (Index j = 0; j < columns; ++j) narrow<S>(tangents_[size_t(j)].data(), v + j * size(), size());
-  for_chunks(columns, result,
+  for_chunks(columns, product.moving, result,
              [&](Index chunk, Worker& worker, Index slot) { chunk_products(product, columns, chunk, worker, slot); });
 }
 
@@ -130,9 +141,11 @@ void Linearization<Model>::chunk_products(const Product& product, Index columns,
   for (Index j = 0; j < columns; ++j) {
     const S* tangent = tangents_[size_t(j)].data();
     S* part = partials_[size_t(slot + j)].data();
-    model_.tforward(theta_.data(), tangent, x, tx);
+    model_.tforward(theta_.data(), tangent, x, tx, product.moving);
     switch (product.kind) {
-      case Kind::hessian: model_.tbackward(theta_.data(), tangent, x, *dx, tx, tdx, weight(), part); break;
+      case Kind::hessian:
+        model_.tbackward(theta_.data(), tangent, x, *dx, tx, tdx, weight(), part, product.moving);
+        break;
       case Kind::ggn: model_.ggn_backward(theta_.data(), x, tx, tdx, weight(), part); break;
       case Kind::empirical_fisher:
       case Kind::sampled_fisher: fisher_backward(product, chunk, x, tx, tdx, part); break;
@@ -161,32 +174,33 @@ void Linearization<Model>::fisher_backward(const Product& product, Index chunk, 
 
 template <class Model>
 template <class Body>
-void Linearization<Model>::for_chunks(Index columns, double* total, Body&& body) {
+void Linearization<Model>::for_chunks(Index columns, Moving moving, double* total, Body&& body) {
   std::fill_n(total, columns * size(), 0.0);
-  const Index at_once = chunks_at_once(columns, options_.chunks.threads);
+  const Index at_once = chunks_at_once(columns * size() * std::int64_t(sizeof(S)), options_.chunks.threads);
   for (Index first = 0; first < plan_.count(); first += at_once) {
     const Index count = std::min(at_once, plan_.count() - first);
     while (Index(partials_.size()) < count * columns) partials_.emplace_back(size_t(size()));
     parallel_for(count, options_.chunks.threads, [&](Index i, int worker) {
       for (Index j = 0; j < columns; ++j) {
         AlignedVector<S>& part = partials_[size_t(i * columns + j)];
-        std::fill(part.begin(), part.end(), S(0));
+        for (const Piece& piece : pieces(moving)) std::fill_n(part.data() + piece.first, piece.count, S(0));
       }
       body(first + i, workers_[size_t(worker)], i * columns);
     });
-    add_partials(columns, count, total);
+    add_partials(columns, count, moving, total);
   }
 }
 
 /// In parallel over pieces of the vectors; each entry still adds its chunks in order.
 template <class Model>
-void Linearization<Model>::add_partials(Index columns, Index chunks, double* total) {
-  constexpr Index piece = 1 << 14;
-  const Index pieces = (size() + piece - 1) / piece;
-  parallel_for(pieces * columns, options_.chunks.threads, [&](Index item, int) {
-    const Index j = item / pieces, first = item % pieces * piece, count = std::min(piece, size() - first);
+void Linearization<Model>::add_partials(Index columns, Index chunks, Moving moving, double* total) {
+  const std::vector<Piece>& all = pieces(moving);
+  const Index count = Index(all.size());
+  parallel_for(count * columns, options_.chunks.threads, [&](Index item, int) {
+    const Index j = item / count;
+    const auto [first, length] = all[size_t(item % count)];
     double* sum = total + j * size() + first;
-    for (Index i = 0; i < chunks; ++i) accumulate<S>(sum, partials_[size_t(i * columns + j)].data() + first, count);
+    for (Index i = 0; i < chunks; ++i) accumulate<S>(sum, partials_[size_t(i * columns + j)].data() + first, length);
   });
 }
 

@@ -55,18 +55,28 @@ TraceEstimate estimate_of(const std::vector<double>& samples) {
 
 }  // namespace
 
+double weighted_sum(const DiagonalWeight& w, const Vector<double>& diagonal) {
+  const auto part = diagonal.segment(w.first, w.count);
+  return w.values.size() > 0 ? w.values.dot(part) : part.sum();
+}
+
 void for_each_sample(const LinearOperator& op, const TraceOptions& o, const Eigenpairs* known,
                      const std::function<void(const DiagonalSample&)>& visit) {
   EXPECTS(o.probes >= 1, "trace: {} probes", o.probes);
   sample_range(op, o.seed, 0, o.probes, known, visit);
 }
 
-std::vector<TraceEstimate> weighted_traces(const LinearOperator& op, const std::vector<Vector<double>>& weights,
+std::vector<TraceEstimate> weighted_traces(const LinearOperator& op, const std::vector<DiagonalWeight>& weights,
                                            const TraceOptions& o, const Eigenpairs* known) {
-  for (const auto& w : weights) EXPECTS(w.size() == op.size, "trace: {} weights for size {}", w.size(), op.size);
+  for (const DiagonalWeight& w : weights) {
+    EXPECTS(w.first >= 0 && w.count >= 0 && w.first + w.count <= op.size,
+            "trace: weights of entries {} to {} for size {}", w.first, w.first + w.count, op.size);
+    EXPECTS(w.values.size() == 0 || w.values.size() == w.count, "trace: {} weights for {} entries", w.values.size(),
+            w.count);
+  }
   std::vector<std::vector<double>> samples(weights.size());
   for_each_sample(op, o, known, [&](const DiagonalSample& s) {
-    for (size_t j = 0; j < weights.size(); ++j) samples[j].push_back(weights[j].dot(s.diagonal));
+    for (size_t j = 0; j < weights.size(); ++j) samples[j].push_back(weighted_sum(weights[j], s.diagonal));
   });
   std::vector<TraceEstimate> estimates;
   for (const auto& s : samples) estimates.push_back(estimate_of(s));
@@ -137,20 +147,19 @@ AdaptiveTrace adaptive_trace(const LinearOperator& op, const AdaptiveTraceOption
   }
 }
 
-WindowSpread between_windows(const std::vector<LinearOperator>& windows,
-                             const std::function<MeanEstimate(const LinearOperator&)>& measure) {
-  EXPECTS(windows.size() >= 4, "between windows: {} windows, at least 4 are needed", windows.size());
+WindowSpread between_windows(Index count, const std::function<MeanEstimate(Index window)>& measure) {
+  EXPECTS(count >= 4, "between windows: {} windows, at least 4 are needed", count);
   WindowSpread spread;
   std::vector<double> means;
   double variance = 0;
-  for (const LinearOperator& op : windows) {
-    spread.windows.push_back(measure(op));
+  for (Index w = 0; w < count; ++w) {
+    spread.windows.push_back(measure(w));
     means.push_back(spread.windows.back().mean);
-    variance += std::pow(spread.windows.back().standard_error, 2) / double(windows.size());
+    variance += std::pow(spread.windows.back().standard_error, 2) / double(count);
   }
   const MeanEstimate all = mean_with_error(means);
   spread.mean = all.mean;
-  spread.standard_deviation = all.standard_error * std::sqrt(double(windows.size()));
+  spread.standard_deviation = all.standard_error * std::sqrt(double(count));
   spread.probe_error = std::sqrt(variance);
   return spread;
 }

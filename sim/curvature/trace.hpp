@@ -35,12 +35,21 @@ struct DiagonalSample {
 void for_each_sample(const LinearOperator& op, const TraceOptions& options, const Eigenpairs* known,
                      const std::function<void(const DiagonalSample&)>& visit);
 
+/// A diagonal that is 0 outside entries [first, first+count).
+struct DiagonalWeight {
+  Index first = 0, count = 0;
+  Vector<double> values = {};  ///< (count), or empty: all 1
+};
+
+/// Σ_i w_i d_i.
+/// shapes  diagonal (n)
+double weighted_sum(const DiagonalWeight& weight, const Vector<double>& diagonal);
+
 /// tr(D_j A) for diagonal weights D_j, all from the same products.
-/// math     E[Σ_i w_i z_i (Az)_i] = Σ_i w_i A_ii for signs z
-/// shapes   each weight vector (n); w = 1 gives the trace, an indicator a block trace, step²/24 the zero-parameter
-///          prediction of the quantization damage
+/// math     E[Σ_i w_i z_i (Az)_i] = Σ_i w_i A_ii for signs z; ones give the trace of a block, step²/24 everywhere the
+///          zero-parameter prediction of the quantization damage
 /// cost     `probes` products
-std::vector<TraceEstimate> weighted_traces(const LinearOperator& op, const std::vector<Vector<double>>& weights,
+std::vector<TraceEstimate> weighted_traces(const LinearOperator& op, const std::vector<DiagonalWeight>& weights,
                                            const TraceOptions& options, const Eigenpairs* known = nullptr);
 
 /// tr A.
@@ -105,10 +114,9 @@ struct WindowSpread {
   double probe_error = 0;         ///< root mean square of the windows' own standard errors
 };
 
-/// C5: one scalar of K operators, built from disjoint token windows.
-/// expects  K ≥ 4
-WindowSpread between_windows(const std::vector<LinearOperator>& windows,
-                             const std::function<MeanEstimate(const LinearOperator&)>& measure);
+/// C5: one scalar of `count` operators, built from disjoint token windows; measure(w) is that of the w-th.
+/// expects  count ≥ 4
+WindowSpread between_windows(Index count, const std::function<MeanEstimate(Index window)>& measure);
 
 /// The spread as a record for a reader: sd over windows relative to |mean|, no limit; and the probes' share of it,
 /// which must stay below 1 for the spread to be the windows'.

@@ -75,9 +75,10 @@ class Mlp {
 
   double forward(const S* theta, const Data& data, Index first, Acts& x, const Precision& precision) const;
   void backward(const S* theta, const Acts& x, Acts& dx, S weight, S* dtheta) const;
-  void tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const;
+  /// All matrices are quantizable, so there is nothing to leave out.
+  void tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx, Moving = Moving::all) const;
   void tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx, Acts& tdx, S weight,
-                 S* tdtheta) const;
+                 S* tdtheta, Moving = Moving::all) const;
   void ggn_backward(const S* theta, const Acts& x, const Acts& tx, Acts& dx, S weight, S* gtheta) const;
   void backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dtheta) const;
 

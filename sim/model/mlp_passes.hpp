@@ -146,7 +146,7 @@ void Mlp<S>::backward_from_logits(const S* theta, const Acts& x, Acts& dx, S* dt
 }
 
 template <class S>
-void Mlp<S>::tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const {
+void Mlp<S>::tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx, Moving) const {
   tx.in[0].view().setZero();
   for (Index l = 0; l < options_.linears(); ++l) {
     const size_t s = size_t(l);
@@ -158,7 +158,7 @@ void Mlp<S>::tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) 
 
 template <class S>
 void Mlp<S>::tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx, Acts& tdx,
-                       S weight, S* tdtheta) const {
+                       S weight, S* tdtheta, Moving) const {
   loss_hessian(x, tx, tdx, weight);
   for (Index l = options_.linears() - 1; l >= 0; --l) {
     const size_t s = size_t(l);

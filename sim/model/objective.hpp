@@ -2,6 +2,7 @@
 // The chunks and the order of their sums are fixed by the options, so one thread and many give equal bits.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -20,8 +21,12 @@ struct ChunkOptions {
   int threads = 1;   ///< never part of the result
 };
 
-/// Chunks are summed in waves of this many, which bounds the memory for partial gradients.
-inline constexpr Index chunks_per_wave = 16;
+/// Chunks whose partial sums, of `bytes` each, are kept at a time: up to 16 within 1 GiB, and one for each thread. Partial
+/// sums are added in the order of the chunks, so this does not change any result.
+inline Index chunks_at_once(std::int64_t bytes, int threads) {
+  constexpr std::int64_t most = 16, budget = std::int64_t(1) << 30;
+  return std::max<Index>(threads, std::min(most, budget / std::max<std::int64_t>(1, bytes)));
+}
 
 /// Examples [first, first+count) of chunk i.
 struct ChunkPlan {
@@ -146,8 +151,9 @@ class Objective {
     const double total_rows = double(plan.examples * model_.rows_per_example());
     std::vector<double> sums(size_t(plan.count()));
     std::fill_n(gradient, size, S(0));
-    for (Index wave = 0; wave < plan.count(); wave += chunks_per_wave) {
-      const Index count = std::min(chunks_per_wave, plan.count() - wave);
+    const Index at_once = chunks_at_once(size * std::int64_t(sizeof(S)), options_.threads);
+    for (Index wave = 0; wave < plan.count(); wave += at_once) {
+      const Index count = std::min(at_once, plan.count() - wave);
       reserve_partials(count, size);
       parallel_for(count, options_.threads, [&](Index i, int worker) {
         const Index chunk = wave + i;

@@ -13,6 +13,9 @@ namespace hone {
 /// What a block of parameters does in the model.
 enum class Role { embedding, position, norm, matrix, bias, head, step, router };
 
+/// Along which parameters a direction goes. What it leaves alone costs a tangent pass nothing.
+enum class Moving { all, quantizable };
+
 /// rows×cols parameters, row-major, at `offset` of the flat vector. Weight matrices are (out, in): y = W x.
 struct ParamBlock {
   std::string name;

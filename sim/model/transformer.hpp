@@ -64,13 +64,14 @@ class Transformer {
   S load_balance_loss(const Acts& x) const;
 
   /// Tangents of everything forward wrote, along ttheta.
-  /// expects  forward ran at full precision
-  void tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const;
+  /// expects  forward ran at full precision; ttheta is 0 but on parameters that are `moving`
+  void tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx, Moving moving = Moving::all) const;
 
-  /// tdtheta += weight·H ttheta.
-  /// expects  forward, backward (same weight) and tforward ran
+  /// tdtheta += weight·H ttheta, at least on parameters that are `moving`.
+  /// expects  forward, backward (same weight) and tforward (same `moving`) ran
+  /// cost     with quantizable matrices alone the head costs a third
   void tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx, Acts& tdx, S weight,
-                 S* tdtheta) const;
+                 S* tdtheta, Moving moving = Moving::all) const;
 
   /// gtheta += weight·G ttheta with G = J'(∂²l/∂z²)J; dx is scratch.
   /// expects  forward and tforward ran
@@ -215,31 +216,42 @@ void Transformer<S>::backward_to_inputs(const ParamVectors<S>& p, const ChunkSlo
 }
 
 template <class S>
-void Transformer<S>::tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx) const {
+void Transformer<S>::tforward(const S* theta, const S* ttheta, const Acts& x, Acts& tx, Moving moving) const {
   const ParamVectors<S> p{.theta = theta, .ttheta = ttheta};
   const ChunkSlots<S> s{.x = &x, .tx = &tx};
   const CausalAttention<S> core = attention_core(x.sequences);
-  embedding_forward<S>(tx.layers[0].in, x.inputs.data(), embedding_.matrix(ttheta), position_.data(ttheta),
-                       options_.positions);                                                  // R F1
+  const bool ends_move = moving == Moving::all;
+  if (ends_move)
+    embedding_forward<S>(tx.layers[0].in, x.inputs.data(), embedding_.matrix(ttheta), position_.data(ttheta),
+                         options_.positions);  // R F1
+  else
+    tx.layers[0].in.view().setZero();
   for (size_t l = 0; l < layers_.size(); ++l) layers_[l].tforward(p, layer_of(s, l), core);  // R F2
   norm_.tforward(p, s[&Acts::norm], s[&Acts::stat], s[&Acts::last_stream]);                  // R F3
-  head_.tforward(p, s[&Acts::logits], s[&Acts::norm]);                                       // R F4
+  if (ends_move)
+    head_.tforward(p, s[&Acts::logits], s[&Acts::norm]);  // R F4
+  else
+    head_.tforward_fixed(p, s[&Acts::logits], s[&Acts::norm]);
 }
 
 template <class S>
 void Transformer<S>::tbackward(const S* theta, const S* ttheta, const Acts& x, const Acts& dx, const Acts& tx,
-                               Acts& tdx, S weight, S* tdtheta) const {
+                               Acts& tdx, S weight, S* tdtheta, Moving moving) const {
   const ParamVectors<S> p{.theta = theta, .ttheta = ttheta, .tdtheta = tdtheta};
   const ChunkSlots<S> s{&x, &dx, &tx, &tdx};
   const Slot<S> norm = s[&Acts::norm], stream = s[&Acts::last_stream];
   const CausalAttention<S> core = attention_core(x.sequences);
   softmax_xent_tbackward<S>(tdx.logits, tx.logits, x.probs, weight);  // R B5
-  head_.tbackward(p, s[&Acts::logits], norm);                         // R B4
+  if (moving == Moving::all)
+    head_.tbackward(p, s[&Acts::logits], norm);  // R B4
+  else
+    head_.tbackward_fixed(p, s[&Acts::logits], norm);
   stream.tdx.view().setZero();
   norm_.tbackward(p, norm, s[&Acts::stat], stream);                                         // R B3
   for (size_t l = layers_.size(); l-- > 0;) layers_[l].tbackward(p, layer_of(s, l), core);  // R B2
-  embedding_backward<S>(embedding_.matrix(tdtheta), position_.data(tdtheta), x.inputs.data(), tdx.layers[0].in,
-                        options_.positions);  // R B1
+  if (moving == Moving::all)
+    embedding_backward<S>(embedding_.matrix(tdtheta), position_.data(tdtheta), x.inputs.data(), tdx.layers[0].in,
+                          options_.positions);  // R B1
 }
 
 template <class S>

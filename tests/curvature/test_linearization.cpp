@@ -64,6 +64,26 @@ TEST_CASE("linearization: repeated products have equal bits and do not disturb o
   CHECK((product(linear.hessian(), c.v).array() == first.array()).all());
 }
 
+TEST_CASE("linearization: the quantizable block has the bits of H [head untied, tied; GPT-2; experts; caches; threads]") {
+  TransformerOptions tied = test::tiny_llama(), experts = test::tiny_llama();
+  tied.head = Head::tied;
+  experts.experts = 3, experts.experts_per_token = 2;
+  for (const TransformerOptions& options : {test::tiny_llama(), tied, gpt2_style(test::tiny_llama()), experts}) {
+    const TinyCase c{options};
+    const std::vector<Index> places = c.model.layout().quantizable_indices();
+    Vector<double> v = Vector<double>::Zero(c.v.size());
+    for (Index i : places) v[i] = c.v[i];
+    for (std::int64_t cache : {std::int64_t(0), std::int64_t(1) << 30}) {
+      Linearization<Transformer<double>> linear(c.model, c.theta.data(), c.data, {{10, 2}, cache});
+      const Vector<double> whole = product(linear.hessian(), v), part = product(linear.quantizable_hessian(), v);
+      Vector<double> wanted = Vector<double>::Zero(v.size());
+      for (Index i : places) wanted[i] = whole[i];
+      CHECK((part.array() == wanted.array()).all());
+      CHECK(wanted.norm() < whole.norm());  // the rest moves too, and is left out
+    }
+  }
+}
+
 TEST_CASE("linearization: H is symmetric, u'Hv = v'Hu [transformer, 10 draws]") {
   TinyCase c;
   Linearization<Transformer<double>> linear(c.model, c.theta.data(), c.data, {{10, 1}});

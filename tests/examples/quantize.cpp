@@ -29,7 +29,7 @@ int main() {
     const double rise = objective.value(rounded.theta.data(), windows) - linear.loss_nats();
     const auto step2 = hone::step2_per_parameter(state.theta.data(), model.layout(), quantizer);
     const hone::Vector<double> weights = Eigen::Map<const hone::Vector<double>>(step2.data(), linear.size()) / 24;
-    const auto predicted = hone::weighted_traces(linear.hessian(), {weights}, {.probes = 32})[0];
+    const auto predicted = hone::weighted_traces(linear.hessian(), {{0, linear.size(), weights}}, {.probes = 32})[0];
     std::printf("%d bits (%.2f with scales): loss rise %+.5f nats, predicted %+.5f ± %.5f\n", bits,
                 rounded.bits_per_weight, rise, predicted.mean, predicted.standard_error);
     ratio = rise / predicted.mean;

@@ -28,6 +28,14 @@ struct LinearBlock {
     linear_tbackward<S>(x.tdx, w.matrix(p.tdtheta), b.data(p.tdtheta), y.tdx, y.dx, x.tx, x.x, w.matrix(p.theta),
                         w.matrix(p.ttheta), write);
   }
+
+  /// The two tangent passes where W and b do not move; their own adjoints are not wanted.
+  void tforward_fixed(const ParamVectors<S>& p, const Slot<S>& y, const Slot<S>& x) const {
+    gemm_nt<S>(y.tx, x.tx, w.matrix(p.theta));
+  }
+  void tbackward_fixed(const ParamVectors<S>& p, const Slot<S>& y, const Slot<S>& x) const {
+    gemm_nn<S>(x.tdx, y.tdx, w.matrix(p.theta));
+  }
 };
 
 }  // namespace hone
