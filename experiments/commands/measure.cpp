@@ -204,6 +204,8 @@ void print_continuation(const MeasureOptions& options, const Transformer<float>&
 
 int measure_checkpoint(const MeasureOptions& options) {
   check_draws(options.quantize);
+  if (options.measure.eigenpairs == 0 && !options.noise.rises.empty())
+    throw OptionError("--noise goes along eigenvectors, and --eigenpairs is 0; ask for 1 or more");
   const ImportedModel imported = open_checkpoint(options.checkpoint, options.context);
   const Index context = imported.options.positions;
   const auto tokenizer = import_tokenizer(tokenizer_path(options.checkpoint, options.tokenizer));

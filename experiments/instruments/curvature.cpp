@@ -57,26 +57,40 @@ FiniteDifferenceOptions differences_for(const std::string& precision) {
   return differences;
 }
 
+/// The gradient in double as a function of the quantizable parameters, the others being those of theta.
+/// expects  model and bench outlive the function
+template <template <class> class Model>
+GradientFunction quantizable_gradient(const Bench<Model>& bench, const Model<double>& model,
+                                      const std::vector<double>& theta) {
+  const GradientFunction of_all = gradient_function(model, bench.source.curvature, bench.curvature_options(0).chunks);
+  Vector<double> point = ConstVecView<double>(theta.data(), Index(theta.size()));
+  return
+      [&bench, of_all, point, whole = Vector<double>()](const Vector<double>& part, Vector<double>& gradient) mutable {
+        for (Index i = 0; i < part.size(); ++i) point[bench.positions[size_t(i)]] = part[i];
+        of_all(point, whole);
+        gradient.resize(part.size());
+        for (Index i = 0; i < part.size(); ++i) gradient[i] = whole[bench.positions[size_t(i)]];
+      };
+}
+
 /// C0c against gradients in double, and η of the products: 0 where they are in double already.
 template <class S, template <class> class Model>
 double check_products(const Bench<Model>& bench, Linearization<Model<S>>& linear, const std::vector<double>& theta,
                       std::vector<Certificate>& certificates) {
   const Model<double> wide(bench.model.options());
-  const Vector<double> at = ConstVecView<double>(theta.data(), Index(theta.size()));
-  Vector<double> v(at.size());
+  const LinearOperator measured = restrict_to(linear.quantizable_hessian(), bench.positions);
+  Vector<double> v(measured.size);
   for (Index i = 0; i < v.size(); ++i)
-    v[i] = normal({std::uint64_t(bench.run.seed), Domain::probe, self_check_substream}, std::uint64_t(i));
+    v[i] = normal({std::uint64_t(bench.run.seed), Domain::probe, self_check_substream},
+                  std::uint64_t(bench.positions[size_t(i)]));
   const FiniteDifferenceOptions differences = differences_for(bench.run.measure.precision);
-  certificates.push_back(finite_difference_check(
-      linear.hessian(), gradient_function(wide, bench.source.curvature, bench.curvature_options(0).chunks), at, v,
-      differences));
+  certificates.push_back(finite_difference_check(measured, quantizable_gradient(bench, wide, theta),
+                                                 bench.restricted(theta), v, differences));
   bench.watch(double(differences.levels) * 2 * bench.product_flops(), "checking products", Work::done);
   if (std::is_same_v<S, double>) return 0;
   Linearization<Model<double>> exact(wide, theta.data(), bench.source.curvature, bench.curvature_options(0));
   bench.watch(4 * bench.product_flops(), "checking products", Work::done);
-  return noise_floor(restrict_to(linear.quantizable_hessian(), bench.positions),
-                     restrict_to(exact.quantizable_hessian(), bench.positions),
-                     bench.restricted(std::vector<double>(v.data(), v.data() + v.size())));
+  return noise_floor(measured, restrict_to(exact.quantizable_hessian(), bench.positions), v);
 }
 
 /// C5: the trace on each of a few disjoint parts of the curvature windows, the known pairs taken out of the noise.
@@ -201,9 +215,10 @@ std::int64_t curvature_bytes(const Bench<Model>& bench) {
   const CurvatureOptions options = bench.curvature_options(1);
   const std::int64_t products = m.precision == "float64" ? plan_memory(wide, examples, options).bytes()
                                                          : plan_memory(bench.model, examples, options).bytes();
-  const std::int64_t checks = plan_memory(wide, examples, bench.curvature_options(0)).bytes() +
-                              finite_difference_bytes(differences_for(m.precision), parameters);
   const std::int64_t size = std::int64_t(bench.positions.size()), bits = std::int64_t(bench.run.quantize.bits.size());
+  // The second linearization in double, or gradients in double with point, copy, sum and result.
+  const std::int64_t checks = plan_memory(wide, examples, bench.curvature_options(0)).bytes() + 4 * 8 * parameters +
+                              finite_difference_bytes(differences_for(m.precision), Index(size));
   // Probe, product, sample and what is known exactly; the embedded vector and its product.
   const std::int64_t vectors = 8 * (size * (bits + 5) + 2 * parameters);
   const std::int64_t estimates = spectrum_bytes(m, Index(size)) + vectors;

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hone_process import HoneProcess
-from problems import ROWS, Problem, row_problem
+from problems import MEASURES_OF, ROWS, Problem, row_problem
 from rounds import agrees, calls_for, mean_seconds, ratios, relative_difference, spread, take_turns
 from tables import render
 from variants import MEASURES, Variant
@@ -148,7 +148,8 @@ def compare_row(row: str, text: bytes, agreement: Agreement, options) -> list[di
     with HoneProcess(options.program, problem, options.threads) as hone:
         if problem.theta.size < LARGE_MODEL:
             check_float64(row, problem, hone, agreement)
-        return [time_measure(row, problem, hone, measure, agreement, options) for measure in options.measures]
+        measures = [measure for measure in options.measures if measure in MEASURES_OF.get(row, MEASURES)]
+        return [time_measure(row, problem, hone, measure, agreement, options) for measure in measures]
 
 
 def compare_spectrum(row: str, text: bytes, agreement: Agreement, options) -> dict:

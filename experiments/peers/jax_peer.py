@@ -153,6 +153,25 @@ def kept_hessian(problem: Problem, scalar: str) -> Variant:
     return setting.variant("linearize, kept", jax.jit(lambda f, t: f(t)), linear, setting.direction)
 
 
+def kept_blocks(problem: Problem, scalar: str) -> Variant:
+    """The same over the matrices of the layers alone; the rest is held fixed."""
+    setting = Setting(problem, scalar)
+    moving = [name for name, moves in zip(setting.names, problem.in_layers) if moves]
+    part_of = lambda tree: {name: tree[name] for name in moving}  # noqa: E731
+    loss = lambda w, all: setting.loss({**all, **w})  # noqa: E731
+    _, linear = jax.jit(lambda w, all: jax.linearize(lambda m: jax.grad(loss)(m, all), w))(
+        part_of(setting.point), setting.point)
+    product, direction = jax.jit(lambda f, t: f(t)), part_of(setting.direction)
+
+    def call():
+        return jax.block_until_ready(product(linear, direction))
+
+    def whole() -> np.ndarray:
+        return setting.flat({**jax.tree.map(jnp.zeros_like, setting.point), **call()})
+
+    return Variant("jax", "linearize, kept", call, whole)
+
+
 def loss_hessian_product(logits, tangent):
     p = jax.nn.softmax(logits, axis=-1)
     return p * (tangent - jnp.sum(p * tangent, axis=-1, keepdims=True)) / len(logits)
@@ -179,5 +198,5 @@ def kept_ggn(problem: Problem, scalar: str) -> Variant:
 def jax_variants(problem: Problem, measure: str, thorough: bool) -> list:
     """Functions that make the variants; without `thorough`, only the one that wins on smaller models."""
     kind, scalar = measure.split("_")
-    makers = {"train": [training], "gradient": [gradient], "hvp": [kept_hessian, hessian], "ggn": [kept_ggn, ggn]}[kind]
+    makers = {"train": [training], "gradient": [gradient], "hvp": [kept_hessian, hessian], "ggn": [kept_ggn, ggn], "blocks": [kept_blocks]}[kind]
     return [lambda make=make: make(problem, scalar) for make in (makers if thorough else makers[:1])]

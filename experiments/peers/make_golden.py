@@ -1,5 +1,6 @@
 """Writes tests/golden/spectra/*.json: float64 curvature of two tiny models by two libraries that know nothing of hone or
-of each other, curvlinops and hessian-eigenthings. Run by hand:
+of each other, curvlinops and hessian-eigenthings; and tests/golden/preference.json: the loss of direct preference
+optimization and its gradient by PyTorch. Run by hand:
 
   build/peers/venv/bin/python -B -W ignore experiments/peers/make_golden.py
 """
@@ -86,10 +87,30 @@ def golden(problem: Problem) -> dict:
     return found
 
 
+def preference(problem: Problem, beta: float) -> dict:
+    """Rafailov et al. 2023, Eq 7, over pairs of windows, the preferred one first; the reference is another point."""
+    model, (inputs, targets) = make_model(problem, torch.float64), make_batch(problem, torch.float64)
+    reference = np.round(problem.theta + 0.05 * problem.direction, 6)
+
+    def log_probabilities(parameters: list[torch.Tensor]) -> torch.Tensor:
+        logits = torch.func.functional_call(model, dict(zip((b.name for b in problem.blocks), parameters)), (inputs,))
+        terms = functional.cross_entropy(logits, targets, reduction="none")
+        return -terms.reshape(inputs.shape).sum(dim=1)
+
+    before = log_probabilities([torch.tensor(part) for part in problem.split(reference)]).detach()
+    now = log_probabilities(list(model.parameters()))
+    margins = beta * ((now[0::2] - now[1::2]) - (before[0::2] - before[1::2]))
+    loss = -functional.logsigmoid(margins).mean()
+    gradient = torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(model.parameters()))])
+    windows = np.concatenate([problem.inputs, problem.targets[:, -1:]], axis=1)
+    return {"model": problem.shape.header(), "beta": beta, "windows": windows.tolist(), "theta": problem.theta.tolist(),
+            "reference": reference.tolist(), "loss": loss.item(), "margins": margins.tolist(),
+            "gradient": gradient.tolist()}
+
+
 def main() -> None:
     torch.set_num_threads(1)  # the models are tiny
-    folder = Path(__file__).resolve().parents[2] / "tests" / "data" / "golden"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(__file__).resolve().parents[2] / "tests" / "golden" / "spectra"
     text_shape = TransformerShape(2, 8, 2, 16, vocabulary=16, positions=8)
     problems = {"transformer_2_8": text_problem(text_shape, TEXT, sequences=4),
                 "mlp_8_12_12_4": vector_problem(MlpShape((8, 12, 12, 4)), examples=24)}
@@ -98,6 +119,8 @@ def main() -> None:
         file = folder / f"{name}.json"
         file.write_text(json.dumps(golden(rounded(problem))) + "\n")
         print(f"  {file.name}: {file.stat().st_size} bytes, {problem.theta.size} parameters")
+    pairs = rounded(text_problem(text_shape, TEXT, sequences=6, seed=2))
+    (folder.parent / "preference.json").write_text(json.dumps(preference(pairs, beta=0.3)) + "\n")
 
 
 if __name__ == "__main__":

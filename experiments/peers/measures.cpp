@@ -31,6 +31,8 @@ class MeasuresOf : public Measures {
         gradient_(theta_.size()),
         direction_(ConstVecView<double>(problem.direction.data(), Index(problem.direction.size()))) {
     model_.check(data_);
+    in_blocks_.setZero(direction_.size());
+    for (Index i : model_.layout().quantizable_indices()) in_blocks_[i] = direction_[i];
     options_.optimizer.clip_norm = 0;
     options_.chunks = chunks_;
     restart();
@@ -44,6 +46,7 @@ class MeasuresOf : public Measures {
       case Measure::gradient: objective_.gradient(theta_.data(), data_, gradient_.data()); return;
       case Measure::hvp: linearization().hessian().apply(direction_, product_); return;
       case Measure::ggn: linearization().ggn().apply(direction_, product_); return;
+      case Measure::blocks: linearization().quantizable_hessian().apply(in_blocks_, product_); return;
     }
   }
 
@@ -100,7 +103,7 @@ class MeasuresOf : public Measures {
   ChunkOptions chunks_;
   Objective<Model> objective_;
   AlignedVector<S> theta_, gradient_;
-  Vector<double> direction_, product_;
+  Vector<double> direction_, in_blocks_, product_;
   std::optional<Linearization<Model>> linear_;
   TrainOptions options_;
   Schedule schedule_{.peak = learning_rate, .warmup_steps = 0};
@@ -117,7 +120,7 @@ std::unique_ptr<Measures> make_for(const PeerProblem& problem, int threads) {
 }  // namespace
 
 Measure measure_from_name(const std::string& name) {
-  static const std::array<std::string, 4> names = {"train", "gradient", "hvp", "ggn"};
+  static const std::array<std::string, 5> names = {"train", "gradient", "hvp", "ggn", "blocks"};
   for (size_t i = 0; i < names.size(); ++i)
     if (names[i] == name) return static_cast<Measure>(i);
   throw OptionError(fmt::format("measure '{}' is unknown; did you mean '{}'?", name, nearest_name(name, names)));

@@ -18,6 +18,7 @@ enum class Measure {
   gradient,  ///< loss and gradient
   hvp,       ///< Hessian product, values and adjoints kept from before
   ggn,       ///< Gauss-Newton product, values kept from before
+  blocks,    ///< Hessian product over the matrices of the layers alone, values and adjoints kept from before
 };
 
 /// errors  OptionError naming the nearest known name

@@ -92,6 +92,11 @@ class Problem:
         self.blocks = self.shape.blocks()
 
     @property
+    def in_layers(self) -> list[bool]:
+        """Of each block: whether it is a matrix of a layer."""
+        return [block.role == "matrix" for block in self.blocks]
+
+    @property
     def rows(self) -> int:
         """Loss terms: tokens or examples."""
         return self.targets.size
@@ -164,17 +169,24 @@ def write_problem(problem: Problem, file: Path) -> None:
             out.write(problem.inputs.astype("<f8").tobytes() + problem.targets.astype("<i4").tobytes())
 
 
+VOCABULARY = 50304  # of Pythia
+
 ROWS = {
     "d32": TransformerShape(2, 32, 2, swiglu_width(32)),
     "d64": TransformerShape(2, 64, 4, swiglu_width(64)),
     "d128": TransformerShape(4, 128, 4, swiglu_width(128)),
     "d256": TransformerShape(6, 256, 8, swiglu_width(256)),
     "mlp": MlpShape((64, 128, 128, 10)),
+    # The sizes of Pythia-14m and Pythia-70m in the style of the other rows, on fewer tokens and measures.
+    "p14m": TransformerShape(6, 128, 4, swiglu_width(128), VOCABULARY),
+    "p70m": TransformerShape(6, 512, 8, swiglu_width(512), VOCABULARY),
 }
+SEQUENCES = {"p14m": 8, "p70m": 8}
+MEASURES_OF = {"p14m": ("gradient_f32", "hvp_f32", "blocks_f32"), "p70m": ("gradient_f32", "blocks_f32")}
 
 
-def row_problem(name: str, text: bytes, sequences: int = 32) -> Problem:
+def row_problem(name: str, text: bytes, sequences: int | None = None) -> Problem:
     shape = ROWS[name]
     if shape.kind == "mlp":
         return vector_problem(shape, examples=256)
-    return text_problem(shape, text, sequences)
+    return text_problem(shape, text, sequences or SEQUENCES.get(name, 32))

@@ -103,6 +103,27 @@ def kept_graph_hessian(problem: Problem, scalar: str) -> Variant:
     return Variant("torch", "double backward, graph kept", call, lambda: flat(call()))
 
 
+def kept_graph_blocks(problem: Problem, scalar: str) -> Variant:
+    """The same over the matrices of the layers alone; the rest is held fixed."""
+    model = make_model(problem, DTYPES[scalar])
+    named = [(p, moves) for p, moves in zip(model.parameters(), problem.in_layers)]
+    for parameter, moves in named:
+        parameter.requires_grad_(moves)
+    moving = [parameter for parameter, moves in named if moves]
+    x, y = make_batch(problem, DTYPES[scalar])
+    grads = torch.autograd.grad(functional.cross_entropy(model(x), y), moving, create_graph=True)
+    v = [part for part, moves in zip(split(problem, problem.direction, DTYPES[scalar]), problem.in_layers) if moves]
+
+    def call():
+        return torch.autograd.grad(grads, moving, v, retain_graph=True)
+
+    def whole() -> np.ndarray:
+        found = iter(call())
+        return flat(next(found) if moves else torch.zeros_like(parameter) for parameter, moves in named)
+
+    return Variant("torch", "double backward, graph kept", call, whole)
+
+
 def func_hessian(problem: Problem, scalar: str, compiled: bool = False) -> Variant:
     """Forward over reverse, from the start at each call."""
     model = make_model(problem, DTYPES[scalar])
@@ -199,6 +220,8 @@ def torch_variants(problem: Problem, measure: str, compiled: bool, thorough: boo
         if compiled:
             found.append(lambda: make(problem, scalar, "compiled", style="fused", compiled=True))
         return found
+    if kind == "blocks":
+        return [lambda: kept_graph_blocks(problem, scalar)]
     kept, func = {"hvp": (kept_graph_hessian, func_hessian), "ggn": (kept_graph_ggn, func_ggn)}[kind]
     found = [lambda: kept(problem, scalar)]
     if thorough:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MEASURES = ("train_f32", "gradient_f32", "hvp_f32", "hvp_f64", "ggn_f32")
+MEASURES = ("train_f32", "gradient_f32", "hvp_f32", "hvp_f64", "ggn_f32", "blocks_f32")
 
 
 @dataclass

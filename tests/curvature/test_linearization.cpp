@@ -64,7 +64,8 @@ TEST_CASE("linearization: repeated products have equal bits and do not disturb o
   CHECK((product(linear.hessian(), c.v).array() == first.array()).all());
 }
 
-TEST_CASE("linearization: the quantizable block has the bits of H [head untied, tied; GPT-2; experts; caches; threads]") {
+TEST_CASE(
+    "linearization: the quantizable block has the bits of H [head untied, tied; GPT-2; experts; caches; threads]") {
   TransformerOptions tied = test::tiny_llama(), experts = test::tiny_llama();
   tied.head = Head::tied;
   experts.experts = 3, experts.experts_per_token = 2;

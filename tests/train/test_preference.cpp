@@ -4,6 +4,7 @@
 
 #include "sim/data/preference.hpp"
 #include "sim/train/trainer.hpp"
+#include "tests/support/json_values.hpp"
 #include "tests/support/near.hpp"
 #include "tests/support/tiny_models.hpp"
 
@@ -54,6 +55,29 @@ AlignedVector<double> aligned(const Vector<double>& theta) { return {theta.begin
 }  // namespace
 
 TEST_SUITE_BEGIN("preference");
+
+TEST_CASE("PreferenceObjective: loss, margins and gradient of a transformer are PyTorch's [float64; 1e-12]") {
+  const nlohmann::json golden = load_golden("preference.json");  // by experiments/peers/make_golden.py
+  const nlohmann::json& shape = golden["model"];
+  TransformerOptions options;
+  options.vocabulary = shape["vocabulary"], options.positions = shape["positions"], options.layers = shape["layers"];
+  options.width = shape["width"], options.mlp_width = shape["mlp_width"];
+  options.heads = options.kv_heads = shape["heads"];
+  const Transformer<double> model(options);
+  TokenBatch pairs{Index(golden["windows"].size()), options.positions, {}};
+  for (const auto& window : golden["windows"])
+    for (const auto& token : window) pairs.tokens.push_back(token.get<std::uint16_t>());
+  const Vector<double> theta = vector_of(golden["theta"]), wanted = vector_of(golden["gradient"]);
+  REQUIRE(theta.size() == model.layout().size());
+  Double objective(model, {});
+  Preference preference(objective, aligned(vector_of(golden["reference"])), golden["beta"]);
+  Vector<double> gradient(theta.size());
+  CHECK_NEAR(preference.gradient(theta.data(), pairs, gradient.data()), golden["loss"].get<double>(), 1e-12, 0);
+  CHECK(relative_error(gradient, wanted) <= 1e-12);
+  const std::vector<double> margins = preference.margins(theta.data(), pairs);
+  REQUIRE(margins.size() == 3);
+  for (size_t i = 0; i < 3; ++i) CHECK_NEAR(margins[i], golden["margins"][i].get<double>(), 1e-12, 0);
+}
 
 TEST_CASE("PreferenceObjective: loss and gradient are those of -logsigmoid in float64 [three pairs, one far off]") {
   const std::vector<double> now = {-12.5, -14.25, -9, -7.5, -30, -2000}, then = {-13, -13, -8, -9.5, -31, -31};

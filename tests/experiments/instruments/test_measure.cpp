@@ -84,6 +84,23 @@ TEST_CASE("measure: two solves with other blocks and seeds agree on every eigenv
   }
 }
 
+TEST_CASE("measure: without eigenpairs traces and density remain, and the trace is that beside eigenpairs") {
+  const Measured checkpoint;
+  const Said said = hone_says(checkpoint.arguments({"--eigenpairs", "0", "--eigenpairs-smallest", "0"}));
+  REQUIRE_MESSAGE((said.code == 0 || said.code == 4), said.err);  // 4: few nodes do not resolve an outlier
+  CHECK(said.out.find("GiB at the peak") != std::string::npos);
+  const RunFile alone = read_run_file(checkpoint.out());
+  REQUIRE(hone_says(checkpoint.arguments({"--seed", "2"})).code == 0);
+  const RunFile deflated = read_run_file(checkpoint.out());
+  const auto of = [](const RunFile& file, const char* name) { return file.group("curvature").doubles(name); };
+  CHECK(of(alone, "lambda").empty());
+  CHECK(of(alone, "lambda_smallest").empty());
+  CHECK(of(deflated, "lambda").size() == 5);
+  const double error = std::hypot(of(alone, "trace_se").front(), of(deflated, "trace_se").front());
+  CHECK(error > 0);
+  CHECK(std::abs(of(alone, "trace").front() - of(deflated, "trace").front()) <= 5 * error);
+}
+
 TEST_CASE("measure: killed at any moment and run again it writes the same bits") {
   const Measured checkpoint;
   REQUIRE(hone_says(checkpoint.arguments()).code == 0);
@@ -147,6 +164,7 @@ TEST_CASE("measure: what cannot be done is refused with the fix") {
   refused({"--context", "64"}, "choose at most that");
   expect_refusal(hone_says(checkpoint.arguments({}, "100000")), "windows");
   refused({"--grid", "restrictd"}, "restricted");
+  refused({"--eigenpairs", "0", "--noise", "0.01"}, "ask for 1 or more");
   const Said said =
       hone_says({"measure", checkpoint.file("text.txt").string(), "--text", checkpoint.file("text.txt").string()});
   CHECK(said.code == 1);
