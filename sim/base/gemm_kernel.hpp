@@ -124,7 +124,8 @@ __attribute__((noinline)) void tile_row(S* y, Index y_row, Index cols, const Ter
   }
 }
 
-/// y (rows, cols) = or += Σ of `count` ≤ 2 terms. Rows go in tiles of 12 (or 6), 8, 4 and 1: a fixed order of sums.
+/// y (rows, cols) = or += Σ of `count` ≤ 2 terms. Rows go in tiles of 12 (or 6), 8, 4 and 1, which changes no sum. The last
+/// 8 or 9 rows of tiles of 6 go as 4 + 4: a tile of one row waits for its few sums.
 template <class S>
 void gemm_multiply(S* y, Index y_row, Index rows, Index cols, const Term<S>* terms, int count, bool add) {
   Term<S> at[2] = {terms[0], count == 2 ? terms[1] : Term<S>{}};
@@ -134,10 +135,11 @@ void gemm_multiply(S* y, Index y_row, Index rows, Index cols, const Term<S>* ter
     for (int t = 0; t < count; ++t) at[t].a += R * at[t].row;
     return Index(R);
   };
-  while (rows >= tile_rows) rows -= tile_of(std::integral_constant<int, tile_rows>());
+  const auto ends_in_fours = [](Index left) { return tile_rows == 6 && (left == 8 || left == 9); };
+  while (rows >= tile_rows && !ends_in_fours(rows)) rows -= tile_of(std::integral_constant<int, tile_rows>());
   if constexpr (tile_rows > 8)
     if (rows >= 8) rows -= tile_of(std::integral_constant<int, 8>());
-  if (rows >= 4) rows -= tile_of(std::integral_constant<int, 4>());
+  while (rows >= 4) rows -= tile_of(std::integral_constant<int, 4>());
   while (rows > 0) rows -= tile_of(std::integral_constant<int, 1>());
 }
 
