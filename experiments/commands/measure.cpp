@@ -289,8 +289,8 @@ void add_measure_options(CLI::App& command, MeasureOptions& o) {
   measure.add("--windows", "evaluation_windows", "windows for losses");
   measure.add("--curvature-windows", "curvature_windows", "an even subset of them for Hessian products");
   measure.add("--precision", "precision", "of Hessian products")->check(CLI::IsMember({"float64", "float32"}));
-  measure.add("--eigenpairs", "eigenpairs",
-              "at the upper end; with --eigenpairs-smallest 0, 0 leaves traces and the density");
+  measure.add("--eigenpairs", "eigenpairs", "at the upper end; 0 at both ends leaves traces and density",
+              Range{0, 1000});
   measure.add("--eigenpairs-smallest", "eigenpairs_smallest", "at the lower end");
   measure.add("--lanczos-steps", "lanczos_steps", "columns of the basis before a restart");
   measure.add("--tolerance", "lanczos_tolerance", "of residuals over the norm");

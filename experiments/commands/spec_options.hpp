@@ -26,13 +26,9 @@ void restrict(CLI::Option& option, const Range& range) {
 /// Finds one field of a part by its key and binds an option to it.
 class FieldBinder {
  public:
-  /// `narrower`, where given, stands in place of the field's own range.
-  FieldBinder(CLI::App& command, std::string option, std::string key, std::string help, std::optional<Range> narrower)
-      : command_(command),
-        option_(std::move(option)),
-        key_(std::move(key)),
-        help_(std::move(help)),
-        narrower_(narrower) {}
+  /// `other`, where given, stands in place of the field's own range.
+  FieldBinder(CLI::App& command, std::string option, std::string key, std::string help, std::optional<Range> other)
+      : command_(command), option_(std::move(option)), key_(std::move(key)), help_(std::move(help)), other_(other) {}
 
   template <class T>
   void operator()(const char* key, T& value, Range range = {}) {
@@ -48,12 +44,12 @@ class FieldBinder {
   template <class T, class Field>
   void bind(Field& field, const Range& range) {
     bound_ = command_.add_option(option_, field, help_);
-    if constexpr (std::is_arithmetic_v<T>) restrict<T>(*bound_, narrower_.value_or(range));
+    if constexpr (std::is_arithmetic_v<T>) restrict<T>(*bound_, other_.value_or(range));
   }
 
   CLI::App& command_;
   std::string option_, key_, help_;
-  std::optional<Range> narrower_;
+  std::optional<Range> other_;
   CLI::Option* bound_ = nullptr;
 };
 
@@ -63,11 +59,11 @@ class SpecOptions {
  public:
   SpecOptions(CLI::App& command, Part& part) : command_(command), part_(part) {}
 
-  /// `narrower` is for values that a study means something by and a command line does not, such as 0 for the default.
+  /// `other` is for values that mean something in a study or on a command line alone, such as 0 for a study's default.
   /// errors  ContractError when the part has no field `key`
   CLI::Option* add(const std::string& option, const std::string& key, const std::string& help,
-                   std::optional<Range> narrower = {}) {
-    FieldBinder binder(command_, option, key, help, narrower);
+                   std::optional<Range> other = {}) {
+    FieldBinder binder(command_, option, key, help, other);
     part_.fields(binder);
     EXPECTS(binder.bound() != nullptr, "{}: no field {}", option, key);
     return binder.bound();

@@ -111,8 +111,9 @@ Spectrum measure_spectrum(const LinearOperator& op, const MeasureSpec& spec, std
 }
 
 double spectrum_products(const MeasureSpec& spec) {
-  return double(spec.lanczos_steps + spec.eigenpairs + spec.eigenpairs_smallest + spec.completeness_steps +
-                spec.slq_probes * spec.slq_steps + spec.trace_probes + 4);
+  const std::int64_t pairs = spec.eigenpairs + spec.eigenpairs_smallest,
+                     solve = pairs > 0 ? spec.lanczos_steps + pairs + spec.completeness_steps : 0;
+  return double(solve + spec.slq_probes * spec.slq_steps + spec.trace_probes + 4);
 }
 
 std::int64_t spectrum_bytes(const MeasureSpec& spec, Index size) {

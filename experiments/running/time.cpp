@@ -86,10 +86,11 @@ RunTime probe(const RunSpec& run, const Model<float>& model, int threads) {
   options.chunks = chunks;
   const auto products = [&](const auto& precise) {
     Linearization<std::decay_t<decltype(precise)>> linear(precise, wide.data(), data, options);
-    const Vector<double> v = ConstVecView<double>(wide.data(), Index(wide.size()));
-    Vector<double> result;
+    Vector<double> v = Vector<double>::Zero(Index(wide.size())), result;
+    for (Index i : model.layout().quantizable_indices()) v[i] = wide[size_t(i)];
+    const LinearOperator hessian = linear.quantizable_hessian();
     repeat(time.measuring, window_product_flops(run, time.parameters) * double(count),
-           [&] { linear.hessian_product(v, result); });
+           [&] { hessian.apply(v, result); });
   };
   if (run.measure.precision == "float64")
     products(Model<double>(model.options()));

@@ -176,7 +176,7 @@ struct MeasureSpec {
   void fields(V& v) {
     v("evaluation_windows", evaluation_windows, Range{2, 1e9}),
         v("curvature_windows", curvature_windows, Range{1, 1e9});
-    v("precision", precision), v("eigenpairs", eigenpairs, Range{0, 1000});
+    v("precision", precision), v("eigenpairs", eigenpairs, Range{1, 1000});
     v("eigenpairs_smallest", eigenpairs_smallest, Range{0, 1000}), v("block", block, Range{1, 64});
     v("completeness_steps", completeness_steps, Range{0, 1000}), v("dense_max", dense_max, Range{0, 5000});
     v("windows", windows, Range{0, 64});

@@ -214,8 +214,6 @@ void check_measure(const MeasureSpec& measure) {
     throw OptionError(
         fmt::format("measure.curvature_windows = {} above evaluation_windows = {}; it is a subset, make it smaller",
                     measure.curvature_windows, measure.evaluation_windows));
-  if (measure.eigenpairs < 1)
-    throw OptionError("measure.eigenpairs = 0: the questions of a study read eigenvalues; write 1 or more");
   if (measure.windows > 0 && measure.windows < fewest_samples)
     throw OptionError(fmt::format("measure.windows = {}: the spread of so few parts says nothing; write {} to 64, or 0",
                                   measure.windows, fewest_samples));

@@ -20,7 +20,7 @@
 namespace fs = std::filesystem;
 using namespace hone::experiments;
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 namespace {

@@ -9,7 +9,7 @@
 #include "tests/experiments/checkpoint.hpp"
 #include "tests/experiments/program.hpp"
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 namespace {

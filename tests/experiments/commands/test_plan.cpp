@@ -8,7 +8,7 @@
 #include "experiments/study/reader.hpp"
 #include "tests/experiments/program.hpp"
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::experiments {
 namespace {

@@ -7,7 +7,7 @@
 #include "sim/record/schema.hpp"
 #include "tests/experiments/program.hpp"
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 

@@ -10,7 +10,7 @@
 namespace fs = std::filesystem;
 using hone::experiments::ProductJournal;
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 namespace {

@@ -17,7 +17,7 @@
 
 using namespace hone::experiments;
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 namespace {

@@ -7,7 +7,7 @@
 
 namespace fs = std::filesystem;
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 

@@ -8,7 +8,7 @@
 #include "tests/experiments/program.hpp"
 #include "tests/support/near.hpp"
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::experiments {
 namespace {

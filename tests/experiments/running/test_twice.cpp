@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 using hone::experiments::RunSpec;
 using hone::experiments::SavedState;
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 namespace {

@@ -7,7 +7,7 @@
 #include "tests/experiments/program.hpp"
 #include "tests/support/near.hpp"
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 namespace {

@@ -15,7 +15,7 @@
 #include "tests/support/near.hpp"
 #include "theory/rows/rows.hpp"
 
-TEST_SUITE_BEGIN("experiments");
+TEST_SUITE_BEGIN("studies");
 
 namespace hone::test {
 namespace {
