@@ -25,10 +25,10 @@ def sum_rule_figure(study):
     if study.finding("q25.sum") is None:
         raise Absent("no verdict compares the exponents of trace and loss")
     looks = {prefix: look for prefix, look in LOOKS.items() if study.finding(f"q25.{prefix}sum")}
-    figure = style.plt.figure(figsize=(style.WIDTH, 3.4))
+    figure = style.plt.figure(figsize=(style.WIDTH, 3))
     handles = [Line2D([], [], color=colour, marker=mark, ms=5, lw=1.6, label=label)
                for label, colour, mark in looks.values()]
-    grid = style.panels_below_legend(figure, 1, 2, handles, 3, 1.1)
+    grid = style.panels_below_legend(figure, 1, 2, handles, 3, 0.2)
     band = threshold(study, "Q25", "q25_tolerance")
     for column, (names, what) in enumerate([(EXPONENTS, "exponent of the tokens"), (RELATIONS, "departure from the rule")]):
         ax = figure.add_subplot(grid[1, column])

@@ -102,7 +102,8 @@ double participation_exponent(double trace, double frobenius, double count) {
   const double measured = std::pow(trace / frobenius, 2);
   const auto participation = [&](double b) { return std::pow(power_trace(count, b), 2) / power_trace(count, 2 * b); };
   double low = 0, high = 20;
-  if (!(measured <= participation(low) && measured >= participation(high)))
+  constexpr double slack = 1 + 1e-9;  // of equal eigenvalues, whose participation is the count
+  if (!(measured <= slack * participation(low) && measured >= participation(high)))
     return std::numeric_limits<double>::quiet_NaN();
   while (high - low > 1e-9) {
     const double middle = 0.5 * (low + high);
