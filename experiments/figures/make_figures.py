@@ -26,6 +26,7 @@ from scheme_laws import scheme_laws_figure
 from schemes import schemes_figure
 from spectrum import spectrum_figure
 from split import split_figure
+from sum_rule import sum_rule_figure
 from tasks import tasks_figure
 from training_precision import training_precision_figure
 from transfer import transfer_figure
@@ -114,6 +115,7 @@ FIGURES = {
     "along_text": along_text_figure,
     "tasks": tasks_figure,
     "tuning": tuning_figure,
+    "sum_rule": sum_rule_figure,
 }
 
 

@@ -483,8 +483,11 @@ constexpr Claim of_review[] = {
      .place = "Related Work",
      .claim = "The exponents of scaling follow from the spectrum of the Hessian.",
      .refuted_by = "Exponents derived from measured spectra differ from the fitted ones.",
-     .missing =
-         "solvable models show it for planted spectra; no judge compares measured spectra with fitted exponents"},
+     .question = "Q25",
+     .reading = Reading::inside,
+     .finding = "q25.spectrum_gap",
+     .range = {-0.15, 0.15},
+     .missing = "trace and Frobenius norm of the Hessian, and losses at several token counts"},
     {.key = "review.train_at_seven_bits",
      .source = text,
      .place = "Broader Impact",

@@ -21,6 +21,7 @@
 #include "theory/questions/q20_schedules.hpp"
 #include "theory/questions/q21_tasks.hpp"
 #include "theory/questions/q22_tuning.hpp"
+#include "theory/questions/q25_sum_rule.hpp"
 #include "theory/questions/q3_prediction.hpp"
 #include "theory/questions/q4_directions.hpp"
 #include "theory/questions/q5_cause.hpp"

@@ -194,6 +194,16 @@ double p_of_experts(const ExpertsEvidence& e, const T& t) {
   return p_of_any({{e.active, most, e.active.high < most[0]}, {e.total, most, e.total.high < most[0]}});
 }
 
+Outcome decide_sum_rule(const SumRuleEvidence& e, const T& t) {
+  const Outcome outcome = decide_band(e.sum, 1, t.q25_tolerance);
+  return outcome == Outcome::supported && !(e.growth.low > 0) ? Outcome::inconclusive : outcome;
+}
+
+double p_of_sum_rule(const SumRuleEvidence& e, const T& t) {
+  const Statement sum{e.sum, around(1, t.q25_tolerance)};
+  return decide_sum_rule(e, t) == Outcome::supported ? p_of_all({sum, {e.growth, {0}}}) : p_of_all({sum});
+}
+
 }  // namespace
 
 Outcome outcome_of(GrowthReason reason) {
@@ -628,6 +638,23 @@ const Rule<BandEvidence>& tuning_rule() {
   return rule;
 }
 
+const Rule<SumRuleEvidence>& sum_rule() {
+  static const Rule<SumRuleEvidence> rule{
+      "the sum rule of the linear net",
+      "the exponent of D of the trace plus that of the fall of the loss, -dL/d ln D between neighbouring checkpoints, "
+      "main "
+      "trunk at a constant learning rate. supported: its interval inside 1 ± q25_tolerance and that of the trace above "
+      "0; "
+      "refuted: its interval disjoint from 1 ± q25_tolerance; inconclusive otherwise",
+      "Yes: the two exponents add up to 1, as in a two-layer linear net.",
+      "No: the two exponents do not add up to 1.",
+      [](const T& t) { return around(1, t.q25_tolerance); },
+      {&T::q25_tolerance, &T::ptq_min_snr, &T::fit_scatter, &T::trajectories_min},
+      decide_sum_rule,
+      p_of_sum_rule};
+  return rule;
+}
+
 std::vector<RuleOfQuestion> all_rules() {
   const auto named = [](const char* question, const auto& rule) {
     return RuleOfQuestion{question, rule.name, rule.sentence};
@@ -656,6 +683,7 @@ std::vector<RuleOfQuestion> all_rules() {
           named("Q20", schedules_rule()),
           named("Q21", tasks_rule()),
           named("Q22", tuning_rule()),
+          named("Q25", sum_rule()),
           {"all", "Holm's correction", holm_sentence}};
 }
 

@@ -134,6 +134,12 @@ struct ExpertsEvidence {
   Interval total{NAN, NAN, NAN, 0};   ///< dense models as large as all experts
 };
 
+/// Exponents of tokens on the same trajectories.
+struct SumRuleEvidence {
+  Interval sum;     ///< of the trace, plus that of the fall of the loss
+  Interval growth;  ///< of the trace alone
+};
+
 /// What a rule says, for registrations.
 struct RuleOfQuestion {
   std::string question, name, sentence;
@@ -165,5 +171,6 @@ const Rule<BandEvidence>& context_rule();           ///< Q19, of the exponent of
 const Rule<BandEvidence>& schedules_rule();         ///< Q20, of the gain of falling bits at each average
 const Rule<BandEvidence>& tasks_rule();             ///< Q21, of the accuracy lost beyond what the loss says, by task
 const Rule<BandEvidence>& tuning_rule();            ///< Q22, of the change of ln (damage over prediction), by branch
+const Rule<SumRuleEvidence>& sum_rule();            ///< Q25
 
 }  // namespace hone::theory

@@ -52,6 +52,7 @@ struct Thresholds {
   double q20_gain_min = 0, q20_equivalence = 0.1;
   double q21_shortfall_min = 0, q21_equivalence = 0.02, q21_accuracy_min = 0.2;
   double q22_tolerance = 0.1;
+  double q25_tolerance = 0.15;  // what finite times move the sum of the linear net by, alpha up to 3/4
 
   bool operator==(const Thresholds&) const = default;
 
@@ -176,6 +177,8 @@ struct Thresholds {
     v("q21_accuracy_min", t.q21_accuracy_min, share, "least accuracy before quantization of a score that is judged");
     v("q22_tolerance", t.q22_tolerance, distance,
       "distance from 0 of the change of ln (damage over prediction) by tuning that counts as none");
+    v("q25_tolerance", t.q25_tolerance, distance,
+      "distance from 1 of the exponents of the trace and of the fall of the loss together that counts as none");
   }
 };
 

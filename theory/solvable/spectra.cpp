@@ -5,6 +5,7 @@
 #include <boost/math/quadrature/gauss_kronrod.hpp>
 #include <boost/math/special_functions/binomial.hpp>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "sim/base/error.hpp"
@@ -83,6 +84,32 @@ Vector<double> linear_softmax_spectrum(const Matrix<double>& inputs, const Matri
       gram.block(m * classes, k * classes, classes, classes) =
           products(m, k) * roots[static_cast<std::size_t>(m)].transpose() * roots[static_cast<std::size_t>(k)];
   return Eigen::SelfAdjointEigenSolver<Matrix<double>>(gram, Eigen::EigenvaluesOnly).eigenvalues();
+}
+
+double power_trace(double count, double exponent) {
+  EXPECTS(count >= 1 && exponent >= 0, "power_trace: {} eigenvalues k^-{}", count, exponent);
+  constexpr int summed = 64;
+  double sum = 0;
+  for (int k = 1; k <= std::min<double>(count, summed); ++k) sum += std::pow(k, -exponent);
+  if (count <= summed) return sum;
+  const double from = summed + 0.5, to = count + 0.5, power = 1 - exponent;
+  const bool is_log = std::abs(power) < 1e-9;
+  return sum + (is_log ? std::log(to / from) : (std::pow(to, power) - std::pow(from, power)) / power);
+}
+
+double participation_exponent(double trace, double frobenius, double count) {
+  EXPECTS(trace > 0 && frobenius > 0, "participation_exponent: trace {}, Frobenius norm {}", trace, frobenius);
+  const double measured = std::pow(trace / frobenius, 2);
+  const auto participation = [&](double b) { return std::pow(power_trace(count, b), 2) / power_trace(count, 2 * b); };
+  double low = 0, high = 20;
+  constexpr double slack = 1 + 1e-9;  // of equal eigenvalues, whose participation is the count
+  if (!(measured <= slack * participation(low) && measured >= participation(high)))
+    return std::numeric_limits<double>::quiet_NaN();
+  while (high - low > 1e-9) {
+    const double middle = 0.5 * (low + high);
+    (participation(middle) > measured ? low : high) = middle;
+  }
+  return 0.5 * (low + high);
 }
 
 }  // namespace hone::theory

@@ -40,4 +40,15 @@ struct MarchenkoPastur {
 /// source  science notes section 3.2
 Vector<double> linear_softmax_spectrum(const Matrix<double>& inputs, const Matrix<double>& probabilities);
 
+/// Sum of eigenvalues k^-b over k = 1 … count.
+/// math    exactly up to 64; beyond, the integral over [64½, count + ½], relative error below 1e-4
+/// expects count ≥ 1, exponent ≥ 0
+double power_trace(double count, double exponent);
+
+/// The b of eigenvalues k^-b whose participation is that of a matrix of trace tr H and Frobenius norm ‖H‖.
+/// math    (Σ k^-b)²/Σ k^-2b = (tr H)²/‖H‖², which falls from count at b = 0 to 1; by bisection
+/// expects trace, frobenius > 0, count ≥ 1
+/// ensures between 0 and 20; NaN where the participation is above count or below 1, which no such spectrum has
+double participation_exponent(double trace, double frobenius, double count);
+
 }  // namespace hone::theory

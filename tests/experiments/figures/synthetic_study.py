@@ -494,7 +494,12 @@ def verdicts(with_constants):
             verdict("Q22", "supported", "gap", 0.03, 0.02,
                     [finding("q22.damage.tuned", "change of ln damage", 0.7, 0.05),
                      finding("q22.prediction.tuned", "change of ln prediction", 0.67, 0.05),
-                     finding("q22.gap.tuned", "change of their ratio", 0.03, 0.02)])]
+                     finding("q22.gap.tuned", "change of their ratio", 0.03, 0.02)]),
+            verdict("Q25", "inconclusive", "sum", 1.1, 0.1,
+                    [finding(f"q25.{part}{name}", f"{name} {part}", value, 0.05)
+                     for part in ("", "early.", "late.")
+                     for name, value in (("sum", 1.1), ("gamma", 0.6), ("beta", 0.5), ("damage", 1.2),
+                                         ("step2", 0.6), ("damage_gap", 0), ("absmax_gap", 0))])]
 
 
 def write_study(folder, sizes=(100_000, 400_000, 1_600_000), seeds=(1, 2), with_constants=False):

@@ -15,6 +15,7 @@ import prediction
 import schemes
 import spectrum
 import style
+import sum_rule
 import synthetic_study
 import tasks
 import tuning
@@ -133,6 +134,14 @@ class WhatIsDrawn(StudyCase):
         changes = tuning.changes_of(read_study(self.folder))
         self.assertEqual({name: entries["tuned"]["estimate"] for name, entries in changes.items()},
                          {"damage": 0.7, "prediction": 0.67, "gap": 0.03})
+
+    def test_the_sum_of_exponents_is_drawn_as_its_departure_from_one(self):
+        study = read_study(self.folder)
+        drawn = sum_rule.entry_of(study, "late.sum")
+        self.assertAlmostEqual(drawn["estimate"], 0.1)
+        self.assertAlmostEqual(drawn["high"] - drawn["low"], 0.1)
+        self.assertEqual(sum_rule.entry_of(study, "late.gamma")["estimate"], 0.6)
+        self.assertIsNone(sum_rule.entry_of(study, "late.spectrum_gap"))
 
     def test_the_legend_of_policies_holds_the_exponent_of_the_verdict(self):
         study = read_study(self.folder)

@@ -233,6 +233,19 @@ TEST_CASE("study: context.toml, tasks.toml and tuned.toml ask for what Q19 to Q2
   CHECK(branches == std::set<std::string>{"tuned_near", "tuned_far", "preferred"});
 }
 
+TEST_CASE("study: derivation.toml has checkpoints enough at one rate for two slopes of Q25, over three seeds") {
+  const experiments::Study study = experiments::read_study(HONE_SOURCE_DIR "/experiments/studies/derivation.toml");
+  CHECK(study.questions == std::vector<std::string>{"Q25"});
+  const auto runs = plan_runs(study);
+  CHECK(runs.size() == 3);
+  for (const RunSpec& run : runs) {
+    CHECK(run.model.schedule == "constant");
+    CHECK(run.model.checkpoints >= 6);  // two stretches at least in the early and in the late regime
+    CHECK(run.model.tokens >= 10 * run.model.first_tokens);
+    CHECK(run.quantize.bits == std::vector<std::int64_t>{3, 4});
+  }
+}
+
 TEST_CASE("study: few_bits.toml holds every procedure at its widths, beside sizes in full precision") {
   const auto runs = plan_runs(experiments::read_study(HONE_SOURCE_DIR "/experiments/studies/few_bits.toml"));
   std::map<std::string, std::set<std::int64_t>> widths;

@@ -51,6 +51,7 @@ Table everything() {
   Table table = planted({}, grid);
   add_losses(table, grid, 1e-3);
   for (PtqRow& r : table.ptq) r.loss = planted_loss(r.N, r.D, 1);
+  for (SharpnessRow& r : table.sharpness) r.frobenius = r.trace / 10;
   for (SharpnessRow& r : table.sharpness)  // a knee, beyond which the regime is late
     if (r.D > 1e7) r.trace *= std::sqrt(1e7 / r.D);
   for (const double bits : {2.0, 3.0, 4.0, 6.0})

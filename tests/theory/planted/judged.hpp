@@ -63,6 +63,9 @@ inline PlantedLaw noisy_law(double gamma_d) {
 /// Of what happens along a text, and of tuned branches.
 std::vector<World> text_worlds();
 
+/// Of solvable models.
+std::vector<World> solvable_worlds();
+
 /// Outcomes of every world, and how often the interval held where a value is planted.
 VerdictTables tables_of(const std::vector<std::vector<World>>& lists, const WorldOptions& options);
 

@@ -114,4 +114,16 @@ TEST_SUITE("solvable") {
     CHECK_NEAR(values[2], 0.9 * 0.1 * 2 * 9 / 2, 1e-13, 0);
     CHECK(std::abs(values[1]) < 1e-14);
   }
+
+  TEST_CASE("power spectrum: sums agree with adding up, and participation gives the exponent back") {
+    for (const double b : {0.0, 0.5, 1.0, 1.5, 3.0})
+      for (const int count : {10, 64, 65, 20000}) {
+        double sum = 0;
+        for (int k = 1; k <= count; ++k) sum += std::pow(k, -b);
+        CHECK_NEAR(power_trace(count, b), sum, 1e-4, 0);
+        const double squares = power_trace(count, 2 * b);
+        CHECK_NEAR(participation_exponent(3 * sum, 3 * std::sqrt(squares), count), b, 0, 1e-3);
+      }
+    CHECK(std::isnan(participation_exponent(1, 2, 100)));  // negative eigenvalues can do that
+  }
 }
