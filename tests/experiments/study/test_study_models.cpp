@@ -261,6 +261,29 @@ TEST_CASE("study: few_bits.toml holds every procedure at its widths, beside size
                       {"qat", {2, 3, 4, 6}}, {"lsq", {3, 4}}, {"bitnet", {16}}, {"binary", {16}}});
 }
 
+TEST_CASE("study: joint.toml holds both single sites of every pair, beside four sizes in full precision") {
+  using Bits = std::pair<std::int64_t, std::int64_t>;
+  std::map<Bits, std::set<std::int64_t>> seeds;  // of the models of the pairs
+  std::set<std::int64_t> full, lowered;
+  for (const RunSpec& run : plan_runs(experiments::read_study(HONE_SOURCE_DIR "/experiments/studies/joint.toml"))) {
+    CHECK(run.model.arm == "main");
+    const bool is_full = training_precision(run.model, run.model, run.quantize).is_full();
+    (is_full ? full : lowered).insert(run.model.width);
+    if (run.model.name.starts_with("pair"))
+      seeds[{run.model.train_weight_bits, run.model.train_activation_bits}].insert(run.seed);
+  }
+  CHECK(full.size() >= 4);  // fewer do not tell alpha from A and E
+  CHECK(lowered.size() == 1);
+  REQUIRE(seeds.count(Bits{2, 2}) == 1);  // at more bits losses that add up stay inside the band
+  for (const auto& [bits, of] : seeds) {
+    CHECK(of.size() >= 3);
+    for (const Bits& part : {Bits{bits.first, 16}, Bits{16, bits.second}, Bits{16, 16}}) {
+      const auto found = seeds.find(part);
+      CHECK((found != seeds.end() && found->second == of));
+    }
+  }
+}
+
 TEST_CASE("study: the architectures of architectures.toml, and the dense models of experts.toml, are equally large") {
   const auto size = [](const RunSpec& run) { return transformer_options(run.model, 256).layout().quantizable_size(); };
   std::set<std::string> arms;
