@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tests/theory/planted/along_text.hpp"
+#include "tests/theory/planted/bit_rows.hpp"
 #include "tests/theory/planted/scheme_rows.hpp"
 #include "tests/theory/planted/tables.hpp"
 
@@ -79,6 +80,8 @@ Table everything() {
   add_cache(table, {});
   add_schedules(table, {});
   add_tasks(table, {});
+  add_power(table, {});
+  add_rounding(table, {});
   return table;
 }
 

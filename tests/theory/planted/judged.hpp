@@ -63,6 +63,9 @@ inline PlantedLaw noisy_law(double gamma_d) {
 /// Of what happens along a text, and of tuned branches.
 std::vector<World> text_worlds();
 
+/// Of the bits removed and the mode of rounding.
+std::vector<World> bit_worlds();
+
 /// Outcomes of every world, and how often the interval held where a value is planted.
 VerdictTables tables_of(const std::vector<std::vector<World>>& lists, const WorldOptions& options);
 

@@ -328,7 +328,7 @@ VerdictTables growth_tables(const WorldOptions& options) { return tables_of({gro
 
 VerdictTables contrast_tables(const WorldOptions& options) {
   return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds(),
-                    injection_worlds(), model_worlds(), scheme_worlds(), text_worlds()},
+                    injection_worlds(), model_worlds(), scheme_worlds(), text_worlds(), bit_worlds()},
                    options);
 }
 
