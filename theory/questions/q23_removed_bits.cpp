@@ -76,7 +76,8 @@ struct Columns {
     keys = keys_of(rows);
   }
 
-  /// delta and ln eta at few and at many tokens, the gaps of both, and the gap of delta where 32 bits are counted from.
+  /// delta and ln eta at few and at many tokens, the gaps of both, the gap of delta where 32 bits are counted from, and how
+  /// much closer to 1 delta is at few tokens.
   std::vector<double> numbers(const std::vector<std::size_t>& rows) const {
     const double first = slope_within(removed, few, sigma, place, rows),
                  last = slope_within(removed, many, sigma, place, rows);
@@ -90,7 +91,8 @@ struct Columns {
         eta,
         eta_last,
         eta_last - eta,
-        slope_within(removed_of_32, many, sigma, place, rows) - slope_within(removed_of_32, few, sigma, place, rows)};
+        slope_within(removed_of_32, many, sigma, place, rows) - slope_within(removed_of_32, few, sigma, place, rows),
+        std::abs(last - 1) - std::abs(first - 1)};
   }
 };
 constexpr std::size_t gap_place = 2;  // in Columns::numbers
@@ -109,6 +111,9 @@ Interval add_contrast(Verdict& v, const Contrast& c, const Columns& columns, con
   add_finding(v, {"eta.many." + c.key, "ln eta at many tokens" + in, "ln"}, alone[4]);
   add_finding(v, {"eta.gap." + c.key, "ln eta, many tokens minus few" + in, "ln"}, alone[5]);
   add_finding(v, {"gap_of_32." + c.key, "the same gap where the bits removed are counted from 32" + in}, alone[6]);
+  add_finding(v,
+              {"nearer_one." + c.key, "by how much the exponent of the bits removed is closer to 1 at few tokens" + in},
+              alone[7]);
   words += fmt::format("{}{} at few and {} at many tokens in {}", words.empty() ? "" : "; ", in_words(alone[0]),
                        in_words(alone[1]), c.words);
   return gap;
@@ -175,8 +180,7 @@ Verdict judge_removed_bits(const Table& table, const Thresholds& thresholds) {
   if (evidence.numbers.empty()) {
     v.prose = fmt::format(
         "Nothing can be said: no two checkpoints whose tokens differ by a factor of {:g} were quantized to the same "
-        "two "
-        "widths in {:g} trajectories.",
+        "two widths in {:g} trajectories.",
         thresholds.q23_ratio_min, thresholds.trajectories_min);
     return v;
   }

@@ -16,7 +16,8 @@ namespace hone::theory {
 /// expects tokens of the trunk, or of the branch alone, that differ by a factor of q23_ratio_min or more
 /// ensures supported when the gap (many less few) of every contrast lies within ± q23_tolerance, refuted when that of one
 ///         lies outside (Bonferroni); inconclusive otherwise. Findings: delta and ln eta of both, the gap where 32 bits
-///         are counted from, damage at 8 bits, held-out errors of rival shapes, and of the parameters lost
+///         are counted from, how much closer to 1 delta is at few tokens, damage at 8 bits, held-out errors of rival
+///         shapes, and of the parameters lost
 Verdict judge_removed_bits(const Table& table, const Thresholds& thresholds);
 
 }  // namespace hone::theory

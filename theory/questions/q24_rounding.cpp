@@ -112,8 +112,7 @@ Verdict judge_rounding(const Table& table, const Thresholds& thresholds) {
   if (found == modes.end() || count_trajectories(keys_of(found->second.rows)) < thresholds.trajectories_min) {
     v.prose = fmt::format(
         "Nothing can be said: no arm with stochastic rounding (quantize.rounding, quantize.draws) beside the same "
-        "models "
-        "to nearest even in {:g} trajectories.",
+        "models to nearest even in {:g} trajectories.",
         thresholds.trajectories_min);
     return v;
   }
@@ -129,8 +128,7 @@ Verdict judge_rounding(const Table& table, const Thresholds& thresholds) {
       ratios.damage, [](const PtqRow&) { return true; }, interval_options(thresholds)));
   v.prose = fmt::format(
       "At the same checkpoints and bits, the damage of stochastic rounding over that of rounding to nearest even is "
-      "{}; "
-      "errors anywhere between two levels would make it 2.",
+      "{}; errors anywhere between two levels would make it 2.",
       in_words(ratio));
   return v;
 }

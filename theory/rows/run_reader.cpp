@@ -119,8 +119,8 @@ std::string RunReader::branch_of(const Subject& subject) const {
   }
 }
 
-/// Length and data of its branch and precision of its training: that of the branch, or that of the model for what the recorder
-/// marked.
+/// Length and data of its branch and precision of its training: that of the branch, or that of the model for what the
+/// recorder marked.
 void RunReader::read_branch(Subject& subject) const {
   constexpr const schema::Options& f = schema::options;
   const std::string branch = branch_of(subject);

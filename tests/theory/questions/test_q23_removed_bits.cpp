@@ -59,10 +59,13 @@ TEST_SUITE("removed bits") {
     const Verdict tuned = judged({.tuned_many = 16});
     CHECK(tuned.outcome == Outcome::refuted);
     CHECK(is_within(tuned, "q23.gap.tuned", 1));
+    CHECK_NEAR(number(tuned, "q23.nearer_one.tuned"), 1, 0, 0.1);
     const Verdict trunk = judged({.few = 14, .is_tuned = false});
     CHECK(trunk.outcome == Outcome::refuted);
     CHECK(is_within(trunk, "q23.gap.trunk", 1));
     CHECK(!control(trunk, Control::tuned_few_and_many));
+    const Verdict below = judged({.few = 0.75, .many = 0.5, .is_tuned = false});
+    CHECK_NEAR(number(below, "q23.nearer_one.trunk"), 0.25, 0, 0.1);  // of 1/2 and 1/4
   }
 
   TEST_CASE("Q23: noisy damage and few trajectories decide nothing") {
