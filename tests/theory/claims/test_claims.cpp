@@ -93,7 +93,6 @@ bool names(const std::vector<Verdict>& verdicts, std::string_view key) {
 // Keys of numbers that the planted study lacks, because they need rows which no planted study has.
 const std::set<std::string_view> of_certain_rows{
     "q1.shifted.ratio",          // windows of other data
-    "q1.tuned.law_distance",     // branches tuned on other data
     "q5.damage.rotated",         // schemes with a rotation
     "q5.residual.rotated",       //
     "q5.gamma_d.damage.cosine",  // an arm named cosine

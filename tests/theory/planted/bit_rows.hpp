@@ -17,7 +17,7 @@ struct PlantedPower {
   double tuned_few = 15, tuned_many = 15;  ///< of branches of 10 k and of 400 k tokens that leave the last checkpoint
   double eta_few = -44, eta_many = -43;    ///< ln eta; branches have that of many
   double eight_few = 1, eight_many = 1;    ///< factors on the damage at 8 bits
-  double noise = 0.01;                     ///< of each damage in ln units
+  double noise = 0.003;                    ///< of each damage in ln units
   int seeds = 4;
   bool is_tuned = true;
   std::uint64_t world = 0;
