@@ -21,6 +21,7 @@ from plateau import plateau_figure
 from prediction import draw_prediction, prediction_figure
 from ratio import ratio_figure
 from records import Absent
+from removed_bits import removed_bits_figure, rounding_figure
 from schedules import schedules_figure
 from scheme_laws import scheme_laws_figure
 from schemes import schemes_figure
@@ -115,6 +116,8 @@ FIGURES = {
     "along_text": along_text_figure,
     "tasks": tasks_figure,
     "tuning": tuning_figure,
+    "removed_bits": removed_bits_figure,
+    "rounding": rounding_figure,
     "sum_rule": sum_rule_figure,
 }
 

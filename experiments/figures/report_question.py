@@ -26,7 +26,7 @@ GROUPS_READ = {"Q1": {"ptq", "shift"}, "Q2": {"curvature"}, "Q3": {"ptq", "curva
                "Q18": {"ptq", "experts", "qat", "checkpoints"},
                "Q19": {"decode", "decode_copy"},
                "Q20": {"decode_schedules"}, "Q21": {"tasks", "shift"},
-               "Q22": {"ptq", "curvature", "shift"},
+               "Q22": {"ptq", "curvature", "shift"}, "Q23": {"ptq", "checkpoints"}, "Q24": {"ptq"},
                "Q25": {"ptq", "curvature", "checkpoints"}}
 
 

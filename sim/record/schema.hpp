@@ -73,7 +73,7 @@ struct Options {
   static constexpr const char* group = "options";
   static constexpr const char* about =
       "Every resolved option as `section.field`. The readers of hone look at those listed here, and at `branch1.name`, "
-      "`branch1.tokens` and so on, which have the meanings of the same fields of `model`.";
+      "`branch1.tokens`, `branch1.data` and so on, which have the meanings of the same fields of `model`.";
   Fact<Text> model_arm{group, "model.arm", "1", "arm of the study that the model belongs to"};
   Fact<Text> model_data{group, "model.data", "1", "what it was trained on"};
   Fact<Text> model_shifted_data{group, "model.shifted_data", "1", "what it was evaluated on besides"};

@@ -86,6 +86,10 @@ constexpr Words words[] = {
     {Control::token_score, "token_score", "widths chosen by the surprise of each token"},
     {Control::several_tasks, "several_tasks", "several tasks"},
     {Control::answers_shifted, "answers_shifted", "damage on text of another corpus beside the tasks"},
+    {Control::tuned_few_and_many, "tuned_few_and_many",
+     "branches of one checkpoint tuned on few and on many tokens of one text"},
+    {Control::eight_bits, "eight_bits", "damage at 8 bits at few and at many tokens"},
+    {Control::other_roundings, "other_roundings", "other modes of rounding at the same checkpoints"},
 };
 
 constexpr bool is_in_order() {

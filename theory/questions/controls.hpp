@@ -92,6 +92,10 @@ enum class Control {
   // tasks and tuning
   several_tasks,
   answers_shifted,
+  // bits removed and the mode of rounding
+  tuned_few_and_many,
+  eight_bits,
+  other_roundings,
   count,  ///< how many there are; stays last
 };
 

@@ -21,6 +21,7 @@ constexpr auto table = std::to_array<Question>({{"Q1", judge_damage_growth}, {"Q
                                                 {"Q17", judge_architecture}, {"Q18", judge_experts},
                                                 {"Q19", judge_context},      {"Q20", judge_schedules},
                                                 {"Q21", judge_tasks},        {"Q22", judge_tuning},
+                                                {"Q23", judge_removed_bits}, {"Q24", judge_rounding},
                                                 {"Q25", judge_sum_rule}});
 static_assert(std::equal(table.begin(), table.end(), question_ids.begin(), question_ids.end(),
                          [](const Question& q, std::string_view id) { return q.id == id; }),

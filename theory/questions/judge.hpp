@@ -21,6 +21,8 @@
 #include "theory/questions/q20_schedules.hpp"
 #include "theory/questions/q21_tasks.hpp"
 #include "theory/questions/q22_tuning.hpp"
+#include "theory/questions/q23_removed_bits.hpp"
+#include "theory/questions/q24_rounding.hpp"
 #include "theory/questions/q25_sum_rule.hpp"
 #include "theory/questions/q3_prediction.hpp"
 #include "theory/questions/q4_directions.hpp"

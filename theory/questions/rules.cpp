@@ -638,6 +638,30 @@ const Rule<BandEvidence>& tuning_rule() {
   return rule;
 }
 
+const Rule<BandEvidence>& removed_bits_rule() {
+  static const Rule<BandEvidence> rule = band_rule<0, &T::q23_tolerance, 1>(
+      "one exponent of the bits removed at few and at many tokens",
+      "the exponent of 16 - P in the damage at many tokens less that at few, over the same widths: of the last and the "
+      "first checkpoint of each trunk, and of tuned branches of one checkpoint and one text. supported: every interval "
+      "inside ± q23_tolerance; refuted: one disjoint from it; all intervals hold together at the level (Bonferroni); "
+      "contrasts below trajectories_min decide nothing; inconclusive otherwise",
+      "Yes: the exponent of the bits removed is the same at few and at many tokens.",
+      "No: the exponent of the bits removed depends on the tokens.",
+      {&T::q23_ratio_min, &T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::trajectories_min});
+  return rule;
+}
+
+const Rule<BandEvidence>& rounding_rule() {
+  static const Rule<BandEvidence> rule = all_above_rule<&T::q24_saving_min, &T::q24_equivalence>(
+      "stochastic rounding lowers the constant of the damage",
+      "ln of the damage of rounding to nearest over that of stochastic rounding, at the same checkpoints and bits. "
+      "supported: interval above q24_saving_min + q24_equivalence; refuted: interval below it; inconclusive otherwise",
+      "Yes: stochastic rounding costs less than rounding to nearest.",
+      "No: stochastic rounding costs as much as rounding to nearest or more.",
+      {&T::ptq_bits_min, &T::ptq_bits_max, &T::ptq_min_snr, &T::fit_scatter, &T::trajectories_min});
+  return rule;
+}
+
 const Rule<SumRuleEvidence>& sum_rule() {
   static const Rule<SumRuleEvidence> rule{
       "the sum rule of the linear net",
@@ -683,6 +707,8 @@ std::vector<RuleOfQuestion> all_rules() {
           named("Q20", schedules_rule()),
           named("Q21", tasks_rule()),
           named("Q22", tuning_rule()),
+          named("Q23", removed_bits_rule()),
+          named("Q24", rounding_rule()),
           named("Q25", sum_rule()),
           {"all", "Holm's correction", holm_sentence}};
 }

@@ -171,6 +171,8 @@ const Rule<BandEvidence>& context_rule();           ///< Q19, of the exponent of
 const Rule<BandEvidence>& schedules_rule();         ///< Q20, of the gain of falling bits at each average
 const Rule<BandEvidence>& tasks_rule();             ///< Q21, of the accuracy lost beyond what the loss says, by task
 const Rule<BandEvidence>& tuning_rule();            ///< Q22, of the change of ln (damage over prediction), by branch
+const Rule<BandEvidence>& removed_bits_rule();      ///< Q23, of the exponent of the bits removed, many tokens minus few
+const Rule<BandEvidence>& rounding_rule();          ///< Q24, of ln (damage of nearest over that of stochastic rounding)
 const Rule<SumRuleEvidence>& sum_rule();            ///< Q25
 
 }  // namespace hone::theory

@@ -52,6 +52,9 @@ struct Thresholds {
   double q20_gain_min = 0, q20_equivalence = 0.1;
   double q21_shortfall_min = 0, q21_equivalence = 0.02, q21_accuracy_min = 0.2;
   double q22_tolerance = 0.1;
+  /// 0.2 is what the web page on precision scaling asks of a difference before it counts.
+  double q23_tolerance = 0.2, q23_ratio_min = 4;
+  double q24_saving_min = 0, q24_equivalence = 0.05;
   double q25_tolerance = 0.15;  // what finite times move the sum of the linear net by, alpha up to 3/4
 
   bool operator==(const Thresholds&) const = default;
@@ -177,6 +180,13 @@ struct Thresholds {
     v("q21_accuracy_min", t.q21_accuracy_min, share, "least accuracy before quantization of a score that is judged");
     v("q22_tolerance", t.q22_tolerance, distance,
       "distance from 0 of the change of ln (damage over prediction) by tuning that counts as none");
+    v("q23_tolerance", t.q23_tolerance, distance,
+      "difference of the exponent of the bits removed, many tokens minus few, that counts as none");
+    v("q23_ratio_min", t.q23_ratio_min, Bounds{1, 1e6}, "many tokens over few, at the least");
+    v("q24_saving_min", t.q24_saving_min, exponent,
+      "ln of the damage of rounding to nearest over that of stochastic rounding above which the latter is better");
+    v("q24_equivalence", t.q24_equivalence, distance,
+      "half-width of the band around q24_saving_min that counts as no difference");
     v("q25_tolerance", t.q25_tolerance, distance,
       "distance from 1 of the exponents of the trace and of the fall of the loss together that counts as none");
   }

@@ -14,9 +14,9 @@
 namespace hone::theory {
 
 /// Names of the questions in the order of judging.
-inline constexpr std::array<std::string_view, 23> question_ids{"Q1",  "Q2",  "Q3",  "Q4",  "Q5",  "Q6",  "Q7",  "Q8",
-                                                               "Q9",  "Q10", "Q11", "Q12", "Q13", "Q14", "Q15", "Q16",
-                                                               "Q17", "Q18", "Q19", "Q20", "Q21", "Q22", "Q25"};
+inline constexpr std::array<std::string_view, 25> question_ids{
+    "Q1",  "Q2",  "Q3",  "Q4",  "Q5",  "Q6",  "Q7",  "Q8",  "Q9",  "Q10", "Q11", "Q12", "Q13",
+    "Q14", "Q15", "Q16", "Q17", "Q18", "Q19", "Q20", "Q21", "Q22", "Q23", "Q24", "Q25"};
 
 enum class Outcome { supported, refuted, inconclusive };
 

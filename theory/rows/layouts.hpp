@@ -81,6 +81,7 @@ void visit_subject(Visit& v, AnySubject& s) {
   v("run", s.run), v("architecture", s.architecture), v("seed", s.seed), v("params", s.N), v("tokens", s.D);
   v("variant", s.variant), v("model", s.model), v("schedule", s.schedule), v("peak_lr", s.peak_lr), v("lr", s.lr);
   v("arm", s.arm), v("kind", s.kind), v("branched_at", s.branched_at), v("branch_tokens", s.branch_tokens);
+  v("branch_data", s.branch_data);
   v("data", s.data), v("batch", s.batch), v("weight_decay", s.weight_decay), v("horizon_tokens", s.horizon);
   v("train_weight_bits", s.train_w_bits), v("train_activation_bits", s.train_a_bits);
   v("train_kv_bits", s.train_kv_bits), v("method", s.method), v("warmup_weight", s.warmup_weight);

@@ -60,9 +60,10 @@ struct Subject {
   Kind kind = Kind::trunk;
   double branched_at = 0;  ///< tokens of the trunk where the branch left it; D for trunks and averages
   double branch_tokens =
-      0;             ///< length of the branch in tokens, where the study gives one; 0: a share of what came before
-  std::string data;  ///< name of the training data in the study
-  double batch = 0;  ///< sequences per update
+      0;  ///< length of the branch in tokens, where the study gives one; 0: a share of what came before
+  std::string branch_data;  ///< of a tuned branch, where it is other data: its name in the study; empty elsewhere
+  std::string data;         ///< name of the training data in the study
+  double batch = 0;         ///< sequences per update
   double weight_decay = 0;
   double sam_rho = 0;                     ///< radius of sharpness-aware minimization
   double gradient_penalty = 0;            ///< factor of the gradient norm in the training loss

@@ -119,12 +119,15 @@ std::string RunReader::branch_of(const Subject& subject) const {
   }
 }
 
-/// Length of its branch and precision of its training: that of the branch, or that of the model for what the recorder
-/// marked.
+/// Length and data of its branch and precision of its training: that of the branch, or that of the model for what the
+/// recorder marked.
 void RunReader::read_branch(Subject& subject) const {
   constexpr const schema::Options& f = schema::options;
   const std::string branch = branch_of(subject);
-  if (!branch.empty()) subject.branch_tokens = option(in_section(f.model_tokens, branch), 0.0);
+  if (!branch.empty()) {
+    subject.branch_tokens = option(in_section(f.model_tokens, branch), 0.0);
+    subject.branch_data = option(in_section(f.model_data, branch), std::string());
+  }
   const bool is_of_model = subject.variant.rfind("qat_", 0) == 0;
   const std::string section = is_of_model ? "model" : subject.kind == Kind::lowered ? branch : "";
   if (section.empty()) return;

@@ -438,6 +438,20 @@ def by_scheme():
             [finding("q15.rival.mixed_trace", "guided minus mixed-trace", -0.05, 0.02)])
 
 
+def removed_bits():
+    """One exponent in the trunk, one more after tuning on many tokens."""
+    return [finding(f"q23.{number}.{contrast}", f"{number}, {contrast}", value, 0.1)
+            for contrast, values in (("trunk", (15, 15.1, 0.1)), ("tuned", (15, 16, 1)))
+            for number, value in zip(("delta.few", "delta.many", "gap"), values)]
+
+
+def roundings():
+    """Twice the damage by chance, a little less at few bits."""
+    return ([finding("q24.ratio.stochastic", "damage, stochastic over nearest even", 1.9, 0.1)] +
+            [finding(f"q24.ratio.stochastic.bits_{bits}", f"damage at {bits} bits", ratio, 0.1)
+             for bits, ratio in (("4", 2.0), ("2_5", 1.7))])
+
+
 def verdicts(with_constants):
     log_n = np.log(1e5)
     q1 = [finding("q1.gamma_n", "gamma_N", 0.3, 0.06),
@@ -495,6 +509,8 @@ def verdicts(with_constants):
                     [finding("q22.damage.tuned", "change of ln damage", 0.7, 0.05),
                      finding("q22.prediction.tuned", "change of ln prediction", 0.67, 0.05),
                      finding("q22.gap.tuned", "change of their ratio", 0.03, 0.02)]),
+            verdict("Q23", "refuted", "deciding", 1.0, 0.3, removed_bits()),
+            verdict("Q24", "refuted", "saving", -0.7, 0.05, roundings()),
             verdict("Q25", "inconclusive", "sum", 1.1, 0.1,
                     [finding(f"q25.{part}{name}", f"{name} {part}", value, 0.05)
                      for part in ("", "early.", "late.")

@@ -12,6 +12,7 @@ import certificates
 import decode
 import growth
 import prediction
+import removed_bits
 import schemes
 import spectrum
 import style
@@ -134,6 +135,30 @@ class WhatIsDrawn(StudyCase):
         changes = tuning.changes_of(read_study(self.folder))
         self.assertEqual({name: entries["tuned"]["estimate"] for name, entries in changes.items()},
                          {"damage": 0.7, "prediction": 0.67, "gap": 0.03})
+
+    def test_exponents_of_the_bits_removed_are_those_of_the_verdict(self):
+        study = read_study(self.folder)
+        found = {contrast: {name: entry["estimate"] for name, entry in entries.items()}
+                 for contrast, entries in removed_bits.exponents_of(study).items()}
+        self.assertEqual(found, {"trunk": {"few": 15, "many": 15.1, "gap": 0.1},
+                                 "tuned": {"few": 15, "many": 16, "gap": 1}})
+        left = removed_bits.removed_bits_figure(study).figure.axes[0]
+        marks = {line.get_color(): [] for line in left.lines if line.get_marker() in "os"}
+        for line in left.lines:
+            if line.get_marker() in "os" and len(line.get_xdata()):
+                marks[line.get_color()].append(line.get_xdata()[0])
+        self.assertEqual(list(marks.values()), [[15, 15], [15.1, 16]])
+        self.assertEqual([t.get_text() for t in left.get_yticklabels()], ["the trunk", "tuned branches"])
+
+    def test_ratios_of_a_mode_of_rounding_stand_by_width_without_their_mean(self):
+        study = read_study(self.folder)
+        found = removed_bits.ratios_of(study)
+        self.assertEqual([(bits, entry["estimate"]) for bits, entry in found["stochastic"]],
+                         [(2.5, 1.7), (4, 2.0)])
+        ax = removed_bits.rounding_figure(study).figure.axes[0]
+        at = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines
+              if line.get_marker() == "o" and len(line.get_xdata())]
+        self.assertEqual(at, [(1.7, 0), (2.0, 1)])
 
     def test_the_sum_of_exponents_is_drawn_as_its_departure_from_one(self):
         study = read_study(self.folder)

@@ -233,6 +233,36 @@ TEST_CASE("study: context.toml, tasks.toml and tuned.toml ask for what Q19 to Q2
   CHECK(branches == std::set<std::string>{"tuned_near", "tuned_far", "preferred"});
 }
 
+TEST_CASE("study: removed_bits.toml and rounding.toml ask for what Q23 and Q24 read, over three seeds") {
+  const auto runs_of = [](const std::string& name) {
+    return plan_runs(experiments::read_study(fmt::format(HONE_SOURCE_DIR "/experiments/studies/{}.toml", name)));
+  };
+  const theory::Thresholds thresholds;
+  const auto removed = runs_of("removed_bits"), rounding = runs_of("rounding");
+  CHECK(removed.size() == 3);
+  CHECK(rounding.size() == 6);
+  const RunSpec& spec = removed[0];
+  REQUIRE(spec.branches.size() == 2);
+  const auto &few = spec.branches[0], &many = spec.branches[1];
+  CHECK(few.is_tuning());
+  CHECK(few.at == many.at);
+  CHECK(few.data == many.data);
+  CHECK(double(many.tokens) >= thresholds.q23_ratio_min * double(few.tokens));
+  CHECK(double(spec.model.tokens) >= thresholds.q23_ratio_min * double(spec.model.first_tokens));
+  CHECK(std::find(spec.quantize.bits.begin(), spec.quantize.bits.end(), 8) != spec.quantize.bits.end());
+  std::map<std::int64_t, std::map<std::string, const RunSpec*>> seeds;
+  for (const RunSpec& run : rounding) seeds[run.seed][run.quantize.rounding] = &run;
+  for (const auto& [seed, modes] : seeds) {
+    REQUIRE(modes.size() == 2);
+    const RunSpec &nearest = *modes.at("nearest_even"), &chance = *modes.at("stochastic");
+    CHECK(nearest.model.arm == "main");
+    CHECK(chance.quantize.draws >= 4);
+    CHECK(chance.quantize.bits == nearest.quantize.bits);
+    CHECK(chance.model.tokens == nearest.model.tokens);
+    CHECK(chance.model.width == nearest.model.width);
+  }
+}
+
 TEST_CASE("study: derivation.toml has checkpoints enough at one rate for two slopes of Q25, over three seeds") {
   const experiments::Study study = experiments::read_study(HONE_SOURCE_DIR "/experiments/studies/derivation.toml");
   CHECK(study.questions == std::vector<std::string>{"Q25"});

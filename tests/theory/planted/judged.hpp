@@ -63,6 +63,8 @@ inline PlantedLaw noisy_law(double gamma_d) {
 /// Of what happens along a text, and of tuned branches.
 std::vector<World> text_worlds();
 
+/// Of the bits removed and the mode of rounding.
+std::vector<World> bit_worlds();
 /// Of solvable models.
 std::vector<World> solvable_worlds();
 

@@ -327,9 +327,10 @@ std::vector<World> training_worlds() {
 VerdictTables growth_tables(const WorldOptions& options) { return tables_of({growth_worlds()}, options); }
 
 VerdictTables contrast_tables(const WorldOptions& options) {
-  return tables_of({direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds(),
-                    injection_worlds(), model_worlds(), scheme_worlds(), text_worlds(), solvable_worlds()},
-                   options);
+  return tables_of(
+      {direction_worlds(), prediction_worlds(), composition_worlds(), training_worlds(), plateau_worlds(),
+       injection_worlds(), model_worlds(), scheme_worlds(), text_worlds(), bit_worlds(), solvable_worlds()},
+      options);
 }
 
 }  // namespace hone::theory

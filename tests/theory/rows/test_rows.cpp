@@ -196,15 +196,18 @@ TEST_SUITE("table") {
     CHECK_THROWS_WITH_AS(table_of(other), doctest::Contains("transformer"), FormatError);
   }
 
-  TEST_CASE("append_run: the length of a branch is its own where the study gives one in tokens") {
+  TEST_CASE("append_run: length and data of a branch are its own where the study gives them") {
     RunFile run = full_run();
     Dataset options;
     options.set_attribute("branch1.name", std::string("cooled"));
     options.set_attribute("branch1.tokens", std::int64_t{500});
+    options.set_attribute("branch1.data", std::string("essays"));
     run.groups["options"] = options;
     const Table t = table_of(run);
     CHECK(t.losses[0].branch_tokens == 0);
     CHECK(t.losses[1].branch_tokens == 500);
+    CHECK(t.losses[0].branch_data.empty());
+    CHECK(t.losses[1].branch_data == "essays");
   }
 
   TEST_CASE("append_run: recipe, kind and branching point are those of the file") {
