@@ -46,7 +46,7 @@ const std::map<std::string, Stages>& allowed_stages() {
     add("theory/fits", {"theory/laws"});
     add("theory/precision", {"theory/fits", "theory/noise"});
     add("theory/solvable", {"theory/rows", "theory/fits"});
-    add("theory/questions", {"theory/rows", "theory/precision"});
+    add("theory/questions", {"theory/precision", "theory/solvable"});
     add("theory/claims", {"theory/questions"});
     add("theory/planner", {"theory/questions"});
     add("experiments/study", {"sim/perturb", "sim/import", "theory/questions"});

@@ -16,7 +16,7 @@ struct Moments {
 /// Moments of M = max |x_i| of n independent standard normals.
 /// math    E M = ∫ 1 - F^n dx, E M² = ∫ 2x (1 - F^n) dx over x > 0, F = erf(x/√2)
 /// expects n ≥ 1
-/// source  science notes section 4; Boost Gauss-Kronrod quadrature, relative error below 1e-10
+/// source  the definition, by Boost Gauss-Kronrod quadrature, relative error below 1e-10
 Moments absmax_moments(int n);
 
 /// Moments of the step Delta that n Gaussian weights are given when their extremes set the range.

@@ -37,7 +37,7 @@ struct MarchenkoPastur {
 /// shapes  inputs (M,I), probabilities (M,C) with rows of sum 1; result (M·C) ascending, all others of H being 0
 /// expects probabilities ≥ 0
 /// cost    the eigenvalues of a matrix of size M·C
-/// source  science notes section 3.2
+/// source  differentiation of the cross-entropy twice
 Vector<double> linear_softmax_spectrum(const Matrix<double>& inputs, const Matrix<double>& probabilities);
 
 /// Sum of eigenvalues k^-b over k = 1 … count.
