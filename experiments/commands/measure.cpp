@@ -170,9 +170,9 @@ Dataset certificate_list(const std::vector<Certificate>& certificates) {
 }
 
 RunFile file_of(const MeasureOptions& options, const RunSpec& run, const ImportedModel& model,
-                const TokenStream& stream, Rows rows, const std::vector<Certificate>& certificates, int threads) {
+                const TokenStream& stream, const Rows& rows, const std::vector<Certificate>& certificates, int threads) {
   RunFile file;
-  for (auto& [name, group] : rows) file.groups[name] = std::move(group);
+  for (const auto& [name, group] : rows) file.groups[name] = group;
   file.groups[schema::certificates.group] = certificate_list(certificates);
   Dataset resolved;
   for (const auto& [name, value] : run.options())

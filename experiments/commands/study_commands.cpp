@@ -152,14 +152,16 @@ int run_command(CommandOptions options) {
 int judge_tables(const CommandOptions& options) {
   const Study study = read_study(options.study_file);
   const std::vector<theory::Verdict> verdicts =
-      theory::judge(theory::from_tables(options.table), study.thresholds, study.questions);
+      theory::judge(theory::from_tables(options.tables), study.thresholds, study.questions);
+  const std::string registration = registration_of_tables(options.tables, study);
   print_answers(verdicts);
+  fmt::print("registration: {}\n", registration);
   if (options.out.empty()) {
     fmt::print("nothing is written; --out FOLDER keeps verdict.json and claims.json\n");
     return 0;
   }
   ensure_writable_folder(options.out);
-  write_answers(options.out, theory::to_json(verdicts), verdicts);
+  write_answers(options.out, theory::to_json(verdicts, registration), verdicts);
   return 0;
 }
 
@@ -173,7 +175,7 @@ void write_tables(const fs::path& folder, const theory::Table& judged, const the
 }
 
 int judge_command(CommandOptions options) {
-  if (!options.table.empty()) return judge_tables(options);
+  if (!options.tables.empty()) return judge_tables(options);
   const Study study = load_study(options);
   theory::Table table;
   theory::Details details;
@@ -190,6 +192,7 @@ int judge_command(CommandOptions options) {
   write_answers(options.out, theory::to_json(verdicts, registration), verdicts);
   write_table(options.out, study, rows);
   write_tables(options.out, table, details);
+  keep_registration(options.out, options.out / "tables", registration);
   return 0;
 }
 
@@ -279,13 +282,14 @@ Action run_options(CLI::App& command, const std::string& line) {
 Action judge_options(CLI::App& command, const std::string& line) {
   const auto options = with_study(command, line);
   command.add_option(
-      "--table", options->table,
+      "--table", options->tables,
       "judge these rows instead of run files: a folder of tables that hone judge wrote, or a table.csv of "
-      "hone table (also .gz)");
+      "hone table (also .gz); several are parts of one study");
   command.footer(
       "examples:\n"
       "  hone judge experiments/studies/demo.toml\n"
       "  hone judge experiments/studies/reference.toml --table outputs/reference/table.csv.gz\n"
+      "  hone judge my.toml --table first/tables second/tables      seeds that were run on two machines\n"
       "beside verdict.json and claims.json it writes all that was measured as tables/KIND.csv.gz. --table reads "
       "damage,\n"
       "curvature, factorial, noise, losses, shift and schemes; checkpoints, qat, rounding, spectra, eigenvalues, "

@@ -16,8 +16,8 @@ struct CommandOptions {
   std::filesystem::path out;        ///< outputs/STUDY unless --out
   std::vector<std::int64_t> seeds;  ///< replace the study's when given
   int jobs = 0, threads = 0;
-  std::filesystem::path table;  ///< rows to judge instead of run files; empty: none
-  std::string python;           ///< draws the figures; found when empty (python.hpp)
+  std::vector<std::filesystem::path> tables;  ///< rows to judge instead of run files; empty: none
+  std::string python;                         ///< draws the figures; found when empty (python.hpp)
   std::string command_line;
 };
 

@@ -140,7 +140,8 @@ Curvature on_all_windows(const Bench<Model>& bench, const Model<S>& model, const
   std::optional<ProductJournal> journal;
   if (!bench.journal.empty()) {
     const std::string identity = journal_identity(bench, theta, linear.gradient());
-    op = journal.emplace(bench.journal, identity, op.size).keep(std::move(op), [&bench] {
+    const Index size = op.size;
+    op = journal.emplace(bench.journal, identity, size).keep(std::move(op), [&bench] {
       bench.watch(bench.product_flops(), "curvature", Work::taken_over);
     });
   }
@@ -217,13 +218,13 @@ std::int64_t curvature_bytes(const Bench<Model>& bench) {
                                                          : plan_memory(bench.model, examples, options).bytes();
   const std::int64_t size = std::int64_t(bench.positions.size()), bits = std::int64_t(bench.run.quantize.bits.size());
   // The second linearization in double, or gradients in double with point, copy, sum and result.
-  const std::int64_t checks = plan_memory(wide, examples, bench.curvature_options(0)).bytes() + 4 * 8 * parameters +
+  const std::int64_t checks = plan_memory(wide, examples, bench.curvature_options(0)).bytes() + 32 * parameters +
                               finite_difference_bytes(differences_for(m.precision), Index(size));
   // Probe, product, sample and what is known exactly; the embedded vector and its product.
   const std::int64_t vectors = 8 * (size * (bits + 5) + 2 * parameters);
   const std::int64_t estimates = spectrum_bytes(m, Index(size)) + vectors;
   const std::int64_t slopes = bench.run.quantize.roundings() * 4 * parameters;  // of the damage, after the curvature
-  const std::int64_t always = (8 + 4) * parameters + 2 * 8 * size;  // the parameters, and the places of the quantizable
+  const std::int64_t always = 12 * parameters + 16 * size;  // the parameters, and the places of the quantizable
   return always + std::max(products + std::max(checks, estimates), slopes + products);
 }
 

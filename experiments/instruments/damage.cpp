@@ -76,6 +76,7 @@ class DamageInstrument : public Instrument<Model> {
     constexpr const schema::Ptq& f = schema::ptq;
     const auto put = [&](const Field<double>& field, auto&& read) {
       std::vector<double> values;
+      values.reserve(all.size());
       for (const Damage& d : all) values.push_back(read(d));
       set_row(group, field, values);
     };

@@ -116,6 +116,7 @@ SchemeEntry measure_entry(const Scheme& scheme, int bits, Twin& twin, const Sche
     all.push_back(measure_draw(scheme, bits, twin, input, data, draw));
   const auto over_draws = [&](auto&& read) {
     std::vector<double> values;
+    values.reserve(all.size());
     for (const SchemeEntry& e : all) values.push_back(read(e));
     return mean_with_error(values);
   };

@@ -28,8 +28,8 @@ ExtremesOptions extremes_options(const MeasureSpec& spec, Index size, std::uint6
   o.count_smallest = int(std::min<Index>(spec.eigenpairs_smallest, size - o.count_largest));
   o.block = int(std::min<Index>(spec.block, size));
   const Index wanted = o.count_largest + o.count_smallest;
-  o.steps_max = int(std::min<Index>(size, std::max<Index>(spec.lanczos_steps, wanted + 2 * o.block + 3)));
-  o.products_max = 4 * o.steps_max + wanted + 4 * spec.completeness_steps;
+  o.steps_max = int(std::min<Index>(size, std::max<Index>(spec.lanczos_steps, wanted + Index(2) * o.block + 3)));
+  o.products_max = Index(4) * o.steps_max + wanted + Index(4) * spec.completeness_steps;
   o.probe_steps = int(spec.completeness_steps);
   o.tolerance = spec.lanczos_tolerance;
   o.noise_floor = noise_floor;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "experiments/running/files.hpp"
@@ -21,6 +22,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int schema_of_registration = 2;
+constexpr const char* registered_before = "registered before the first run";
 
 fs::path path_of(const fs::path& folder) { return folder / "registration.json"; }
 
@@ -50,6 +52,41 @@ Json read_registration(const fs::path& folder) {
   }
   throw FormatError(fmt::format("{}: is no registration of schema {}; restore the file that hone register wrote",
                                 path_of(folder).string(), schema_of_registration));
+}
+
+/// Questions of which a rule is not what it was. A study that named its primary questions answers for these alone; rules of
+/// questions that came later are no change.
+std::vector<std::string> other_rules(const Json& then, const Json& now) {
+  std::vector<std::string> questions;
+  const std::vector<std::string> primary = then.at("questions");
+  const auto counts = [&](const std::string& question) {
+    return primary.empty() || question == "all" || std::find(primary.begin(), primary.end(), question) != primary.end();
+  };
+  for (const Json& rule : then.at("rules")) {
+    const std::string question = rule.at("question");
+    const Json& rules = now.at("rules");
+    if (counts(question) && std::find(rules.begin(), rules.end(), rule) == rules.end()) questions.push_back(question);
+  }
+  return questions;
+}
+
+/// What the study would register otherwise today.
+std::vector<std::string> changes_since(const Json& then, const Json& now) {
+  std::vector<std::string> changes, thresholds;
+  if (then.at("questions") != now.at("questions")) changes.emplace_back("other questions");
+  if (const auto rules = other_rules(then, now); !rules.empty())
+    changes.push_back(fmt::format("other rules ({})", fmt::join(rules, " ")));
+  for (const auto& [name, value] : then.at("thresholds").items())
+    if (now.at("thresholds").value(name, Json()) != value) thresholds.push_back(name);
+  if (!thresholds.empty()) changes.push_back(fmt::format("other thresholds ({})", fmt::join(thresholds, " ")));
+  for (const char* field : {"seeds", "runs"})
+    if (then.at(field) != now.at(field)) changes.push_back(fmt::format("other {}", field));
+  return changes;
+}
+
+std::string state_of(const std::vector<std::string>& changes) {
+  if (changes.empty()) return registered_before;
+  return fmt::format("registered, but since then: {}", fmt::join(changes, ", "));
 }
 
 /// Finished runs of the study that were made under another registration, or none.
@@ -89,13 +126,28 @@ std::string registration_hash(const fs::path& folder) {
 std::string registration_state(const fs::path& folder, const Study& study) {
   if (!fs::exists(path_of(folder))) return "not registered";
   const Json then = read_registration(folder), now = registration_of(study);
-  std::vector<std::string> changes;
-  for (const char* field : {"questions", "rules", "thresholds", "seeds", "runs"})
-    if (then.at(field) != now.at(field)) changes.push_back(fmt::format("other {}", field));
+  std::vector<std::string> changes = changes_since(then, now);
   if (const int count = unregistered_runs(folder, study, registration_hash(folder)); count > 0)
     changes.push_back(fmt::format("{} runs were made without it", count));
-  if (changes.empty()) return "registered before the first run";
-  return fmt::format("registered, but since then: {}", fmt::join(changes, ", "));
+  return state_of(changes);
+}
+
+void keep_registration(const fs::path& folder, const fs::path& tables, const std::string& state) {
+  if (state == registered_before)
+    write_text_atomically(path_of(tables), read_text(path_of(folder)));
+  else
+    fs::remove(path_of(tables));
+}
+
+std::string registration_of_tables(const std::vector<fs::path>& tables, const Study& study) {
+  std::string first;
+  for (const fs::path& folder : tables) {
+    if (!fs::is_directory(folder) || !fs::exists(path_of(folder))) return "not registered";
+    const std::string text = read_text(path_of(folder));
+    if (first.empty()) first = text;
+    if (text != first) return fmt::format("registered in parts that differ: {}", path_of(folder).string());
+  }
+  return state_of(changes_since(read_registration(tables.at(0)), registration_of(study)));
 }
 
 }  // namespace hone::experiments

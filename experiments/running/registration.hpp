@@ -23,8 +23,18 @@ void register_study(const std::filesystem::path& folder, const Study& study);
 std::string registration_hash(const std::filesystem::path& folder);
 
 /// How a study stands to its registration, for people: "registered before the first run", "not registered", or
-/// "registered, but since then: ..." with what changed.
+/// "registered, but since then: ..." with what changed: questions, rules of the registered questions, thresholds, seeds, runs.
 /// errors  FormatError when registration.json is no registration
 std::string registration_state(const std::filesystem::path& folder, const Study& study);
+
+/// Puts registration.json beside tables whose runs all carry its hash, `state` being "registered before the first run", and
+/// takes it away from others.
+void keep_registration(const std::filesystem::path& folder, const std::filesystem::path& tables,
+                       const std::string& state);
+
+/// The same of tables that were measured apart, perhaps on several machines, all under one registration.
+/// expects  one folder at least
+/// errors   FormatError when a registration.json is none
+std::string registration_of_tables(const std::vector<std::filesystem::path>& tables, const Study& study);
 
 }  // namespace hone::experiments

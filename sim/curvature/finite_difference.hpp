@@ -35,7 +35,7 @@ Certificate finite_difference_check(const LinearOperator& hessian, const Gradien
 /// Peak bytes of the check beside those of the operator and the gradient: point, direction and its unit vector, the best
 /// entry, a row of the table, and what the entry under way and its two gradients are made of.
 inline std::int64_t finite_difference_bytes(const FiniteDifferenceOptions& options, Index size) {
-  return 8 * (options.levels + 11) * std::int64_t(size);
+  return std::int64_t(8) * (options.levels + 11) * size;
 }
 
 /// η_H = ‖A₃₂ v - A₆₄ v‖/‖A₆₄ v‖: residuals below η_H·‖A‖ cannot be claimed from float products.

@@ -150,4 +150,24 @@ Table from_tables(const fs::path& path) {
   return table;
 }
 
+Table from_tables(const std::vector<fs::path>& paths) {
+  Table all;
+  std::map<std::string, fs::path> holder;
+  for (const fs::path& path : paths) {
+    Table part = from_tables(path);
+    for_kinds(part, [&]<class Row>(std::vector<Row>& rows) {
+      for (const Row& row : rows)
+        if (const fs::path& first = holder.try_emplace(row.run, path).first->second; first != path)
+          throw FormatError(
+              fmt::format("{}: run {} is in {} too; leave one of them out", path.string(), row.run, first.string()));
+    });
+    for_kinds(all, [&]<class Row>(std::vector<Row>& rows) {
+      for_kinds(part, [&]<class Other>(std::vector<Other>& more) {
+        if constexpr (std::is_same_v<Row, Other>) rows.insert(rows.end(), more.begin(), more.end());
+      });
+    });
+  }
+  return all;
+}
+
 }  // namespace hone::theory

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "theory/rows/rows.hpp"
 
@@ -23,5 +24,10 @@ std::map<std::string, std::string> to_tables(const Table& table);
 /// holds damage, traces and losses only.
 /// errors  IoError; FormatError naming the file, the line, the column and the cell
 Table from_tables(const std::filesystem::path& path);
+
+/// The rows of several such folders or files, in the order given: parts of one study that were measured apart.
+/// expects  one path at least
+/// errors   those of from_tables; FormatError naming a run that two of them hold
+Table from_tables(const std::vector<std::filesystem::path>& paths);
 
 }  // namespace hone::theory

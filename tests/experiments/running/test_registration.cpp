@@ -58,10 +58,11 @@ TEST_CASE("register: what changed after the registration is named") {
   const std::string text = read_text(file);
   place.write("out/registration.json", replaced(text, "\"q3_tolerance\": 0.1", "\"q3_tolerance\": 0.2"));
   const Said said = place.says("judge");
-  CHECK_MESSAGE(mentions(said.out, "registered, but since then: other thresholds, 1 runs were made without it"),
-                said.out);
+  CHECK_MESSAGE(
+      mentions(said.out, "registered, but since then: other thresholds (q3_tolerance), 1 runs were made without it"),
+      said.out);
   place.write("out/registration.json", replaced(text, "\"question\": \"Q10\"", "\"question\": \"Q11\""));
-  CHECK(mentions(place.says("judge").out, "since then: other rules, 1 runs were made without it"));
+  CHECK(mentions(place.says("judge").out, "since then: other rules (Q11), 1 runs were made without it"));
   place.write("out/registration.json", text);
   place.write("study.toml", replaced(tiny_text(), "[study]\n", "[study]\nquestions = [\"Q3\"]\n"));
   const Said named = place.says("judge");
@@ -69,6 +70,51 @@ TEST_CASE("register: what changed after the registration is named") {
   CHECK(mentions(named.out, "secondary, not corrected"));
   place.write("out/registration.json", "{}");
   CHECK(mentions(place.says("judge").err, "is no registration of schema 2"));
+}
+
+TEST_CASE("register: rules of questions that a study does not name are no change of its registration") {
+  const Workplace place(replaced(tiny_text(), "[study]\n", "[study]\nquestions = [\"Q3\"]\n"));
+  REQUIRE(place.says("register").code == 0);
+  REQUIRE(place.says("run", alone).code == 0);
+  const std::string text = read_text(place.out() / "registration.json");
+  place.write("out/registration.json", replaced(text, "\"question\": \"Q10\"", "\"question\": \"Q99\""));
+  CHECK(!mentions(place.says("judge").out, "other rules"));
+  place.write("out/registration.json", replaced(text, "\"name\": \"Holm's correction\"", "\"name\": \"none\""));
+  CHECK(mentions(place.says("judge").out, "other rules (all)"));
+}
+
+TEST_CASE("register: seeds that were run apart are judged together from their tables, under one registration") {
+  const Workplace place(replaced(tiny_text(), "seeds = [1]", "seeds = [1, 2]"));
+  REQUIRE(place.says("register").code == 0);
+  fs::create_directories(place.path("second"));
+  fs::copy_file(place.out() / "registration.json", place.path("second") / "registration.json");
+  const auto seed = [&](const fs::path& out, const char* number, const char* command) {
+    std::vector<std::string> words{command, place.file(), "--out", out.string()};
+    if (std::string(command) == "run") words.insert(words.end(), {"--seed", number, "--jobs", "1", "--threads", "1"});
+    const Said said = hone_says(words);
+    REQUIRE_MESSAGE(said.code == 0, said.err);
+    return said.out;
+  };
+  for (const auto& [out, number] : {std::pair{place.out(), "1"}, std::pair{place.path("second"), "2"}}) {
+    seed(out, number, "run");
+    CHECK(mentions(seed(out, number, "judge"), "registration: registered before the first run"));
+  }
+  const std::string first = (place.out() / "tables").string(), second = (place.path("second") / "tables").string();
+  const auto judged = [&](const std::vector<std::string>& tables) {
+    std::vector<std::string> words{"judge", place.file(), "--out", place.path("both").string(), "--table"};
+    words.insert(words.end(), tables.begin(), tables.end());
+    return hone_says(words);
+  };
+  CHECK(mentions(judged({first, second}).out, "registration: registered before the first run"));
+  CHECK(mentions(read_text(place.path("both") / "verdict.json"),
+                 "\"registration\": \"registered before the first run\""));
+  CHECK_MESSAGE(mentions(judged({first, first + "/../tables"}).err, "is in"),
+                judged({first, first + "/../tables"}).err);
+  fs::remove(fs::path(second) / "registration.json");
+  CHECK(mentions(judged({first, second}).out, "registration: not registered"));
+  place.write("second/tables/registration.json",
+              replaced(read_text(fs::path(first) / "registration.json"), "\"Q10\"", "\"Q11\""));
+  CHECK(mentions(judged({first, second}).out, "registered in parts that differ"));
 }
 
 }  // namespace hone::test
