@@ -50,7 +50,7 @@ GradientFunction gradient_function(const Model& model, const typename Model::Dat
   using S = typename Model::Scalar;
   const auto objective = std::make_shared<Objective<Model>>(model, chunks);
   return [objective, &data](const Vector<double>& theta, Vector<double>& gradient) {
-    const Vector<S> at = theta.cast<S>();
+    const Vector<S>& at = theta.cast<S>();  // of another scalar, a temporary that lives as long
     Vector<S> sum(theta.size());
     objective->gradient(at.data(), data, sum.data());
     gradient = sum.template cast<double>();

@@ -53,6 +53,13 @@ TraceEstimate estimate_of(const std::vector<double>& samples) {
   return {mean_with_error(samples), std::int64_t(samples.size())};
 }
 
+std::vector<TraceEstimate> estimates_of(const std::vector<std::vector<double>>& samples) {
+  std::vector<TraceEstimate> estimates;
+  estimates.reserve(samples.size());
+  for (const auto& s : samples) estimates.push_back(estimate_of(s));
+  return estimates;
+}
+
 }  // namespace
 
 double weighted_sum(const DiagonalWeight& w, const Vector<double>& diagonal) {
@@ -78,9 +85,7 @@ std::vector<TraceEstimate> weighted_traces(const LinearOperator& op, const std::
   for_each_sample(op, o, known, [&](const DiagonalSample& s) {
     for (size_t j = 0; j < weights.size(); ++j) samples[j].push_back(weighted_sum(weights[j], s.diagonal));
   });
-  std::vector<TraceEstimate> estimates;
-  for (const auto& s : samples) estimates.push_back(estimate_of(s));
-  return estimates;
+  return estimates_of(samples);
 }
 
 TraceEstimate hutchinson_trace(const LinearOperator& op, const TraceOptions& o, const Eigenpairs* known) {
@@ -103,9 +108,7 @@ std::vector<TraceEstimate> segment_traces(const LinearOperator& op, const Segmen
     for (Index i = 0; i < op.size; ++i)
       samples[size_t(segments.ids[size_t(i)])].back() += (weights.size() ? weights[i] : 1.0) * s.diagonal[i];
   });
-  std::vector<TraceEstimate> estimates;
-  for (const auto& s : samples) estimates.push_back(estimate_of(s));
-  return estimates;
+  return estimates_of(samples);
 }
 
 DiagonalEstimate diagonal_estimate(const LinearOperator& op, const TraceOptions& o, const Eigenpairs* known) {

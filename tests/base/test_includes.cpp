@@ -65,7 +65,7 @@ const std::map<std::string, Stages>& allowed_stages() {
 /// experiments, tests/support/near.hpp -> tests; "" outside the project's folders.
 std::string stage_of(const std::string& path) {
   const std::size_t top = path.find('/');
-  const std::string first = path.substr(0, top);
+  std::string first = path.substr(0, top);
   if (first == "tests") return first;
   if (first != "sim" && first != "theory" && first != "experiments") return "";
   const std::size_t second = path.find('/', top + 1);
