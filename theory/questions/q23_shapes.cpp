@@ -16,6 +16,7 @@ namespace {
 std::vector<std::size_t> checkpoints_of(const std::vector<PtqRow>& rows) {
   std::map<std::tuple<std::string, std::string, double>, std::size_t> numbers;
   std::vector<std::size_t> checkpoints;
+  checkpoints.reserve(rows.size());
   for (const PtqRow& r : rows)
     checkpoints.push_back(numbers.try_emplace({r.run, r.variant, r.D}, numbers.size()).first->second);
   return checkpoints;

@@ -208,7 +208,7 @@ std::vector<Interval> intervals_of(const Stretch& stretch, const Thresholds& thr
 /// Adds the numbers of a stretch that are known under "PREFIX.KEY".
 std::vector<Interval> add_numbers(Verdict& v, const std::string& prefix, const std::string& when,
                                   const Stretch& stretch, const Thresholds& thresholds) {
-  const std::vector<Interval> found = intervals_of(stretch, thresholds);
+  std::vector<Interval> found = intervals_of(stretch, thresholds);
   for (std::size_t i = 0; i < number_count; ++i)
     if (std::isfinite(found[i].estimate) &&
         (i > 0 || !prefix.empty()))  // the sum of all rows is the verdict's own number

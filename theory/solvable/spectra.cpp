@@ -32,7 +32,8 @@ double Semicircle::cdf(double x) const {
 
 double Semicircle::moment(int k) const {
   EXPECTS(k >= 0, "Semicircle: moment {}", k);
-  return k % 2 ? 0 : std::pow(radius / 2, k) * choose(k, k / 2) / (k / 2 + 1);
+  const int half = k / 2;
+  return k % 2 ? 0 : std::pow(radius / 2, k) * choose(k, half) / (half + 1);
 }
 
 double MarchenkoPastur::lower() const { return variance * std::pow(1 - std::sqrt(ratio), 2); }
