@@ -5,6 +5,7 @@
 
 #include "experiments/commands/cluster_commands.hpp"
 #include "experiments/commands/decode.hpp"
+#include "experiments/commands/fit.hpp"
 #include "experiments/commands/measure.hpp"
 #include "experiments/commands/plan.hpp"
 #include "experiments/commands/predict.hpp"
@@ -35,6 +36,7 @@ const Command commands[] = {
     {"quantize", "schemes of quantization side by side on one checkpoint", quantize_options},
     {"decode", "policies of a quantized cache and schedules of precision", decode_options},
     {"predict", "how many bits may a model lose? By curvature and by fitted laws", predict_options},
+    {"fit", "fit a law to a table of other people, with intervals and rivals", fit_options},
 };
 
 std::string join_command_line(int argc, char** argv) {
@@ -58,7 +60,9 @@ int dispatch(int argc, char** argv) {
       "  hone measure stories260K.bin --text story.txt  loss, certified spectrum and ladder of bits of a checkpoint\n"
       "  hone quantize stories260K.bin --text story.txt schemes of quantization side by side\n"
       "  hone decode   stories260K.bin --text story.txt quantized caches and falling precision, token by token\n"
-      "  hone predict  experiments/studies/demo.toml    how many bits a model may lose, from its runs\n"};
+      "  hone predict  experiments/studies/demo.toml    how many bits a model may lose, from its runs\n"
+      "  hone fit losses.csv --columns N=params,D=tokens,y=loss\n"
+      "                                                 a law fitted to somebody's table, with intervals\n"};
   app.name("hone");
   app.require_subcommand(1);
   const std::string line = join_command_line(argc, argv);

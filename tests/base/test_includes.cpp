@@ -43,9 +43,9 @@ const std::map<std::string, Stages>& allowed_stages() {
     add("theory/laws", {"sim/record"});
     add("theory/rows", {"sim/record"});
     add("theory/noise", {"theory/laws"});
-    add("theory/fits", {"theory/laws"});
+    add("theory/fits", {"theory/laws", "theory/rows"});
     add("theory/precision", {"theory/fits", "theory/noise"});
-    add("theory/solvable", {"theory/rows", "theory/fits"});
+    add("theory/solvable", {"theory/fits"});
     add("theory/questions", {"theory/precision", "theory/solvable"});
     add("theory/claims", {"theory/questions"});
     add("theory/planner", {"theory/questions"});

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "sim/base/atomic_file.hpp"
@@ -80,6 +81,7 @@ std::string cell_of(const std::string& text) {
 Csv::Csv(std::string_view text, std::string source) : source_(std::move(source)) {
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   std::size_t number = 1;
+  for (; text.starts_with('#'); ++number) text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
   if (text.empty()) throw FormatError(fmt::format("{}: is empty; give a table with a line of column names", source_));
   names_ = Line(text, number, source_).cells();
   for (const std::string& name : names_)
@@ -95,6 +97,36 @@ Csv::Csv(std::string_view text, std::string source) : source_(std::move(source))
     cells_.push_back(std::move(cells));
     lines_.push_back(at);
   }
+}
+
+Csv Csv::from_json_lines(std::string_view text, std::string source) {
+  Csv table;
+  table.source_ = std::move(source);
+  std::size_t number = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size())), ++number;
+    if (line.find_first_not_of(" \r") == std::string_view::npos) continue;
+    const auto object = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!object.is_object())
+      throw FormatError(fmt::format("{}, line {}: is no JSON object; give one per line, or was the file cut off?",
+                                    table.source_, number));
+    std::vector<std::string> cells(table.names_.size());
+    for (const auto& [name, value] : object.items()) {
+      if (value.is_structured())
+        throw FormatError(
+            fmt::format("{}, line {}: {} is a list or an object; give numbers and texts", table.source_, number, name));
+      const std::size_t at = table.column_or_end(name);
+      if (at == table.names_.size()) table.names_.push_back(name);
+      cells.resize(table.names_.size());
+      if (!value.is_null()) cells[at] = value.is_string() ? value.get<std::string>() : value.dump();
+    }
+    table.cells_.push_back(std::move(cells)), table.lines_.push_back(number);
+  }
+  if (table.cells_.empty()) throw FormatError(fmt::format("{}: holds no object; give one per line", table.source_));
+  for (auto& cells : table.cells_) cells.resize(table.names_.size());
+  return table;
 }
 
 std::size_t Csv::column_or_end(const std::string& name) const {

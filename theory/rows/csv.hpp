@@ -17,9 +17,14 @@ namespace hone::theory {
 /// A table of texts, with where it came from for messages.
 class Csv {
  public:
+  /// Lines that begin with # before the names are comments.
   /// errors  FormatError naming the source and the line: an open quote, a line of another length, two columns of one
   ///         name, no line at all
   Csv(std::string_view text, std::string source);
+  /// An object of numbers, texts, truth values and nulls per line, as pandas writes it; the columns are the names of all
+  /// objects, and what an object lacks is an empty cell.
+  /// errors  FormatError naming the source and the line
+  static Csv from_json_lines(std::string_view text, std::string source);
 
   std::size_t rows() const { return cells_.size(); }
   const std::string& source() const { return source_; }
@@ -33,9 +38,12 @@ class Csv {
   /// The same as an integer.
   std::int64_t integer(std::size_t row, std::size_t column) const;
 
- private:
-  std::size_t column_or_end(const std::string& name) const;
+  /// "source, line 3: column = "cell"", for messages.
   std::string place(std::size_t row, std::size_t column) const;
+
+ private:
+  Csv() = default;
+  std::size_t column_or_end(const std::string& name) const;
 
   std::string source_;
   std::vector<std::string> names_;
