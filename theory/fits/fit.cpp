@@ -89,6 +89,26 @@ int Solution::free_count() const {
   return count;
 }
 
+namespace {
+
+/// Condition of the columns of a Jacobian, each of norm 1. Where one of them is that of an additive constant, the others
+/// stand without their part along it: a shift of ln N or ln D is none of their business. A sum of terms, as a loss over its
+/// floor, has no such column, and its columns may add up to one.
+double slope_condition(const Matrix<double>& jacobian, const Vector<double>& weight) {
+  const Vector<double> constant = weight.normalized();
+  const Matrix<double> rest = jacobian - constant * (constant.transpose() * jacobian);
+  const auto is_constant = [&](Index k) { return rest.col(k).norm() <= 1e-10 * jacobian.col(k).norm(); };
+  bool has_constant = false;
+  for (Index k = 0; k < jacobian.cols(); ++k) has_constant = has_constant || is_constant(k);
+  Matrix<double> slopes(jacobian.rows(), jacobian.cols());
+  Index kept = 0;
+  for (Index k = 0; k < jacobian.cols(); ++k)
+    if (!is_constant(k)) slopes.col(kept++) = (has_constant ? rest : jacobian).col(k).normalized();
+  return condition_number(slopes.leftCols(kept));
+}
+
+}  // namespace
+
 void describe_solution(Solution& summary, const std::vector<Parameter>& bounds, const std::vector<Target>& targets,
                        const Matrix<double>& jacobian, const Vector<double>& residual, double condition_max) {
   const Index n = jacobian.rows();
@@ -119,18 +139,7 @@ void describe_solution(Solution& summary, const std::vector<Parameter>& bounds, 
   Matrix<double> j(n, p);
   for (Index k = 0; k < p; ++k) j.col(k) = jacobian.col(active[static_cast<std::size_t>(k)]);
   const Vector<double> column_norm = j.colwise().norm().transpose();
-  Matrix<double> slopes = j;
-  const Vector<double> constant = weight.normalized();  // the Jacobian column of an additive constant
-  slopes -= constant * (constant.transpose() * slopes);
-  std::vector<Index> kept;
-  for (Index k = 0; k < p; ++k) {
-    const double norm = slopes.col(k).norm();
-    if (norm > 1e-10 * column_norm(k)) {
-      slopes.col(static_cast<Index>(kept.size())) = slopes.col(k) / norm;
-      kept.push_back(k);
-    }
-  }
-  summary.condition = condition_number(slopes.leftCols(static_cast<Index>(kept.size())));
+  summary.condition = slope_condition(j, weight);
   summary.collinear = !(summary.condition <= condition_max);
 
   if (n > p) {

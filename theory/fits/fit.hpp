@@ -68,7 +68,7 @@ struct Solution {
   double rmse_log = 0;                  ///< unweighted, of ln y (of y for laws on the raw scale)
   int n = 0;
   int iterations = 0;
-  double condition = 0;              ///< of the Jacobian, constant projected out, columns scaled to norm 1
+  double condition = 0;  ///< of the Jacobian, columns scaled to norm 1, without their part along a constant of the law
   bool collinear = false;            ///< condition > condition_max
   std::vector<bool> at_bound;        ///< at or beyond a bound of the law, within 1e-6 of its width
   std::vector<bool> not_identified;  ///< no row depends on it: held at 0 if log-linear, else at its start
