@@ -88,6 +88,7 @@ theory::ForeignColumns columns_of(const TableFitOptions& o) {
 FitOptions fitting_of(const TableFitOptions& o, const Law& law, bool has_sigma) {
   FitOptions fitting;
   fitting.starts = o.starts;
+  if (!(o.huber >= 0)) throw OptionError(fmt::format("--huber {:g}: give a positive number, or inf", o.huber));
   if (o.huber > 0)
     fitting.huber_scale = std::isinf(o.huber) ? 1e150 : o.huber;
   else if (!has_sigma)
@@ -360,7 +361,7 @@ void add_fit_options(CLI::App& command, TableFitOptions& o) {
           "--huber", o.huber,
           "where residuals begin to count linearly: in ln y, 0.001 by default; in sigma, 1.345 by default, where\n"
           "--columns names it; inf for least squares")
-      ->check(CLI::PositiveNumber);
+      ->type_name("FLOAT");
   command.add_option("--starts", o.starts, "random starts of a curved law")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();

@@ -109,9 +109,10 @@ TEST_CASE("fit: misuse is named, and nothing is written") {
   CHECK(mentions(says({"--hold-out", "bits > 16"}), "no row of"));
   CHECK(mentions(says({"--out", table.string()}), "is the table, which it would replace"));
   CHECK(mentions(says({"--keep", "bits ~ 3"}), "give a column"));
+  CHECK(mentions(says({"--huber", "-1"}), "--huber -1: give a positive number"));
   CHECK(read_text(table) == damages());
-  const Said few = fits(table, with(columns, {"--keep", "bits == 3", "--keep", "billion_tokens == 1", "--out",
-                                              (folder.path() / "few.json").string()}));
+  const Said few = fits(table, with(columns, {"--keep", "bits == 3", "--keep", "run == r1", "--keep",
+                                              "billion_tokens == 1", "--out", (folder.path() / "few.json").string()}));
   CHECK(few.code == 5);
   CHECK(mentions(few.out, "no fit"));
   const Said broken = fits(folder.write("b.csv", "size,billion_tokens,bits,rise,run\n1e8,1,3,-0.1,a\n"), columns);

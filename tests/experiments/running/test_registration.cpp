@@ -87,7 +87,8 @@ TEST_CASE("register: seeds that were run apart are judged together from their ta
   const Workplace place(replaced(tiny_text(), "seeds = [1]", "seeds = [1, 2]"));
   REQUIRE(place.says("register").code == 0);
   fs::create_directories(place.path("second"));
-  fs::copy_file(place.out() / "registration.json", place.path("second") / "registration.json");
+  for (const char* name : {"registration.json", "study.toml"})
+    fs::copy_file(place.out() / name, place.path("second") / name);
   const auto seed = [&](const fs::path& out, const char* number, const char* command) {
     std::vector<std::string> words{command, place.file(), "--out", out.string()};
     if (std::string(command) == "run") words.insert(words.end(), {"--seed", number, "--jobs", "1", "--threads", "1"});
