@@ -214,7 +214,7 @@ void print_warnings(const Report& r) {
     const theory::Parameter& p = r.law->parameters[k];
     if (fit.is_held[k]) fmt::print("held: {} = {:g}\n", p.name, fit.parameters[k]);
     if (fit.not_identified[k]) fmt::print("warning: no row depends on {}\n", p.name);
-    if (fit.at_bound[k] && !fit.is_held[k])
+    if (fit.at_bound[k] && !fit.is_held[k] && !fit.not_identified[k])
       fmt::print("warning: {} lies at the end of its range, {:g} to {:g}\n", p.name, p.low, p.high);
   }
   if (fit.collinear)
