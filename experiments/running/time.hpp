@@ -52,8 +52,8 @@ struct Rates {
 };
 
 /// math    least squares of relative errors, a, b ≥ 0; error = their root mean square over n - 2, at least 5 %, and
-///         50 % for two or fewer
-/// expects at least one time of each kind
+///         50 % for two or fewer; 0 of training where nothing was trained, as with series
+/// expects at least one time of measuring
 Rates fit_rates(const std::vector<RunTime>& times);
 
 /// Times a few training steps and Hessian products of a run's model on random examples, for about half a second.
