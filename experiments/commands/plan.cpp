@@ -99,12 +99,23 @@ std::vector<RunTime> times_for(const std::vector<PlannedLine>& lines, const fs::
                                std::string& source) {
   std::vector<RunTime> times = read_run_times(folder);
   source = fmt::format("measured on {} finished runs", times.size());
-  if (!times.empty()) return times;
+  const auto trains =
+      std::find_if(lines.begin(), lines.end(), [](const PlannedLine& l) { return l.left.training_flops > 0; });
+  const auto add_training = [&] {  // series that are finished say nothing of it
+    const bool is_known =
+        std::any_of(times.begin(), times.end(), [](const RunTime& t) { return t.training.flops > 0; });
+    if (trains != lines.end() && !is_known) times.push_back(probe_run_time(trains->run, threads));
+  };
+  if (!times.empty()) {
+    add_training();
+    return times;
+  }
   const auto by_size = [](const PlannedLine& a, const PlannedLine& b) { return a.work.parameters < b.work.parameters; };
   const auto [least, most] = std::minmax_element(lines.begin(), lines.end(), by_size);
   source = "probed on the smallest and the largest model; finished runs will say better";
   times.push_back(probe_run_time(least->run, threads));
   if (most->work.parameters != least->work.parameters) times.push_back(probe_run_time(most->run, threads));
+  add_training();
   return times;
 }
 

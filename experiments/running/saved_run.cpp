@@ -51,7 +51,7 @@ void describe_run(RunFile& file, const RunSpec& spec, const RunFacts& facts, con
   set(manifest, f.architecture, spec.model.kind == "mlp" ? "mlp" : "transformer");
   set(manifest, f.model_params, facts.quantizable_parameters);
   set(manifest, f.total_params, facts.parameters);
-  const bool is_corpus = spec.data.kind == "text" && spec.data.files.empty();
+  const bool is_corpus = spec.data.kind == "text" && spec.data.files.empty() && spec.data.held_out.empty();
   set(manifest, f.corpus, is_corpus ? fmt::format("{}", fmt::join(spec.data.corpora, "+")) : spec.data.name);
   set(manifest, f.corpus_sha256, facts.corpus_sha256);
   if (!is_series(spec.model)) set(manifest, f.data_epochs, facts.epochs);

@@ -80,7 +80,7 @@ RunTime probe(const RunSpec& run, const Model<float>& model, int threads) {
   const AlignedVector<float> theta = model.initial_parameters(std::uint64_t(run.seed));
   AlignedVector<float> gradient(theta.size());
   Objective<Model<float>> objective(model, chunks);
-  if (!is_series(run.model))
+  if (!is_series(run.model) || !run.branches.empty())
     repeat(time.training, training_flops(run, time.parameters) * double(count) / double(run.train.batch),
            [&] { objective.gradient(theta.data(), data, gradient.data()); });
   const std::vector<double> wide(theta.begin(), theta.end());

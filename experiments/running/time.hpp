@@ -56,7 +56,8 @@ struct Rates {
 /// expects at least one time of measuring
 Rates fit_rates(const std::vector<RunTime>& times);
 
-/// Times a few training steps and Hessian products of a run's model on random examples, for about half a second.
+/// Times a few training steps, where it has any, and Hessian products of a run's model on random examples, for about half
+/// a second.
 RunTime probe_run_time(const RunSpec& run, int threads);
 
 /// When the last of `jobs` workers ends, each taking the longest of the seconds that are left.

@@ -281,7 +281,7 @@ std::map<std::string, Attribute> recorded_options(const RunSpec& run) {
   const TransformerOptions& o = series.options;
   const std::int64_t per_step =
       std::llround(double(series.checkpoints.back().tokens) / double(series.checkpoints.back().step));
-  options["model.kind"] = series.format;
+  options["model.kind"] = std::string(series.format == "llama2.c" ? "llama" : series.format);
   options["model.layers"] = std::int64_t(o.layers), options["model.width"] = std::int64_t(o.width);
   options["model.heads"] = std::int64_t(o.heads), options["model.kv_heads"] = std::int64_t(o.kv_heads);
   options["model.mlp_width"] = std::int64_t(o.mlp_width);

@@ -131,9 +131,11 @@ TEST_CASE("series: a run measures the parameters of the files, in the order of t
   CHECK(std::get<std::int64_t>(options.attribute("model.layers")) == 1);
   CHECK(std::get<std::int64_t>(options.attribute("model.tokens")) == 80000);
   CHECK(!file.group("manifest").attributes().contains("data_epochs"));
+  CHECK(std::get<std::string>(file.group("manifest").attribute("corpus")) == "text");
   CHECK(place.says("judge").code == 0);
   CHECK(place.says("table").code == 0);
-  CHECK_MESSAGE(mentions(place.says("plan", alone).out, "80 k"), "D of the last checkpoint");
+  const std::string plan = place.says("plan", alone).out;
+  for (const char* part : {"80 k", "done", "measured on 1 finished runs"}) CHECK_MESSAGE(mentions(plan, part), plan);
 }
 
 TEST_CASE("series: a killed run goes on with the same bits, and anew when a checkpoint has changed meanwhile") {
@@ -169,6 +171,8 @@ TEST_CASE("series: branches and calibration read the training text beside the he
   text = replaced(text, "[train]", "[[models.branches]]\nname = \"cooled\"\nat = [2]\ntokens = 1280\n[train]");
   text = replaced(text, "bits = [3, 4]", "bits = [4]\nschemes = [\"rtn\", \"gptq\"]\nscheme_bits = [4]");
   const Workplace place(text);
+  const std::string plan = place.says("plan", alone).out;
+  for (const char* part : {"1.28 k training tokens", "tokens/s in training"}) CHECK_MESSAGE(mentions(plan, part), plan);
   const Said said = place.says("run", alone);
   REQUIRE_MESSAGE(said.code == 0, said.err);
   const RunFile file = place.read(0);
