@@ -26,7 +26,8 @@ namespace {
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
 /// Held-out windows of a text; there are no training batches yet.
-Source<TokenBatch> held_out_text(const RunSpec& run, const DataSpec& data, std::shared_ptr<const TokenStream> stream) {
+Source<TokenBatch> held_out_text(const RunSpec& run, const DataSpec& data,
+                                 const std::shared_ptr<const TokenStream>& stream) {
   Source<TokenBatch> source;
   source.held_out = [stream, name = data.name](Index positions, Index count) {
     const Index available = Index(stream->validation.size()), needed = count * (positions + 1);
@@ -191,7 +192,7 @@ VectorBatch slice(const VectorBatch& all, Index first, Index count) {
 }
 
 fs::path fetch_corpus(const std::string& name, const fs::path& cache) {
-  const fs::path folder = cache / name;
+  fs::path folder = cache / name;
   if (fs::exists(folder)) return folder;
   const std::string command = fmt::format("{} {} {} 2>&1", shell_word((scripts_folder() / "fetch_corpus").string()),
                                           shell_word(name), shell_word(cache.string()));
