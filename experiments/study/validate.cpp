@@ -232,22 +232,24 @@ void check_measure(const MeasureSpec& measure) {
                                   measure.windows, fewest_samples));
 }
 
-/// What only a series has, and what it takes from its files.
-void check_series_fields(const RunSpec& run) {
+/// What only a series has, of a model that is none.
+void check_no_series(const RunSpec& run) {
   const ModelSpec& model = run.model;
-  if (!is_series(model)) {
-    if (!model.folders.empty() || !model.table.empty() || !model.steps.empty() || model.tokens_per_step > 0)
-      throw OptionError(
-          fmt::format("folders, table, steps or tokens_per_step with kind = \"{}\", which is trained here; "
-                      "leave them out, or give kind = \"series\"",
-                      model.kind));
-    if (run.data.tokenizer == "checkpoint")
-      throw OptionError(
-          fmt::format("data = \"{}\" has tokenizer = \"checkpoint\", and a model of kind = \"{}\" brings "
-                      "none; use bytes, raw_bytes or bpe",
-                      run.data.name, model.kind));
-    return;
-  }
+  if (!model.folders.empty() || !model.table.empty() || !model.steps.empty() || model.tokens_per_step > 0)
+    throw OptionError(
+        fmt::format("folders, table, steps or tokens_per_step with kind = \"{}\", which is trained here; "
+                    "leave them out, or give kind = \"series\"",
+                    model.kind));
+  if (run.data.tokenizer == "checkpoint")
+    throw OptionError(
+        fmt::format("data = \"{}\" has tokenizer = \"checkpoint\", and a model of kind = \"{}\" brings "
+                    "none; use bytes, raw_bytes or bpe",
+                    run.data.name, model.kind));
+}
+
+/// Where a series lies, and what it reads.
+void check_series(const RunSpec& run) {
+  const ModelSpec& model = run.model;
   if (model.folders.empty() == model.table.empty())
     throw OptionError(
         fmt::format("folders = \"{}\" and table = \"{}\": a series has one of the two", model.folders, model.table));
@@ -263,6 +265,10 @@ void check_series_fields(const RunSpec& run) {
         fmt::format("data = \"{}\" has kind = \"{}\", tokenizer = \"{}\"; a series reads text with "
                     "tokenizer = \"checkpoint\"",
                     run.data.name, run.data.kind, run.data.tokenizer));
+}
+
+/// What a series takes from its files, or what ended with its training.
+void check_untouched(const RunSpec& run) {
   const std::map<std::string, Attribute> own = run.options(), defaults = RunSpec().options();
   for (const char* field : {"model.layers",
                             "model.width",
@@ -312,8 +318,11 @@ void check_trunk(const RunSpec& run) {
 
 /// What a run would build, tried out without data, and of a series without its files.
 void check_run(const RunSpec& run) {
-  check_series_fields(run);
   const ModelSpec& model = run.model;
+  if (is_series(model))
+    check_series(run), check_untouched(run);
+  else
+    check_no_series(run);
   const bool is_mlp = model.kind == "mlp", wants_vectors = run.data.kind == "teacher" || run.data.kind == "digits";
   if (wants_vectors != is_mlp)
     throw OptionError(fmt::format("kind = \"{}\" cannot learn from data of kind \"{}\"; use {}", model.kind,
