@@ -18,6 +18,7 @@
 #include "experiments/study/places.hpp"
 #include "experiments/study/reader.hpp"
 #include "experiments/study/sources.hpp"
+#include "experiments/study/validate.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
@@ -153,8 +154,8 @@ std::string state_of(const RunSpec& run, const fs::path& folder, const Queue& qu
   }
   const auto states = saved_states(folder, run);
   if (!states.empty())
-    detail = fmt::format("{} of {} tokens", count_text(double(states.front().updates * tokens_per_step(run))),
-                         count_text(double(run.model.tokens)));
+    detail = fmt::format("{} of {} tokens", count_text(double(tokens_after(run, states.front().updates))),
+                         count_text(double(trunk_tokens(run))));
   if (const auto task = queue.task_of.find(run.id()); task != queue.task_of.end()) {
     detail += fmt::format("{}job {}", detail.empty() ? "" : ", ", task->second.job);
     return task->second.is_running ? "running" : "queued";
@@ -171,6 +172,7 @@ std::string state_of(const RunSpec& run, const fs::path& folder, const Queue& qu
 
 int submit_command(CommandOptions options, const SubmitOptions& submit) {
   const Study study = load_study(options);
+  validate_series(plan_runs(study));
   if (submit.is_dry)
     expect_same_study(options.out, study);
   else

@@ -15,6 +15,7 @@
 #include "experiments/running/time.hpp"
 #include "experiments/study/build.hpp"
 #include "experiments/study/sources.hpp"
+#include "experiments/study/validate.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
 #include "theory/planner/redraw.hpp"
@@ -42,7 +43,7 @@ struct PlannedLine {
 ParamLayout layout_of(const RunSpec& run) {
   return run.model.kind == "mlp"
              ? mlp_options(run.model, run.data.inputs, run.data.outputs, run.data.kind == "digits").layout()
-             : transformer_options(run.model, run.data.vocabulary).layout();
+             : architecture_of(run, run.data.vocabulary).layout();
 }
 
 RunWork work_left(const RunSpec& run, const fs::path& folder) {
@@ -69,7 +70,7 @@ std::int64_t memory_of(const RunSpec& run, int threads) {
     const Mlp<float> model(mlp_options(run.model, run.data.inputs, run.data.outputs, run.data.kind == "digits"));
     return memory_of<Mlp>(run, model, VectorBatch{count, run.data.inputs, run.data.outputs, {}, {}, {}}, threads);
   }
-  const Transformer<float> model(transformer_options(run.model, run.data.vocabulary));
+  const Transformer<float> model(architecture_of(run, run.data.vocabulary));
   return memory_of<Transformer>(run, model, TokenBatch{count, run.model.context, {}}, threads);
 }
 
@@ -98,12 +99,23 @@ std::vector<RunTime> times_for(const std::vector<PlannedLine>& lines, const fs::
                                std::string& source) {
   std::vector<RunTime> times = read_run_times(folder);
   source = fmt::format("measured on {} finished runs", times.size());
-  if (!times.empty()) return times;
+  const auto trains =
+      std::find_if(lines.begin(), lines.end(), [](const PlannedLine& l) { return l.left.training_flops > 0; });
+  const auto add_training = [&] {  // series that are finished say nothing of it
+    const bool is_known =
+        std::any_of(times.begin(), times.end(), [](const RunTime& t) { return t.training.flops > 0; });
+    if (trains != lines.end() && !is_known) times.push_back(probe_run_time(trains->run, threads));
+  };
+  if (!times.empty()) {
+    add_training();
+    return times;
+  }
   const auto by_size = [](const PlannedLine& a, const PlannedLine& b) { return a.work.parameters < b.work.parameters; };
   const auto [least, most] = std::minmax_element(lines.begin(), lines.end(), by_size);
   source = "probed on the smallest and the largest model; finished runs will say better";
   times.push_back(probe_run_time(least->run, threads));
   if (most->work.parameters != least->work.parameters) times.push_back(probe_run_time(most->run, threads));
+  add_training();
   return times;
 }
 
@@ -111,7 +123,7 @@ void print_lines(const std::vector<PlannedLine>& lines) {
   fmt::print("{:<34} {:>9} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>10}  {}\n", "run", "N", "D", "D/N", "tokens",
              "measured", "products", "memory", "time", "state");
   for (const PlannedLine& l : lines) {
-    const double n = double(l.size), tokens = double(l.run.model.tokens);
+    const double n = double(l.size), tokens = double(trunk_tokens(l.run));
     fmt::print("{:<34} {:>9} {:>9} {:>8.1f} {:>9} {:>9} {:>9} {:>9} {:>10}  {}\n", l.run.id(), count_text(n),
                count_text(tokens), tokens / n, count_text(l.work.updates * double(tokens_per_step(l.run))),
                count_text(l.work.moments), count_text(l.work.moments * moment_products(l.run)),
@@ -126,9 +138,10 @@ void print_rates(const std::vector<PlannedLine>& lines, const Rates& rates, int 
     const double p = double(l->work.parameters);
     const double token = training_flops(l->run, l->work.parameters) / double(tokens_per_step(l->run));
     const double product = window_product_flops(l->run, l->work.parameters) * double(l->run.measure.curvature_windows);
-    fmt::print("  {}: {} tokens/s in training, {:.3g} Hessian products/s, on {} thread{}\n", l->run.model.name,
-               count_text(threads / (rates.training.at(p) * token)), threads / (rates.measuring.at(p) * product),
-               threads, threads == 1 ? "" : "s");
+    const double trains = rates.training.at(p) * token;  // 0 where all are series
+    fmt::print("  {}: {}{:.3g} Hessian products/s, on {} thread{}\n", l->run.model.name,
+               trains > 0 ? count_text(threads / trains) + " tokens/s in training, " : "",
+               threads / (rates.measuring.at(p) * product), threads, threads == 1 ? "" : "s");
     if (least == most) break;
   }
 }
@@ -254,7 +267,7 @@ std::vector<theory::PlannedRun> planned_runs(const Study& study) {
     if (run.model.kind == "mlp" || run.model.arm != "main") continue;
     theory::PlannedRun p;
     p.model = run.model.name, p.seed = run.seed, p.N = double(layout_of(run).quantizable_size());
-    for (const std::int64_t step : checkpoint_steps(run)) p.tokens.push_back(double(step * tokens_per_step(run)));
+    for (const std::int64_t step : checkpoint_steps(run)) p.tokens.push_back(double(tokens_after(run, step)));
     for (const std::int64_t bits : run.quantize.bits) p.bits.push_back(double(bits));
     const auto below = [](const std::vector<std::int64_t>& bits) {
       return int(std::count_if(bits.begin(), bits.end(), [](std::int64_t b) { return b < 16; }));
@@ -268,6 +281,7 @@ std::vector<theory::PlannedRun> planned_runs(const Study& study) {
 
 int plan_command(PlanOptions options) {
   const Study study = load_study(options);
+  validate_series(plan_runs(study));
   const int cores = hardware_threads(), runs = int(plan_runs(study).size());
   const int jobs = std::max(1, std::min(options.jobs > 0 ? options.jobs : cores, runs));
   const int threads = options.threads > 0 ? options.threads : std::max(1, cores / jobs);

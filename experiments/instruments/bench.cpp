@@ -25,9 +25,20 @@ Vector<double> Bench<Model>::restricted(const std::vector<double>& full) const {
 
 template <template <class> class Model>
 std::vector<double> Bench<Model>::losses(const float* theta, const Precision& precision) {
-  std::vector<double> losses = objective.example_losses(theta, source.evaluation, precision);
-  watch(evaluation_flops(source.evaluation), "quantizing", Work::done);
+  std::vector<double> losses = losses_on(source.evaluation, theta, precision);
+  watch((run.measure.losses == "float64" ? 2 : 1) * evaluation_flops(source.evaluation), "quantizing", Work::done);
   return losses;
+}
+
+template <template <class> class Model>
+std::vector<double> Bench<Model>::losses_on(const Data& windows, const float* theta, const Precision& precision) {
+  if (run.measure.losses != "float64") return objective.example_losses(theta, windows, precision);
+  if (!wide_) {
+    wide_model_ = std::make_unique<Model<double>>(model.options());
+    wide_ = std::make_unique<Objective<Model<double>>>(*wide_model_, ChunkOptions{run.train.chunk_rows, threads});
+  }
+  const AlignedVector<double> exact(theta, theta + model.layout().size());
+  return wide_->example_losses(exact.data(), windows, precision);
 }
 
 template <template <class> class Model>

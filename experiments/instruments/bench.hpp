@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <vector>
 
 #include "experiments/instruments/watch.hpp"
@@ -22,8 +23,10 @@ struct Bench {
   /// The quantizable part of a whole parameter vector.
   /// shapes  in (parameters), out (positions)
   Vector<double> restricted(const std::vector<double>& full) const;
-  /// Held-out losses, one per evaluation window, in nats.
+  /// Held-out losses, one per evaluation window, in nats, in the precision of the study.
   std::vector<double> losses(const float* theta, const Precision& precision);
+  /// The same on other windows.
+  std::vector<double> losses_on(const Data& windows, const float* theta, const Precision& precision = {});
   /// Of one forward pass over the data.
   double evaluation_flops(const Data& data) const;
   /// Of one Hessian product over the curvature windows, in the precision of the study.
@@ -40,6 +43,10 @@ struct Bench {
   std::vector<Index> positions;   ///< of the quantizable parameters
   std::filesystem::path journal;  ///< of the Hessian products of the measurement under way; empty: none is kept
   const Data* shifted = nullptr;  ///< windows of other data on which losses are measured too
+
+ private:
+  std::unique_ptr<Model<double>> wide_model_;  ///< both made when the study asks for losses in float64
+  std::unique_ptr<Objective<Model<double>>> wide_;
 };
 
 }  // namespace hone::experiments

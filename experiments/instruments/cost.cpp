@@ -3,6 +3,7 @@
 #include "experiments/instruments/instruments.hpp"
 #include "experiments/instruments/trunk_end.hpp"
 #include "experiments/study/build.hpp"
+#include "experiments/study/series.hpp"
 #include "sim/model/mlp.hpp"
 #include "sim/model/transformer.hpp"
 
@@ -18,7 +19,8 @@ double window_flops(const RunSpec& run, Index parameters) {
 }
 
 double evaluation_flops(const RunSpec& run, Index parameters) {
-  return window_flops(run, parameters) * double(run.measure.evaluation_windows);
+  return window_flops(run, parameters) * double(run.measure.evaluation_windows) *
+         (run.measure.losses == "float64" ? 2 : 1);
 }
 
 double window_product_flops(const RunSpec& run, Index parameters) {
@@ -70,10 +72,10 @@ RunWork work_until(const RunSpec& run, std::int64_t updates, std::int64_t checkp
   RunWork work;
   work.parameters = run.model.kind == "mlp"
                         ? mlp_options(run.model, run.data.inputs, run.data.outputs, true).layout().size()
-                        : transformer_options(run.model, run.data.vocabulary).layout().size();
+                        : architecture_of(run, run.data.vocabulary).layout().size();
   const auto steps = checkpoint_steps(run);
   const double averages = (run.train.ema_decay > 0 ? 1 : 0) + (run.train.lawa_window > 0 ? 1 : 0);
-  work.updates = double(updates), work.moments = double(checkpoints) * (1 + averages);
+  work.updates = is_series(run.model) ? 0 : double(updates), work.moments = double(checkpoints) * (1 + averages);
   for (const BranchSpec& branch : run.branches)
     for (std::int64_t at : branch.at)
       if (at <= checkpoints)

@@ -9,7 +9,7 @@ namespace hone::experiments {
 /// Flops of a forward pass over one window (mlp: example).
 double window_flops(const RunSpec& run, Index parameters);
 
-/// Flops of the loss on all evaluation windows.
+/// Flops of the loss on all evaluation windows, in the precision that the study asks for.
 double evaluation_flops(const RunSpec& run, Index parameters);
 
 /// One update: 6 flops per parameter and token.
@@ -33,7 +33,7 @@ double moment_products(const RunSpec& run);
 /// What a run consists of, by the cost model.
 struct RunWork {
   Index parameters = 0;
-  double updates = 0;  ///< of the trunk and its branches
+  double updates = 0;  ///< of the trunk and its branches; of a series, of the branches alone
   double moments = 0;  ///< checkpoints measured
   double training_flops = 0;
   double measuring_flops = 0;

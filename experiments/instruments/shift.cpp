@@ -22,7 +22,7 @@ class ShiftInstrument : public Instrument<Model> {
   void add_rows(Specimen<Model>& specimen, Dataset& group) override {
     const auto losses_at = [&](const AlignedVector<float>& weights) {
       specimen.bench.watch(specimen.bench.evaluation_flops(*specimen.bench.shifted), "other data", Work::done);
-      return specimen.bench.objective.example_losses(weights.data(), *specimen.bench.shifted);
+      return specimen.bench.losses_on(*specimen.bench.shifted, weights.data());
     };
     const std::vector<double> reference = losses_at(specimen.theta);
     std::vector<double> delta, delta_se;

@@ -66,7 +66,7 @@ TokenBatch long_windows(const End& end) {
 }
 
 double decoding_flops(const RunSpec& run, Index parameters) {
-  return decode_flops(fitted_to(run.decode, transformer_options(run.model, run.data.vocabulary)), parameters);
+  return decode_flops(fitted_to(run.decode, architecture_of(run, run.data.vocabulary)), parameters);
 }
 
 /// Cache policies and schedules of precision.

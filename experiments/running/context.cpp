@@ -12,7 +12,7 @@ void report(const RunContext& context, const RunSpec& run, std::int64_t updates,
             const std::string& activity, Work work) {
   if (context.stop) throw interrupted();
   context.progress.advance(label_of(run), flops,
-                           fmt::format("{} at {}", activity, count_text(double(updates * tokens_per_step(run)))), work);
+                           fmt::format("{} at {}", activity, count_text(double(tokens_after(run, updates)))), work);
 }
 
 }  // namespace hone::experiments

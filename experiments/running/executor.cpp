@@ -15,6 +15,7 @@
 #include "experiments/running/study_folder.hpp"
 #include "experiments/study/places.hpp"
 #include "experiments/study/sources.hpp"
+#include "experiments/study/validate.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/parallel.hpp"
@@ -67,6 +68,7 @@ std::vector<RunSpec> pending_runs(const std::vector<RunSpec>& runs, const fs::pa
 }  // namespace
 
 ExecuteSummary execute_study(const Study& study, const ExecuteOptions& options) {
+  validate_series(plan_runs(study));
   claim_folder(options.folder, study);
   return execute_runs(study.name, plan_runs(study), options);
 }

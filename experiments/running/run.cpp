@@ -4,6 +4,7 @@
 #include "experiments/running/files.hpp"
 #include "experiments/running/trunk.hpp"
 #include "experiments/study/build.hpp"
+#include "experiments/study/series.hpp"
 #include "sim/base/error.hpp"
 
 namespace hone::experiments {
@@ -17,9 +18,11 @@ RunFacts facts_of(const RunSpec& spec, const Float& model, const SourcesByName<t
                  source.sha256,
                  source.epochs,
                  source.entropy_rate_nats,
-                 {}};
+                 {},
+                 ""};
   for (const auto& [name, other] : sources)
     if (!other.sha256.empty()) facts.inputs[name] = other.sha256;
+  if (is_series(spec.model)) facts.inputs[series_input] = facts.series_sha256 = series_sha256(spec);
   return facts;
 }
 
@@ -39,7 +42,8 @@ void study_end(const TrunkEnd<Model>& end, TrainedTrunk& trunk, const RunContext
 
 /// For the plans of later runs. Without it the run is whole all the same.
 void keep_time(const RunSpec& spec, const RunContext& context, const RunTime& time) {
-  if (!(time.training.flops > 0 && time.measuring.flops > 0)) return;
+  const bool has_trained = time.training.flops > 0 || is_series(spec.model);
+  if (!has_trained || !(time.measuring.flops > 0)) return;
   try {
     write_run_time(context.folder, spec, time);
   } catch (const IoError& error) {
@@ -68,7 +72,7 @@ RunOutcome execute_transformer(const RunSpec& spec, const RunContext& context) {
   SourcesByName<TokenBatch> sources;
   sources[spec.data.name] = open_tokens(spec, spec.data, context.shelf);
   for (const DataSpec& other : spec.others) sources[other.name] = open_tokens(spec, other, context.shelf);
-  const Transformer<float> model(transformer_options(spec.model, sources[spec.data.name].vocabulary));
+  const Transformer<float> model(architecture_of(spec, sources[spec.data.name].vocabulary));
   return execute<Transformer>(spec, context, model, sources);
 }
 

@@ -5,6 +5,7 @@
 
 #include "experiments/instruments/cost.hpp"
 #include "experiments/running/files.hpp"
+#include "experiments/study/series.hpp"
 #include "sim/base/error.hpp"
 #include "sim/record/manifest.hpp"
 #include "sim/record/schema.hpp"
@@ -22,8 +23,16 @@ RunSoFar read_saved_run(const fs::path& path, const RunSpec& spec, const RunFact
   schema::expect_written_by_this_version(file);
   if (value_of(file.group(schema::manifest.group), schema::manifest.corpus_sha256) != facts.corpus_sha256)
     throw FormatError(fmt::format("{}: was trained on another text of data.{}", path.string(), spec.data.name));
+  if (!facts.series_sha256.empty() &&
+      file.group(schema::manifest.group).attribute(std::string("input_sha256.") + series_input) !=
+          Attribute(facts.series_sha256))
+    throw FormatError(
+        fmt::format("{}: was measured on other checkpoints of models.{}", path.string(), spec.model.name));
   RunSoFar run;
-  run.trunk = state_from_dataset<float>(file.group("state"), options, parameters);
+  if (facts.series_sha256.empty())
+    run.trunk = state_from_dataset<float>(file.group("state"), options, parameters);
+  else
+    run.trunk.optimizer.step = std::get<std::int64_t>(file.group("state").attribute("step"));
   run.checkpoints = std::get<std::int64_t>(file.group("state").attribute("checkpoints_done"));
   for (const char* name : {"state", schema::manifest.group, schema::options.group}) file.groups.erase(name);
   run.rows = std::move(file);
@@ -42,15 +51,15 @@ void describe_run(RunFile& file, const RunSpec& spec, const RunFacts& facts, con
   set(manifest, f.architecture, spec.model.kind == "mlp" ? "mlp" : "transformer");
   set(manifest, f.model_params, facts.quantizable_parameters);
   set(manifest, f.total_params, facts.parameters);
-  const bool is_corpus = spec.data.kind == "text" && spec.data.files.empty();
+  const bool is_corpus = spec.data.kind == "text" && spec.data.files.empty() && spec.data.held_out.empty();
   set(manifest, f.corpus, is_corpus ? fmt::format("{}", fmt::join(spec.data.corpora, "+")) : spec.data.name);
   set(manifest, f.corpus_sha256, facts.corpus_sha256);
-  set(manifest, f.data_epochs, facts.epochs);
+  if (!is_series(spec.model)) set(manifest, f.data_epochs, facts.epochs);
   set(manifest, f.entropy_rate_nats, facts.entropy_rate_nats);
   set(manifest, f.command, context.command);
   if (!context.registration.empty()) set(manifest, f.registration_sha256, context.registration);
   set(manifest, f.outcome, outcome_text(outcome));
-  for (const auto& [name, value] : spec.options()) options.set_attribute(name, value);
+  for (const auto& [name, value] : recorded_options(spec)) options.set_attribute(name, value);
   file.groups[f.group] = std::move(manifest);
   file.groups[schema::options.group] = std::move(options);
   file.attributes["title"] = std::string("hone run ") + spec.id();
@@ -62,7 +71,10 @@ void save_run(const RunSoFar& run, const RunSpec& spec, const RunFacts& facts, c
   const SavedState now{saved_path(context.folder, spec, updates, run.checkpoints), updates, run.checkpoints};
   RunFile file = run.rows;
   describe_run(file, spec, facts, context, RunOutcome{});
-  file.groups["state"] = to_dataset(run.trunk);
+  if (is_series(spec.model))  // its files are the state
+    file.groups["state"].set_attribute("step", updates);
+  else
+    file.groups["state"] = to_dataset(run.trunk);
   file.groups["state"].set_attribute("checkpoints_done", run.checkpoints);
   write_run_file(now.path, file);
   remove_old_states(now, context.folder, spec);

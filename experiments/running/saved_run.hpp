@@ -20,7 +20,11 @@ struct RunFacts {
   std::int64_t epochs = 0;                    ///< of the last training batch
   double entropy_rate_nats = 0;               ///< NaN where it is not known
   std::map<std::string, std::string> inputs;  ///< sha256 of each data source by its name
+  std::string series_sha256;                  ///< of the checkpoints of a series, which are in `inputs` too
 };
+
+/// The name of a series among the inputs.
+inline constexpr const char* series_input = "model.checkpoints";
 
 /// Writes title, /manifest and /options into the file.
 void describe_run(RunFile& file, const RunSpec& spec, const RunFacts& facts, const RunContext& context,

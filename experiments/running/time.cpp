@@ -7,6 +7,7 @@
 #include "experiments/instruments/cost.hpp"
 #include "experiments/instruments/instruments.hpp"
 #include "experiments/study/build.hpp"
+#include "experiments/study/series.hpp"
 #include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
@@ -29,7 +30,7 @@ Rate fit_rate(const std::vector<RunTime>& times, TimeSpent RunTime::*kind) {
     const double y = spent.seconds * t.threads / spent.flops;
     rows.emplace_back(1 / y, 1 / (double(t.parameters) * y));
   }
-  EXPECTS(!rows.empty(), "fit_rates: no time of one kind of work");
+  if (rows.empty()) return {};
   double uu = 0, uv = 0, vv = 0, u1 = 0, v1 = 0;
   for (const auto& [u, v] : rows) uu += u * u, uv += u * v, vv += v * v, u1 += u, v1 += v;
   const double determinant = uu * vv - uv * uv;
@@ -79,8 +80,9 @@ RunTime probe(const RunSpec& run, const Model<float>& model, int threads) {
   const AlignedVector<float> theta = model.initial_parameters(std::uint64_t(run.seed));
   AlignedVector<float> gradient(theta.size());
   Objective<Model<float>> objective(model, chunks);
-  repeat(time.training, training_flops(run, time.parameters) * double(count) / double(run.train.batch),
-         [&] { objective.gradient(theta.data(), data, gradient.data()); });
+  if (!is_series(run.model) || !run.branches.empty())
+    repeat(time.training, training_flops(run, time.parameters) * double(count) / double(run.train.batch),
+           [&] { objective.gradient(theta.data(), data, gradient.data()); });
   const std::vector<double> wide(theta.begin(), theta.end());
   CurvatureOptions options;
   options.chunks = chunks;
@@ -135,14 +137,16 @@ std::vector<RunTime> read_run_times(const fs::path& study_folder) {
 }
 
 Rates fit_rates(const std::vector<RunTime>& times) {
-  return {fit_rate(times, &RunTime::training), fit_rate(times, &RunTime::measuring)};
+  const Rates rates{fit_rate(times, &RunTime::training), fit_rate(times, &RunTime::measuring)};
+  EXPECTS(rates.measuring.error > 0, "fit_rates: no time of measuring");
+  return rates;
 }
 
 RunTime probe_run_time(const RunSpec& run, int threads) {
   if (run.model.kind == "mlp")
     return probe<Mlp>(
         run, Mlp<float>(mlp_options(run.model, run.data.inputs, run.data.outputs, run.data.kind == "digits")), threads);
-  return probe<Transformer>(run, Transformer<float>(transformer_options(run.model, run.data.vocabulary)), threads);
+  return probe<Transformer>(run, Transformer<float>(architecture_of(run, run.data.vocabulary)), threads);
 }
 
 double makespan(std::vector<double> seconds, int jobs) {

@@ -52,11 +52,12 @@ struct Rates {
 };
 
 /// math    least squares of relative errors, a, b ≥ 0; error = their root mean square over n - 2, at least 5 %, and
-///         50 % for two or fewer
-/// expects at least one time of each kind
+///         50 % for two or fewer; 0 of training where nothing was trained, as with series
+/// expects at least one time of measuring
 Rates fit_rates(const std::vector<RunTime>& times);
 
-/// Times a few training steps and Hessian products of a run's model on random examples, for about half a second.
+/// Times a few training steps, where it has any, and Hessian products of a run's model on random examples, for about half
+/// a second.
 RunTime probe_run_time(const RunSpec& run, int threads);
 
 /// When the last of `jobs` workers ends, each taking the longest of the seconds that are left.

@@ -10,6 +10,7 @@
 #include "experiments/instruments/rows.hpp"
 #include "experiments/running/files.hpp"
 #include "experiments/study/build.hpp"
+#include "experiments/study/series.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
 #include "sim/data/preference.hpp"
@@ -53,14 +54,18 @@ class Trunk {
     if (!spec.model.shifted_data.empty()) instruments_.set_shifted(&sources_.at(spec.model.shifted_data).evaluation);
     if (auto resumed = resumed_run(spec, facts, context, options_, objective_.layout().size()))
       so_far_ = std::move(*resumed);
-    else
+    else if (!is_series(spec.model))
       so_far_.trunk = qat_state_from(model_.initial_parameters(options_.seed).data(), objective_.weights(), options_);
+    if (is_series(spec.model) && so_far_.checkpoints > 0) load(size_t(so_far_.checkpoints) - 1);
   }
 
   RunOutcome train_and_measure() {
     const auto steps = checkpoint_steps(spec_);
     while (size_t(so_far_.checkpoints) < steps.size()) {
-      if (RunOutcome outcome = train(steps[size_t(so_far_.checkpoints)]); !outcome.is_complete()) return outcome;
+      if (is_series(spec_.model))
+        load(size_t(so_far_.checkpoints));
+      else if (RunOutcome outcome = train(steps[size_t(so_far_.checkpoints)]); !outcome.is_complete())
+        return outcome;
       if (RunOutcome outcome = measure_all(int(so_far_.checkpoints) + 1); !outcome.is_complete()) return outcome;
       ++so_far_.checkpoints;
       save();
@@ -109,6 +114,21 @@ class Trunk {
     return summary.stop == TrainStop::diverged ? RunOutcome::diverged(summary.message) : RunOutcome{};
   }
 
+  /// The training of a series: its checkpoint number 0, 1, … becomes the state of the trunk. The files hold no state of
+  /// an optimizer; a branch begins with moments of 0.
+  void load(size_t number) {
+    if constexpr (std::is_same_v<Data, TokenBatch>) {
+      if (context_.stop.load()) throw interrupted();
+      ImportedModel found = load_checkpoint(spec_, number);
+      for (const std::string& note : found.notes) context_.progress.say(fmt::format("{}: {}", spec_.id(), note));
+      so_far_.trunk = qat_state_from(found.theta.data(), objective_.weights(), options_);
+      so_far_.trunk.optimizer.step = series_of(spec_).checkpoints.at(number).step;
+      if (spec_.branches.empty()) so_far_.trunk.optimizer.first = so_far_.trunk.optimizer.second = {};  // for memory
+    } else {
+      throw ContractError("a series is a series of transformers");
+    }
+  }
+
   void note(const StepRecord& r) {
     Dataset point;
     set(point, schema::series.step, {r.step});
@@ -121,10 +141,10 @@ class Trunk {
 
   RunOutcome measure_all(int number) {
     const TrainState<float>& state = so_far_.trunk;
-    const std::int64_t step = state.step(), tokens = step * tokens_per_step(spec_);
+    const std::int64_t step = state.step(), tokens = tokens_after(spec_, step);
     const bool is_last = size_t(number) == checkpoint_steps(spec_).size();
-    if (!add_rows(state.theta, {step, tokens, tokens, variant("trunk"), Kind::trunk, options_.schedule(step - 1),
-                                is_last, &state.optimizer}))
+    if (!add_rows(state.theta, {step, tokens, tokens, variant("trunk"), Kind::trunk, rate_at(number), is_last,
+                                is_series(spec_.model) ? nullptr : &state.optimizer}))
       return RunOutcome::diverged(fmt::format("held-out loss is not finite after update {}", step));
     if (options_.ema_decay > 0) add_rows(state.ema.value, {step, tokens, tokens, variant("ema"), Kind::average, 0});
     if (!state.lawa.snapshots.empty())
@@ -132,6 +152,13 @@ class Trunk {
     for (const BranchSpec& branch : spec_.branches)
       if (std::find(branch.at.begin(), branch.at.end(), number) != branch.at.end()) measure_branch(branch);
     return {};
+  }
+
+  /// The learning rate of the last update before a checkpoint: a table of a series may say it.
+  double rate_at(int number) const {
+    if (is_series(spec_.model))
+      if (const auto lr = series_of(spec_).checkpoints.at(size_t(number) - 1).lr) return *lr;
+    return options_.schedule(so_far_.trunk.step() - 1);
   }
 
   /// What was trained at low precision has names of its own, so that no conclusion mixes it with the others.
@@ -160,11 +187,10 @@ class Trunk {
     };
     const auto summary = spec.dpo_beta > 0 ? prefer(spec, branch, objective, batches, end, schedule, observe)
                                            : train_to(end, branch, objective, batches, options_, schedule, observe);
-    const std::int64_t per_step = tokens_per_step(spec_);
+    const std::int64_t left = tokens_after(spec_, start), tokens = left + length * tokens_per_step(spec_);
     if (summary.stop == TrainStop::reached &&
-        add_rows(branch.theta,
-                 {end, end * per_step, start * per_step, name, kind, schedule(end - 1), false, &branch.optimizer},
-                 objective, before))
+        add_rows(branch.theta, {end, tokens, left, name, kind, schedule(end - 1), false, &branch.optimizer}, objective,
+                 before))
       return;
     const std::string what = fmt::format("{} branch at update {} diverged; it has no row", name, start);
     so_far_.rows.attributes[fmt::format("lost_{}_{}", name, start)] = what;

@@ -24,7 +24,7 @@ struct TrainedTrunk {
   RunTime time;  ///< spent by this process
 };
 
-/// Trains the trunk, or the rest of it, through all its checkpoints. It is saved after each of them, and once a minute
+/// Trains the trunk, or the rest of it, through all its checkpoints; of a series it loads them. It is saved after each of them, and once a minute
 /// between them.
 /// ensures  rows do not depend on threads and interruptions
 /// errors   Interrupted, with the trunk saved; IoError when it cannot be saved

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "experiments/study/series.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/mean.hpp"
 
@@ -30,7 +31,7 @@ Rounding rounding_from_name(const std::string& name) {
 }  // namespace
 
 TransformerOptions transformer_options(const ModelSpec& m, Index vocabulary) {
-  const size_t kind = choose<3>("kind", m.kind, {"llama", "gpt2", "mlp"});
+  const size_t kind = choose<4>("kind", m.kind, {"llama", "gpt2", "mlp", "series"});
   TransformerOptions o;
   o.vocabulary = vocabulary;
   o.positions = m.context;
@@ -51,6 +52,10 @@ TransformerOptions transformer_options(const ModelSpec& m, Index vocabulary) {
   return kind == 1 ? gpt2_style(o) : o;
 }
 
+TransformerOptions architecture_of(const RunSpec& run, Index vocabulary) {
+  return is_series(run.model) ? series_of(run).options : transformer_options(run.model, vocabulary);
+}
+
 MlpOptions mlp_options(const ModelSpec& m, Index inputs, Index outputs, bool has_labels) {
   MlpOptions o;
   o.widths.push_back(inputs);
@@ -66,7 +71,24 @@ std::int64_t tokens_per_step(const RunSpec& run) {
   return run.train.batch * (run.model.kind == "mlp" ? 1 : run.model.context);
 }
 
+std::int64_t tokens_after(const RunSpec& run, std::int64_t step) {
+  if (!is_series(run.model)) return step * tokens_per_step(run);
+  std::int64_t tokens = 0;
+  for (const SeriesCheckpoint& c : series_of(run).checkpoints)
+    if (c.step <= step) tokens = c.tokens;
+  return tokens;
+}
+
+std::int64_t trunk_tokens(const RunSpec& run) {
+  return is_series(run.model) ? series_of(run).checkpoints.back().tokens : run.model.tokens;
+}
+
 std::vector<std::int64_t> checkpoint_steps(const RunSpec& run) {
+  if (is_series(run.model)) {
+    std::vector<std::int64_t> steps;
+    for (const SeriesCheckpoint& c : series_of(run).checkpoints) steps.push_back(c.step);
+    return steps;
+  }
   const double per_step = double(tokens_per_step(run));
   const auto steps_for = [&](std::int64_t tokens) { return std::int64_t(std::llround(double(tokens) / per_step)); };
   const std::int64_t last = steps_for(run.model.tokens);
@@ -216,8 +238,9 @@ Decay branch_decay(const BranchSpec& branch) {
 }
 
 std::int64_t branch_length(const RunSpec& run, const BranchSpec& branch, std::int64_t step) {
-  const double updates =
-      branch.tokens > 0 ? double(branch.tokens) / double(tokens_per_step(run)) : branch.share * double(step);
+  const double per_step = double(tokens_per_step(run));
+  const double before = is_series(run.model) ? double(tokens_after(run, step)) / per_step : double(step);
+  const double updates = branch.tokens > 0 ? double(branch.tokens) / per_step : branch.share * before;
   return std::max<std::int64_t>(1, std::llround(updates));
 }
 

@@ -11,6 +11,9 @@ namespace hone::experiments {
 /// Architecture of a transformer.
 /// errors  OptionError naming the field and the nearest known name
 TransformerOptions transformer_options(const ModelSpec& model, Index vocabulary);
+/// Architecture of a run on tokens: that of its model or, of a series, of its checkpoints, whatever the vocabulary.
+/// errors  those of transformer_options or of series_of
+TransformerOptions architecture_of(const RunSpec& run, Index vocabulary);
 /// Architecture of a perceptron; with labels its loss is the cross-entropy, else the squared error.
 /// errors  OptionError naming the field and the nearest known name
 MlpOptions mlp_options(const ModelSpec& model, Index inputs, Index outputs, bool has_labels);
@@ -49,8 +52,13 @@ Decay branch_decay(const BranchSpec& branch);
 std::int64_t branch_length(const RunSpec& run, const BranchSpec& branch, std::int64_t step);
 
 /// Updates at which the trunk is measured, ascending; the last is the horizon.
+/// errors  OptionError naming the field; those of series_of
 std::vector<std::int64_t> checkpoint_steps(const RunSpec& run);
-/// Tokens (mlp: examples) of one update.
+/// Tokens (mlp: examples) of one update by hone.
 std::int64_t tokens_per_step(const RunSpec& run);
+/// Tokens of the trunk after so many updates; of a series, at its last checkpoint up to there.
+std::int64_t tokens_after(const RunSpec& run, std::int64_t step);
+/// D of the whole trunk.
+std::int64_t trunk_tokens(const RunSpec& run);
 
 }  // namespace hone::experiments

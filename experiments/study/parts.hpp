@@ -24,8 +24,9 @@ struct DataSpec {
   std::string kind = "text";                      ///< text | markov | hidden_markov | teacher | digits
   std::vector<std::string> corpora = {"tdavid"};  ///< text without files: corpora that fetch_corpus knows, joined
   std::vector<std::string> files;                 ///< text: UTF-8 files (raw_bytes: any); digits: one CSV
-  std::string tokenizer = "bytes";                ///< bytes | raw_bytes (of the files as they are) | bpe
-  std::int64_t vocabulary = 256;                  ///< of bpe and of synthetic sources
+  std::vector<std::string> held_out;  ///< of checkpoint: files to evaluate on, whole; then `files` train alone
+  std::string tokenizer = "bytes";    ///< bytes | raw_bytes (of the files as they are) | bpe | checkpoint
+  std::int64_t vocabulary = 256;      ///< of bpe and of synthetic sources
   double validation_fraction = 0.05;
   std::int64_t order = 1;   ///< of the Markov source
   std::int64_t states = 8;  ///< of the hidden Markov source
@@ -41,6 +42,7 @@ struct DataSpec {
   template <class V>
   void fields(V& v) {
     v("name", name), v("kind", kind), v("corpora", corpora), v("files", files), v("tokenizer", tokenizer);
+    v("held_out", held_out);
     v("vocabulary", vocabulary, Range{2, 65536}), v("validation_fraction", validation_fraction, Range{1e-6, 0.9});
     v("order", order, Range{1, 2}), v("states", states, Range{2, 4096});
     v("zipf_exponent", zipf_exponent, Range{0, 10}), v("coupling", coupling, Range{0, 0.999999});
@@ -88,11 +90,12 @@ struct BranchSpec : LowPrecision {
   }
 };
 
-/// One architecture with its training length; every model is trained once per seed.
+/// One architecture with its training length; every model is trained once per seed. A series brings its architecture and
+/// its training with it.
 struct ModelSpec : LowPrecision {
   std::string name;
   std::string arm = "main";    ///< of the design: conclusions come from main, the other arms are its contrasts
-  std::string kind = "llama";  ///< llama | gpt2 | mlp
+  std::string kind = "llama";  ///< llama | gpt2 | mlp | series: checkpoints of a training elsewhere, see series.hpp
   std::string data;            ///< name of a [[data]]
   std::int64_t layers = 2, width = 64, heads = 4, kv_heads = 0, mlp_width = 192, context = 128;
   std::string rope = "half";             ///< half | interleaved
@@ -112,8 +115,12 @@ struct ModelSpec : LowPrecision {
   double decay_share = 1.0;              ///< share of the updates with weight decay, from the first on
   std::string train_format = "fp32";     ///< fp32 | bf16 | fp16: mixed precision, see sim/train/mixed_precision.hpp
   std::string sub_norms = "off";         ///< on: RMSNorms before wo and w_down (BitNet b1.58)
-  std::string shifted_data;              ///< a [[data]] on whose held-out windows every loss is measured too
-  std::int64_t line = 0;                 ///< of the study file, for messages
+  std::string folders;               ///< series: where its checkpoints lie, with {step} and, of several seeds, {seed}
+  std::string table;                 ///< series, instead: CSV with folder, tokens and perhaps step, seed, rate, model
+  std::vector<std::int64_t> steps;   ///< series in folders: those to use, all of them needed; empty: what is found
+  std::int64_t tokens_per_step = 0;  ///< series: tokens of one of its updates; 0: train.batch × context
+  std::string shifted_data;          ///< a [[data]] on whose held-out windows every loss is measured too
+  std::int64_t line = 0;             ///< of the study file, for messages
 
   template <class V>
   void fields(V& v) {
@@ -126,7 +133,8 @@ struct ModelSpec : LowPrecision {
     v("activation", activation), v("tokens", tokens, at_least_one), v("first_tokens", first_tokens, at_least_one);
     v("checkpoints", checkpoints, Range{1, 1000}), v("lr", lr, Range{1e-300, 999}), v("schedule", schedule);
     v("decay_fraction", decay_fraction, fraction), v("decay_share", decay_share, fraction), v("sub_norms", sub_norms);
-    v("train_format", train_format);
+    v("train_format", train_format), v("folders", folders), v("table", table), v("steps", steps, at_least_one);
+    v("tokens_per_step", tokens_per_step, at_least_one);
     LowPrecision::fields(v);
   }
 };
@@ -160,6 +168,7 @@ struct MeasureSpec {
   std::int64_t evaluation_windows = 256;  ///< fixed held-out sequences (mlp: examples) for all losses
   std::int64_t curvature_windows = 32;    ///< an even subset of them for all Hessian products
   std::string precision = "float64";      ///< of Hessian products: float32 | float64 (sums are always float64)
+  std::string losses = "float32";         ///< of held-out losses, before and after rounding: float32 | float64
   std::int64_t eigenpairs = 8, eigenpairs_smallest = 2;  ///< at the upper and at the lower end
   std::int64_t lanczos_steps = 80;                       ///< columns of the basis before a restart
   std::int64_t block = 1;                                ///< starting vectors; 2 to 4 for multiple eigenvalues
@@ -176,7 +185,7 @@ struct MeasureSpec {
   void fields(V& v) {
     v("evaluation_windows", evaluation_windows, Range{2, 1e9}),
         v("curvature_windows", curvature_windows, Range{1, 1e9});
-    v("precision", precision), v("eigenpairs", eigenpairs, Range{1, 1000});
+    v("precision", precision), v("losses", losses), v("eigenpairs", eigenpairs, Range{1, 1000});
     v("eigenpairs_smallest", eigenpairs_smallest, Range{0, 1000}), v("block", block, Range{1, 64});
     v("completeness_steps", completeness_steps, Range{0, 1000}), v("dense_max", dense_max, Range{0, 5000});
     v("windows", windows, Range{0, 64});

@@ -35,6 +35,23 @@ std::filesystem::path cache_folder() {
   return std::filesystem::temp_directory_path() / "hone-cache";
 }
 
+std::string expand_environment(const std::string& text, const std::string& field) {
+  std::string expanded;
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = text.find("${", at), end = begin == text.npos ? text.npos : text.find('}', begin);
+    expanded += text.substr(at, begin == text.npos ? text.npos : begin - at);
+    if (begin == text.npos) break;
+    if (end == text.npos) throw OptionError(fmt::format("{}: a brace is not closed; write ${{NAME}}", field));
+    const std::string name = text.substr(begin + 2, end - begin - 2), value = environment(name.c_str());
+    if (value.empty())
+      throw OptionError(
+          fmt::format("{}: the variable {} of the environment is not set; export {}=FOLDER first", field, name, name));
+    expanded += value;
+    at = end + 1;
+  }
+  return expanded;
+}
+
 std::string shell_word(const std::string& text) {
   std::string word = "'";
   for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);

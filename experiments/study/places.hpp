@@ -14,6 +14,10 @@ std::filesystem::path scripts_folder();
 /// Folder for fetched corpora and cleaned text: HONE_CACHE, else XDG_CACHE_HOME/hone, else ~/.cache/hone.
 std::filesystem::path cache_folder();
 
+/// `text` with the values of the environment in place of each ${NAME}.
+/// errors  OptionError beginning with `field` when a variable is not set, or a brace is not closed
+std::string expand_environment(const std::string& text, const std::string& field);
+
 /// `text` as one word of a shell command, whatever characters it holds.
 std::string shell_word(const std::string& text);
 

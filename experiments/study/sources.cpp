@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <limits>
@@ -9,9 +10,13 @@
 
 #include "experiments/study/build.hpp"
 #include "experiments/study/places.hpp"
+#include "experiments/study/series.hpp"
+#include "sim/base/atomic_file.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hash.hpp"
+#include "sim/base/utf8.hpp"
 #include "sim/data/tokenizer.hpp"
+#include "sim/import/tokenizers/text_tokenizer.hpp"
 
 namespace fs = std::filesystem;
 
@@ -20,11 +25,10 @@ namespace {
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-Source<TokenBatch> open_text(const RunSpec& run, const DataSpec& data, CorpusShelf& shelf) {
-  auto stream = shelf.tokens(data);
-  auto batches = std::make_shared<TextBatches>(*stream, run.train.batch, run.model.context, std::uint64_t(run.seed));
+/// Held-out windows of a text; there are no training batches yet.
+Source<TokenBatch> held_out_text(const RunSpec& run, const DataSpec& data,
+                                 const std::shared_ptr<const TokenStream>& stream) {
   Source<TokenBatch> source;
-  source.batch = [batches](std::int64_t step) { return batches->batch(step); };
   source.held_out = [stream, name = data.name](Index positions, Index count) {
     const Index available = Index(stream->validation.size()), needed = count * (positions + 1);
     if (available < needed)
@@ -39,9 +43,62 @@ Source<TokenBatch> open_text(const RunSpec& run, const DataSpec& data, CorpusShe
   source.vocabulary = stream->vocabulary;
   source.sha256 = stream->sha256;
   source.entropy_rate_nats = unknown;
-  source.epochs = batches->epoch_of(checkpoint_steps(run).back() - 1);
   source.keeps = std::shared_ptr<const void>(stream);
   return source;
+}
+
+Source<TokenBatch> open_text(const RunSpec& run, const DataSpec& data, CorpusShelf& shelf) {
+  auto stream = shelf.tokens(data);
+  auto batches = std::make_shared<TextBatches>(*stream, run.train.batch, run.model.context, std::uint64_t(run.seed));
+  Source<TokenBatch> source = held_out_text(run, data, stream);
+  source.batch = [batches](std::int64_t step) { return batches->batch(step); };
+  source.epochs = batches->epoch_of(checkpoint_steps(run).back() - 1);
+  return source;
+}
+
+/// What a series reads: its training is over, and only branches and calibration need text to train on.
+Source<TokenBatch> open_series_text(const RunSpec& run, const DataSpec& data, CorpusShelf& shelf) {
+  const Series& series = series_of(run);
+  if (series.tokenizer.empty())
+    throw OptionError(
+        fmt::format("data.{}: tokenizer = \"checkpoint\", and {} holds no tokenizer.json, tokenizer.bin or "
+                    "tok512.bin; put the tokenizer of models.{} there",
+                    data.name, series.checkpoints.front().place.string(), run.model.name));
+  auto stream = shelf.tokens(data, series.tokenizer, series.options.vocabulary);
+  Source<TokenBatch> source = held_out_text(run, data, stream);
+  if (!stream->train.empty()) {
+    auto batches = std::make_shared<TextBatches>(*stream, run.train.batch, run.model.context, std::uint64_t(run.seed));
+    source.batch = [batches](std::int64_t step) { return batches->batch(step); };
+    return source;
+  }
+  const bool is_own = data.name == run.data.name;
+  const bool has_branch = std::any_of(run.branches.begin(), run.branches.end(), [&](const BranchSpec& b) {
+    return b.data == data.name || (is_own && b.data.empty());
+  });
+  if (has_branch || (is_own && !run.quantize.schemes.empty()))
+    throw OptionError(fmt::format("data.{}: has no text to train on, which {} of models.{} need; name some with files",
+                                  data.name, has_branch ? "branches" : "quantize.schemes", run.model.name));
+  source.batch = [name = data.name](std::int64_t) -> TokenBatch {
+    throw OptionError(fmt::format("data.{}: has no text to train on; name some with files", name));
+  };
+  return source;
+}
+
+/// Texts as tokens, each with begin_of_text before it where there is one.
+std::vector<std::uint16_t> encoded_files(const std::vector<std::string>& files, const std::string& field,
+                                         const TextTokenizer& tokenizer, Sha256& hash) {
+  std::vector<std::uint16_t> tokens;
+  for (const std::string& file : files) {
+    const fs::path path = expand_environment(file, fmt::format("{} = \"{}\"", field, file));
+    const std::string text = read_text(path);
+    refuse_lfs_pointer(text, path);
+    require_utf8(text, path.string());
+    hash.update(text.data(), text.size());
+    if (const auto begin = tokenizer.begin_of_text()) tokens.push_back(*begin);
+    const auto ids = tokenizer.encode(text);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  }
+  return tokens;
 }
 
 /// Puts the exercises of the data into both sides of its text.
@@ -135,7 +192,7 @@ VectorBatch slice(const VectorBatch& all, Index first, Index count) {
 }
 
 fs::path fetch_corpus(const std::string& name, const fs::path& cache) {
-  const fs::path folder = cache / name;
+  fs::path folder = cache / name;
   if (fs::exists(folder)) return folder;
   const std::string command = fmt::format("{} {} {} 2>&1", shell_word((scripts_folder() / "fetch_corpus").string()),
                                           shell_word(name), shell_word(cache.string()));
@@ -150,17 +207,32 @@ fs::path fetch_corpus(const std::string& name, const fs::path& cache) {
   return folder;
 }
 
-std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec) {
-  static std::mutex one_at_a_time;
-  const std::lock_guard lock(one_at_a_time);
-  if (const auto found = shelf_.find(spec.name); found != shelf_.end()) return found->second;
+CorpusOptions CorpusShelf::corpus_options(const DataSpec& spec) const {
   CorpusOptions options;
   options.name = spec.files.empty() ? fmt::format("{}", fmt::join(spec.corpora, "+")) : spec.name;
   options.cache = cache_ / "text";
   options.validation_fraction = spec.validation_fraction;
-  for (const std::string& file : spec.files) options.files.emplace_back(file);
+  for (const std::string& file : spec.files)
+    options.files.emplace_back(expand_environment(file, fmt::format("data.{}: files = \"{}\"", spec.name, file)));
   if (spec.files.empty())
     for (const std::string& corpus : spec.corpora) options.files.push_back(fetch_corpus(corpus, cache_ / "raw"));
+  return options;
+}
+
+namespace {
+
+/// Corpora are read one after another, by whichever run comes first.
+std::mutex& shelf_lock() {
+  static std::mutex one_at_a_time;
+  return one_at_a_time;
+}
+
+}  // namespace
+
+std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec) {
+  const std::lock_guard lock(shelf_lock());
+  if (const auto found = shelf_.find(spec.name); found != shelf_.end()) return found->second;
+  CorpusOptions options = corpus_options(spec);
   if (spec.tokenizer != "bytes" && spec.tokenizer != "raw_bytes" && spec.tokenizer != "bpe")
     throw OptionError(
         fmt::format("data.{}: tokenizer = \"{}\" (expected bytes, raw_bytes or bpe)", spec.name, spec.tokenizer));
@@ -173,9 +245,37 @@ std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec) {
   return shelf_[spec.name] = std::make_shared<TokenStream>(std::move(stream));
 }
 
+std::shared_ptr<const TokenStream> CorpusShelf::tokens(const DataSpec& spec, const fs::path& tokenizer_file,
+                                                       Index vocabulary) {
+  const std::lock_guard lock(shelf_lock());
+  const auto tokenizer = import_tokenizer(tokenizer_file);
+  const std::string key = fmt::format("{}\n{}\n{}", spec.name, tokenizer->name(), vocabulary);
+  if (const auto found = shelf_.find(key); found != shelf_.end()) return found->second;
+  TokenStream stream;
+  if (spec.held_out.empty()) {
+    stream = tokenize(Corpus(corpus_options(spec)), *tokenizer);
+  } else {
+    Sha256 hash;
+    stream.validation = encoded_files(spec.held_out, fmt::format("data.{}: held_out", spec.name), *tokenizer, hash);
+    stream.train = encoded_files(spec.files, fmt::format("data.{}: files", spec.name), *tokenizer, hash);
+    stream.name = spec.name, stream.sha256 = hash.finish(), stream.tokenizer = tokenizer->name();
+  }
+  stream.vocabulary = vocabulary;
+  for (const auto* side : {&stream.train, &stream.validation})
+    for (const std::uint16_t id : *side)
+      if (id >= vocabulary)
+        throw OptionError(
+            fmt::format("{}: gives the token {} of data.{}, the checkpoints have vocab_size = {}; put their "
+                        "own tokenizer there",
+                        tokenizer_file.string(), id, spec.name, vocabulary));
+  return shelf_[key] = std::make_shared<TokenStream>(std::move(stream));
+}
+
 Source<TokenBatch> open_tokens(const RunSpec& run, const DataSpec& d, CorpusShelf& shelf) {
   Source<TokenBatch> source;
-  if (d.kind == "text") {
+  if (is_series(run.model)) {
+    source = open_series_text(run, d, shelf);
+  } else if (d.kind == "text") {
     source = open_text(run, d, shelf);
   } else if (d.kind == "markov") {
     const auto language =

@@ -51,11 +51,18 @@ class CorpusShelf {
   explicit CorpusShelf(std::filesystem::path cache) : cache_(std::move(cache)) {}
   /// errors  those of Corpus; IoError when a corpus of a package cannot be fetched
   std::shared_ptr<const TokenStream> tokens(const DataSpec& spec);
+  /// The same as tokens of a checkpoint, by the tokenizer in this file.
+  /// errors  those of import_tokenizer too; FormatError for a held-out file that is a Git LFS pointer or not UTF-8;
+  ///         OptionError naming both when a token is at or above `vocabulary`
+  std::shared_ptr<const TokenStream> tokens(const DataSpec& spec, const std::filesystem::path& tokenizer,
+                                            Index vocabulary);
   const std::filesystem::path& cache() const { return cache_; }
 
  private:
+  CorpusOptions corpus_options(const DataSpec& spec) const;
+
   std::filesystem::path cache_;
-  std::map<std::string, std::shared_ptr<const TokenStream>> shelf_;
+  std::map<std::string, std::shared_ptr<const TokenStream>> shelf_;  ///< by data and tokenizer
 };
 
 /// Opens a source of token windows or vectors for a run: its own data, or other data that it reads.

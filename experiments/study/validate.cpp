@@ -1,12 +1,15 @@
 #include "experiments/study/validate.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "experiments/study/build.hpp"
 #include "experiments/study/decode_policy.hpp"
 #include "experiments/study/scheme.hpp"
+#include "experiments/study/series.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/hash.hpp"
 #include "sim/base/mean.hpp"
 #include "sim/data/text_tasks.hpp"
 #include "theory/questions/verdict.hpp"
@@ -25,7 +28,12 @@ void check_data(const DataSpec& data, std::vector<std::string>& wrong) {
                                   fmt::join(known, ", ")));
   };
   check("kind", data.kind, {"text", "markov", "hidden_markov", "teacher", "digits"});
-  check("tokenizer", data.tokenizer, {"bytes", "raw_bytes", "bpe"});
+  check("tokenizer", data.tokenizer, {"bytes", "raw_bytes", "bpe", "checkpoint"});
+  if (!data.held_out.empty() && data.tokenizer != "checkpoint")
+    wrong.push_back(
+        fmt::format("line {}: data.{}: held_out = [{}] with tokenizer = \"{}\", which holds out a share of "
+                    "the text; leave it out, or give tokenizer = \"checkpoint\"",
+                    data.line, data.name, fmt::join(data.held_out, ", "), data.tokenizer));
   if (data.kind == "text" && data.tokenizer == "raw_bytes" && data.files.empty())
     wrong.push_back(
         fmt::format("line {}: data.{}: tokenizer = \"raw_bytes\" takes files as they are, and corpora are packed; give "
@@ -134,8 +142,11 @@ const DataSpec* find_data(const Study& study, const ModelSpec& model, const char
 
 /// Tokens of one data mean the same to a model trained on another only if both are bytes.
 void check_other_data(const DataSpec& own, const DataSpec& other, const char* field) {
-  const auto is_bytes = [](const DataSpec& data) { return data.kind == "text" && data.tokenizer != "bpe"; };
+  const auto is_bytes = [](const DataSpec& data) {
+    return data.kind == "text" && (data.tokenizer == "bytes" || data.tokenizer == "raw_bytes");
+  };
   if (is_bytes(own) && is_bytes(other)) return;
+  if (own.tokenizer == "checkpoint" && other.tokenizer == "checkpoint") return;
   throw OptionError(fmt::format(
       "{} = \"{}\": a model reads other data only where both are text with tokenizer = \"bytes\" or \"raw_bytes\"",
       field, other.name));
@@ -208,6 +219,8 @@ void check_branches(const RunSpec& run, const Schedule& schedule) {
 }
 
 void check_measure(const MeasureSpec& measure) {
+  if (measure.losses != "float32" && measure.losses != "float64")
+    throw OptionError(fmt::format("measure.losses = \"{}\" (expected float32 or float64)", measure.losses));
   if (measure.precision != "float32" && measure.precision != "float64")
     throw OptionError(fmt::format("measure.precision = \"{}\" (expected float32 or float64)", measure.precision));
   if (measure.curvature_windows > measure.evaluation_windows)
@@ -219,9 +232,97 @@ void check_measure(const MeasureSpec& measure) {
                                   measure.windows, fewest_samples));
 }
 
-/// What a run would build, tried out without data.
+/// What only a series has, of a model that is none.
+void check_no_series(const RunSpec& run) {
+  const ModelSpec& model = run.model;
+  if (!model.folders.empty() || !model.table.empty() || !model.steps.empty() || model.tokens_per_step > 0)
+    throw OptionError(
+        fmt::format("folders, table, steps or tokens_per_step with kind = \"{}\", which is trained here; "
+                    "leave them out, or give kind = \"series\"",
+                    model.kind));
+  if (run.data.tokenizer == "checkpoint")
+    throw OptionError(
+        fmt::format("data = \"{}\" has tokenizer = \"checkpoint\", and a model of kind = \"{}\" brings "
+                    "none; use bytes, raw_bytes or bpe",
+                    run.data.name, model.kind));
+}
+
+/// Where a series lies, and what it reads.
+void check_series(const RunSpec& run) {
+  const ModelSpec& model = run.model;
+  if (model.folders.empty() == model.table.empty())
+    throw OptionError(
+        fmt::format("folders = \"{}\" and table = \"{}\": a series has one of the two", model.folders, model.table));
+  if (!model.folders.empty() && model.folders.find("{step}") == std::string::npos)
+    throw OptionError(
+        fmt::format("folders = \"{}\" holds no {{step}}, the updates of each checkpoint; write it in their "
+                    "place, or list the folders in a table",
+                    model.folders));
+  if (!model.table.empty() && !model.steps.empty())
+    throw OptionError("steps with table, which lists its checkpoints itself; leave steps out");
+  if (run.data.kind != "text" || run.data.tokenizer != "checkpoint")
+    throw OptionError(
+        fmt::format("data = \"{}\" has kind = \"{}\", tokenizer = \"{}\"; a series reads text with "
+                    "tokenizer = \"checkpoint\"",
+                    run.data.name, run.data.kind, run.data.tokenizer));
+}
+
+/// What a series takes from its files, or what ended with its training.
+void check_untouched(const RunSpec& run) {
+  const std::map<std::string, Attribute> own = run.options(), defaults = RunSpec().options();
+  for (const char* field : {"model.layers",
+                            "model.width",
+                            "model.heads",
+                            "model.kv_heads",
+                            "model.mlp_width",
+                            "model.rope",
+                            "model.head",
+                            "model.experts",
+                            "model.experts_per_token",
+                            "model.gates",
+                            "model.load_balance",
+                            "model.widths",
+                            "model.activation",
+                            "model.tokens",
+                            "model.first_tokens",
+                            "model.checkpoints",
+                            "model.sub_norms",
+                            "model.train_format",
+                            "model.method",
+                            "model.ste",
+                            "model.train_weight_bits",
+                            "model.train_activation_bits",
+                            "model.train_kv_bits",
+                            "train.ema_decay",
+                            "train.lawa_window"})
+    if (own.at(field) != defaults.at(field))
+      throw OptionError(
+          fmt::format("{} = {} with kind = \"series\", whose files say it, or which is trained already; "
+                      "leave it out",
+                      field, std::visit([](const auto& v) { return fmt::format("{}", v); }, own.at(field))));
+}
+
+/// What needs the architecture and the checkpoints of the trunk.
+void check_trunk(const RunSpec& run) {
+  if (run.model.kind != "mlp") {
+    const TransformerOptions options = architecture_of(run, run.data.vocabulary);
+    options.validate();
+    check_decode(run.decode, options);
+  }
+  const TrainOptions train = train_options(run, 1);
+  train.schedule.validate();
+  train.optimizer.validate();
+  check_sharpness(run, train.sharpness);
+  check_branches(run, train.schedule);
+}
+
+/// What a run would build, tried out without data, and of a series without its files.
 void check_run(const RunSpec& run) {
   const ModelSpec& model = run.model;
+  if (is_series(model))
+    check_series(run), check_untouched(run);
+  else
+    check_no_series(run);
   const bool is_mlp = model.kind == "mlp", wants_vectors = run.data.kind == "teacher" || run.data.kind == "digits";
   if (wants_vectors != is_mlp)
     throw OptionError(fmt::format("kind = \"{}\" cannot learn from data of kind \"{}\"; use {}", model.kind,
@@ -230,16 +331,9 @@ void check_run(const RunSpec& run) {
     // How many classes a table has, only the table says.
     mlp_options(model, run.data.inputs, run.data.kind == "digits" ? 10 : run.data.outputs, run.data.kind == "digits")
         .validate();
-  else
-    transformer_options(model, run.data.vocabulary).validate();
-  if (!is_mlp) check_decode(run.decode, transformer_options(model, run.data.vocabulary));
   if (!model.shifted_data.empty()) check_other_data(run.data, run.data_named(model.shifted_data), "shifted_data");
-  const TrainOptions train = train_options(run, 1);
-  train.schedule.validate();
-  train.optimizer.validate();
-  check_sharpness(run, train.sharpness);
   (void)training_precision(model, model, run.quantize);
-  check_branches(run, train.schedule);
+  if (!is_series(model)) check_trunk(run);
   constexpr std::int64_t exercise = 15;  // the longest, as inputs
   if (!run.data.tasks.empty() && model.context < exercise)
     throw OptionError(fmt::format("context = {} is shorter than an exercise of data.tasks; use at least {}",
@@ -262,6 +356,13 @@ void check_seeds(const std::vector<std::int64_t>& seeds, const std::string& wher
 void check_model(const Study& study, const ModelPlan& plan, std::vector<std::string>& wrong) {
   const ModelSpec& model = plan.model;
   check_seeds(plan.seeds, fmt::format("models.{}.seeds", model.name), wrong);
+  const std::vector<std::int64_t>& seeds = plan.seeds.empty() ? study.seeds : plan.seeds;
+  if (is_series(model) && model.table.empty() && seeds.size() > 1 && model.folders.find("{seed}") == std::string::npos)
+    wrong.push_back(
+        fmt::format("line {}: models.{}: folders = \"{}\" holds no {{seed}}, and seeds = [{}] would count the "
+                    "same checkpoints more than once; write {{seed}} where folders differ, or give seeds = "
+                    "[{}]",
+                    model.line, model.name, model.folders, fmt::join(seeds, ", "), seeds.front()));
   bool is_known = find_data(study, model, "data", model.data, wrong);
   if (!model.shifted_data.empty()) is_known &= !!find_data(study, model, "shifted_data", model.shifted_data, wrong);
   for (const BranchSpec& branch : plan.branches)
@@ -312,6 +413,27 @@ void validate(const Study& study) {
   if (runs > most_runs)
     wrong.push_back(fmt::format("models and seeds ask for {} runs, at most {}; leave some out", runs, most_runs));
   if (!wrong.empty()) throw OptionError(fmt::format("{}", fmt::join(wrong, "; ")));
+}
+
+void validate_series(const std::vector<RunSpec>& runs) {
+  std::map<std::string, std::pair<std::string, std::string>> of_data;  // data -> hash of a tokenizer, and its file
+  for (const RunSpec& run : runs) {
+    if (!is_series(run.model)) continue;
+    const Series& series = series_of(run);
+    try {
+      check_trunk(run);
+    } catch (const OptionError& error) {
+      throw OptionError(fmt::format("line {}: models.{}: {}", run.model.line, run.model.name, error.what()));
+    }
+    if (series.tokenizer.empty()) continue;
+    const std::pair own(sha256_of_file(series.tokenizer), series.tokenizer.string());
+    const auto& first = of_data.try_emplace(run.data.name, own).first->second;
+    if (first.first != own.first)
+      throw OptionError(
+          fmt::format("models.{}: data = \"{}\": {} differs from {}, and losses of other tokens cannot be "
+                      "compared; give each tokenizer a study of its own",
+                      run.model.name, run.data.name, own.second, first.second));
+  }
 }
 
 }  // namespace hone::experiments

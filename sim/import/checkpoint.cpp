@@ -55,14 +55,18 @@ std::string first_bytes(const fs::path& file) {
   return bytes;
 }
 
+void expect_config(const fs::path& folder) {
+  if (!fs::exists(folder / "config.json"))
+    throw IoError(fmt::format("{}: holds no config.json; give the folder of a Hugging Face model or a llama2.c file",
+                              folder.string()));
+}
+
 }  // namespace
 
 ImportedModel import_checkpoint(const fs::path& path, const ImportOptions& options) {
   ImportedModel model;
   if (fs::is_directory(path)) {
-    if (!fs::exists(path / "config.json"))
-      throw IoError(fmt::format("{}: holds no config.json; give the folder of a Hugging Face model or a llama2.c file",
-                                path.string()));
+    expect_config(path);
     model = import_folder(path, options);
   } else {
     const std::string bytes = first_bytes(path);
@@ -79,6 +83,23 @@ ImportedModel import_checkpoint(const fs::path& path, const ImportOptions& optio
   }
   model.source = path.string();
   return model;
+}
+
+CheckpointHead inspect_checkpoint(const fs::path& path, const ImportOptions& options) {
+  if (!fs::is_directory(path)) {
+    const ImportedModel model = import_checkpoint(path, options);
+    return {model.options, model.format};
+  }
+  expect_config(path);
+  const FolderConfig config = read_folder_config(path / "config.json", options.positions);
+  return {check_folder_weights(path, config).options, name_of(config.family)};
+}
+
+std::string checkpoint_sha256(const fs::path& path) {
+  if (!fs::is_directory(path)) return sha256_of_file(path);
+  expect_config(path);
+  const fs::path config = path / "config.json";
+  return digest_of(config, check_folder_weights(path, read_folder_config(config)).files);
 }
 
 }  // namespace hone

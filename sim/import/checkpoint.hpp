@@ -37,4 +37,20 @@ struct ImportedModel {
 /// source   Touvron et al. 2023 (Llama), Radford et al. 2019 (GPT-2), Black et al. 2022 (GPT-NeoX)
 ImportedModel import_checkpoint(const std::filesystem::path& path, const ImportOptions& options = {});
 
+/// What a checkpoint is.
+struct CheckpointHead {
+  TransformerOptions options;
+  std::string format;  ///< as in ImportedModel
+};
+
+/// A checkpoint without its parameters. Of a folder the values are not read: its tensors must all be there, in their
+/// shapes and within their files.
+/// errors  those of import_checkpoint, but for the values
+CheckpointHead inspect_checkpoint(const std::filesystem::path& path, const ImportOptions& options = {});
+
+/// The hash of ImportedModel without importing the model.
+/// errors  those of inspect_checkpoint
+/// cost    one pass over the files
+std::string checkpoint_sha256(const std::filesystem::path& path);
+
 }  // namespace hone

@@ -249,14 +249,30 @@ std::vector<TensorSlice> tensor_slices(const FolderConfig& config) {
   return slices;
 }
 
-FolderWeights read_folder_weights(const fs::path& folder, FolderConfig config) {
+namespace {
+
+/// All but the values; `config` and `located` become what the files hold.
+FolderWeights checked_weights(const fs::path& folder, FolderConfig& config, std::map<std::string, Located>& located) {
   FolderWeights weights;
   weights.files = weight_files(folder);
-  std::map<std::string, Located> located = locate(folder, config, weights.files);
+  located = locate(folder, config, weights.files);
   settle_tied_head(config, located);
   weights.options = config.options;
+  check_tensors(folder, config, tensor_slices(config), located);
+  return weights;
+}
+
+}  // namespace
+
+FolderWeights check_folder_weights(const fs::path& folder, FolderConfig config) {
+  std::map<std::string, Located> located;
+  return checked_weights(folder, config, located);
+}
+
+FolderWeights read_folder_weights(const fs::path& folder, FolderConfig config) {
+  std::map<std::string, Located> located;
+  FolderWeights weights = checked_weights(folder, config, located);
   const std::vector<TensorSlice> slices = tensor_slices(config);
-  check_tensors(folder, config, slices, located);
   const ParamLayout layout = config.options.layout();
   weights.theta.resize(size_t(layout.size()));
   std::map<std::string, std::vector<int>> blocks_of;  // so that a fused tensor is read once

@@ -37,4 +37,8 @@ struct FolderWeights {
 /// cost    8 bytes per parameter and per value of the largest tensor
 FolderWeights read_folder_weights(const std::filesystem::path& folder, FolderConfig config);
 
+/// The same without the values: `theta` is empty.
+/// errors  those of read_folder_weights, but for values that are no finite numbers
+FolderWeights check_folder_weights(const std::filesystem::path& folder, FolderConfig config);
+
 }  // namespace hone

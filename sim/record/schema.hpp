@@ -59,7 +59,7 @@ struct Manifest {
   HONE_FACT(int64_t, total_params, "1", "all parameters");
   HONE_FACT(Text, corpus, "1", "names of the corpora, or of the data");
   HONE_FACT(Text, corpus_sha256, "1", "of the trunk's text");
-  HONE_FACT(int64_t, data_epochs, "1", "passes over the training data at the last batch");
+  HONE_FACT(int64_t, data_epochs, "1", "passes over the training data at the last batch; absent for a series");
   HONE_FACT(double, entropy_rate_nats, "nats", "entropy of the source; NaN where it is not known");
   HONE_FACT(Text, outcome, "1", "`complete`, or why the run ended early");
   HONE_FACT(Text, registration_sha256, "1",
@@ -87,7 +87,8 @@ struct Options {
                                            "bits of activations in training; 16 = full"};
   Fact<double> model_train_kv_bits{group, "model.train_kv_bits", "1", "bits of keys and values in training; 16 = full"};
   Fact<Text> model_train_format{group, "model.train_format", "1", "numbers of training: `fp32`, `bf16` or `fp16`"};
-  Fact<Text> model_kind{group, "model.kind", "1", "style of the model: `llama`, `gpt2` or `mlp`"};
+  Fact<Text> model_kind{group, "model.kind", "1",
+                        "style of the model: `llama`, `gpt2`, `mlp`, or of a series also `gpt_neox`"};
   Fact<double> model_layers{group, "model.layers", "1", "layers of a transformer"};
   Fact<double> model_width{group, "model.width", "1", "channels of the residual stream"};
   Fact<double> model_heads{group, "model.heads", "1", "heads of attention"};
