@@ -170,7 +170,8 @@ Dataset certificate_list(const std::vector<Certificate>& certificates) {
 }
 
 RunFile file_of(const MeasureOptions& options, const RunSpec& run, const ImportedModel& model,
-                const TokenStream& stream, const Rows& rows, const std::vector<Certificate>& certificates, int threads) {
+                const TokenStream& stream, const Rows& rows, const std::vector<Certificate>& certificates,
+                int threads) {
   RunFile file;
   for (const auto& [name, group] : rows) file.groups[name] = group;
   file.groups[schema::certificates.group] = certificate_list(certificates);
