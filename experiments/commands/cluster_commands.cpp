@@ -283,7 +283,7 @@ struct ClusterOptions {
 };
 
 std::shared_ptr<ClusterOptions> with_cluster(CLI::App& command, const std::string& line) {
-  const auto options = std::make_shared<ClusterOptions>();
+  auto options = std::make_shared<ClusterOptions>();
   options->study.command_line = line;
   add_study_options(command, options->study);
   return options;

@@ -251,7 +251,7 @@ int measure_checkpoint(const MeasureOptions& options) {
   const int failed = print_certificates(instruments.certificates());
   print_ladder(rows[schema::ptq.group], run.quantize, windows,
                values_of(curvature, schema::curvature.trace_probes).front());
-  result.write(file_of(options, run, imported, stream, std::move(rows), instruments.certificates(), threads));
+  result.write(file_of(options, run, imported, stream, rows, instruments.certificates(), threads));
   fs::remove(journal);
   fmt::print("\nmemory: {:.2f} GiB at the peak\nwritten: {}\n", double(peak_memory()) / gib, result.path().string());
   return failed ? 4 : 0;
