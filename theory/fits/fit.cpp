@@ -206,6 +206,7 @@ FitSummary fit_linear(LawKind kind, const std::vector<Observation>& rows, const 
   const Vector<double> residual = design.target - a * slopes;
   summary.cost = 0.5 * residual.squaredNorm();
   std::vector<Target> targets;
+  targets.reserve(rows.size());
   for (const Observation& o : rows) targets.push_back(target_of(Scale::log, o));
   describe_solution(summary, law(kind).parameters, targets, jacobian, residual, options.condition_max);
   return summary;

@@ -29,7 +29,7 @@ ForeignRows rows_of(const std::string& text, const ForeignColumns& how, LawKind 
 
 /// What foreign_rows says of a table with one row.
 template <class E>
-std::string said_of(const std::string& row, ForeignColumns how = {plain, {}, {}}) {
+std::string said_of(const std::string& row, const ForeignColumns& how = {plain, {}, {}}) {
   return message_of<E>([&] { (void)rows_of("params,tokens,loss\n" + row + "\n", how); });
 }
 
